@@ -1,0 +1,1 @@
+"""figclip: teach any CLIP who does what to whom."""

@@ -1,0 +1,173 @@
+"""The run folder: its files, atomic writing, and checkpoints that survive any kill.
+
+A checkpoint is a folder `checkpoints/step-00000042/` with `tensors.safetensors` and `state.json`
+(counters, and the hash of the tensors). It is written aside, fsynced and renamed, so it is whole
+or absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from figclip.errors import CheckpointError
+
+CHECKPOINT_FORMAT = 1
+_STEP_FOLDER = re.compile(r"step-(\d{8,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint holds: tensors by name, and counters."""
+
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+class RunFolder:
+    """Paths and files of one run (DESIGN section 6).
+
+    Args:
+        path: The folder; made when absent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.environment = path / "environment.json"
+        self.data = path / "data.json"
+        self.metrics = path / "metrics.jsonl"
+        self.model = path / "model"
+        self._checkpoints = path / "checkpoints"
+        self._checkpoints.mkdir(parents=True, exist_ok=True)
+
+    def steps(self) -> list[int]:
+        """Steps of all checkpoints, ascending."""
+        matches = (_STEP_FOLDER.fullmatch(entry.name) for entry in self._checkpoints.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
+
+    def save_checkpoint(
+        self, step: int, *, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> None:
+        """Write the checkpoint of a step, whole or not at all."""
+        target = self._folder(step)
+        aside = target.with_name(f".{target.name}.writing")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        file = aside / "tensors.safetensors"
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, file)
+        content = {"format": CHECKPOINT_FORMAT, "step": step, "tensors": _file_hash(file), **state}
+        (aside / "state.json").write_text(json.dumps(content, indent=2) + "\n")
+        for written in (file, aside / "state.json", aside):
+            _fsync(written)
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+        _fsync(self._checkpoints)
+
+    def load_checkpoint(self, step: int) -> Checkpoint:
+        """Read a checkpoint and verify its hash.
+
+        Raises:
+            CheckpointError: absent, damaged, or of another format.
+        """
+        folder = self._folder(step)
+        fix = f"Delete {folder} to resume from the checkpoint before it."
+        try:
+            state = json.loads((folder / "state.json").read_text())
+            if state["format"] != CHECKPOINT_FORMAT:
+                raise CheckpointError(
+                    f"has format {state['format']}, this version reads {CHECKPOINT_FORMAT}",
+                    where=str(folder),
+                    fix="Use the figclip version that wrote it, or a newer one.",
+                )
+            if state["tensors"] != _file_hash(folder / "tensors.safetensors"):
+                raise CheckpointError("its tensors are damaged", where=str(folder), fix=fix)
+            tensors = load_file(folder / "tensors.safetensors")
+        except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
+            raise CheckpointError(
+                f"cannot be read ({type(error).__name__}: {error})", where=str(folder), fix=fix
+            ) from error
+        return Checkpoint(tensors, state)
+
+    def prune_checkpoints(self, *, keep_latest: int, keep_steps: set[int]) -> None:
+        """Delete all checkpoints but the latest ones and those named."""
+        for step in self.steps()[:-keep_latest]:
+            if step not in keep_steps:
+                shutil.rmtree(self._folder(step))
+
+    def _folder(self, step: int) -> Path:
+        """Folder of one step's checkpoint."""
+        return self._checkpoints / f"step-{step:08d}"
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one JSON object a line, each with its step.
+
+    Args:
+        path: The file.
+        resume_step: Lines of later steps are cut off, as the steps will be done again; -1 starts
+            anew.
+    """
+
+    def __init__(self, path: Path, *, resume_step: int) -> None:
+        kept = [row for row in read_metrics(path) if row["step"] <= resume_step]
+        write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
+        self._file = path.open("a")
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one line and hand it to the operating system."""
+        self._file.write(json.dumps(dict(row), allow_nan=False) + "\n")
+        self._file.flush()
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a metrics file; a last line that a kill cut short is left out."""
+    if not path.exists():
+        return []
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            rows.append(json.loads(line))
+    return rows
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all: aside, fsync, rename."""
+    aside = path.with_name(f".{path.name}.writing")
+    aside.write_text(text)
+    _fsync(aside)
+    aside.replace(path)
+    _fsync(path.parent)
+
+
+def _fsync(path: Path) -> None:
+    """Force a file, or a folder's entries, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _file_hash(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,1 @@
+"""Annotations, captions, negatives, video decoding, the frame store and batches."""

@@ -1,0 +1,199 @@
+"""Batches of videos: which videos a step sees, their frames from the stores, their texts as rows.
+
+Everything but the frames is a pure function of (records, seed, step), so that every process knows
+the whole global batch without being told, and a resumed run sees the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from figclip.data.video import sample_midpoints
+from figclip.errors import ConfigError
+from figclip.records import Annotation, Event, VideoRecord
+
+
+@runtime_checkable
+class FrameReader(Protocol):
+    """Reads the frames of one video; picklable, so that loader workers can hold one."""
+
+    def read(self, video_idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N H W C"]:
+        """Frames of a video at exact times, in the order asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """One video of a batch, with the annotation that its epoch drew."""
+
+    video_idx: int
+    annotation_idx: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipBatch:
+    """A global batch, with the frames of this process.
+
+    Attributes:
+        step: Counted from 1.
+        items: All videos of the global batch.
+        first: Index in `items` of this process's first video.
+        num_local: Videos of this process; they are contiguous.
+        frames_NHWC: RGB frames of this process's videos, by video, event, frame.
+    """
+
+    step: int
+    items: tuple[BatchItem, ...]
+    first: int
+    num_local: int
+    frames_NHWC: UInt8[Tensor, "N H W C"]
+
+
+class BatchPlan:
+    """The videos of every step.
+
+    An epoch visits every video once, with one of its annotations. Its batches differ in size by at
+    most one video and never exceed `videos_per_batch`; none is dropped, none is tiny.
+
+    Args:
+        annotations_per_video: Number of annotations of each video, >= 1.
+        videos_per_batch: Largest global batch.
+        seed: Of the order and of the annotations drawn.
+    """
+
+    def __init__(
+        self, annotations_per_video: Sequence[int], *, videos_per_batch: int, seed: int
+    ) -> None:
+        assert annotations_per_video, "a plan needs videos"
+        self._annotations_per_video = np.asarray(annotations_per_video)
+        self._seed = seed
+        self.steps_per_epoch = -(-len(annotations_per_video) // videos_per_batch)
+
+    def batch(self, step: int) -> tuple[BatchItem, ...]:
+        """Videos of a step, counted from 1."""
+        epoch, batch_idx = divmod(step - 1, self.steps_per_epoch)
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(len(self._annotations_per_video))
+        # One draw a video, used or not: a video's draw must not depend on its place in the order.
+        draws = rng.random(len(order))
+        chosen = np.array_split(order, self.steps_per_epoch)[batch_idx]
+        counts = self._annotations_per_video
+        return tuple(BatchItem(int(v), int(draws[v] * counts[v])) for v in chosen)
+
+
+class _StepDataset(Dataset[ClipBatch]):
+    """Maps a step to this process's part of its batch."""
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        frames: FrameReader,
+        records: Sequence[VideoRecord],
+        *,
+        frames_per_event: int,
+        rank: int,
+        num_ranks: int,
+    ) -> None:
+        self._plan = plan
+        self._frames = frames
+        self._records = records
+        self._frames_per_event = frames_per_event
+        self._rank = rank
+        self._num_ranks = num_ranks
+
+    def __getitem__(self, step: int) -> ClipBatch:
+        items = self._plan.batch(step)
+        if len(items) < self._num_ranks:
+            raise ConfigError(
+                f"a batch of {len(items)} videos cannot be shared by {self._num_ranks} processes",
+                fix="Use fewer processes, or raise data.videos_per_batch.",
+            )
+        first, last = rank_slice(len(items), rank=self._rank, num_ranks=self._num_ranks)
+        frames = [
+            self._frames.read(
+                item.video_idx,
+                frame_times_s(
+                    self._records[item.video_idx].annotations[item.annotation_idx],
+                    frames_per_event=self._frames_per_event,
+                ),
+            )
+            for item in items[first:last]
+        ]
+        return ClipBatch(step, items, first, last - first, torch.as_tensor(np.concatenate(frames)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchLoader:
+    """Reads the batches of a run, ahead of training, in worker processes.
+
+    Attributes:
+        plan: Which videos.
+        frames: Where their frames come from.
+        records: The videos, by index.
+        num_steps: Steps of the run.
+        frames_per_event: T.
+        workers: Worker processes; 0 reads in this one.
+        rank: Index of this process.
+        num_ranks: Number of processes that share each batch.
+    """
+
+    plan: BatchPlan
+    frames: FrameReader
+    records: Sequence[VideoRecord]
+    num_steps: int
+    frames_per_event: int
+    workers: int
+    rank: int = 0
+    num_ranks: int = 1
+
+    @contextmanager
+    def iterate(self, first_step: int) -> Generator[Iterator[ClipBatch]]:
+        """Batches of the steps after `first_step`, to the end of the run."""
+        dataset = _StepDataset(
+            self.plan,
+            self.frames,
+            self.records,
+            frames_per_event=self.frames_per_event,
+            rank=self.rank,
+            num_ranks=self.num_ranks,
+        )
+        loader: DataLoader[ClipBatch] = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=list(range(first_step + 1, self.num_steps + 1)),
+            num_workers=self.workers,
+            # fork would copy the locks of a process that already runs torch's threads.
+            multiprocessing_context="spawn" if self.workers else None,
+        )
+        yield iter(loader)
+
+
+def rank_slice(num_items: int, *, rank: int, num_ranks: int) -> tuple[int, int]:
+    """First and past-the-last index of a process's share; shares differ by at most one."""
+    return rank * num_items // num_ranks, (rank + 1) * num_items // num_ranks
+
+
+def frame_times_s(annotation: Annotation, *, frames_per_event: int) -> list[float]:
+    """Times of all frames of an annotation's events: midpoints of T equal segments of each."""
+    return [
+        time_s for event in annotation.events for time_s in event_times_s(event, frames_per_event)
+    ]
+
+
+def event_times_s(event: Event, frames_per_event: int) -> list[float]:
+    """Midpoints in seconds of T equal segments of an event."""
+    return list(sample_midpoints(event.start_s, event.end_s, num=frames_per_event))
+
+
+def segment_index(counts_B: Sequence[int]) -> Int[Tensor, " N"]:
+    """Segment of each row, when segment b has counts_B[b] consecutive rows."""
+    return torch.repeat_interleave(torch.arange(len(counts_B)), torch.tensor(list(counts_B)))

@@ -1,0 +1,106 @@
+"""Named exceptions. Each message says what is wrong, where, and what to do about it.
+
+Everything that a user can cause derives from `FigclipError`, so that the command line can print one
+paragraph instead of a traceback. Violations of our own invariants are `assert` statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class FigclipError(ValueError):
+    """Base of every error that input, configuration or environment can cause.
+
+    Args:
+        what: What is wrong, one sentence without a full stop.
+        where: File, line, segment, field or tensor at fault.
+        fix: What the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.fix = fix
+        super().__init__(what, where, fix)
+
+    def __str__(self) -> str:
+        prefix = f"{self.where}: " if self.where else ""
+        suffix = f". {self.fix}" if self.fix else ""
+        return f"{prefix}{self.what}{suffix}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling of exceptions, and decoding
+        # errors cross process borders.
+        return (_rebuild, (type(self), self.what, self.where, self.fix))
+
+
+def _rebuild(kind: type[FigclipError], what: str, where: str, fix: str) -> FigclipError:
+    return kind(what, where=where, fix=fix)
+
+
+class ConfigError(FigclipError):
+    """A recipe, a `--set` override or a combination of settings is not valid."""
+
+
+class VideoError(FigclipError):
+    """A video cannot be decoded at the times asked for. `what` starts with a stable reason word."""
+
+
+class StoreError(FigclipError):
+    """A frame store is missing, damaged, of another format, size or pixel pipeline."""
+
+
+class ModelError(FigclipError):
+    """A model folder or hub id cannot be used as a CLIP, or does not fit what is asked of it."""
+
+
+class CheckpointError(FigclipError):
+    """A checkpoint or run folder is damaged or belongs to another configuration."""
+
+
+class TrainingError(FigclipError):
+    """Training cannot go on, for example because a loss is not finite."""
+
+
+class MetricError(FigclipError):
+    """Arrays given to a metric do not define it."""
+
+
+class DataError(FigclipError):
+    """A data source names an unknown benchmark, or lacks the files that its task reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with one place of an annotation file.
+
+    Attributes:
+        where: `file:line` or `file: segment event`.
+        field: Field name, empty when the whole entry is meant.
+        what: What is wrong with it.
+        fix: What to do.
+    """
+
+    where: str
+    field: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        field = f" [{self.field}]" if self.field else ""
+        return f"{self.where}{field}: {self.what}. {self.fix}"
+
+
+class AnnotationError(FigclipError):
+    """An annotation file has problems; all of them are listed, in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        assert problems, "an AnnotationError needs at least one problem"
+        self.problems = tuple(problems)
+        head = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the annotations"
+        super().__init__("\n  ".join([head, *map(str, problems)]))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (AnnotationError, (self.problems,))

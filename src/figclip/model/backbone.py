@@ -1,0 +1,306 @@
+"""Any `transformers` CLIP, loaded with its preprocessing and tokenizer, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from figclip.errors import ModelError
+
+QUICK_GELU_PUBLISHERS = ("openai/",)
+"""Hub organisations whose CLIPs were all trained with QuickGELU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """What happens to a frame before the image tower.
+
+    Attributes:
+        image_size: Edge in pixels after bicubic resize of the shortest edge and centre crop.
+        mean: Of each RGB channel, in [0, 1].
+        std: Of each RGB channel, in [0, 1].
+    """
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Texts as token ids, padded to the longest.
+
+    Attributes:
+        ids_NL: Token ids, start and end tokens included.
+        present_NL: 1 where a token is not padding.
+        truncated: Indices of the texts that were cut at the context length.
+    """
+
+    ids_NL: Int[Tensor, "N L"]
+    present_NL: Int[Tensor, "N L"]
+    truncated: tuple[int, ...]
+
+
+class Backbone(nn.Module):
+    """A CLIP with the preprocessing and the tokenizer that belong to it.
+
+    Args:
+        clip: The two towers and their projections.
+        tokenizer: Its tokenizer.
+        preprocessing: What its image processor does.
+        name: Hub id, or empty for a local folder: what may be written into files for others.
+    """
+
+    def __init__(
+        self, clip: CLIPModel, *, tokenizer: CLIPTokenizer, preprocessing: Preprocessing, name: str
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self.tokenizer = tokenizer
+        self.preprocessing = preprocessing
+        self.name = name
+        mean, std = (torch.tensor(v) for v in (preprocessing.mean, preprocessing.std))
+        # transformers rescales by 1/255, then subtracts the mean and divides by std, in this order.
+        self.register_buffer("pixel_mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", std.view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def dim(self) -> int:
+        """D, the width of the joint embedding."""
+        return self.clip.visual_projection.out_features
+
+    @property
+    def context_length(self) -> int:
+        """L, the most tokens of a text, start and end included; 77 for OpenAI's CLIPs."""
+        return text_config(self.clip.config).max_position_embeddings
+
+    @property
+    def activation(self) -> str:
+        """The activation of both towers, `quick_gelu` or `gelu`."""
+        return vision_config(self.clip.config).hidden_act
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.clip.logit_scale.device
+
+    def encode_frames(self, frames_NHWC: UInt8[Tensor, "N H W C"]) -> Float[Tensor, "N D"]:
+        """Embed frames that are already resized and cropped to the image size.
+
+        Args:
+            frames_NHWC: RGB, 0 to 255, H = W = `preprocessing.image_size`.
+
+        Returns:
+            Projected embeddings, fp32, not normalised.
+
+        Raises:
+            ModelError: frames of another size.
+        """
+        size = self.preprocessing.image_size
+        if tuple(frames_NHWC.shape[1:]) != (size, size, 3):
+            raise ModelError(
+                f"got frames of {tuple(frames_NHWC.shape[1:])}, the tower takes {size}x{size}",
+                fix="Prepare the frames for this model.",
+            )
+        dtype = self.clip.logit_scale.dtype
+        pixels = frames_NHWC.to(self.device).permute(0, 3, 1, 2).to(dtype) * (1 / 255)
+        pixels = (pixels - self.get_buffer("pixel_mean")) / self.get_buffer("pixel_std")
+        # contiguous: the permuted view would make oneDNN pick a slower, differently rounded path.
+        pooled = self.clip.vision_model(pixel_values=pixels.contiguous()).pooler_output
+        return _at_least_fp32(self.clip.visual_projection(pooled))
+
+    def encode_tokens(self, tokens: TokenBatch) -> Float[Tensor, "N D"]:
+        """Embed tokenised texts.
+
+        Returns:
+            Projected embeddings, fp32, not normalised.
+        """
+        pooled = self.clip.text_model(
+            input_ids=tokens.ids_NL.to(self.device),
+            attention_mask=tokens.present_NL.to(self.device),
+        ).pooler_output
+        return _at_least_fp32(self.clip.text_projection(pooled))
+
+    def tokenize(self, texts: Sequence[str]) -> TokenBatch:
+        """Tokenise, cutting at the context length; what is cut is reported, not hidden."""
+        encoded = self.tokenizer(list(texts), truncation=False)["input_ids"]
+        limit = self.context_length
+        end = self.tokenizer.eos_token_id
+        rows = [ids if len(ids) <= limit else [*ids[: limit - 1], end] for ids in encoded]
+        longest = max(map(len, rows), default=0)
+        pad = self.tokenizer.pad_token_id
+        return TokenBatch(
+            torch.tensor([row + [pad] * (longest - len(row)) for row in rows], dtype=torch.long),
+            torch.tensor(
+                [[1] * len(row) + [0] * (longest - len(row)) for row in rows], dtype=torch.long
+            ),
+            tuple(i for i, ids in enumerate(encoded) if len(ids) > limit),
+        )
+
+    def micro_batches(self, texts: Sequence[str], *, size: int) -> Iterator[list[int]]:
+        """Indices of the texts, similar lengths together, `size` at a time.
+
+        Padding a short text to a long neighbour's length is wasted work: dense captions and
+        sparse ones differ fourfold.
+        """
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+
+def _at_least_fp32(embedding: Tensor) -> Tensor:
+    """Embeddings leave autocast in fp32; fp64 models, used to check gradients, stay fp64."""
+    return embedding if embedding.dtype == torch.float64 else embedding.float()
+
+
+def load_backbone(source: str) -> Backbone:
+    """Load a CLIP by hub id or from a folder, in fp32.
+
+    Args:
+        source: For example `openai/clip-vit-base-patch32`, or a folder that `save_pretrained`
+            wrote.
+
+    Raises:
+        ModelError: no such folder or hub id, not a CLIP, weights missing or of other shapes, an
+            image processor that does something else than resize, centre crop, rescale, normalise,
+            or an activation that cannot be right.
+    """
+    config = _load_part(CLIPConfig, source)
+    if config.model_type != "clip":
+        raise ModelError(
+            f"is a {config.model_type!r} model, not a CLIP",
+            where=source,
+            fix="Give a folder or hub id whose config.json says model_type clip.",
+        )
+    _check_activation(config, source)
+    clip, info = _load_part(CLIPModel, source, dtype=torch.float32, output_loading_info=True)
+    wrong = {
+        "missing": sorted(info["missing_keys"]),
+        "of another shape": sorted(str(key) for key in info["mismatched_keys"]),
+    }
+    for kind, keys in wrong.items():
+        if keys:
+            raise ModelError(
+                f"{len(keys)} weights are {kind}, the first is {keys[0]}",
+                where=source,
+                fix="Without them the model would be partly random; get a complete checkpoint.",
+            )
+    tokenizer = _load_part(CLIPTokenizer, source)
+    if tokenizer.vocab_size > text_config(config).vocab_size:
+        raise ModelError(
+            f"the tokenizer has {tokenizer.vocab_size} entries, the text tower only "
+            f"{text_config(config).vocab_size}",
+            where=source,
+            fix="Use the tokenizer files that belong to the weights.",
+        )
+    return Backbone(
+        clip.eval(),
+        tokenizer=tokenizer,
+        preprocessing=_read_preprocessing(source, vision_config(config)),
+        name="" if Path(source).exists() else source,
+    )
+
+
+def weights_hash(clip: nn.Module) -> str:
+    """Hash of all parameters, by name, shape and bytes: the model's name in caches and provenance.
+
+    Returns:
+        32 hex digits.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(clip.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def vision_config(config: CLIPConfig) -> CLIPVisionConfig:
+    """The image tower's part of a CLIP's configuration."""
+    assert isinstance(config.vision_config, CLIPVisionConfig)
+    return config.vision_config
+
+
+def text_config(config: CLIPConfig) -> CLIPTextConfig:
+    """The text tower's part of a CLIP's configuration."""
+    assert isinstance(config.text_config, CLIPTextConfig)
+    return config.text_config
+
+
+def _load_part(kind: Any, source: str, **options: Any) -> Any:
+    """`kind.from_pretrained`, with the failures of hubs and files as ModelError."""
+    try:
+        return kind.from_pretrained(source, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no details"
+        raise ModelError(
+            f"cannot be loaded as {kind.__name__} ({type(error).__name__}: {first_line})",
+            where=source,
+            fix="Give a folder that CLIPModel.save_pretrained wrote with its processor, or a hub "
+            "id that this machine can reach.",
+        ) from error
+
+
+def _check_activation(config: CLIPConfig, source: str) -> None:
+    """Both towers must agree, and OpenAI's weights need QuickGELU: a GELU is silently worse."""
+    activations = (vision_config(config).hidden_act, text_config(config).hidden_act)
+    if activations[0] != activations[1]:
+        raise ModelError(
+            f"the towers' activations differ: {activations}",
+            where=source,
+            fix="Correct hidden_act in config.json.",
+        )
+    if source.startswith(QUICK_GELU_PUBLISHERS) and activations[0] != "quick_gelu":
+        raise ModelError(
+            f"was trained with quick_gelu, but its config says {activations[0]}",
+            where=source,
+            fix="Correct hidden_act in config.json.",
+        )
+
+
+def _read_preprocessing(source: str, config: CLIPVisionConfig) -> Preprocessing:
+    """The image processor's settings, refused where figclip would do something else."""
+    processor = _load_part(CLIPImageProcessorPil, source)
+    image_size = config.image_size
+    if not isinstance(image_size, int):
+        raise ModelError(f"takes pictures of {image_size}, not squares", where=source)
+    expected: dict[str, Any] = {
+        "do_resize": True,
+        "do_center_crop": True,
+        "do_rescale": True,
+        "do_normalize": True,
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+    }
+    for name, value in expected.items():
+        found = getattr(processor, name)
+        if found != value:
+            raise ModelError(
+                f"its image processor has {name}={found}, figclip's pixel pipelines need {value}",
+                where=source,
+                fix="Correct preprocessor_config.json.",
+            )
+    size = (dict(processor.size), dict(processor.crop_size))
+    if size[0].get("shortest_edge") != image_size or set(size[1].values()) != {image_size}:
+        raise ModelError(
+            f"its image processor resizes to {size[0]} and crops to {size[1]}, "
+            f"the image tower takes {image_size}",
+            where=source,
+            fix="Correct preprocessor_config.json.",
+        )
+    mean, std = tuple(processor.image_mean), tuple(processor.image_std)
+    return Preprocessing(image_size=image_size, mean=mean, std=std)

@@ -1,0 +1,120 @@
+"""The Video Contextualizer: a small transformer over the frame embeddings of a video's events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from figclip.config import MAX_POSITIONS
+from figclip.errors import ModelError
+
+VIDEO, EVENT, FRAME = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """Outputs of the contextualizer, L2-normalised.
+
+    Attributes:
+        video_BD: At the [VIDEO] token.
+        event_BPD: At the [EVENT_p] tokens; rows of missing events are meaningless.
+    """
+
+    video_BD: Float[Tensor, "B D"]
+    event_BPD: Float[Tensor, "B P D"]
+
+
+class VideoContextualizer(nn.Module):
+    """Pre-norm transformer encoder over [VIDEO] [EVENT_1] frames of event 1 … [EVENT_P] frames.
+
+    Each token is the frame's embedding (nothing for [VIDEO] and [EVENT]) plus learnt embeddings of
+    its type, of its event's position and of its frame's position in the event.
+
+    Args:
+        dim: Width, the projection dim D of the CLIP.
+        num_layers: Encoder layers; 6 in the paper.
+        head_dim: Width of a head; must divide `dim`.
+
+    Source:
+        FiGCLIP (arXiv 2401.07669), section 3.2. Open there and chosen here: feed-forward width
+        4 D, GELU, a final norm, initial embeddings of standard deviation 0.02.
+    """
+
+    def __init__(self, dim: int, *, num_layers: int, head_dim: int) -> None:
+        super().__init__()
+        if dim % head_dim:
+            raise ModelError(
+                f"a width of {dim} does not split into heads of {head_dim}",
+                where="model.contextualizer_head_dim",
+                fix=f"Choose a divisor of {dim}.",
+            )
+        self.type_embedding = nn.Embedding(3, dim)
+        self.event_embedding = nn.Embedding(MAX_POSITIONS, dim)
+        self.frame_embedding = nn.Embedding(MAX_POSITIONS, dim)
+        layer = nn.TransformerEncoderLayer(
+            d_model=dim,
+            nhead=dim // head_dim,
+            dim_feedforward=4 * dim,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.encoder = nn.TransformerEncoder(
+            layer, num_layers, norm=nn.LayerNorm(dim), enable_nested_tensor=False
+        )
+        for table in (self.type_embedding, self.event_embedding, self.frame_embedding):
+            nn.init.normal_(table.weight, std=0.02)
+
+    def forward(
+        self, frames_BPTD: Float[Tensor, "B P T D"], *, frame_mask_BPT: Bool[Tensor, "B P T"]
+    ) -> Contexts:
+        """Contextualise the frames of B videos.
+
+        Args:
+            frames_BPTD: L2-normalised frame embeddings; padding may hold any finite value.
+            frame_mask_BPT: True where a frame is there. An event without frames is missing: its
+                token and frames are seen by no other token.
+
+        Returns:
+            Normalised video and event outputs.
+
+        Raises:
+            ModelError: more events or frames than there are positions.
+        """
+        B, P, T, D = frames_BPTD.shape
+        if max(P, T) > MAX_POSITIONS:
+            raise ModelError(
+                f"{P} events of {T} frames, but the contextualizer has {MAX_POSITIONS} places",
+                fix="Split the video, or use pooling=mean.",
+            )
+        tokens, present = self._tokens(frames_BPTD, frame_mask_BPT)
+        outputs = self.encoder(tokens, src_key_padding_mask=~present)
+        event_outputs_BPD = outputs[:, 1:].view(B, P, T + 1, D)[:, :, 0]
+        return Contexts(
+            nn.functional.normalize(outputs[:, 0], dim=-1),
+            nn.functional.normalize(event_outputs_BPD, dim=-1),
+        )
+
+    def _tokens(
+        self, frames_BPTD: Float[Tensor, "B P T D"], frame_mask_BPT: Bool[Tensor, "B P T"]
+    ) -> tuple[Float[Tensor, "B S D"], Bool[Tensor, "B S"]]:
+        """The token sequence of length S = 1 + P (T + 1), and where tokens are present."""
+        B, P, T, D = frames_BPTD.shape
+        kinds = self.type_embedding.weight
+        places_PD = self.event_embedding.weight[:P]
+        frames = (
+            frames_BPTD.masked_fill(~frame_mask_BPT[..., None], 0.0)
+            + kinds[FRAME]
+            + places_PD[:, None]
+            + self.frame_embedding.weight[:T]
+        )
+        events = (kinds[EVENT] + places_PD)[:, None].expand(B, P, 1, D)
+        video = kinds[VIDEO].expand(B, 1, D)
+        tokens = torch.cat([video, torch.cat([events, frames], dim=2).flatten(1, 2)], dim=1)
+        event_mask_BP1 = frame_mask_BPT.any(dim=2, keepdim=True)
+        present_BS = torch.cat([event_mask_BP1, frame_mask_BPT], dim=2).flatten(1)
+        return tokens, torch.cat([present_BS.new_ones(B, 1), present_BS], dim=1)

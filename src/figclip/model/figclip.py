@@ -1,0 +1,278 @@
+"""The public model: any CLIP, adapted or not, at any strength of its adaptation."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from figclip.data.pixels import PixelPipeline, image_to_pixels
+from figclip.data.video import decode_frames, probe_video, sample_midpoints
+from figclip.errors import ModelError
+from figclip.model.backbone import Backbone, load_backbone, weights_hash
+from figclip.model.contextualizer import VideoContextualizer
+from figclip.model.folder import ModelInfo, read_info, resolve_model
+from figclip.model.lora import interpolate, shift_strength
+
+Pooling = Literal["mean", "vc"]
+FRAMES_PER_VIDEO = 20
+"""The `figclip` preset: frames at the midpoints of 20 equal segments of a clip."""
+
+
+class FiGCLIP:
+    """Embeds images, videos and texts into one space.
+
+    Example:
+        >>> from figclip import FiGCLIP
+        >>> model = FiGCLIP.from_pretrained("runs/mine")  # doctest: +SKIP
+        >>> model.encode_text(["a man pushes a woman"]).shape  # doctest: +SKIP
+        torch.Size([1, 512])
+
+    Attributes:
+        backbone: The CLIP at strength `alpha`.
+        alpha: Strength of the adaptation; 0 for a plain CLIP.
+        info: Provenance and settings; None for a plain CLIP.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        info: ModelInfo | None = None,
+        alpha: float = 0.0,
+        contextualizer: VideoContextualizer | None = None,
+        trained: Backbone | None = None,
+        pipeline: PixelPipeline | None = None,
+        micro_batch: int = 32,
+    ) -> None:
+        self.backbone = backbone
+        self.info = info
+        self.alpha = alpha
+        self._contextualizer = contextualizer
+        self._trained = trained or backbone
+        size = backbone.preprocessing.image_size
+        self._pipeline = pipeline or PixelPipeline(name="pil", size=size)
+        self._micro_batch = micro_batch
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        *,
+        alpha: float | None = None,
+        base: str | Path | None = None,
+        device: str | torch.device = "cpu",
+    ) -> FiGCLIP:
+        """Load a model.
+
+        Args:
+            model: Hub id, model folder or run folder.
+            alpha: Strength of the adaptation: 0 base, 1 as trained; None: as merged.
+            base: The base, needed only to scale a full fine-tune.
+            device: Where it runs.
+
+        Raises:
+            ModelError: not a CLIP, damaged, or `alpha` for a model that cannot be scaled.
+        """
+        source = resolve_model(str(model))
+        backbone = load_backbone(source)
+        info = read_info(Path(source)) if Path(source).is_dir() else None
+        if info is None:
+            if alpha is not None:
+                raise ModelError(
+                    "is a plain CLIP, there is no adaptation to scale",
+                    where=source,
+                    fix="Leave alpha out.",
+                )
+            return cls(backbone.to(device))
+        if info.activation != backbone.activation:
+            raise ModelError(
+                f"was adapted with {info.activation}, but config.json says {backbone.activation}",
+                where=source,
+                fix="Correct hidden_act in config.json.",
+            )
+        strength = info.alpha if alpha is None else alpha
+        scaled = _at_strength(backbone, info, strength, folder=Path(source), base=base)
+        contextualizer = _load_contextualizer(Path(source), info, dim=backbone.dim)
+        trained = None
+        if contextualizer is not None and strength != 1.0 and info.adaptation != "full":
+            trained = _at_strength(backbone, info, 1.0, folder=Path(source), base=base).to(device)
+        return cls(
+            scaled.to(device),
+            info=info,
+            alpha=strength,
+            contextualizer=None if contextualizer is None else contextualizer.to(device),
+            trained=trained,
+        )
+
+    def encode_image(self, images: Sequence[Image.Image | str | Path]) -> Float32[Tensor, "N D"]:
+        """Embed images.
+
+        Args:
+            images: PIL images of any mode, or paths of image files.
+
+        Returns:
+            L2-normalised, on the CPU.
+
+        Raises:
+            ModelError: a file that is not an image.
+        """
+        opened = [_open_image(i) if isinstance(i, (str, Path)) else i for i in images]
+        pixels = [image_to_pixels(image, pipeline=self._pipeline) for image in opened]
+        return self.encode_frames(np.stack(pixels)) if pixels else torch.empty(0, self.backbone.dim)
+
+    def encode_video(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        spans: Sequence[tuple[float, float] | None] | None = None,
+        pooling: Pooling = "mean",
+    ) -> Float32[Tensor, "N D"]:
+        """Embed videos, or spans of them, from 20 frames at segment midpoints.
+
+        Args:
+            paths: Video files.
+            spans: One (start_s, end_s) a path, None for the whole video; None for all whole.
+            pooling: `mean` of the frames, or `vc`: the contextualizer's video output, always at
+                strength 1, as the contextualizer was trained on it.
+
+        Returns:
+            L2-normalised, on the CPU.
+
+        Raises:
+            VideoError: a video cannot be decoded at these times.
+            ModelError: pooling `vc` without a contextualizer, or spans of another number.
+        """
+        if spans is not None and len(spans) != len(paths):
+            raise ModelError(f"got {len(paths)} paths but {len(spans)} spans")
+        rows = [
+            self._encode_clip(path, span, pooling)
+            for path, span in zip(paths, spans or [None] * len(paths), strict=True)
+        ]
+        return torch.stack(rows) if rows else torch.empty(0, self.backbone.dim)
+
+    def encode_text(self, texts: Sequence[str]) -> Float32[Tensor, "N D"]:
+        """Embed texts; what does not fit the context length is cut.
+
+        Returns:
+            L2-normalised, on the CPU.
+        """
+        rows = torch.empty(len(texts), self.backbone.dim)
+        with torch.inference_mode():
+            for part in self.backbone.micro_batches(texts, size=self._micro_batch):
+                tokens = self.backbone.tokenize([texts[i] for i in part])
+                embedded = self.backbone.encode_tokens(tokens)
+                rows[torch.tensor(part)] = normalize(embedded, dim=-1).float().cpu()
+        return rows
+
+    def encode_frames(self, frames_NHWC: UInt8[np.ndarray, "N H W C"]) -> Float32[Tensor, "N D"]:
+        """Embed frames that are already resized and cropped, for example from a frame store.
+
+        Returns:
+            L2-normalised, on the CPU.
+        """
+        return self._encode_frames_with(self.backbone, frames_NHWC)
+
+    def _encode_frames_with(
+        self, backbone: Backbone, frames_NHWC: UInt8[np.ndarray, "N H W C"]
+    ) -> Float32[Tensor, "N D"]:
+        """Frames through a backbone, in micro-batches."""
+        with torch.inference_mode():
+            parts = torch.from_numpy(frames_NHWC).split(self._micro_batch)
+            return torch.cat(
+                [normalize(backbone.encode_frames(part), dim=-1).float().cpu() for part in parts]
+            )
+
+    def _encode_clip(
+        self, path: str | Path, span: tuple[float, float] | None, pooling: Pooling
+    ) -> Float32[Tensor, " D"]:
+        """One video or span."""
+        start_s, end_s = span if span is not None else (0.0, probe_video(path).duration_s)
+        times_s = sample_midpoints(start_s, end_s, num=FRAMES_PER_VIDEO)
+        frames_NHWC = decode_frames(path, times_s, pipeline=self._pipeline).frames_NHWC
+        if pooling == "mean":
+            return normalize(self.encode_frames(frames_NHWC).mean(dim=0), dim=-1)
+        if self._contextualizer is None or self.info is None or self.info.contextualizer is None:
+            raise ModelError(
+                "pooling=vc needs a Video Contextualizer, and this model has none",
+                fix="Use pooling=mean.",
+            )
+        frames_ND = self._encode_frames_with(self._trained, frames_NHWC)
+        per_event = self.info.contextualizer.frames_per_event
+        usable = FRAMES_PER_VIDEO // per_event * per_event
+        frames_BPTD = frames_ND[:usable].unflatten(0, (1, -1, per_event))
+        device = self.backbone.device
+        mask = torch.ones(frames_BPTD.shape[:3], dtype=torch.bool, device=device)
+        with torch.inference_mode():
+            contexts = self._contextualizer(frames_BPTD.to(device), frame_mask_BPT=mask)
+        return contexts.video_BD[0].float().cpu()
+
+
+def _at_strength(
+    backbone: Backbone, info: ModelInfo, alpha: float, *, folder: Path, base: str | Path | None
+) -> Backbone:
+    """A backbone with the adaptation at a strength; the same object where it already is."""
+    if alpha == info.alpha:
+        return backbone
+    state = backbone.clip.state_dict()
+    if info.adaptation == "full":
+        if base is None:
+            raise ModelError(
+                "is a full fine-tune, which is scaled between its base and itself",
+                where=str(folder),
+                fix=f"Give the base too: --base {info.base or 'DIR'}.",
+            )
+        base_backbone = load_backbone(resolve_model(str(base)))
+        if weights_hash(base_backbone.clip) != info.base_hash:
+            raise ModelError("is not the base that was fine-tuned", where=str(base))
+        state = interpolate(base_backbone.clip.state_dict(), state, alpha=alpha / info.alpha)
+    else:
+        adapter = _load_tensors(folder / "adapter" / "adapter_model.safetensors")
+        state = shift_strength(state, adapter, by=alpha - info.alpha, lora_scale=info.lora_scale)
+    scaled = copy.deepcopy(backbone)
+    scaled.clip.load_state_dict(state)
+    return scaled
+
+
+def _load_contextualizer(folder: Path, info: ModelInfo, *, dim: int) -> VideoContextualizer | None:
+    """The contextualizer of a model folder, if it has one."""
+    shape = info.contextualizer
+    if shape is None:
+        return None
+    contextualizer = VideoContextualizer(dim, num_layers=shape.layers, head_dim=shape.head_dim)
+    file = folder / "contextualizer.safetensors"
+    try:
+        contextualizer.load_state_dict(_load_tensors(file))
+    except RuntimeError as error:
+        raise ModelError("does not fit figclip.json", where=str(file)) from error
+    return contextualizer.eval()
+
+
+def _load_tensors(file: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file."""
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"cannot be read ({error})", where=str(file), fix="Get the model folder again."
+        ) from error
+
+
+def _open_image(path: str | Path) -> Image.Image:
+    """An image file, with damage named."""
+    try:
+        image = Image.open(path)
+        image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ModelError(f"cannot be read as an image ({error})", where=str(path)) from error
+    return image

@@ -1,0 +1,200 @@
+"""The model folder: a plain CLIP for everyone, and beside it what figclip needs to scale it.
+
+config.json, model.safetensors,           transformers.CLIPModel, version 5 and 4
+preprocessor_config.json,                 CLIPProcessor
+tokenizer files, vocab.json, merges.txt   CLIPTokenizer
+adapter/                                  PEFT's files (LoRA only)
+contextualizer.safetensors                the Video Contextualizer (if trained)
+figclip.json                              format, activation, alpha, pixels, provenance
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPConfig, CLIPTokenizer
+
+from figclip.checkpoint import write_atomically
+from figclip.errors import ModelError
+from figclip.model.backbone import Preprocessing
+
+MODEL_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextualizerShape:
+    """What must be known to build the contextualizer that a folder's weights fit."""
+
+    layers: int
+    head_dim: int
+    frames_per_event: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """The content of `figclip.json`.
+
+    Attributes:
+        activation: Of both towers; refused on load where config.json says otherwise.
+        adaptation: `lora_image`, `lora_both` or `full`.
+        alpha: Strength that the weights are merged at; 0 base, 1 as trained.
+        lora_scale: LoRA's own scale, lora_alpha / rank; 0 for a full fine-tune.
+        pixel_pipeline: Pipeline of the frames it was trained on.
+        pooling: Default pooling of a video, `mean` or `vc`.
+        base: Hub id of the base, empty for a local one.
+        base_hash: `weights_hash` of the base.
+        contextualizer: Its shape, None when there is none.
+        provenance: Recipe, step, data hashes, versions.
+    """
+
+    activation: str
+    adaptation: str
+    alpha: float
+    lora_scale: float
+    pixel_pipeline: str
+    pooling: str
+    base: str
+    base_hash: str
+    contextualizer: ContextualizerShape | None
+    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def write_clip_files(
+    path: Path,
+    *,
+    state: Mapping[str, Tensor],
+    config: CLIPConfig,
+    tokenizer: CLIPTokenizer,
+    preprocessing: Preprocessing,
+) -> None:
+    """Write the files that make a folder a plain CLIP.
+
+    Written by hand where transformers 5 writes what version 4 does not read: weights under their
+    plain names, `preprocessor_config.json`, and the tokenizer's vocabulary and merges.
+
+    Args:
+        path: Folder; made when absent.
+        state: `CLIPModel.state_dict()`.
+        config: Its configuration.
+        tokenizer: Its tokenizer.
+        preprocessing: What its image processor does.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    config.architectures = ["CLIPModel"]
+    config.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    tokenizer.backend_tokenizer.model.save(str(path))
+    size = preprocessing.image_size
+    processor = {
+        "image_processor_type": "CLIPImageProcessor",
+        "processor_class": "CLIPProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": size},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": size, "width": size},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(preprocessing.mean),
+        "image_std": list(preprocessing.std),
+        "do_convert_rgb": True,
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+
+
+def write_info(path: Path, info: ModelInfo) -> None:
+    """Write `figclip.json`."""
+    content = {"format": MODEL_FORMAT, **dataclasses.asdict(info)}
+    write_atomically(path / "figclip.json", json.dumps(content, indent=2) + "\n")
+
+
+def read_info(path: Path) -> ModelInfo | None:
+    """Read `figclip.json`; None for a plain CLIP without one.
+
+    Raises:
+        ModelError: not the JSON that `write_info` writes, or a newer format.
+    """
+    file = path / "figclip.json"
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text())
+        version = content.pop("format")
+        if version != MODEL_FORMAT:
+            raise ModelError(
+                f"has format {version!r}, this version reads {MODEL_FORMAT}",
+                where=str(file),
+                fix="Use the figclip version that wrote it, or a newer one.",
+            )
+        shape = content.pop("contextualizer")
+        return ModelInfo(**content, contextualizer=ContextualizerShape(**shape) if shape else None)
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"cannot be read ({type(error).__name__}: {error})",
+            where=str(file),
+            fix="Get the folder again, or delete the file to use it as a plain CLIP.",
+        ) from error
+
+
+def resolve_model(source: str) -> str:
+    """A hub id or a folder with a CLIP, for whatever a user calls a model.
+
+    Args:
+        source: Hub id, model folder, or run folder (its `model/` is meant).
+
+    Raises:
+        ModelError: a run folder that has no model yet, or a path that does not exist.
+    """
+    path = Path(source)
+    if (path / "config.json").exists() and (path / "checkpoints").is_dir():
+        if not (path / "model" / "config.json").exists():
+            raise ModelError(
+                "is a run folder without a finished model",
+                where=source,
+                fix=f"Finish it: figclip adapt --resume --out {source}.",
+            )
+        return str(path / "model")
+    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
+    if looks_local and not path.exists():
+        raise ModelError(
+            "does not exist", where=source, fix="Give a hub id, a model folder or a run folder."
+        )
+    return source
+
+
+class StagedFolder:
+    """A folder written aside and put in place whole: `with StagedFolder(target) as folder: …`.
+
+    Args:
+        target: Where the folder ends up; an existing one is replaced.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._aside = target.with_name(f".{target.name}.writing")
+
+    def __enter__(self) -> Path:
+        shutil.rmtree(self._aside, ignore_errors=True)
+        self._aside.mkdir(parents=True)
+        return self._aside
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            shutil.rmtree(self._aside, ignore_errors=True)
+            return
+        if self._target.exists():
+            shutil.rmtree(self._target)
+        self._aside.rename(self._target)

@@ -1,0 +1,160 @@
+"""Which weights of a CLIP are trained, and at what strength: LoRA through PEFT, or everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import Linear as LoraLinear
+from torch import Tensor, nn
+
+from figclip.config import Adaptation
+from figclip.errors import ModelError
+from figclip.model.backbone import Backbone
+
+ADAPTER_NAME = "default"
+TOWER_PATTERNS = {
+    "lora_image": r"vision_model\.encoder\.layers\.\d+\.self_attn\.(q|k|v)_proj",
+    "lora_both": r"(vision|text)_model\.encoder\.layers\.\d+\.self_attn\.(q|k|v)_proj",
+}
+"""Full names, not a list of suffixes: `["q_proj", …]` would also match the other tower."""
+
+
+def add_adaptation(
+    backbone: Backbone, adaptation: Adaptation, *, rank: int, lora_alpha: float, seed: int
+) -> PeftModel | None:
+    """Freeze the backbone and make what the adaptation trains trainable, in place.
+
+    Args:
+        backbone: The CLIP; its `clip` keeps its identity, LoRA layers wrap the projections.
+        adaptation: `lora_image`, `lora_both` or `full`.
+        rank: LoRA's r. ViT-B/32 at 64 on the image tower: 3,538,944 trained parameters.
+        lora_alpha: LoRA's own scale is lora_alpha / rank.
+        seed: Of LoRA's A matrices; B starts at zero, so the model starts as the base.
+
+    Returns:
+        The PEFT model that saves the adapter, or None for full fine-tuning.
+    """
+    backbone.clip.requires_grad_(False)
+    if adaptation == "full":
+        backbone.clip.requires_grad_(True)
+        backbone.clip.logit_scale.requires_grad_(False)
+        return None
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=lora_alpha,  # pyright: ignore[reportArgumentType] - typed int, works as float
+        lora_dropout=0.0,
+        bias="none",
+        target_modules=TOWER_PATTERNS[adaptation],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        adapted = get_peft_model(backbone.clip, config, adapter_name=ADAPTER_NAME)
+    assert isinstance(adapted, PeftModel)
+    if not any(True for _ in lora_layers(backbone.clip).values()):
+        raise ModelError("no layer of this CLIP matches the LoRA pattern", where=backbone.name)
+    return adapted
+
+
+def lora_layers(clip: nn.Module) -> dict[str, LoraLinear]:
+    """The projections that carry LoRA, by their name in the plain CLIP."""
+    return {name: m for name, m in clip.named_modules() if isinstance(m, LoraLinear)}
+
+
+def set_strength(backbone: Backbone, alpha: float, *, lora_scale: float) -> None:
+    """Scale the adaptation in place: 0 gives the base, 1 the model as trained.
+
+    Args:
+        backbone: A backbone with LoRA.
+        alpha: Strength, unitless.
+        lora_scale: LoRA's own scale, lora_alpha / rank.
+    """
+    for layer in lora_layers(backbone.clip).values():
+        layer.scaling[ADAPTER_NAME] = alpha * lora_scale
+
+
+def plain_state(clip: nn.Module, *, alpha: float) -> dict[str, Tensor]:
+    """Weights of a plain CLIP with the adaptation merged at a strength.
+
+    Args:
+        clip: A CLIP with or without LoRA layers (at any current strength).
+        alpha: Strength to merge at; must be 1 without LoRA.
+
+    Returns:
+        Names and shapes of `transformers.CLIPModel.state_dict()`.
+    """
+    deltas = {
+        f"{name}.weight": _low_rank_product(
+            layer.lora_A[ADAPTER_NAME].weight, layer.lora_B[ADAPTER_NAME].weight
+        )
+        * (layer.lora_alpha[ADAPTER_NAME] / layer.r[ADAPTER_NAME])
+        for name, layer in lora_layers(clip).items()
+    }
+    assert deltas or alpha == 1.0, "a full fine-tune is scaled against its base, not here"
+    state: dict[str, Tensor] = {}
+    for name, tensor in clip.state_dict().items():
+        if ".lora_" not in name:
+            plain = name.replace(".base_layer", "")
+            state[plain] = _shifted(tensor.detach(), deltas.get(plain), by=alpha)
+    return state
+
+
+def shift_strength(
+    state: Mapping[str, Tensor], adapter: Mapping[str, Tensor], *, by: float, lora_scale: float
+) -> dict[str, Tensor]:
+    """Move merged weights along their adaptation: W + by · s · B A. No base is needed.
+
+    Args:
+        state: Weights of a plain CLIP with the adaptation merged at some alpha0.
+        adapter: Tensors of PEFT's adapter file, `….q_proj.lora_A.weight` and `lora_B`.
+        by: alpha - alpha0.
+        lora_scale: s, lora_alpha / rank.
+
+    Raises:
+        ModelError: the adapter does not fit the weights.
+    """
+    shifted = dict(state)
+    for name, a_RD in adapter.items():
+        if not name.endswith(".lora_A.weight"):
+            continue
+        prefix = name.removesuffix(".lora_A.weight")
+        plain = prefix.removeprefix("base_model.model.") + ".weight"
+        b_DR = adapter.get(f"{prefix}.lora_B.weight")
+        fits = (
+            b_DR is not None
+            and plain in shifted
+            and tuple(shifted[plain].shape) == (b_DR.shape[0], a_RD.shape[1])
+            and a_RD.shape[0] == b_DR.shape[1]
+        )
+        if not fits or b_DR is None:
+            raise ModelError(
+                f"adapter tensor {name} does not fit the weights",
+                fix="The folder's adapter/ belongs to another model.",
+            )
+        delta = _low_rank_product(a_RD, b_DR) * lora_scale
+        shifted[plain] = _shifted(shifted[plain], delta, by=by)
+    return shifted
+
+
+def interpolate(
+    base: Mapping[str, Tensor], adapted: Mapping[str, Tensor], *, alpha: float
+) -> dict[str, Tensor]:
+    """Weights between base and a full fine-tune: base + alpha (adapted - base), in fp64."""
+    return {
+        name: _shifted(base[name], tensor.double() - base[name].double(), by=alpha)
+        for name, tensor in adapted.items()
+    }
+
+
+def _low_rank_product(a_RD: Tensor | nn.Module, b_DR: Tensor | nn.Module) -> Tensor:
+    """B A in fp64, so that merging adds one rounding, not two."""
+    assert isinstance(a_RD, Tensor) and isinstance(b_DR, Tensor)
+    return b_DR.detach().double() @ a_RD.detach().double()
+
+
+def _shifted(weight: Tensor, delta: Tensor | None, *, by: float) -> Tensor:
+    """Weight + by · delta, computed in fp64 and rounded once; bit-equal when by is 0."""
+    if delta is None or by == 0.0:
+        return weight
+    return (weight.double() + by * delta).to(weight.dtype)

@@ -1,0 +1,3 @@
+"""Tests of figclip; folders mirror the package."""
+
+from tests import typechecking as typechecking  # named in pyproject's --jaxtyping-packages

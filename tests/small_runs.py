@@ -1,0 +1,148 @@
+"""Small models, texts and batches that tests of training share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from figclip.adaptation import ClipTrainee
+from figclip.config import RunConfig
+from figclip.data.batches import BatchItem, ClipBatch
+from figclip.data.captions import TEMPLATES, caption_event
+from figclip.data.texts import TextTable
+from figclip.model.backbone import Backbone, load_backbone
+from figclip.model.contextualizer import VideoContextualizer
+from figclip.model.lora import add_adaptation, lora_layers
+from figclip.records import Annotation, Event, Role, VideoRecord
+from figclip.world.small_clip import write_small_clip
+
+IMAGE_SIZE = 16
+
+
+def write_tiny_clip(path: Path, *, seed: int = 0) -> Path:
+    """The smallest CLIP that still has heads, layers and patches."""
+    write_small_clip(path, seed=seed, image_size=IMAGE_SIZE, patch_size=8, width=32, layers=2)
+    return path
+
+
+def make_records(events_per_video: Sequence[int]) -> list[VideoRecord]:
+    """Videos with distinct captions, except that the first two videos share their first event."""
+    verbs = ["push", "pull", "lift", "follow", "hit", "turn", "jump"]
+    records = []
+    for video, num_events in enumerate(events_per_video):
+        events = tuple(
+            Event(
+                start_s=2.0 * e,
+                end_s=2.0 * e + 2,
+                verb=verbs[0] if e == 0 and video < 2 else verbs[(video + e) % len(verbs)],
+                roles=(
+                    Role(name="mover", text="red ball", slot="Arg0"),
+                    Role(
+                        name="thing moved",
+                        text="box" if e == 0 and video < 2 else f"box {video} {e}",
+                        slot="Arg1",
+                    ),
+                ),
+            )
+            for e in range(num_events)
+        )
+        records.append(
+            VideoRecord(
+                id=f"v{video}",
+                video=f"v{video}.mp4",
+                split="train",
+                group=f"g{video}",
+                annotations=(Annotation(events=events),),
+            )
+        )
+    return records
+
+
+def make_texts(records: Sequence[VideoRecord], *, num_negatives: int) -> TextTable:
+    """Captions with invented negatives; the last negative of every first event is masked."""
+
+    def negatives(event: Event, record: VideoRecord, key: str) -> list[str | None]:
+        texts: list[str | None] = [f"no {i} {key} {event.verb}" for i in range(num_negatives)]
+        if num_negatives and key.endswith("/0"):
+            texts[-1] = None
+        return texts
+
+    template = TEMPLATES["default"]
+    return TextTable(
+        records, caption=lambda e: caption_event(e, template=template), negatives=negatives
+    )
+
+
+@dataclass
+class SmallRun:
+    """A trainee with one batch."""
+
+    trainee: ClipTrainee
+    batch: ClipBatch
+    texts: TextTable
+
+
+def make_run(
+    clip_folder: Path,
+    config: RunConfig,
+    *,
+    events_per_video: Sequence[int] = (3, 1, 2, 3),
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+    rank: int = 0,
+    num_ranks: int = 1,
+    accelerator: Accelerator | None = None,
+) -> SmallRun:
+    """A trainee whose LoRA B is not zero, and this process's part of one batch of all videos."""
+    torch.manual_seed(seed)
+    backbone: Backbone = load_backbone(str(clip_folder))
+    model = config.model
+    add_adaptation(
+        backbone, model.adaptation, rank=model.lora_rank, lora_alpha=model.lora_alpha, seed=seed
+    )
+    for layer in lora_layers(backbone.clip).values():
+        torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.05)
+    contextualizer = None
+    if model.contextualizer_layers:
+        contextualizer = VideoContextualizer(
+            backbone.dim,
+            num_layers=model.contextualizer_layers,
+            head_dim=model.contextualizer_head_dim,
+        ).to(dtype)
+    backbone.to(dtype)
+    records = make_records(events_per_video)
+    texts = make_texts(records, num_negatives=config.text.verb_negatives)
+    table = None
+    if model.adaptation == "lora_image":
+        with torch.no_grad():
+            table = torch.nn.functional.normalize(
+                backbone.encode_tokens(backbone.tokenize(texts.texts)), dim=-1
+            )
+    per_event = config.data.frames_per_event
+    frames = np.random.default_rng(seed).integers(
+        0, 256, (sum(events_per_video) * per_event, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8
+    )
+    bounds = [r * len(records) // num_ranks for r in range(num_ranks + 1)]
+    first, last = bounds[rank], bounds[rank + 1]
+    start, stop = (sum(events_per_video[:i]) * per_event for i in (first, last))
+    batch = ClipBatch(
+        step=1,
+        items=tuple(BatchItem(i, 0) for i in range(len(records))),
+        first=first,
+        num_local=last - first,
+        frames_NHWC=torch.from_numpy(frames[start:stop]),
+    )
+    trainee = ClipTrainee(
+        backbone,
+        contextualizer,
+        config=config,
+        texts=texts,
+        text_embeddings_MD=table,
+        video_ids=[r.id for r in records],
+        accelerator=accelerator or Accelerator(cpu=True),
+    )
+    return SmallRun(trainee, batch, texts)
