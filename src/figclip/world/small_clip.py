@@ -93,9 +93,13 @@ def _byte_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocab, merges=pairs, model_max_length=77)  # pyright: ignore
 
 
+# The order matters: a merge learnt from an earlier word is done first, and `an` before `man` would
+# leave `man` in two tokens.
 _WORDS = (
-    "in this photo the action is of and to on by with a an scene event direction manner man woman "
-    "dog cat red green blue yellow white black small large circle square triangle ball box left "
-    "right up down forward backward slowly quickly calmly walk run push pull lift throw jump turn "
-    "follow hit mover pusher thing pushed moved lifter walker runner field road room beach forest"
+    "woman small yellow slowly follow follower followed direction manner man green black triangle "
+    "backward beach forest location spin falling puller pulled carrier carried in this photo the "
+    "action is of and to on by with a an scene event dog cat red blue white large circle square "
+    "ball box left right up down forward quickly calmly walk run push pull lift throw jump turn "
+    "hit mover pusher thing pushed moved lifter walker runner field road room bird jumper spinner "
+    "fall carry lifted hitter hits who circler circled"
 ).split()

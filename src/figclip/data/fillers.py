@@ -1,0 +1,85 @@
+"""Which role texts say nothing, and the cleaned view of those that say something.
+
+Records keep every text verbatim; this module is the only place where a text is cleaned.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from figclip.records import Event, Role
+
+# The text as a whole must be one of these (case, outer punctuation and spaces aside): "unknown"
+# says nothing, "unknown man" names a man.
+_NOTHING_FORMS = (
+    # The annotator could not tell. "unkown" is a misspelling of the real files.
+    "unknown|unkown|unclear|undefined|undetermined|undisclosed|unspecified",
+    "not (?:known|clear|defined|disclosed|shown|specified)",
+    "(?:not able|unable|impossible) to (?:determine|ascertain)",
+    # The role does not apply. Bare "no" is missing on purpose: people say it, and shake it.
+    "(?:not |non-?)applicable|n/a|na|n\\.a",
+    # Nothing fills the role. "nowhere" is to a place what "no one" is to a person.
+    "none|nothing|no one|no-one|noone|nobody|nowhere",
+)
+_FORM = f"(?:{'|'.join(_NOTHING_FORMS)})"
+# Several in a row still say nothing: "undefined/unclear", "not applicable / or not disclosed".
+# Anything else after the joint is a filler: "unclear / possibly the man".
+_JOINT = r"(?: ?[/,;] ?(?:or |and )?| (?:or|and|and/or) )"
+_SAYS_NOTHING = re.compile(rf"[\W_]*{_FORM}(?:{_JOINT}{_FORM})*[\W_]*")
+
+# A remark of the annotator in place of a filler: "<none>", "<unable to determine …>". One pair of
+# brackets around everything, so "<b>man</b>" is a filler.
+_REMARK = re.compile(r"<[^<>]*>")
+
+
+def clean_filler(text: str) -> str:
+    """The text with its runs of white space collapsed and its ends trimmed; every word verbatim.
+
+    Quotation marks stay: where real fillers carry them they mark speech or writing (`"MOTEL"`),
+    and the only quoted nothing, `"-"`, is caught by `says_nothing`.
+    """
+    return " ".join(text.split())
+
+
+@lru_cache(maxsize=65536)
+def says_nothing(text: str) -> bool:
+    """True when a role's text stands for "no filler", in any way that the real files write it.
+
+    The rules, each on the whole text:
+
+    - no letter and no digit: empty, `-`, `"-"`, `...`, `_`;
+    - wholly in one pair of angle brackets, as the real files write remarks: `<none>`;
+    - `unknown`, `unclear`, `not disclosed`, `not applicable`, `N/A`, `none`, `nothing`, `no one`
+      and their like in any case and with any punctuation around, alone or joined to each other by
+      `/`, `,`, `;`, `or`, `and`.
+
+    Whatever says more is a filler: `unknown man`, `nothing but a towel`, `none of them`, `m&ms`.
+    """
+    cleaned = clean_filler(text)
+    if not any(character.isalnum() for character in cleaned):
+        return True
+    if _REMARK.fullmatch(cleaned):
+        return True
+    return _SAYS_NOTHING.fullmatch(cleaned.casefold()) is not None
+
+
+def filled_roles(event: Event) -> tuple[Role, ...]:
+    """The roles whose text says something, texts cleaned, in the order of the annotation."""
+    return tuple(
+        Role(name=role.name, text=clean_filler(role.text), slot=role.slot)
+        for role in event.roles
+        if not says_nothing(role.text)
+    )
+
+
+def filled_slots(event: Event) -> frozenset[str]:
+    """The numbered slots (`Arg0` …) whose text says something; modifiers are not among them."""
+    return frozenset(
+        role.slot for role in event.roles if not role.is_modifier and not says_nothing(role.text)
+    )
+
+
+def filled_scene(event: Event) -> str:
+    """The cleaned scene, empty when it is missing or says nothing."""
+    return "" if says_nothing(event.scene) else clean_filler(event.scene)

@@ -1,0 +1,218 @@
+"""Named pixel pipelines: from a picture or a decoded frame to the S x S RGB square that CLIP reads.
+
+`pil` is the reference: bit for bit what transformers 5's PIL CLIP image processor makes of the
+whole frame before it rescales and normalises (shortest edge to S with PIL's bicubic, centre crop).
+`swscale` is faster: libswscale scales the decoder's picture straight to the resized size, so the
+full-size RGB frame is never made; it differs from the reference by a few grey levels.
+
+Mean and standard deviation are the model's business and are applied after these pipelines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from jaxtyping import UInt8
+from PIL import Image
+
+from figclip.errors import ConfigError, VideoError
+
+PIPELINE_NAMES = ("pil", "swscale")
+MAX_PIXELS = 100_000_000
+"""Largest picture, in pixels, that is decoded or made on the way (100 megapixels)."""
+
+# ACCURATE_RND and BITEXACT: without them x86 code paths round differently from others, and a store
+# made on one machine would differ from one made on another.
+_SWSCALE_BICUBIC = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelPipeline:
+    """How full frames become pixels; the name is written into stores, models and indexes.
+
+    Attributes:
+        name: `pil` (reference) or `swscale`.
+        size: Side S of the square in pixels, the model's image size.
+    """
+
+    name: str = "pil"
+    size: int = 224
+
+    def __post_init__(self) -> None:
+        if self.name not in PIPELINE_NAMES:
+            raise ConfigError(
+                f"unknown pixel pipeline {self.name!r}",
+                fix=f"Use one of {', '.join(PIPELINE_NAMES)}",
+            )
+        if not 1 <= self.size <= 4096:
+            raise ConfigError(
+                f"image size {self.size} is not between 1 and 4096 px",
+                fix="Use the model's image size, for example 224",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orientation:
+    """One of the eight ways to turn a coded picture upright: transpose first, then flip.
+
+    Attributes:
+        transpose: Swap x and y.
+        flip_x: Then mirror left and right.
+        flip_y: Then mirror top and bottom.
+    """
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    def apply(self, rgb_HWC: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H2 W2 3"]:
+        """The upright picture, as a view."""
+        if self.transpose:
+            rgb_HWC = rgb_HWC.transpose(1, 0, 2)
+        return rgb_HWC[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+
+
+UPRIGHT = Orientation()
+
+
+def image_to_pixels(image: Image.Image, *, pipeline: PixelPipeline) -> UInt8[np.ndarray, "S S 3"]:
+    """Pixels of a still picture of any PIL mode.
+
+    Transparency is composited onto white, as transformers 5 does (version 4 dropped it). EXIF
+    orientation is not applied: transformers' processor does not either.
+
+    Raises:
+        VideoError: `too-large`, when the picture or its resized form exceeds MAX_PIXELS.
+    """
+    return rgb_to_pixels(np.asarray(_to_rgb(image)), pipeline=pipeline)
+
+
+def rgb_to_pixels(
+    rgb_HWC: UInt8[np.ndarray, "H W 3"], *, pipeline: PixelPipeline
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Pixels of an upright RGB picture with square pixels.
+
+    Raises:
+        VideoError: `too-large`, when the picture or its resized form exceeds MAX_PIXELS.
+    """
+    height, width = resized_size(rgb_HWC.shape[0], rgb_HWC.shape[1], size=pipeline.size)
+    if pipeline.name == "pil":
+        resized = Image.fromarray(np.ascontiguousarray(rgb_HWC)).resize(
+            (width, height), resample=Image.Resampling.BICUBIC
+        )
+        return _centre_crop(np.asarray(resized), size=pipeline.size)
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
+    return _centre_crop(_swscale(frame, height=height, width=width), size=pipeline.size)
+
+
+def frame_to_pixels(
+    frame: VideoFrame,
+    *,
+    pipeline: PixelPipeline,
+    orientation: Orientation = UPRIGHT,
+    pixel_aspect: Fraction = Fraction(1),
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Pixels of a decoded frame, turned upright and stretched to square pixels.
+
+    Args:
+        frame: As it came out of the decoder, any pixel format.
+        pipeline: Which pixels to make.
+        orientation: How to turn the coded picture upright.
+        pixel_aspect: Width over height of one coded pixel. The side that is too short is stretched,
+            so that no line of the picture is lost.
+
+    Returns:
+        RGB square. With `pil` the full-size square-pixel frame is made first and then treated as
+        transformers' processor would; with `swscale` one scaling does it all.
+
+    Raises:
+        VideoError: `too-large`, when the frame or its stretched or resized form exceeds MAX_PIXELS.
+    """
+    height, width = _square_pixel_size(frame, pixel_aspect)
+    if any(component.is_alpha for component in frame.format.components):
+        frame = _composited(frame)
+    if pipeline.name == "swscale":
+        height, width = resized_size(height, width, size=pipeline.size)
+        upright = orientation.apply(_swscale(frame, height=height, width=width))
+        return _centre_crop(upright, size=pipeline.size)
+    rgb_HWC = frame.to_ndarray(format="rgb24")
+    if (height, width) != rgb_HWC.shape[:2]:
+        stretched = Image.fromarray(rgb_HWC).resize(
+            (width, height), resample=Image.Resampling.BICUBIC
+        )
+        rgb_HWC = np.asarray(stretched)
+    return rgb_to_pixels(orientation.apply(rgb_HWC), pipeline=pipeline)
+
+
+def resized_size(height: int, width: int, *, size: int) -> tuple[int, int]:
+    """Height and width after the shortest edge became `size`; the other is rounded down.
+
+    Raises:
+        VideoError: `too-large`, when the picture before or after exceeds MAX_PIXELS.
+
+    Source:
+        transformers 5 `image_transforms.get_resize_output_image_size`.
+    """
+    short, long = min(height, width), max(height, width)
+    new_long = int(size * long / short)
+    if max(height * width, size * new_long) > MAX_PIXELS:
+        raise too_large(height, width)
+    return (new_long, size) if width <= height else (size, new_long)
+
+
+def too_large(height: int, width: int) -> VideoError:
+    """The error for a picture that is itself too large, or too long and thin to be resized."""
+    return VideoError(
+        f"too-large: a picture of {width}x{height} px exceeds {MAX_PIXELS // 10**6} megapixels, "
+        "as it is or resized",
+        fix="Scale the video down first",
+    )
+
+
+def _square_pixel_size(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
+    """Height and width of the coded picture once its pixels are square."""
+    height, width = frame.height, frame.width
+    if pixel_aspect > 1:
+        width = max(1, round(width * pixel_aspect))
+    elif pixel_aspect < 1:
+        height = max(1, round(height / pixel_aspect))
+    if height * width > MAX_PIXELS:
+        raise too_large(height, width)
+    return height, width
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """RGB, transparency composited onto white: transformers 5 `convert_to_rgb`."""
+    if image.mode == "RGB" and image.info.get("transparency") is None:
+        return image
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _composited(frame: VideoFrame) -> VideoFrame:
+    """The frame without its alpha channel, on white as for stills."""
+    rgba = Image.fromarray(frame.to_ndarray(format="rgba"))
+    return VideoFrame.from_ndarray(np.asarray(_to_rgb(rgba)), format="rgb24")
+
+
+def _swscale(frame: VideoFrame, *, height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
+    """RGB of the frame scaled with libswscale's bicubic filter."""
+    scaled = frame.reformat(
+        width=width, height=height, format="rgb24", interpolation=_SWSCALE_BICUBIC, threads=1
+    )
+    return cast(np.ndarray, scaled.to_ndarray())
+
+
+def _centre_crop(rgb_HWC: UInt8[np.ndarray, "H W 3"], *, size: int) -> UInt8[np.ndarray, "S S 3"]:
+    """The middle square; an odd margin leaves its extra line below and to the right."""
+    top = (rgb_HWC.shape[0] - size) // 2
+    left = (rgb_HWC.shape[1] - size) // 2
+    return np.ascontiguousarray(rgb_HWC[top : top + size, left : left + size])

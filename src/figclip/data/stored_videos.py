@@ -1,0 +1,104 @@
+"""The videos of one or several frame stores, as one numbered list."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from figclip.data.frames import FrameStore
+from figclip.data.video import to_time_us
+from figclip.errors import StoreError
+from figclip.records import VideoRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVideos:
+    """Annotated videos whose frames lie in stores; implements `batches.FrameReader`.
+
+    Attributes:
+        stores: The stores.
+        records: The videos; a record without a group has its video's hash as group.
+        store_of: Index in `stores` of each record.
+        hash_of: Content hash of each record's video.
+    """
+
+    stores: tuple[FrameStore, ...]
+    records: tuple[VideoRecord, ...]
+    store_of: tuple[int, ...]
+    hash_of: tuple[str, ...]
+
+    def read(self, video_idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
+        """Frames of a video at exact times, in the order asked for.
+
+        Raises:
+            StoreError: a frame is missing or damaged.
+        """
+        store = self.stores[self.store_of[video_idx]]
+        return store.read_frames(self.hash_of[video_idx], [to_time_us(t) for t in times_s])
+
+    def content_key(self, video_idx: int, time_s: float) -> bytes:
+        """What determines a frame's pixels: video, time, size, pipeline and codec."""
+        spec = self.stores[self.store_of[video_idx]].spec
+        parts = (self.hash_of[video_idx], to_time_us(time_s), spec.size, spec.pipeline, spec.codec)
+        return "/".join(map(str, parts)).encode()
+
+    def subset(self, video_idxs: Sequence[int]) -> StoredVideos:
+        """Only these videos, renumbered in the order given."""
+        return StoredVideos(
+            stores=self.stores,
+            records=tuple(self.records[i] for i in video_idxs),
+            store_of=tuple(self.store_of[i] for i in video_idxs),
+            hash_of=tuple(self.hash_of[i] for i in video_idxs),
+        )
+
+
+def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
+    """Open stores whose frames fit a model.
+
+    Args:
+        paths: Stores that `prepare` wrote.
+        size: The model's image size in pixels.
+
+    Raises:
+        StoreError: not a store, frames of another size, stores of different pipelines, one id in
+            two stores, or no video with events at all.
+    """
+    stores = [FrameStore.open(path) for path in paths]
+    for store in stores:
+        wanted = dataclasses.replace(store.spec, size=size)
+        pipeline = dataclasses.replace(wanted, pipeline=stores[0].spec.pipeline)
+        FrameStore.open(store.path, require=pipeline)
+    records: list[VideoRecord] = []
+    store_of: list[int] = []
+    hash_of: list[str] = []
+    first_seen: dict[str, Path] = {}
+    for store_idx, store in enumerate(stores):
+        for stored in store.records():
+            record = stored.record
+            if record.id in first_seen:
+                raise StoreError(
+                    f"video {record.id!r} is also in {first_seen[record.id]}",
+                    where=str(store.path),
+                    fix="Give each video in one store only.",
+                )
+            first_seen[record.id] = store.path
+            records.append(dataclasses.replace(record, group=record.group or stored.video_hash))
+            store_of.append(store_idx)
+            hash_of.append(stored.video_hash)
+    if not records:
+        raise StoreError(
+            "no video is ready",
+            where=", ".join(map(str, paths)),
+            fix="Look at the coverage that `figclip prepare` prints.",
+        )
+    return StoredVideos(
+        stores=tuple(stores),
+        records=tuple(records),
+        store_of=tuple(store_of),
+        hash_of=tuple(hash_of),
+    )

@@ -1,0 +1,331 @@
+"""Results of an evaluation: base beside adapted, as files and as a table for the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from figclip.checkpoint import write_atomically
+from figclip.errors import DataError
+from figclip.metrics.intervals import Interval, paired_bootstrap
+from figclip.tasks.base import ItemScores, LeftOut, Score, Setting, Unit
+
+RESULT_FORMAT = 1
+NUM_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelColumn:
+    """Which model a column of scores belongs to.
+
+    Attributes:
+        name: Hub id, or the name of its folder.
+        hash: `weights_hash`, at this strength.
+        alpha: Strength of its adaptation; 0 for a plain CLIP.
+    """
+
+    name: str
+    hash: str
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One metric of both models.
+
+    Attributes:
+        base: None when there is only one model.
+        adapted: The model asked for.
+        interval: 95 % interval of the difference; None for a metric that is no mean over items,
+            with one model, or with fewer than two groups of items.
+    """
+
+    base: Score | None
+    adapted: Score
+    interval: Interval | None
+
+    @property
+    def difference(self) -> float | None:
+        """Adapted minus base, of the corrected scores where the official ones are wrong."""
+        if self.base is None:
+            return None
+        return _value(self.adapted) - _value(self.base)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataInfo:
+    """What was tested on.
+
+    Attributes:
+        name: NAME of `--data`.
+        source: PATH of `--data`, as given.
+        split: None for all videos.
+        hash: Of annotations, videos and pixels.
+        pipeline: Name of the pixel pipeline.
+    """
+
+    name: str
+    source: str
+    split: str | None
+    hash: str
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """A task on a data set.
+
+    Attributes:
+        task: Name of the task.
+        data: What it was tested on.
+        settings: All that changes the scores besides data and models.
+        counts: How many there are of what.
+        left_out: Items that were not scored.
+        base: The base's column; None when there is only one model.
+        adapted: The column of the model asked for.
+        metrics: By name.
+        base_items: Per-item scores of the base.
+        adapted_items: Per-item scores of the model asked for, same items.
+        seed: Of the intervals.
+    """
+
+    task: str
+    data: DataInfo
+    settings: Mapping[str, Setting]
+    counts: Mapping[str, int]
+    left_out: tuple[LeftOut, ...]
+    base: ModelColumn | None
+    adapted: ModelColumn
+    metrics: Mapping[str, Comparison]
+    base_items: tuple[ItemScores, ...] | None
+    adapted_items: tuple[ItemScores, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationResult:
+    """All tasks on all data sets.
+
+    Attributes:
+        tasks: In the order of the data sets.
+        files: The JSON file of each.
+        notices: What the reader must know, one sentence each.
+    """
+
+    tasks: tuple[TaskResult, ...]
+    files: tuple[Path, ...]
+    notices: tuple[str, ...]
+
+
+def compare(
+    summaries: tuple[Mapping[str, Score] | None, Mapping[str, Score]],
+    items: tuple[Sequence[ItemScores] | None, Sequence[ItemScores]],
+    *,
+    seed: int,
+) -> dict[str, Comparison]:
+    """Put two models side by side.
+
+    Args:
+        summaries: Metrics of the base (None without one) and of the adapted model.
+        items: Per-item scores of both.
+        seed: Of the intervals.
+
+    Raises:
+        DataError: the models were not scored on the same items.
+    """
+    base_summary, adapted_summary = summaries
+    base_items, adapted_items = items
+    if base_summary is None or base_items is None:
+        return {
+            metric: Comparison(base=None, adapted=score, interval=None)
+            for metric, score in adapted_summary.items()
+        }
+    if [_identity(one) for one in base_items] != [_identity(one) for one in adapted_items]:
+        raise DataError(
+            "the two models were not scored on the same items",
+            fix="Their image sizes differ, and so do their frame stores: prepare both anew",
+        )
+    intervals: dict[str, Interval] = {}
+    for base_block, adapted_block in zip(base_items, adapted_items, strict=True):
+        if len(set(adapted_block.group_ids)) < 2:
+            continue
+        for metric, values_N in adapted_block.values.items():
+            intervals[metric] = paired_bootstrap(
+                base_block.values[metric],
+                values_N,
+                group_of_item=adapted_block.group_ids,
+                num_resamples=NUM_RESAMPLES,
+                seed=seed,
+            )
+    return {
+        metric: Comparison(base=base_summary[metric], adapted=score, interval=intervals.get(metric))
+        for metric, score in adapted_summary.items()
+    }
+
+
+def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versions: Any) -> Path:
+    """Write `TASK-NAME.json`, and `TASK-NAME.items.jsonl` with the per-item scores.
+
+    A file of other data is never replaced: the name gets a number instead.
+
+    Args:
+        result: What to write.
+        out: Folder, there already.
+        taken: Files of the same evaluation.
+        versions: Versions of figclip and what it stands on, by name.
+
+    Returns:
+        The JSON file.
+    """
+    stem = f"{result.task}-{result.data.name}"
+    number = 1
+    file = out / f"{stem}.json"
+    while file in taken or _data_hash(file) not in (None, result.data.hash):
+        number += 1
+        file = out / f"{stem}-{number}.json"
+    # The items first: a result file always has its items beside it.
+    write_atomically(file.with_suffix(".items.jsonl"), "".join(_item_lines(result)))
+    content = {"format": RESULT_FORMAT, **_result_json(result), "versions": versions}
+    write_atomically(file, json.dumps(content, indent=2) + "\n")
+    return file
+
+
+def format_table(result: EvaluationResult) -> str:
+    """All metrics as plain text, fractions in percent.
+
+    Args:
+        result: What `evaluate` returned.
+
+    Returns:
+        For each task a heading and a table: test, base, adapted, difference, 95 % interval.
+    """
+    blocks = [_format_task(task) for task in result.tasks]
+    return "\n\n".join([*blocks, *(f"Note: {notice}" for notice in result.notices)])
+
+
+def _format_task(task: TaskResult) -> str:
+    """One task's heading and table."""
+    split = "all splits" if task.data.split is None else f"split {task.data.split}"
+    counts = ", ".join(f"{count:,} {name}" for name, count in task.counts.items())
+    heading = f"{task.task} on {task.data.name} ({split}): {counts}"
+    if task.left_out:
+        heading += f"; {len(task.left_out):,} left out"
+    rows = [("test", "base", "adapted", "difference", "95 % interval")]
+    for metric, one in task.metrics.items():
+        unit = one.adapted.unit
+        interval = "-"
+        if one.interval is not None:
+            interval = f"[{_shown(one.interval.low, unit, '+')}, "
+            interval += f"{_shown(one.interval.high, unit, '+')}]"
+        rows.append(
+            (
+                f"{metric}{' (%)' if unit == 'fraction' else ''}",
+                "-" if one.base is None else _shown(one.base.official, unit),
+                _shown(one.adapted.official, unit),
+                "-" if one.difference is None else _shown(one.difference, unit, "+"),
+                interval,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in rows
+    ]
+    return "\n".join([heading, *lines])
+
+
+def _shown(value: float, unit: Unit, sign: str = "") -> str:
+    """A value as people read it; rounding must not leave a negative zero."""
+    rounded = round(value * 100 if unit == "fraction" else value, 1) + 0.0
+    return f"{rounded:{sign}.1f}"
+
+
+def _result_json(result: TaskResult) -> dict[str, Any]:
+    """The result as it is written, without the per-item scores."""
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for one in result.left_out:
+        reasons[one.reason].append(one.item)
+    return {
+        "task": result.task,
+        "data": dataclasses.asdict(result.data),
+        "settings": dict(result.settings),
+        "counts": dict(result.counts),
+        "left_out": [
+            {"reason": reason, "count": len(items), "items": items}
+            for reason, items in reasons.items()
+        ],
+        "models": {
+            "base": None if result.base is None else dataclasses.asdict(result.base),
+            "adapted": dataclasses.asdict(result.adapted),
+        },
+        "metrics": {metric: _comparison_json(one) for metric, one in result.metrics.items()},
+        "interval": {
+            "method": "paired percentile bootstrap over groups, gallery fixed",
+            "resamples": NUM_RESAMPLES,
+            "seed": result.seed,
+        },
+    }
+
+
+def _comparison_json(one: Comparison) -> dict[str, Any]:
+    """One metric as it is written."""
+    interval = None if one.interval is None else [one.interval.low, one.interval.high]
+    return {
+        "unit": one.adapted.unit,
+        "chance": one.adapted.chance,
+        "base": None if one.base is None else _score_json(one.base),
+        "adapted": _score_json(one.adapted),
+        "difference": one.difference,
+        "interval_95": interval,
+    }
+
+
+def _score_json(score: Score) -> dict[str, float | None]:
+    return {"official": score.official, "corrected": score.corrected}
+
+
+def _item_lines(result: TaskResult) -> list[str]:
+    """One line of JSON an item of a block, with the values of both models."""
+    lines: list[str] = []
+    for block_idx, block in enumerate(result.adapted_items):
+        base = None if result.base_items is None else result.base_items[block_idx]
+        for i, (item, group) in enumerate(zip(block.item_ids, block.group_ids, strict=True)):
+            line = {
+                "block": block.block,
+                "item": item,
+                "group": group,
+                "base": None if base is None else _values(base, i),
+                "adapted": _values(block, i),
+            }
+            lines.append(json.dumps(line) + "\n")
+    return lines
+
+
+def _values(block: ItemScores, item_idx: int) -> dict[str, float]:
+    return {metric: float(values_N[item_idx]) for metric, values_N in block.values.items()}
+
+
+def _data_hash(file: Path) -> str | None:
+    """Hash of the data that a result file is about; None when there is no such file."""
+    if not file.exists():
+        return None
+    try:
+        return str(json.loads(file.read_text())["data"]["hash"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""  # not a result of ours, so not ours to replace
+
+
+def _identity(block: ItemScores) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    return block.block, block.item_ids, block.group_ids
+
+
+def _value(score: Score) -> float:
+    return score.official if score.corrected is None else score.corrected

@@ -1,0 +1,218 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from figclip.data.captions import TEMPLATES, caption_event, text_hash
+from figclip.data.negatives import event_seed, hard_negatives, negative_events
+from figclip.data.sense_pool import SensePool, build_sense_pool
+from figclip.records import Annotation, Event, Role, VideoRecord
+
+
+def event(verb: str, slots: str = "0", *, gloss: str = "") -> Event:
+    """Fills the numbered slots named by digits; `-` after a digit leaves that one unfilled."""
+    roles = [Role(name="manner", text="slowly", slot="ArgM")]
+    for position, slot in enumerate(slots):
+        if slot != "-":
+            text = "-" if slots[position + 1 : position + 2] == "-" else f"man {slot}"
+            roles.append(Role(name=f"{verb}er {slot}", text=text, slot=f"Arg{slot}"))
+    return Event(start_s=0.0, end_s=2.0, verb=verb, gloss=gloss, roles=tuple(roles), scene="barn")
+
+
+def video(name: str, *annotations: list[Event]) -> VideoRecord:
+    return VideoRecord(
+        id=name,
+        video=name,
+        split="train",
+        group="",
+        annotations=tuple(Annotation(events=tuple(events)) for events in annotations),
+    )
+
+
+def draw(true: Event, of: VideoRecord, pool: SensePool, num_negatives: int, **options):
+    arguments = {"policy": "matched", "seed": 0, "key": "k"} | options
+    return negative_events(true, video=of, pool=pool, num_negatives=num_negatives, **arguments)
+
+
+def drawn_verbs(true: Event, of: VideoRecord, pool: SensePool, num_negatives: int, **options):
+    return [one and one.verb for one in draw(true, of, pool, num_negatives, **options)]
+
+
+def test_the_only_candidate_by_hand():
+    mine = video("a", [event("walk", "01")])
+    pool = build_sense_pool([mine, video("b", [event("hit", "01"), event("nap", "0")])])
+    captions = hard_negatives(
+        mine.annotations[0].events[0],
+        video=mine,
+        pool=pool,
+        policy="matched",
+        template=TEMPLATES["default"],
+        num_negatives=2,
+        seed=0,
+        key="k",
+    )
+    assert captions == (
+        "In this photo, the action is hit, manner is slowly, the hiter 0 is man 0, "
+        "the hiter 1 is man 1, scene is barn",
+        None,
+    )
+
+
+def test_matched_draws_only_senses_that_fill_the_same_slots():
+    mine = video("a", [event("walk", "01")])
+    others = [event(verb, "01") for verb in "bcde"] + [event("f", "0"), event("g", "012")]
+    # This one names Arg1, but says nothing in it.
+    others.append(event("h", "01-"))
+    pool = build_sense_pool([mine, video("b", others)])
+    for seed in range(20):
+        verbs = drawn_verbs(mine.annotations[0].events[0], mine, pool, 4, seed=seed)
+        assert set(verbs) <= set("bcde")
+
+
+def test_covering_senses_fill_up_and_the_rest_is_masked():
+    mine = video("a", [event("walk", "0")])
+    others = [event("b", "0"), event("c", "012"), event("d", "01"), event("e", "1")]
+    pool = build_sense_pool([mine, video("b", others)])
+    true = mine.annotations[0].events[0]
+    for seed in range(20):
+        verbs = drawn_verbs(true, mine, pool, 5, seed=seed)
+        assert verbs[0] == "b"
+        assert set(verbs[1:3]) <= {"c", "d"}
+        assert verbs[3:] == [None, None]
+
+
+def test_matched_follows_the_frequencies_of_the_pool():
+    mine = video("a", [event("walk")])
+    counts = {"b": 6, "c": 3, "d": 2, "e": 1}
+    others = [event(verb) for verb, count in counts.items() for _ in range(count)]
+    # Frequent, but with other slots: these must not count.
+    others += [event("e", "01") for _ in range(50)]
+    pool = build_sense_pool([mine, video("b", others)])
+    true = mine.annotations[0].events[0]
+    drawn = Counter(
+        verb for seed in range(3000) for verb in drawn_verbs(true, mine, pool, 4, seed=seed)
+    )
+    for verb, count in counts.items():
+        # Standard deviation of a share over 12,000 draws: at most 0.0046.
+        assert drawn[verb] / 12_000 == pytest.approx(count / 12, abs=0.02)
+
+
+def test_own_verbs_of_all_annotators_and_equal_glosses_are_not_drawn():
+    true = event("speak", gloss="speak")
+    mine = video("a", [true, event("walk")], [event("Run")])
+    others = [
+        event("talk", gloss="Speak"),
+        event("run"),
+        event("WALK"),
+        event("sing"),
+        event("cry"),
+    ]
+    pool = build_sense_pool([mine, video("b", others)])
+    seen = {verb for seed in range(30) for verb in drawn_verbs(true, mine, pool, 2, seed=seed)}
+    assert seen == {"sing", "cry"}
+    uniform = {
+        verb
+        for seed in range(50)
+        for verb in drawn_verbs(true, mine, pool, 2, seed=seed, policy="uniform")
+    }
+    assert uniform == {"sing", "cry", "talk"}
+
+
+def test_missing_glosses_are_not_equal_glosses():
+    mine = video("a", [event("walk")])
+    pool = build_sense_pool([mine, video("b", [event("sing")])])
+    assert drawn_verbs(mine.annotations[0].events[0], mine, pool, 1) == ["sing"]
+
+
+def test_uniform_draws_every_sense_alike_and_none_twice():
+    mine = video("a", [event("walk", "01")])
+    others = [event("b", "0")] * 20 + [event("c", "01"), event("d", "012"), event("e", "1")]
+    pool = build_sense_pool([mine, video("b", others)])
+    true = mine.annotations[0].events[0]
+    drawn: Counter[str | None] = Counter()
+    for seed in range(1000):
+        verbs = drawn_verbs(true, mine, pool, 2, seed=seed, policy="uniform")
+        assert len(set(verbs)) == 2
+        drawn.update(verbs)
+    assert set(drawn) == set("bcde")
+    assert all(450 < count < 550 for count in drawn.values())
+    assert drawn_verbs(true, mine, pool, 6, policy="uniform")[4:] == [None, None]
+
+
+def test_uniform_drops_the_roles_that_the_sense_lacks():
+    mine = video("a", [event("walk", "01")])
+    pool = build_sense_pool([mine, video("b", [event("nap", "0")])])
+    (negative,) = draw(mine.annotations[0].events[0], mine, pool, 1, policy="uniform")
+    assert negative is not None
+    assert [role.name for role in negative.roles] == ["manner", "naper 0"]
+
+
+def test_an_empty_pool_masks_every_column():
+    mine = video("a", [event("walk")])
+    for policy in ("matched", "uniform"):
+        negatives = draw(
+            mine.annotations[0].events[0], mine, build_sense_pool([]), 3, policy=policy
+        )
+        assert negatives == (None, None, None)
+
+
+def test_seed_and_key_both_matter_and_nothing_else():
+    assert event_seed(0, "a") == event_seed(0, "a")
+    assert len({event_seed(0, "a"), event_seed(1, "a"), event_seed(0, "b")}) == 3
+    # Not the same when digits move from one to the other.
+    assert event_seed(1, "1/a") != event_seed(11, "/a")
+
+
+verbs_with_slots = st.tuples(
+    st.sampled_from("abcdefgh"), st.sampled_from(["", "0", "01", "1", "0-"])
+)
+video_lists = st.lists(st.lists(verbs_with_slots, min_size=1, max_size=5), min_size=1, max_size=6)
+
+
+@given(
+    video_lists,
+    st.sampled_from(["matched", "uniform"]),
+    st.integers(0, 5),
+    st.integers(0, 2**32),
+    st.randoms(use_true_random=False),
+)
+def test_negatives_are_pure_false_and_say_something(lists, policy, num_negatives, seed, rng):
+    videos = [video(str(i), [event(*each) for each in one]) for i, one in enumerate(lists)]
+    shuffled = list(videos)
+    rng.shuffle(shuffled)
+    pool, other_pool = build_sense_pool(videos), build_sense_pool(shuffled)
+    template = TEMPLATES["default"]
+    options = {"policy": policy, "seed": seed}
+    expected = {
+        one.id: draw(one.annotations[0].events[0], one, pool, num_negatives, key=one.id, **options)
+        for one in videos
+    }
+    for one in shuffled:
+        events = one.annotations[0].events
+        negatives = draw(events[0], one, other_pool, num_negatives, key=one.id, **options)
+        assert negatives == expected[one.id]
+        assert len(negatives) == num_negatives
+        drawn = [each for each in negatives if each is not None]
+        assert list(negatives) == drawn + [None] * (num_negatives - len(drawn))
+        captions = [caption_event(each, template=template) for each in drawn]
+        true = {text_hash(caption_event(each, template=template)) for each in events}
+        assert true.isdisjoint(map(text_hash, captions))
+        assert not any(" is -" in caption for caption in captions)
+
+
+def test_renaming_the_video_key_changes_the_draw():
+    mine = video("a", [event("walk")])
+    pool = build_sense_pool([mine, video("b", [event(verb) for verb in "bcdefghijklm"])])
+    true = mine.annotations[0].events[0]
+    draws = {tuple(drawn_verbs(true, mine, pool, 4, key=str(key))) for key in range(20)}
+    assert len(draws) > 15
+
+
+def test_time_and_relation_of_the_event_stay():
+    mine = video("a", [replace(event("walk"), start_s=4.0, end_s=6.0, relation="Causes")])
+    pool = build_sense_pool([mine, video("b", [event("sing")])])
+    (negative,) = draw(mine.annotations[0].events[0], mine, pool, 1)
+    assert negative is not None
+    assert (negative.start_s, negative.end_s, negative.relation) == (4.0, 6.0, "Causes")

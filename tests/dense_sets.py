@@ -1,0 +1,125 @@
+"""Small annotated sets with frames, and embedders that are perfect, worst or blind."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from figclip.data.batches import frame_times_s
+from figclip.data.captions import TEMPLATES, caption_event
+from figclip.data.frames import FrameStoreWriter, StoreSpec
+from figclip.data.stored_videos import StoredVideos
+from figclip.data.video import to_time_us
+from figclip.records import Event, Role, VideoRecord
+from tests.small_runs import IMAGE_SIZE
+
+TEMPLATE = TEMPLATES["default"]
+DIM = 256
+
+
+def make_event(verb: str, who: str, whom: str, *, start_s: float = 0.0) -> Event:
+    """A two-second event of two roles; an empty `whom` leaves one."""
+    roles = [Role(name="agent", text=who, slot="Arg0")]
+    if whom:
+        roles.append(Role(name="patient", text=whom, slot="Arg1"))
+    return Event(start_s=start_s, end_s=start_s + 2, verb=verb, roles=tuple(roles))
+
+
+def without_frames(records: Sequence[VideoRecord]) -> StoredVideos:
+    """Videos whose frames nobody reads."""
+    return StoredVideos(
+        stores=(),
+        records=tuple(records),
+        store_of=(0,) * len(records),
+        hash_of=tuple(record.id for record in records),
+    )
+
+
+def write_store(
+    path: Path,
+    records: Sequence[VideoRecord],
+    *,
+    frames_per_event: int = 2,
+    pipeline: str = "pil",
+) -> Path:
+    """A frame store with random pixels for all events of all records."""
+    with FrameStoreWriter(
+        path, spec=StoreSpec(pipeline=pipeline, size=IMAGE_SIZE, codec="raw")
+    ) as writer:
+        for record in records:
+            video_hash = hashlib.sha256(record.id.encode()).hexdigest()
+            times_us = sorted(
+                {
+                    to_time_us(time_s)
+                    for annotation in record.annotations
+                    for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
+                }
+            )
+            seed = int(video_hash[:8], 16)
+            shape = (len(times_us), IMAGE_SIZE, IMAGE_SIZE, 3)
+            frames = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+            writer.add_video(video_hash, record.video, frames, times_us=times_us, duration_s=60.0)
+            writer.add_record(record, video_hash=video_hash)
+    return path
+
+
+def with_split(records: Sequence[VideoRecord], split: str) -> list[VideoRecord]:
+    """The records in another split."""
+    return [dataclasses.replace(record, split=split) for record in records]
+
+
+class KnowingEmbedder:
+    """Knows which caption belongs to which frame: every text has its own random direction.
+
+    Args:
+        truth: +1 embeds a frame as its event's caption, -1 as the opposite.
+        reads: What it takes in of a caption.
+    """
+
+    def __init__(
+        self, *, truth: float = 1.0, reads: Callable[[str], str] = lambda text: text
+    ) -> None:
+        self._truth = truth
+        self._reads = reads
+        self.num_texts = 0
+        self.num_frames = 0
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
+        self.num_texts += len(texts)
+        return np.stack([_direction(self._reads(text)) for text in texts])
+
+    def embed_frames(
+        self, videos: StoredVideos, frames: Sequence[tuple[int, float]]
+    ) -> Float32[np.ndarray, "N D"]:
+        self.num_frames += len(frames)
+        return np.stack([self._embed_frame(videos.records[v], time_s) for v, time_s in frames])
+
+    def _embed_frame(self, record: VideoRecord, time_s: float) -> Float32[np.ndarray, " D"]:
+        annotation = next(one for one in record.annotations if one.events)
+        event = next(one for one in annotation.events if one.start_s <= time_s < one.end_s)
+        caption = caption_event(event, template=TEMPLATE)
+        return np.float32(self._truth) * _direction(self._reads(caption))
+
+
+class BlindEmbedder:
+    """Embeds everything alike."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
+        return np.full((len(texts), DIM), DIM**-0.5, np.float32)
+
+    def embed_frames(
+        self, videos: StoredVideos, frames: Sequence[tuple[int, float]]
+    ) -> Float32[np.ndarray, "N D"]:
+        return np.full((len(frames), DIM), DIM**-0.5, np.float32)
+
+
+def _direction(text: str) -> Float32[np.ndarray, " D"]:
+    """A random direction of length 1; those of different texts are nearly orthogonal."""
+    seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+    row = np.random.default_rng(seed).normal(size=DIM)
+    return (row / np.linalg.norm(row)).astype(np.float32)

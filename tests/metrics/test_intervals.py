@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import figclip.metrics.intervals as intervals
+from figclip.errors import MetricError
+from figclip.metrics.intervals import Interval, paired_bootstrap
+
+
+def test_equal_values_give_exactly_zero() -> None:
+    values = np.random.default_rng(0).random(9)
+    groups = [f"v{i % 3}" for i in range(9)]
+    found = paired_bootstrap(values, values.copy(), group_of_item=groups)
+    assert found == Interval(0.0, 0.0, 0.0)
+
+
+def test_a_constant_gain_has_no_spread() -> None:
+    base = np.array([0.0, 0.25, 0.5, 1.0, 0.75])
+    found = paired_bootstrap(base, base + 0.25, group_of_item=list("aabbc"))
+    assert found == Interval(0.25, 0.25, 0.25)
+
+
+def test_two_groups_worked_by_hand() -> None:
+    # Resamples: aa (gain 0, probability 1/4), bb (1, 1/4), ab or ba (1/4 of 4 items, 1/2).
+    base, adapted = np.zeros(4), np.array([0.0, 0.0, 0.0, 1.0])
+    found = paired_bootstrap(base, adapted, group_of_item=["a", "a", "a", "b"])
+    assert found == Interval(0.25, 0.0, 1.0)
+
+
+def test_groups_are_resampled_not_items() -> None:
+    # 500 items, but only two videos that disagree: the interval must span both, which resampling
+    # items would shrink to a few hundredths.
+    adapted = np.repeat([0.0, 1.0], 250)
+    groups = ["a"] * 250 + ["b"] * 250
+    found = paired_bootstrap(np.zeros(500), adapted, group_of_item=groups)
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+def slow_bootstrap(difference: np.ndarray, groups: list[str], num: int, seed: int) -> list[float]:
+    names = sorted(set(groups))
+    drawn = np.random.default_rng(seed).integers(len(names), size=(num, len(names)))
+    means = []
+    for row in drawn:
+        chosen = [names[g] for g in row]
+        means.append(
+            np.mean([d for c in chosen for d, g in zip(difference, groups, strict=True) if g == c])
+        )
+    return [float(np.percentile(means, q)) for q in (2.5, 97.5)]
+
+
+def test_equal_to_a_slow_oracle() -> None:
+    rng = np.random.default_rng(3)
+    base, adapted = rng.random(30), rng.random(30)
+    groups = [f"v{g}" for g in rng.integers(0, 7, 30)]
+    found = paired_bootstrap(base, adapted, group_of_item=groups, num_resamples=200, seed=5)
+    low, high = slow_bootstrap(adapted - base, groups, 200, 5)
+    assert found.difference == pytest.approx(float(adapted.mean() - base.mean()))
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_the_order_of_items_and_the_size_of_chunks_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    base, adapted = rng.random(20), rng.random(20)
+    groups = [f"v{i % 6}" for i in range(20)]
+    whole = paired_bootstrap(base, adapted, group_of_item=groups, num_resamples=50)
+    order = rng.permutation(20)
+    shuffled = paired_bootstrap(
+        base[order], adapted[order], group_of_item=[groups[i] for i in order], num_resamples=50
+    )
+    assert shuffled.low == pytest.approx(whole.low)
+    monkeypatch.setattr(intervals, "_DRAWS_AT_ONCE", 6 * 8)
+    assert paired_bootstrap(base, adapted, group_of_item=groups, num_resamples=50) == whole
+
+
+def test_undefined_intervals_are_refused() -> None:
+    two = np.zeros(2)
+    with pytest.raises(MetricError, match="two groups"):
+        paired_bootstrap(two, two, group_of_item=["a", "a"])
+    with pytest.raises(MetricError, match="not finite"):
+        paired_bootstrap(two, np.array([0.0, np.nan]), group_of_item=["a", "b"])
+    with pytest.raises(MetricError, match="0 resamples"):
+        paired_bootstrap(two, two, group_of_item=["a", "b"], num_resamples=0)

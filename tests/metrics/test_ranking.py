@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import figclip.metrics.ranking as ranking
+from figclip.errors import MetricError
+from figclip.metrics.ranking import hits_at_k, median_rank, ranks, ranks_by_label, recall_at_k
+
+
+def slow_rank(sim: np.ndarray, gold: np.ndarray) -> int:
+    """Sort with every tie resolved against the query, then look for the first correct item."""
+    best = max(s for s, g in zip(sim, gold, strict=True) if g)
+    others = [(s, False) for s, g in zip(sim, gold, strict=True) if not g]
+    ordered = sorted([*others, (best, True)], key=lambda pair: (-pair[0], pair[1]))
+    return 1 + ordered.index((best, True))
+
+
+def test_hand_worked_ranks_with_a_tie_and_two_correct_items() -> None:
+    sim = np.array(
+        [
+            [0.9, 0.1, 0.5, 0.3],  # correct item first
+            [0.9, 0.9, 0.5, 0.3],  # the correct 1 ties with the wrong 0
+            [0.9, 0.8, 0.5, 0.3],  # 2 and 3 correct: two wrong ones ahead of 2, 3 not in the way
+            [0.2, 0.2, 0.2, 0.2],  # all tied
+        ]
+    )
+    gold = np.array(
+        [
+            [True, False, False, False],
+            [False, True, False, False],
+            [False, False, True, True],
+            [False, False, False, True],
+        ]
+    )
+    result = ranks(sim, gold)
+    assert result.tolist() == [1, 2, 3, 4]
+    assert [recall_at_k(result, k=k) for k in (1, 2, 3, 4)] == [0.25, 0.5, 0.75, 1.0]
+    assert hits_at_k(result, k=2).tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert median_rank(result) == 2.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("cells", [1, 24, 4_000_000])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_ranks_equal_the_slow_oracle_for_ties_and_uneven_chunks(
+    seed: int, cells: int, dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "_CELLS_AT_ONCE", cells)
+    rng = np.random.default_rng(seed)
+    sim = rng.integers(0, 4, (17, 11)).astype(dtype) / 4
+    gold = rng.random((17, 11)) < 0.2
+    gold[np.arange(17), rng.integers(0, 11, 17)] = True
+    assert ranks(sim, gold).tolist() == [slow_rank(s, g) for s, g in zip(sim, gold, strict=True)]
+
+
+@pytest.mark.parametrize("cells", [1, 30, 4_000_000])
+def test_labels_and_embeddings_give_the_ranks_of_their_table(
+    cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "_CELLS_AT_ONCE", cells)
+    rng = np.random.default_rng(1)
+    queries, items = rng.normal(size=(13, 8)), rng.normal(size=(9, 8))
+    query_label, item_label = rng.integers(0, 3, 13), np.arange(9) % 3
+    expected = ranks(
+        (queries @ items.T).astype(np.float32), query_label[:, None] == item_label[None, :]
+    )
+    found = ranks_by_label(queries, items, query_label_Q=query_label, item_label_N=item_label)
+    assert found.tolist() == expected.tolist()
+
+
+def test_equal_embeddings_tie_exactly_wherever_they_stand() -> None:
+    row = np.random.default_rng(0).normal(size=(1, 512)).astype(np.float32)
+    rows = np.repeat(row, 203, axis=0)
+    labels = np.arange(203)
+    found = ranks_by_label(rows, rows, query_label_Q=labels, item_label_N=labels)
+    assert (found == 203).all()
+
+
+def test_perfect_and_worst() -> None:
+    gold = np.eye(5, dtype=bool)
+    assert ranks(np.eye(5), gold).tolist() == [1] * 5
+    assert ranks(1 - np.eye(5), gold).tolist() == [5] * 5
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(bad: float) -> None:
+    sim = np.eye(3)
+    sim[1, 2] = bad
+    with pytest.raises(MetricError, match="row 1: a value is not finite"):
+        ranks(sim, np.eye(3, dtype=bool))
+    labels = np.arange(3)
+    with pytest.raises(MetricError, match="not finite"):
+        ranks_by_label(np.eye(3), sim, query_label_Q=labels, item_label_N=labels)
+
+
+def test_undefined_ranks_are_refused() -> None:
+    gold = np.eye(3, dtype=bool)
+    gold[2, 2] = False
+    with pytest.raises(MetricError, match="query 2: has no correct item"):
+        ranks(np.eye(3), gold)
+    with pytest.raises(MetricError, match="define no ranks"):
+        ranks(np.zeros((2, 0)), np.zeros((2, 0), bool))
+    none = np.zeros(0, np.int64)
+    with pytest.raises(MetricError, match="0 queries"):
+        ranks_by_label(np.zeros((0, 2)), np.eye(2), query_label_Q=none, item_label_N=np.arange(2))
+    with pytest.raises(MetricError, match="at least one"):
+        recall_at_k(none, k=1)
+    with pytest.raises(MetricError, match="at least one"):
+        median_rank(np.array([0, 1]))
+    with pytest.raises(MetricError, match="recall at 0"):
+        recall_at_k(np.array([1]), k=0)

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import figclip.evaluation as evaluation
+from figclip.data_sources import DataSource
+from figclip.errors import DataError, ModelError, StoreError
+from figclip.evaluation import evaluate, format_table
+from figclip.model.backbone import Backbone, load_backbone, weights_hash
+from figclip.model.folder import ModelInfo, write_clip_files, write_info
+from figclip.model.lora import add_adaptation, lora_layers, plain_state
+from tests.dense_sets import with_split, write_store
+from tests.small_runs import make_records, write_tiny_clip
+
+RECORDS = make_records([3, 2, 2, 3])
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_clip(tmp_path_factory.mktemp("clip") / "tiny", seed=1)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_store(tmp_path_factory.mktemp("store") / "own.store", RECORDS)
+
+
+@pytest.fixture(scope="module")
+def adapted(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_adapted(clip, tmp_path_factory.mktemp("adapted") / "mine")
+
+
+def write_adapted(clip: Path, path: Path, *, kind: str = "lora_image") -> Path:
+    """A model folder with a strong random adaptation, as `adapt` writes one."""
+    backbone = load_backbone(str(clip))
+    base_hash = weights_hash(backbone.clip)
+    config, size = backbone.clip.config, backbone.preprocessing
+    add_adaptation(backbone, "lora_image", rank=4, lora_alpha=4.0, seed=0)
+    tensors = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for name, layer in lora_layers(backbone.clip).items():
+            torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.3)
+            for part in ("lora_A", "lora_B"):
+                weight = getattr(layer, part)["default"].weight
+                tensors[f"base_model.model.{name}.{part}.weight"] = weight.detach().contiguous()
+    write_clip_files(
+        path,
+        state=plain_state(backbone.clip, alpha=1.0),
+        config=config,
+        tokenizer=backbone.tokenizer,
+        preprocessing=size,
+    )
+    (path / "adapter").mkdir()
+    save_file(tensors, path / "adapter" / "adapter_model.safetensors")
+    info = ModelInfo(
+        activation="quick_gelu",
+        adaptation=kind,
+        alpha=1.0,
+        lora_scale=1.0 if kind == "lora_image" else 0.0,
+        pixel_pipeline="pil",
+        pooling="mean",
+        base="",
+        base_hash=base_hash,
+        contextualizer=None,
+    )
+    write_info(path, info)
+    return path
+
+
+def run(model: Path, store: Path, out: Path, **options: Any) -> evaluation.EvaluationResult:
+    options = {"frames_per_event": 2, "data": [DataSource(name="events", path=store)], **options}
+    return evaluate(model, out=out, **options)
+
+
+def test_a_model_beside_itself_differs_by_exactly_nothing(
+    clip: Path, store: Path, tmp_path: Path
+) -> None:
+    result = run(clip, store, tmp_path, base=clip)
+    assert [one.task for one in result.tasks] == ["dense_retrieval", "dense_choice"]
+    assert result.notices == ()
+    num_intervals = 0
+    for task in result.tasks:
+        for one in task.metrics.values():
+            assert one.difference == 0.0
+            if one.interval is not None:
+                num_intervals += 1
+                assert (one.interval.low, one.interval.high) == (0.0, 0.0)
+    # Events: R@1, R@5, mean rank; videos: R@1, mean rank; two directions. Choice: two kinds.
+    assert num_intervals == 2 * 3 + 2 * 2 + 2 * 2
+
+
+def test_lora_is_compared_with_itself_at_strength_zero(
+    clip: Path, adapted: Path, store: Path, tmp_path: Path
+) -> None:
+    alone = run(clip, store, tmp_path / "base")
+    both = run(adapted, store, tmp_path / "both")
+    for task, base_task in zip(both.tasks, alone.tasks, strict=True):
+        assert task.base is not None
+        assert (task.base.alpha, task.adapted.alpha) == (0.0, 1.0)
+        assert (task.base.name, task.adapted.name) == ("mine", "mine")
+        for metric, one in task.metrics.items():
+            assert one.base == base_task.metrics[metric].adapted
+    retrieval = both.tasks[0].metrics
+    assert any(one.difference != 0.0 for one in retrieval.values())
+    halved = run(adapted, store, tmp_path / "half", alpha=0.5)
+    assert halved.tasks[0].adapted.alpha == 0.5
+    assert halved.tasks[0].adapted.hash != both.tasks[0].adapted.hash
+
+
+def test_without_a_base_there_is_one_column_and_a_notice(
+    clip: Path, store: Path, tmp_path: Path
+) -> None:
+    result = run(clip, store, tmp_path / "a")
+    assert result.tasks[0].base is None
+    assert "is a plain CLIP: there is nothing to compare" in result.notices[0]
+    assert "Note: " in format_table(result)
+    full = write_adapted(clip, tmp_path / "full", kind="full")
+    result = run(full, store, tmp_path / "b")
+    assert result.tasks[0].base is None
+    assert "full fine-tune: give --base DIR" in result.notices[0]
+    result = run(full, store, tmp_path / "c", base=clip)
+    assert result.tasks[0].base is not None
+    assert result.notices == ()
+
+
+def test_another_model_than_the_base_is_noticed(adapted: Path, store: Path, tmp_path: Path) -> None:
+    other = write_tiny_clip(tmp_path / "other", seed=2)
+    result = run(adapted, store, tmp_path / "out", base=other)
+    assert "other is not the base that" in result.notices[0]
+
+
+def test_results_are_files_that_say_what_they_are_about(
+    adapted: Path, store: Path, tmp_path: Path
+) -> None:
+    result = run(adapted, store, tmp_path, seed=3)
+    assert [one.name for one in result.files] == [
+        "dense_retrieval-events.json",
+        "dense_choice-events.json",
+    ]
+    content = json.loads(result.files[1].read_text())
+    assert content["settings"]["negative_seed"] == content["interval"]["seed"] == 3
+    assert content["counts"]["events"] == 10
+    assert content["models"]["adapted"]["name"] == "mine"
+    assert str(tmp_path) not in json.dumps(content["models"])
+    assert set(content["versions"]) == {"python", "figclip", "torch", "transformers", "numpy"}
+    accuracy = content["metrics"]["verb choice accuracy"]
+    items = [
+        json.loads(line)
+        for line in (tmp_path / "dense_choice-events.items.jsonl").read_text().splitlines()
+    ]
+    values = [
+        one["adapted"]["verb choice accuracy"] for one in items if one["block"] == "verb choice"
+    ]
+    assert accuracy["adapted"]["official"] == pytest.approx(sum(values) / len(values))
+    assert accuracy["difference"] == pytest.approx(
+        accuracy["adapted"]["official"] - accuracy["base"]["official"]
+    )
+
+
+def test_several_data_sets_keep_their_results_apart(
+    clip: Path, store: Path, tmp_path: Path
+) -> None:
+    other = write_store(tmp_path / "b.store", with_split(RECORDS[:2], "valid"))
+    result = run(
+        clip,
+        store,
+        tmp_path / "out",
+        data=[DataSource(name="events", path=path) for path in (store, other)],
+        tasks=["retrieval"],
+    )
+    assert [one.name for one in result.files] == [
+        "dense_retrieval-events.json",
+        "dense_retrieval-events-2.json",
+    ]
+    counts = [json.loads(file.read_text())["counts"]["videos"] for file in result.files]
+    assert counts == [4, 2]
+    again = run(clip, other, tmp_path / "out", tasks=["dense_retrieval"])
+    assert again.files[0].name == "dense_retrieval-events-2.json"
+
+
+def test_a_second_run_embeds_nothing(
+    adapted: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = {"frames": 0, "texts": 0}
+    encode_frames, encode_tokens = Backbone.encode_frames, Backbone.encode_tokens
+
+    def count_frames(self, frames):  # noqa: ANN001, ANN202
+        embedded["frames"] += len(frames)
+        return encode_frames(self, frames)
+
+    def count_tokens(self, tokens):  # noqa: ANN001, ANN202
+        embedded["texts"] += len(tokens.ids_NL)
+        return encode_tokens(self, tokens)
+
+    monkeypatch.setattr(Backbone, "encode_frames", count_frames)
+    monkeypatch.setattr(Backbone, "encode_tokens", count_tokens)
+    progress: list[tuple[str, int, int]] = []
+    first = run(
+        adapted,
+        store,
+        tmp_path / "a",
+        cache=tmp_path / "cache",
+        on_progress=lambda *step: progress.append(step),
+    )
+    # Ten events of two frames under two models, each frame once for both tasks.
+    assert embedded["frames"] == 2 * 10 * 2
+    assert embedded["texts"] > 0
+    assert ("embedding (base)", 20, 20) in progress
+    assert ("embedding (adapted)", 20, 20) in progress
+    embedded.update(frames=0, texts=0)
+    second = run(adapted, store, tmp_path / "b", cache=tmp_path / "cache")
+    assert embedded == {"frames": 0, "texts": 0}
+    assert [one.metrics for one in second.tasks] == [one.metrics for one in first.tasks]
+
+
+def test_what_cannot_run_is_named_before_a_model_is_loaded(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "FiGCLIP", None)
+    with pytest.raises(DataError, match="unknown task 'actions'.*composition, dense_choice"):
+        run(tmp_path, store, tmp_path, tasks=["actions"])
+    with pytest.raises(DataError, match="no task to run"):
+        run(tmp_path, store, tmp_path, data=[])
+    with pytest.raises(DataError, match="does not exist"):
+        run(tmp_path, tmp_path / "none", tmp_path)
+
+
+def test_frames_that_a_store_lacks_are_named(clip: Path, store: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="frames are not in the store"):
+        run(clip, store, tmp_path, frames_per_event=3)
+
+
+def test_a_plain_clip_has_no_strength(clip: Path, store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no adaptation to scale"):
+        run(clip, store, tmp_path, alpha=0.5)
+
+
+def test_frames_of_another_pipeline_are_noticed(adapted: Path, tmp_path: Path) -> None:
+    path = write_store(tmp_path / "a.store", RECORDS, pipeline="swscale")
+    result = run(adapted, path, tmp_path / "out")
+    assert "are of pipeline swscale, the model's is pil" in result.notices[0]

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from figclip.errors import DataError
+from figclip.metrics.intervals import Interval
+from figclip.results import (
+    Comparison,
+    DataInfo,
+    EvaluationResult,
+    ModelColumn,
+    TaskResult,
+    compare,
+    format_table,
+    write_result,
+)
+from figclip.tasks.base import ItemScores, LeftOut, Score
+
+
+def block(*values: float, groups: str = "aabb") -> ItemScores:
+    return ItemScores(
+        block="events t2v",
+        item_ids=("e0", "e1", "e2", "e3"),
+        group_ids=tuple(groups),
+        values={"R@1": np.array(values, np.float64)},
+    )
+
+
+def result(data_hash: str = "d1") -> TaskResult:
+    base, adapted = block(0, 0, 1, 0), block(1, 0, 1, 0)
+    return TaskResult(
+        task="dense_retrieval",
+        data=DataInfo(
+            name="events", source="a.store", split="valid", hash=data_hash, pipeline="pil"
+        ),
+        settings={"frames_per_event": 4},
+        counts={"videos": 2, "events": 1234},
+        left_out=(
+            LeftOut(item="x", reason="no events"),
+            LeftOut(item="y", reason="damaged"),
+            LeftOut(item="z", reason="no events"),
+        ),
+        base=ModelColumn(name="openai/clip", hash="h0", alpha=0.0),
+        adapted=ModelColumn(name="mine", hash="h1", alpha=0.5),
+        metrics={
+            "R@1": Comparison(
+                base=Score(official=0.25),
+                adapted=Score(official=0.5),
+                interval=Interval(0.25, 0.0, 0.5),
+            ),
+            "median rank": Comparison(
+                base=Score(official=12.5, unit="rank"),
+                adapted=Score(official=9.0, unit="rank"),
+                interval=None,
+            ),
+        },
+        base_items=(base,),
+        adapted_items=(adapted,),
+        seed=7,
+    )
+
+
+def test_metrics_with_item_values_get_an_interval() -> None:
+    summary = {"R@1": Score(official=0.5), "median rank": Score(official=2.0, unit="rank")}
+    base, adapted = block(0, 0, 1, 0), block(1, 1, 1, 0)
+    found = compare((summary, summary), ([base], [adapted]), seed=0)
+    # Groups gain 1 and 0; resamples of two groups give 0, 0.5 or 1.
+    assert found["R@1"].interval == Interval(0.5, 0.0, 1.0)
+    assert found["median rank"].interval is None
+    assert found["median rank"].difference == 0.0
+
+
+def test_one_group_gives_no_interval() -> None:
+    one = block(0, 0, 1, 0, groups="aaaa")
+    found = compare(({"R@1": Score(official=0.25)},) * 2, ([one], [one]), seed=0)
+    assert found["R@1"] == Comparison(
+        base=Score(official=0.25), adapted=Score(official=0.25), interval=None
+    )
+
+
+def test_one_model_has_no_difference() -> None:
+    found = compare((None, {"R@1": Score(official=0.25)}), (None, [block(0, 0, 1, 0)]), seed=0)
+    assert found["R@1"].base is None and found["R@1"].difference is None
+
+
+def test_the_difference_is_of_corrected_scores_where_there_are_any() -> None:
+    one = Comparison(
+        base=Score(official=0.5, corrected=0.25),
+        adapted=Score(official=0.5, corrected=0.75),
+        interval=None,
+    )
+    assert one.difference == 0.5
+
+
+def test_other_items_are_refused() -> None:
+    other = dataclasses.replace(block(0, 0, 1, 0), item_ids=("e0", "e1", "e2", "e4"))
+    summary = {"R@1": Score(official=0.25)}
+    with pytest.raises(DataError, match="same items"):
+        compare((summary, summary), ([block(0, 0, 1, 0)], [other]), seed=0)
+
+
+def test_the_file_holds_everything(tmp_path: Path) -> None:
+    file = write_result(result(), tmp_path, taken=[], versions={"figclip": "0"})
+    assert file == tmp_path / "dense_retrieval-events.json"
+    content = json.loads(file.read_text())
+    assert content == {
+        "format": 1,
+        "task": "dense_retrieval",
+        "data": {
+            "name": "events",
+            "source": "a.store",
+            "split": "valid",
+            "hash": "d1",
+            "pipeline": "pil",
+        },
+        "settings": {"frames_per_event": 4},
+        "counts": {"videos": 2, "events": 1234},
+        "left_out": [
+            {"reason": "no events", "count": 2, "items": ["x", "z"]},
+            {"reason": "damaged", "count": 1, "items": ["y"]},
+        ],
+        "models": {
+            "base": {"name": "openai/clip", "hash": "h0", "alpha": 0.0},
+            "adapted": {"name": "mine", "hash": "h1", "alpha": 0.5},
+        },
+        "metrics": {
+            "R@1": {
+                "unit": "fraction",
+                "chance": None,
+                "base": {"official": 0.25, "corrected": None},
+                "adapted": {"official": 0.5, "corrected": None},
+                "difference": 0.25,
+                "interval_95": [0.0, 0.5],
+            },
+            "median rank": {
+                "unit": "rank",
+                "chance": None,
+                "base": {"official": 12.5, "corrected": None},
+                "adapted": {"official": 9.0, "corrected": None},
+                "difference": -3.5,
+                "interval_95": None,
+            },
+        },
+        "interval": {
+            "method": "paired percentile bootstrap over groups, gallery fixed",
+            "resamples": 2000,
+            "seed": 7,
+        },
+        "versions": {"figclip": "0"},
+    }
+    lines = (tmp_path / "dense_retrieval-events.items.jsonl").read_text().splitlines()
+    assert len(lines) == 4
+    assert json.loads(lines[0]) == {
+        "block": "events t2v",
+        "item": "e0",
+        "group": "a",
+        "base": {"R@1": 0.0},
+        "adapted": {"R@1": 1.0},
+    }
+
+
+def test_files_of_other_data_are_never_replaced(tmp_path: Path) -> None:
+    names = []
+    for data_hash in ("d1", "d2", "d1", "d2", "d3"):
+        names.append(write_result(result(data_hash), tmp_path, taken=[], versions={}).name)
+    first, second, third = (f"dense_retrieval-events{n}.json" for n in ("", "-2", "-3"))
+    assert names == [first, second, first, second, third]
+    assert json.loads((tmp_path / first).read_text())["data"]["hash"] == "d1"
+    taken = [tmp_path / first]
+    assert write_result(result("d1"), tmp_path, taken=taken, versions={}).name == (
+        "dense_retrieval-events-4.json"
+    )
+    (tmp_path / first).write_text("notes of mine")
+    assert write_result(result("d5"), tmp_path, taken=[], versions={}).name == (
+        "dense_retrieval-events-5.json"
+    )
+    assert (tmp_path / first).read_text() == "notes of mine"
+
+
+def test_the_table_reads_like_this(tmp_path: Path) -> None:
+    evaluation = EvaluationResult(tasks=(result(),), files=(), notices=("Mind the gap.",))
+    assert format_table(evaluation).splitlines() == [
+        "dense_retrieval on events (split valid): 2 videos, 1,234 events; 3 left out",
+        "test         base  adapted  difference  95 % interval",
+        "R@1 (%)      25.0     50.0       +25.0  [+0.0, +50.0]",
+        "median rank  12.5      9.0        -3.5              -",
+        "",
+        "Note: Mind the gap.",
+    ]
+
+
+def test_the_table_of_one_model_has_dashes_and_no_negative_zero() -> None:
+    alone = dataclasses.replace(
+        result(),
+        base=None,
+        base_items=None,
+        left_out=(),
+        metrics={"R@1": Comparison(base=None, adapted=Score(official=0.5), interval=None)},
+    )
+    table = format_table(EvaluationResult(tasks=(alone,), files=(), notices=()))
+    assert table.splitlines()[-1].split() == ["R@1", "(%)", "-", "50.0", "-", "-"]
+    tiny = Comparison(
+        base=Score(official=0.5), adapted=Score(official=0.49999), interval=Interval(0, -1e-9, 0)
+    )
+    table = format_table(
+        EvaluationResult(
+            tasks=(dataclasses.replace(alone, metrics={"R@1": tiny}),), files=(), notices=()
+        )
+    )
+    assert table.splitlines()[-1].split()[2:] == ["50.0", "50.0", "+0.0", "[+0.0,", "+0.0]"]
