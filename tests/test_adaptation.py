@@ -150,9 +150,7 @@ def test_loss_and_gradients_equal_the_formulas(clip_folder: Path, video_negative
     expected.backward()
     named = {n: p for g in run.trainee.parameter_groups() for n, p in g.parameters.items()}
     assert loss == pytest.approx(expected.item(), rel=1e-12)
-    assert_close(
-        found, {n: p.grad for n, p in named.items() if p.grad is not None}, tolerance=1e-9
-    )
+    assert_close(found, {n: p.grad for n, p in named.items() if p.grad is not None}, tolerance=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +168,9 @@ def test_each_loss_can_stand_alone(clip_folder: Path, loss: LossConfig, layers: 
     )
     run = make_run(clip_folder, config)
     losses = run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
-    active = [name for name in ("event", "event_context", "video", "video_context")
-              if getattr(loss, name)]
+    active = [
+        name for name in ("event", "event_context", "video", "video_context") if getattr(loss, name)
+    ]
     assert set(losses) == {"loss", f"loss/{active[0]}"}
     assert losses["loss"] == pytest.approx(losses[f"loss/{active[0]}"])
 

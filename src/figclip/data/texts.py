@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from figclip.data.captions import caption_video_hash, text_hash
+from figclip.config import NegativePolicy
+from figclip.data.captions import Template, caption_event, caption_video_hash, text_hash
+from figclip.data.filler_negatives import build_filler_pool, filler_negatives
+from figclip.data.negatives import negative_events
+from figclip.data.sense_pool import build_sense_pool
 from figclip.records import Event, VideoRecord, event_key
 
 MASKED = -1
@@ -102,3 +106,51 @@ class TextTable:
         if row == len(self.texts):
             self.texts.append(text)
         return row
+
+
+def build_text_table(
+    records: Sequence[VideoRecord],
+    *,
+    template: Template,
+    policy: NegativePolicy,
+    verb_negatives: int,
+    filler_negatives_per_event: int,
+    seed: int,
+) -> TextTable:
+    """Captions and hard negatives of a set of videos, which is also the pool they are drawn from.
+
+    Args:
+        records: The videos, in the order of their indices.
+        template: Wording of the captions.
+        policy: How the verbs of negatives are drawn.
+        verb_negatives: Negatives an event with another verb.
+        filler_negatives_per_event: Negatives an event with another filler.
+        seed: Of all draws.
+    """
+    senses = build_sense_pool(records)
+    fillers = build_filler_pool(records) if filler_negatives_per_event else None
+
+    def draw(event: Event, record: VideoRecord, key: str) -> list[str | None]:
+        drawn = negative_events(
+            event,
+            video=record,
+            pool=senses,
+            policy=policy,
+            num_negatives=verb_negatives,
+            seed=seed,
+            key=key,
+        )
+        if fillers is not None:
+            drawn += filler_negatives(
+                event,
+                video=record,
+                pool=fillers,
+                num_negatives=filler_negatives_per_event,
+                seed=seed,
+                key=key,
+            )
+        return [None if one is None else caption_event(one, template=template) for one in drawn]
+
+    return TextTable(
+        records, caption=lambda event: caption_event(event, template=template), negatives=draw
+    )

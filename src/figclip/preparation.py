@@ -1,0 +1,368 @@
+"""prepare: annotations and video files in, one frame store out, with coverage and quarantine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from figclip.checkpoint import write_atomically
+from figclip.config import DataConfig, TextConfig
+from figclip.data.batches import frame_times_s
+from figclip.data.captions import TEMPLATES
+from figclip.data.frames import FrameStore, FrameStoreWriter, QuarantinedVideo, StoreSpec
+from figclip.data.texts import build_text_table
+from figclip.data.video import decode_frames, hash_video, to_time_us
+from figclip.data.vidsitu import load_source
+from figclip.errors import DataError, VideoError
+from figclip.records import AnnotationSet, VideoRecord
+from figclip.worker_pool import Done, Lost, run_jobs
+
+VIDEO_LIMIT_S = 120.0
+"""Wall-clock seconds that one video may take before it is quarantined."""
+MASKED_WARNING = 0.2
+"""Share of masked hard negatives above which prepare and adapt warn."""
+
+_VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv".split()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCoverage:
+    """How much of one split there is. Each number is a part of the one before it.
+
+    Attributes:
+        listed: Videos that the split lists, annotated or not.
+        annotated: Those with events.
+        found: Those whose video file exists.
+        stored: Those whose frames are in the store; the rest of `found` is quarantined.
+        quarantined: Those left out with a reason.
+    """
+
+    listed: int
+    annotated: int
+    found: int
+    stored: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationPlan:
+    """What prepare is about to do, for an estimate before long work.
+
+    Attributes:
+        num_videos: Files to read.
+        num_frames: Frames to store, those already there included.
+        store_bytes: About how large the store becomes.
+    """
+
+    num_videos: int
+    num_frames: int
+    store_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationReport:
+    """What prepare did; also in the store and beside it.
+
+    Attributes:
+        name: `vidsitu` or `events`.
+        splits: Coverage of each split.
+        quarantine: What was left out, with reasons, by id.
+        num_reused: Videos whose frames were already there.
+        masked_negatives: Share of hard negatives that could not be drawn from these videos.
+        notices: What the annotation reader handled by rule.
+    """
+
+    name: str
+    splits: Mapping[str, SplitCoverage]
+    quarantine: tuple[QuarantinedVideo, ...]
+    num_reused: int
+    masked_negatives: float
+    notices: tuple[str, ...]
+
+    @property
+    def num_stored(self) -> int:
+        """Videos that training can use."""
+        return sum(split.stored for split in self.splits.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A video to decode."""
+
+    record_idx: int
+    path: Path
+    times_us: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """A decoded video; without frames when the store has them."""
+
+    video_hash: str
+    frames_NHWC: np.ndarray | None
+    duration_s: float
+
+
+def prepare(
+    source: Path,
+    *,
+    videos: Path,
+    out: Path,
+    spec: StoreSpec | None = None,
+    frames_per_event: int = DataConfig().frames_per_event,
+    num_workers: int | None = None,
+    limit_s: float = VIDEO_LIMIT_S,
+    on_plan: Callable[[PreparationPlan], None] | None = None,
+    on_video: Callable[[int, int, int], None] | None = None,
+) -> PreparationReport:
+    """Decode the frames of annotated videos into a store. Can be killed and run again.
+
+    Args:
+        source: A JSONL or CSV file, or a folder of official VidSitu files.
+        videos: Folder with the video files; any part of them.
+        out: The frame store, new or begun.
+        spec: Pixels of the store.
+        frames_per_event: T, frames at the midpoints of T equal segments of each event.
+        num_workers: Decoding processes; None: one a core.
+        limit_s: Seconds that one video may take.
+        on_plan: Told once what is about to be done.
+        on_video: Told after every video: done, of how many, quarantined so far.
+
+    Returns:
+        Coverage and quarantine.
+
+    Raises:
+        AnnotationError: the annotations have problems.
+        DataError: no such folder of videos, or not one annotated video is in it.
+        StoreError: `out` is not a store, or one of other pixels.
+    """
+    spec = spec or StoreSpec()
+    annotations = load_source(source)
+    records = annotations.records
+    paths = _find_videos(records, videos)
+    jobs, unusable = _plan_jobs(records, paths, frames_per_event)
+    if not jobs:
+        raise DataError(
+            f"holds none of the {len(records)} annotated videos",
+            where=str(videos),
+            fix=f"The first one looked for is {records[0].video!r}.",
+        )
+    if on_plan is not None:
+        on_plan(_estimate(jobs, spec))
+    num_reused = 0
+    with FrameStoreWriter(out, spec=spec) as writer:
+        writer.forget_records_except([records[job.record_idx].id for job in jobs])
+        for quarantined in unusable:
+            writer.quarantine(quarantined)
+        outcomes = run_jobs(
+            jobs,
+            partial(_decode, store=out, spec=spec, limit_s=limit_s),
+            num_workers=num_workers or os.cpu_count() or 1,
+            # The decoder stops itself at limit_s; the pool's limit is for one that cannot.
+            limit_s=limit_s + 10.0,
+        )
+        num_quarantined = len(unusable)
+        for done, outcome in enumerate(outcomes, start=1):
+            record = records[outcome.job.record_idx]
+            path = outcome.job.path.relative_to(videos).as_posix()
+            if isinstance(outcome, Done) and isinstance(outcome.result, _Decoded):
+                num_reused += outcome.result.frames_NHWC is None
+                _store(writer, record, path, outcome.job, outcome.result)
+            else:
+                num_quarantined += 1
+                writer.quarantine(_quarantined(record, path, outcome))
+            if on_video is not None:
+                on_video(done, len(jobs), num_quarantined)
+        report = _report(annotations, paths, out, num_reused=num_reused)
+        content = {"source": str(source.name), **_as_json(report)}
+        writer.set_coverage(content)
+    beside = out.with_name(out.name + ".coverage.json")
+    write_atomically(beside, json.dumps(content, indent=2) + "\n")
+    return report
+
+
+def format_coverage(report: PreparationReport) -> list[str]:
+    """Coverage as sentences, one a split: `VidSitu valid: 12 of 1,324 segments have a video, …`."""
+    name, noun = ("VidSitu", "segments") if report.name == "vidsitu" else ("events", "videos")
+    lines: list[str] = []
+    for split, part in sorted(report.splits.items()):
+        line = f"{name} {split}: {part.found:,} of {part.listed:,} {noun} have a video"
+        if part.annotated < part.listed:
+            line += f" ({part.annotated:,} are annotated)"
+        lines.append(f"{line}, {part.stored:,} stored, {part.quarantined:,} quarantined")
+    return lines
+
+
+def _find_videos(records: Sequence[VideoRecord], videos: Path) -> dict[int, list[Path]]:
+    """Files of each record: its path, or for a bare name every file of that stem.
+
+    More than one file is kept, so that the choice is the user's.
+    """
+    if not videos.is_dir():
+        raise DataError(
+            "is not a folder", where=str(videos), fix="Give the folder that holds the videos."
+        )
+    by_stem: dict[str, list[Path]] = {}
+    for folder, _, names in os.walk(videos):
+        for name in names:
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in _VIDEO_SUFFIXES:
+                by_stem.setdefault(stem, []).append(Path(folder) / name)
+    found: dict[int, list[Path]] = {}
+    for record_idx, record in enumerate(records):
+        exact = videos / record.video
+        matches = [exact] if exact.exists() else sorted(by_stem.get(record.video, []))
+        if matches:
+            found[record_idx] = matches
+    return found
+
+
+def _plan_jobs(
+    records: Sequence[VideoRecord], paths: Mapping[int, list[Path]], frames_per_event: int
+) -> tuple[list[_Job], list[QuarantinedVideo]]:
+    """What to decode, and what cannot be used whatever its pixels are."""
+    jobs: list[_Job] = []
+    unusable: list[QuarantinedVideo] = []
+    for record_idx, matches in paths.items():
+        record = records[record_idx]
+        times_s = {
+            time_s
+            for annotation in record.annotations
+            for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
+        }
+        if not all(annotation.events for annotation in record.annotations):
+            detail = "no-events: an annotation has captions only; adaptation needs events"
+            unusable.append(_left_out(record, matches[0].name, detail))
+        elif len(matches) > 1:
+            listed = ", ".join(path.name for path in matches[:3])
+            detail = f"ambiguous: several files have this name: {listed}. Keep one of them."
+            unusable.append(_left_out(record, matches[0].name, detail))
+        else:
+            times_us = tuple(sorted({to_time_us(time_s) for time_s in times_s}))
+            jobs.append(_Job(record_idx, matches[0], times_us))
+    return jobs, unusable
+
+
+def _decode(job: _Job, *, store: Path, spec: StoreSpec, limit_s: float) -> _Decoded | VideoError:
+    """In a worker: hash a video, and decode it unless the store has its frames."""
+    try:
+        video_hash = hash_video(job.path)
+        known = FrameStore.open(store).frame_times_us(video_hash)
+        if set(job.times_us) <= set(known):
+            return _Decoded(video_hash, None, 0.0)
+        decoded = decode_frames(
+            job.path,
+            [time_us / 1e6 for time_us in job.times_us],
+            pipeline=spec.pixels,
+            deadline_s=limit_s,
+        )
+    except VideoError as error:
+        return error
+    return _Decoded(video_hash, decoded.frames_NHWC, decoded.duration_s)
+
+
+def _store(
+    writer: FrameStoreWriter, record: VideoRecord, path: str, job: _Job, decoded: _Decoded
+) -> None:
+    """Write a video's frames, if they are new, and its annotations."""
+    if decoded.frames_NHWC is not None:
+        writer.add_video(
+            decoded.video_hash,
+            path,
+            decoded.frames_NHWC,
+            times_us=job.times_us,
+            duration_s=decoded.duration_s,
+        )
+    writer.add_record(record, video_hash=decoded.video_hash)
+
+
+def _quarantined(
+    record: VideoRecord, path: str, outcome: Done[_Job, _Decoded | VideoError] | Lost[_Job]
+) -> QuarantinedVideo:
+    """The quarantine entry of a video that did not decode."""
+    if isinstance(outcome, Lost):
+        return _left_out(record, path, f"{outcome.reason}: the decoder: {outcome.detail}")
+    assert isinstance(outcome.result, VideoError)
+    return _left_out(record, path, f"{outcome.result.what}. {outcome.result.fix}")
+
+
+def _left_out(record: VideoRecord, path: str, detail: str) -> QuarantinedVideo:
+    """A quarantine entry; the first word of the detail is its reason."""
+    reason = detail.partition(":")[0]
+    return QuarantinedVideo(id=record.id, path=path, reason=reason, detail=detail)
+
+
+def _report(
+    annotations: AnnotationSet, paths: Mapping[int, list[Path]], out: Path, *, num_reused: int
+) -> PreparationReport:
+    """Coverage of every split that has annotations."""
+    store = FrameStore.open(out)
+    stored = [entry.record for entry in store.records()]
+    stored_ids = {record.id for record in stored}
+    quarantine = tuple(store.quarantine())
+    store.close()
+    quarantined_ids = {entry.id for entry in quarantine}
+    splits: dict[str, SplitCoverage] = {}
+    for split in {record.split for record in annotations.records}:
+        members = [i for i, r in enumerate(annotations.records) if r.split == split]
+        ids = {annotations.records[i].id for i in members}
+        splits[split] = SplitCoverage(
+            listed=annotations.split_sizes.get(split, len(members)),
+            annotated=len(members),
+            found=sum(i in paths for i in members),
+            stored=len(ids & stored_ids),
+            quarantined=len(ids & quarantined_ids),
+        )
+    return PreparationReport(
+        name=annotations.name,
+        splits=splits,
+        quarantine=quarantine,
+        num_reused=num_reused,
+        masked_negatives=_masked_negatives(stored),
+        notices=annotations.notices,
+    )
+
+
+def _masked_negatives(records: Sequence[VideoRecord]) -> float:
+    """Share of hard negatives that `default` could not draw from these videos."""
+    text = TextConfig()
+    table = build_text_table(
+        records,
+        template=TEMPLATES[text.template],
+        policy=text.negative_policy,
+        verb_negatives=text.verb_negatives,
+        filler_negatives_per_event=0,
+        seed=0,
+    )
+    return table.masked_fraction
+
+
+def _estimate(jobs: Iterable[_Job], spec: StoreSpec) -> PreparationPlan:
+    """Size of the work, from measured bytes a pixel (LOG.md, pixel pipelines)."""
+    listed = list(jobs)
+    num_frames = sum(len(job.times_us) for job in listed)
+    bytes_per_pixel = 3.0 if spec.codec == "raw" else 0.47
+    return PreparationPlan(
+        num_videos=len(listed),
+        num_frames=num_frames,
+        store_bytes=int(num_frames * spec.size**2 * bytes_per_pixel),
+    )
+
+
+def _as_json(report: PreparationReport) -> dict[str, object]:
+    """The report as JSON values."""
+    return {
+        "name": report.name,
+        "splits": {name: asdict(part) for name, part in sorted(report.splits.items())},
+        "quarantine": [asdict(entry) for entry in report.quarantine],
+        "masked_negatives": report.masked_negatives,
+        "notices": list(report.notices),
+    }

@@ -1,0 +1,137 @@
+"""The interface of a task: load items, score each with an embedder, summarise.
+
+`evaluation` runs `load` once a data set and `score` once a model, compares the two models item by
+item, and writes what it got; it knows nothing else of a task. What varies stays inside:
+
+- retrieval on published sets (MSR-VTT, …): `load` reads the official lists; a block for each
+  direction, one item a query, with values such as `t2v R@1`. The official way of counting ties
+  differs from the per-item values: `summarise` fills both `official` and `corrected`.
+- actions: one item a video, value `top-1`; mean and spread over the three splits in `summarise`.
+- composition (SugarCrepe, …): the same as `dense_choice`, a block for each kind of change. Images
+  are embedded by a further method of the embedder's protocol.
+- situations and captioning: the embedder gives features to a head that the task holds. Scores that
+  are not means over items (CIDEr over a corpus, macro averages) are only in `summarise`.
+
+A metric whose name is also the name of per-item values is their mean, and gets an interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from figclip.data.stored_videos import StoredVideos
+
+Source = TypeVar("Source", contravariant=True)
+Items = TypeVar("Items")
+
+Setting = str | int | float
+Unit = Literal["fraction", "rank"]
+
+
+@runtime_checkable
+class FrameTextEmbedder(Protocol):
+    """What tasks need of a model; `embedding.Embedder` is one."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
+        """L2-normalised embeddings of texts."""
+        ...
+
+    def embed_frames(
+        self, videos: StoredVideos, frames: Sequence[tuple[int, float]]
+    ) -> Float32[np.ndarray, "N D"]:
+        """L2-normalised embeddings of stored frames: index of the video, time in seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """An item that is not scored.
+
+    Attributes:
+        item: Its id.
+        reason: Why, the same words for the same reason, so that reasons can be counted.
+    """
+
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskData(Generic[Items]):
+    """What a task scores.
+
+    Attributes:
+        items: In the task's own form.
+        counts: How many there are of what, by name.
+        left_out: What the source holds and the task cannot score.
+    """
+
+    items: Items
+    counts: Mapping[str, int]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemScores:
+    """Values of a block of items, for example all queries of one direction.
+
+    Attributes:
+        block: Name of the block, unique in the task.
+        item_ids: Unique in the block.
+        group_ids: Items of one group (a film, a YouTube video) are resampled together.
+        values: From the name of a metric to its value for each item.
+    """
+
+    block: str
+    item_ids: tuple[str, ...]
+    group_ids: tuple[str, ...]
+    values: Mapping[str, Float64[np.ndarray, " N"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One metric of one model.
+
+    Attributes:
+        official: As the benchmark's own code computes it; for our own tasks, as we do.
+        corrected: Where the official way is plainly wrong, the right one; None where it is not.
+        unit: `fraction` in [0, 1], higher is better; `rank` counted from 1, lower is better.
+        chance: What guessing would score; None where that depends on the data.
+    """
+
+    official: float
+    corrected: float | None = None
+    unit: Unit = "fraction"
+    chance: float | None = None
+
+
+@runtime_checkable
+class Task(Protocol[Source, Items]):
+    """A way to test a model. Its settings are those of its constructor."""
+
+    @property
+    def name(self) -> str:
+        """Name in result files, `dense_retrieval`."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """All that changes the scores besides data and model, for the result file."""
+        ...
+
+    def load(self, source: Source) -> TaskData[Items]:
+        """The items to score; the same for every model."""
+        ...
+
+    def score(self, embedder: FrameTextEmbedder, data: TaskData[Items]) -> tuple[ItemScores, ...]:
+        """Score every item with a model; blocks without items are left out."""
+        ...
+
+    def summarise(self, scores: Sequence[ItemScores]) -> dict[str, Score]:
+        """Metrics by name, in the order to show them."""
+        ...

@@ -1,0 +1,157 @@
+"""Finding events and videos by their dense captions, and captions by events and videos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from figclip.data.captions import Template, caption_video_hash, text_hash
+from figclip.data.stored_videos import StoredVideos
+from figclip.metrics.ranking import hits_at_k, median_rank, ranks_by_label
+from figclip.tasks.base import FrameTextEmbedder, ItemScores, Score, Setting, TaskData
+from figclip.tasks.dense_events import (
+    DenseEvents,
+    VisualMeans,
+    embed_events,
+    embed_unique_texts,
+    list_events,
+    means_of_videos,
+)
+
+CUT_OFFS = (1, 5, 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseRetrieval:
+    """Retrieval among all events and all videos of a set; a `tasks.base.Task`.
+
+    Events: caption against the mean of the event's frames. Videos: mean of the video's caption
+    embeddings against the mean of all its frames. Both directions (`t2v`: text to video). Events
+    with equal captions, and videos with equal sets of captions, answer each other's queries. Ties
+    count against the query. Recall at a k that no item could miss is left out.
+
+    Attributes:
+        template: Wording of the captions.
+        frames_per_event: T.
+    """
+
+    template: Template
+    frames_per_event: int
+
+    @property
+    def name(self) -> str:
+        """Name in result files."""
+        return "dense_retrieval"
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """What changes the scores."""
+        return {
+            "template": self.template.name,
+            "frames_per_event": self.frames_per_event,
+            "annotation": "first with events",
+            "ties": "count against the query",
+        }
+
+    def load(self, source: StoredVideos) -> TaskData[DenseEvents]:
+        """The events of all videos."""
+        events, left_out = list_events(source, template=self.template)
+        counts = {
+            "videos": len(events.videos.records),
+            "events": len(events.events),
+            "different captions": len({text_hash(event.caption) for event in events.events}),
+        }
+        return TaskData(items=events, counts=counts, left_out=left_out)
+
+    def score(
+        self, embedder: FrameTextEmbedder, data: TaskData[DenseEvents]
+    ) -> tuple[ItemScores, ...]:
+        """Ranks and hits of every caption, event, video text and video."""
+        events = data.items
+        if not events.events:
+            return ()
+        visual = embed_events(embedder, events, frames_per_event=self.frames_per_event)
+        captions_ND = embed_unique_texts(embedder, [event.caption for event in events.events])
+        return (
+            *retrieve_events(events, visual, captions_ND),
+            *_retrieve_videos(events, visual, captions_ND),
+        )
+
+    def summarise(self, scores: Sequence[ItemScores]) -> dict[str, Score]:
+        """Recalls, mean and median rank of each direction."""
+        summary: dict[str, Score] = {}
+        for block in scores:
+            for metric, values in block.values.items():
+                unit = "rank" if metric.endswith("rank") else "fraction"
+                summary[metric] = Score(official=float(values.mean()), unit=unit)
+            rank_Q = block.values[f"{block.block} mean rank"].astype(np.int64)
+            median = Score(official=median_rank(rank_Q), unit="rank")
+            summary[f"{block.block} median rank"] = median
+        return summary
+
+
+def retrieve_events(
+    events: DenseEvents, visual: VisualMeans, captions_ND: Float32[np.ndarray, "N D"]
+) -> tuple[ItemScores, ItemScores]:
+    """Event retrieval in both directions, text to video first.
+
+    Args:
+        events: The events.
+        visual: Their visual embeddings.
+        captions_ND: Embeddings of their captions.
+
+    Raises:
+        MetricError: an embedding is not finite.
+    """
+    return _both_directions(
+        "events",
+        captions_ND,
+        visual.event_ND,
+        label_N=np.array([text_hash(event.caption) for event in events.events], np.int64),
+        item_ids=tuple(event.key for event in events.events),
+        group_ids=events.group_ids,
+    )
+
+
+def _retrieve_videos(
+    events: DenseEvents, visual: VisualMeans, captions_ND: Float32[np.ndarray, "N D"]
+) -> tuple[ItemScores, ItemScores]:
+    """Video retrieval in both directions."""
+    records = events.videos.records
+    captions = [event.caption for event in events.events]
+    hashes = [caption_video_hash(captions[first:last]) for first, last in events.spans()]
+    return _both_directions(
+        "videos",
+        means_of_videos(captions_ND, events),
+        visual.video_BD,
+        label_N=np.array(hashes, np.int64),
+        item_ids=tuple(record.id for record in records),
+        group_ids=tuple(record.group for record in records),
+    )
+
+
+def _both_directions(
+    level: str,
+    text_ND: Float32[np.ndarray, "N D"],
+    visual_ND: Float32[np.ndarray, "N D"],
+    *,
+    label_N: Int64[np.ndarray, " N"],
+    item_ids: tuple[str, ...],
+    group_ids: tuple[str, ...],
+) -> tuple[ItemScores, ItemScores]:
+    """Texts search among visual items, and the other way round."""
+
+    def block(
+        name: str, query_ND: Float32[np.ndarray, "N D"], item_ND: Float32[np.ndarray, "N D"]
+    ) -> ItemScores:
+        rank_N = ranks_by_label(query_ND, item_ND, query_label_Q=label_N, item_label_N=label_N)
+        values = {
+            f"{name} R@{k}": hits_at_k(rank_N, k=k) for k in CUT_OFFS if k == 1 or k < len(label_N)
+        }
+        values[f"{name} mean rank"] = rank_N.astype(np.float64)
+        return ItemScores(block=name, item_ids=item_ids, group_ids=group_ids, values=values)
+
+    return block(f"{level} t2v", text_ND, visual_ND), block(f"{level} v2t", visual_ND, text_ND)
