@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figclip.data.frames import StoreSpec
-from figclip.data.serialisation import record_to_json
 from figclip.data.stored_videos import StoredVideos, open_stored_videos
 from figclip.errors import DataError
 from figclip.preparation import prepare
@@ -150,7 +149,7 @@ def open_source(
         videos=videos,
         split=split,
         left_out=left_out,
-        hash=_content_hash(videos),
+        hash=videos.content_hash,
         pipeline=frames.spec.pipeline,
     )
 
@@ -213,16 +212,6 @@ def _is_store(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
-
-
-def _content_hash(videos: StoredVideos) -> str:
-    """Hash of all that decides the scores: annotations, videos, pixels."""
-    digest = hashlib.blake2b(digest_size=16)
-    for store in videos.stores:
-        digest.update(repr(store.spec).encode())
-    for record, video_hash in zip(videos.records, videos.hash_of, strict=True):
-        digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
-    return digest.hexdigest()
 
 
 def _short_hash(content: bytes) -> str:

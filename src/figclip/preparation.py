@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from figclip.checkpoint import write_atomically
 from figclip.config import DataConfig, TextConfig
 from figclip.data.batches import frame_times_s
 from figclip.data.captions import TEMPLATES
+from figclip.data.decoding import DecodedVideo, VideoJob, decode_video
 from figclip.data.frames import FrameStore, FrameStoreWriter, QuarantinedVideo, StoreSpec
 from figclip.data.texts import build_text_table
-from figclip.data.video import decode_frames, hash_video, to_time_us
+from figclip.data.video import to_time_us
 from figclip.data.vidsitu import load_source
 from figclip.errors import DataError, VideoError
 from figclip.records import AnnotationSet, VideoRecord
@@ -93,24 +93,6 @@ class PreparationReport:
         return sum(split.stored for split in self.splits.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A video to decode."""
-
-    record_idx: int
-    path: Path
-    times_us: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """A decoded video; without frames when the store has them."""
-
-    video_hash: str
-    frames_NHWC: np.ndarray | None
-    duration_s: float
-
-
 def prepare(
     source: Path,
     *,
@@ -141,48 +123,47 @@ def prepare(
 
     Raises:
         AnnotationError: the annotations have problems.
-        DataError: no such folder of videos, or not one annotated video is in it.
+        DataError: no such folder of videos, or not one annotated video that can be used is in it.
         StoreError: `out` is not a store, or one of other pixels.
+        FigclipError: decoding processes cannot start.
     """
     spec = spec or StoreSpec()
     annotations = load_source(source)
     records = annotations.records
     paths = _find_videos(records, videos)
-    jobs, unusable = _plan_jobs(records, paths, frames_per_event)
+    jobs, unusable = _plan_jobs(records, paths, videos, frames_per_event)
     if not jobs:
-        raise DataError(
-            f"holds none of the {len(records)} annotated videos",
-            where=str(videos),
-            fix=f"The first one looked for is {records[0].video!r}.",
-        )
+        raise _nothing_to_do(records, unusable, videos)
     if on_plan is not None:
         on_plan(_estimate(jobs, spec))
-    num_reused = 0
+    num_reused, num_quarantined = 0, len(unusable)
     with FrameStoreWriter(out, spec=spec) as writer:
+        # Coverage of an earlier run would make a half-done store look complete.
+        writer.set_coverage({})
         writer.forget_records_except([records[job.record_idx].id for job in jobs])
         for quarantined in unusable:
             writer.quarantine(quarantined)
         outcomes = run_jobs(
             jobs,
-            partial(_decode, store=out, spec=spec, limit_s=limit_s),
+            partial(decode_video, store=out, spec=spec, limit_s=limit_s),
             num_workers=num_workers or os.cpu_count() or 1,
             # The decoder stops itself at limit_s; the pool's limit is for one that cannot.
             limit_s=limit_s + 10.0,
         )
-        num_quarantined = len(unusable)
-        for done, outcome in enumerate(outcomes, start=1):
-            record = records[outcome.job.record_idx]
-            path = outcome.job.path.relative_to(videos).as_posix()
-            if isinstance(outcome, Done) and isinstance(outcome.result, _Decoded):
-                num_reused += outcome.result.frames_NHWC is None
-                _store(writer, record, path, outcome.job, outcome.result)
-            else:
-                num_quarantined += 1
-                writer.quarantine(_quarantined(record, path, outcome))
-            if on_video is not None:
-                on_video(done, len(jobs), num_quarantined)
+        with closing(outcomes):
+            for done, outcome in enumerate(outcomes, start=1):
+                record = records[outcome.job.record_idx]
+                path = _relative(outcome.job.path, videos)
+                if isinstance(outcome, Done) and isinstance(outcome.result, DecodedVideo):
+                    num_reused += outcome.result.frames_NHWC is None
+                    _store(writer, record, path, outcome.job, outcome.result)
+                else:
+                    num_quarantined += 1
+                    writer.quarantine(_quarantined(record, path, outcome))
+                if on_video is not None:
+                    on_video(done, len(jobs), num_quarantined)
         report = _report(annotations, paths, out, num_reused=num_reused)
-        content = {"source": str(source.name), **_as_json(report)}
+        content = {"source": source.name, **_as_json(report)}
         writer.set_coverage(content)
     beside = out.with_name(out.name + ".coverage.json")
     write_atomically(beside, json.dumps(content, indent=2) + "\n")
@@ -204,7 +185,8 @@ def format_coverage(report: PreparationReport) -> list[str]:
 def _find_videos(records: Sequence[VideoRecord], videos: Path) -> dict[int, list[Path]]:
     """Files of each record: its path, or for a bare name every file of that stem.
 
-    More than one file is kept, so that the choice is the user's.
+    More than one file is kept, so that the choice is the user's. A folder is a match only where no
+    file is: the frames of `v_x_seg_0_10` often lie in a folder of that name beside the video.
     """
     if not videos.is_dir():
         raise DataError(
@@ -219,58 +201,76 @@ def _find_videos(records: Sequence[VideoRecord], videos: Path) -> dict[int, list
     found: dict[int, list[Path]] = {}
     for record_idx, record in enumerate(records):
         exact = videos / record.video
-        matches = [exact] if exact.exists() else sorted(by_stem.get(record.video, []))
-        if matches:
-            found[record_idx] = matches
+        same_stem = sorted(by_stem.get(record.video, []))
+        # os.path.exists, unlike Path.exists, is False for names that no file can have.
+        if os.path.exists(exact) and (not same_stem or exact.is_file()):
+            found[record_idx] = [exact]
+        elif same_stem:
+            found[record_idx] = same_stem
     return found
 
 
+def _relative(path: Path, videos: Path) -> str:
+    """A path as the store has it."""
+    return path.relative_to(videos).as_posix()
+
+
 def _plan_jobs(
-    records: Sequence[VideoRecord], paths: Mapping[int, list[Path]], frames_per_event: int
-) -> tuple[list[_Job], list[QuarantinedVideo]]:
+    records: Sequence[VideoRecord],
+    paths: Mapping[int, list[Path]],
+    videos: Path,
+    frames_per_event: int,
+) -> tuple[list[VideoJob], list[QuarantinedVideo]]:
     """What to decode, and what cannot be used whatever its pixels are."""
-    jobs: list[_Job] = []
+    jobs: list[VideoJob] = []
     unusable: list[QuarantinedVideo] = []
     for record_idx, matches in paths.items():
         record = records[record_idx]
-        times_s = {
-            time_s
-            for annotation in record.annotations
-            for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
-        }
+        # "?" for bytes that are not UTF-8.
+        names = [_relative(path, videos).encode(errors="replace").decode() for path in matches]
         if not all(annotation.events for annotation in record.annotations):
             detail = "no-events: an annotation has captions only; adaptation needs events"
-            unusable.append(_left_out(record, matches[0].name, detail))
+            unusable.append(_left_out(record, names[0], detail))
         elif len(matches) > 1:
-            listed = ", ".join(path.name for path in matches[:3])
-            detail = f"ambiguous: several files have this name: {listed}. Keep one of them."
-            unusable.append(_left_out(record, matches[0].name, detail))
+            detail = (
+                f"ambiguous: several files have this name: {', '.join(names[:3])}. "
+                "Keep one of them."
+            )
+            unusable.append(_left_out(record, names[0], detail))
+        elif names[0] != _relative(matches[0], videos):
+            detail = "bad-name: the path is not UTF-8. Rename the file or its folder."
+            unusable.append(_left_out(record, names[0], detail))
         else:
-            times_us = tuple(sorted({to_time_us(time_s) for time_s in times_s}))
-            jobs.append(_Job(record_idx, matches[0], times_us))
+            times_us = {
+                to_time_us(time_s)
+                for annotation in record.annotations
+                for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
+            }
+            job = VideoJob(record_idx=record_idx, path=matches[0], times_us=tuple(sorted(times_us)))
+            jobs.append(job)
     return jobs, unusable
 
 
-def _decode(job: _Job, *, store: Path, spec: StoreSpec, limit_s: float) -> _Decoded | VideoError:
-    """In a worker: hash a video, and decode it unless the store has its frames."""
-    try:
-        video_hash = hash_video(job.path)
-        known = FrameStore.open(store).frame_times_us(video_hash)
-        if set(job.times_us) <= set(known):
-            return _Decoded(video_hash, None, 0.0)
-        decoded = decode_frames(
-            job.path,
-            [time_us / 1e6 for time_us in job.times_us],
-            pipeline=spec.pixels,
-            deadline_s=limit_s,
+def _nothing_to_do(
+    records: Sequence[VideoRecord], unusable: Sequence[QuarantinedVideo], videos: Path
+) -> DataError:
+    """The error for a folder without a single video to decode."""
+    if unusable:
+        first = unusable[0]
+        return DataError(
+            f"none of the {len(unusable):,} annotated videos found can be used",
+            where=str(videos),
+            fix=f"The first one is {first.path!r}: {first.detail}",
         )
-    except VideoError as error:
-        return error
-    return _Decoded(video_hash, decoded.frames_NHWC, decoded.duration_s)
+    return DataError(
+        f"holds none of the {len(records):,} annotated videos",
+        where=str(videos),
+        fix=f"The first one looked for is {records[0].video!r}.",
+    )
 
 
 def _store(
-    writer: FrameStoreWriter, record: VideoRecord, path: str, job: _Job, decoded: _Decoded
+    writer: FrameStoreWriter, record: VideoRecord, path: str, job: VideoJob, decoded: DecodedVideo
 ) -> None:
     """Write a video's frames, if they are new, and its annotations."""
     if decoded.frames_NHWC is not None:
@@ -285,7 +285,9 @@ def _store(
 
 
 def _quarantined(
-    record: VideoRecord, path: str, outcome: Done[_Job, _Decoded | VideoError] | Lost[_Job]
+    record: VideoRecord,
+    path: str,
+    outcome: Done[VideoJob, DecodedVideo | VideoError] | Lost[VideoJob],
 ) -> QuarantinedVideo:
     """The quarantine entry of a video that did not decode."""
     if isinstance(outcome, Lost):
@@ -345,7 +347,7 @@ def _masked_negatives(records: Sequence[VideoRecord]) -> float:
     return table.masked_fraction
 
 
-def _estimate(jobs: Iterable[_Job], spec: StoreSpec) -> PreparationPlan:
+def _estimate(jobs: Iterable[VideoJob], spec: StoreSpec) -> PreparationPlan:
     """Size of the work, from measured bytes a pixel (LOG.md, pixel pipelines)."""
     listed = list(jobs)
     num_frames = sum(len(job.times_us) for job in listed)

@@ -7,7 +7,9 @@ C library; decoders fed with hostile files do both.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -15,6 +17,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
+
+from figclip.errors import FigclipError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -47,12 +51,16 @@ class Lost(Generic[Job]):
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, our end of its pipe, and what it is doing since when."""
+    """A process, our end of its pipe, and what it is doing since when.
+
+    Attributes:
+        started: When it began the job; None while the process is starting.
+    """
 
     process: BaseProcess
     pipe: Connection
     job: Any = None
-    started: float = 0.0
+    started: float | None = None
     busy: bool = False
 
 
@@ -69,29 +77,53 @@ def run_jobs(
         jobs: Picklable.
         function: Importable from a module; what it raises is raised here, as it is our own fault.
         num_workers: Processes, >= 1.
-        limit_s: Wall-clock seconds after which a job's worker is killed.
+        limit_s: Wall-clock seconds after which a job's worker is killed; starting the process
+            does not count.
 
     Yields:
         One result a job, in no particular order. Closing the generator stops all workers.
+
+    Raises:
+        FigclipError: A worker process cannot start.
     """
     pending = deque(jobs)
-    workers = [_start(function) for _ in range(min(num_workers, len(pending)))]
+    workers: list[_Worker] = []
     try:
         while pending or any(worker.busy for worker in workers):
-            for worker in workers:
-                if pending and not worker.busy:
-                    _give(worker, pending.popleft())
+            _employ(workers, pending, function, num_workers=num_workers)
             wait([w.pipe for w in workers if w.busy], timeout=_next_deadline(workers, limit_s))
-            for slot, worker in enumerate(workers):
+            for worker in list(workers):
                 outcome = _collect(worker, limit_s=limit_s)
                 if isinstance(outcome, Lost):
+                    workers.remove(worker)
                     _stop(worker)
-                    workers[slot] = _start(function)
                 if outcome is not None:
                     yield outcome
     finally:
         for worker in workers:
             _stop(worker)
+
+
+def _employ(
+    workers: list[_Worker],
+    pending: deque[Any],
+    function: Callable[[Any], Any],
+    *,
+    num_workers: int,
+) -> None:
+    """Give pending jobs to idle workers, starting as many as are missing."""
+    for worker in [one for one in workers if not one.busy]:
+        if not pending:
+            return
+        if _give(worker, pending[0]):
+            pending.popleft()
+        else:
+            # Killed from outside between two jobs, for example when memory ran out.
+            workers.remove(worker)
+            _stop(worker)
+    while pending and len(workers) < num_workers:
+        workers.append(_start(function))
+        _give(workers[-1], pending.popleft())
 
 
 def _collect(worker: _Worker, *, limit_s: float) -> Done[Any, Any] | Lost[Any] | None:
@@ -100,24 +132,39 @@ def _collect(worker: _Worker, *, limit_s: float) -> Done[Any, Any] | Lost[Any] |
         return None
     if worker.pipe.poll():
         try:
-            failed, result = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            worker.process.join(timeout=5)
-            code = worker.process.exitcode
-            return Lost(worker.job, "crashed", f"its worker process ended with code {code}")
-        if failed:
-            raise result
+            kind, value = worker.pipe.recv()
+        except (EOFError, OSError):
+            # OSError: it died while it was sending.
+            return _lost(worker)
+        if kind == "failed":
+            raise value
+        if kind == "ready":
+            worker.started = time.monotonic()
+            return None
         worker.busy = False
-        return Done(worker.job, result)
-    if time.monotonic() - worker.started > limit_s:
+        return Done(worker.job, value)
+    if worker.started is not None and time.monotonic() - worker.started > limit_s:
         return Lost(worker.job, "hung", f"no result after {limit_s:g} s")
     return None
 
 
-def _next_deadline(workers: list[_Worker], limit_s: float) -> float:
-    """Seconds until the first busy worker is overdue."""
-    started = min((w.started for w in workers if w.busy), default=time.monotonic())
-    return max(0.0, started + limit_s - time.monotonic()) + 0.01
+def _lost(worker: _Worker) -> Lost[Any]:
+    """The outcome of a job whose worker is gone; an error when the job never began."""
+    worker.process.join(timeout=5)
+    code = worker.process.exitcode
+    if worker.started is None:
+        raise FigclipError(
+            f"a worker process could not start: it ended with code {code}",
+            fix="Its message is above. In a script of your own, call this only below `if __name__ "
+            '== "__main__":`, because every worker process imports the script',
+        )
+    return Lost(worker.job, "crashed", f"its worker process ended with code {code}")
+
+
+def _next_deadline(workers: list[_Worker], limit_s: float) -> float | None:
+    """Seconds until the first busy worker is overdue; None while all are starting."""
+    started = [one.started for one in workers if one.busy and one.started is not None]
+    return max(0.0, min(started) + limit_s - time.monotonic()) + 0.01 if started else None
 
 
 def _start(function: Callable[[Any], Any]) -> _Worker:
@@ -129,10 +176,16 @@ def _start(function: Callable[[Any], Any]) -> _Worker:
     return _Worker(process, ours)
 
 
-def _give(worker: _Worker, job: Any) -> None:
-    """Send a job to an idle worker."""
-    worker.job, worker.started, worker.busy = job, time.monotonic(), True
-    worker.pipe.send(job)
+def _give(worker: _Worker, job: Any) -> bool:
+    """Send a job to an idle worker; False when the worker is gone."""
+    try:
+        worker.pipe.send(job)
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    worker.job, worker.busy = job, True
+    if worker.started is not None:
+        worker.started = time.monotonic()
+    return True
 
 
 def _stop(worker: _Worker) -> None:
@@ -146,16 +199,23 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     """A worker's life: jobs in, results out, until the other end is gone."""
     # Ctrl-C reaches the whole process group; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    message: tuple[str, Any] = ("ready", None)
     while True:
         try:
-            job = pipe.recv()
-        except EOFError:
-            return
-        try:
-            message = (False, function(job))
-        except Exception as error:  # noqa: BLE001 - handed to the parent, which raises it
-            message = (True, error)
-        try:
             pipe.send(message)
-        except BrokenPipeError:
+            job = pipe.recv()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             return
+        try:
+            message = ("done", function(job))
+        except Exception as error:  # noqa: BLE001 - handed to the parent, which raises it
+            message = ("failed", error)
+
+
+def _end_with_parent() -> None:
+    """Ends the process when its parent is gone, even one that hangs in a job."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

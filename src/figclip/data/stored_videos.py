@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from figclip.data.frames import FrameStore
+from figclip.data.serialisation import record_to_json
 from figclip.data.video import to_time_us
 from figclip.errors import StoreError
 from figclip.records import VideoRecord
@@ -46,6 +48,16 @@ class StoredVideos:
         spec = self.stores[self.store_of[video_idx]].spec
         parts = (self.hash_of[video_idx], to_time_us(time_s), spec.size, spec.pipeline, spec.codec)
         return "/".join(map(str, parts)).encode()
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all that decides a result: annotations, videos, pixels."""
+        digest = hashlib.blake2b(digest_size=16)
+        for store in self.stores:
+            digest.update(repr(store.spec).encode())
+        for record, video_hash in zip(self.records, self.hash_of, strict=True):
+            digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
+        return digest.hexdigest()
 
     def subset(self, video_idxs: Sequence[int]) -> StoredVideos:
         """Only these videos, renumbered in the order given."""

@@ -10,6 +10,7 @@ figclip.json                              format, activation, alpha, pixels, pro
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -18,13 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPTokenizer
 
 from figclip.checkpoint import write_atomically
 from figclip.errors import ModelError
-from figclip.model.backbone import Preprocessing
+from figclip.model.backbone import Backbone, Preprocessing
+from figclip.model.lora import ADAPTER_NAME, plain_state
 
 MODEL_FORMAT = 1
 
@@ -88,8 +91,7 @@ def write_clip_files(
         preprocessing: What its image processor does.
     """
     path.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    _save_tensors(state, path / "model.safetensors", metadata={"format": "pt"})
     config.architectures = ["CLIPModel"]
     config.save_pretrained(path)
     tokenizer.save_pretrained(path)
@@ -111,6 +113,59 @@ def write_clip_files(
         "do_convert_rgb": True,
     }
     (path / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+
+
+def write_adapted(
+    target: Path,
+    backbone: Backbone,
+    *,
+    adapter: PeftModel | None,
+    contextualizer: nn.Module | None,
+    info: ModelInfo,
+) -> None:
+    """Write a whole model folder, or nothing.
+
+    Args:
+        target: Folder; an existing one is replaced.
+        backbone: The adapted CLIP; merged at `info.alpha` on the way.
+        adapter: Its PEFT model; None for a full fine-tune.
+        contextualizer: None when the recipe trains none.
+        info: What goes into `figclip.json`.
+    """
+    with StagedFolder(target) as folder:
+        write_clip_files(
+            folder,
+            state=plain_state(backbone.clip, alpha=info.alpha),
+            config=backbone.clip.config,
+            tokenizer=backbone.tokenizer,
+            preprocessing=backbone.preprocessing,
+        )
+        if adapter is not None:
+            _write_adapter(folder / "adapter", adapter, info)
+        if contextualizer is not None:
+            state = {
+                k: v.detach().cpu().contiguous() for k, v in contextualizer.state_dict().items()
+            }
+            save_file(state, folder / "contextualizer.safetensors")
+        write_info(folder, info)
+
+
+def _write_adapter(path: Path, adapter: PeftModel, info: ModelInfo) -> None:
+    """PEFT's two files. Its own `save_pretrained` would add a card, and a local base's path."""
+    path.mkdir()
+    config = copy.copy(adapter.peft_config[ADAPTER_NAME])
+    config.base_model_name_or_path = info.base
+    config.inference_mode = True
+    config.save_pretrained(str(path))
+    tensors = get_peft_model_state_dict(adapter, adapter_name=ADAPTER_NAME)
+    metadata = {"format": "pt", "base_hash": info.base_hash}
+    _save_tensors(tensors, path / "adapter_model.safetensors", metadata=metadata)
+
+
+def _save_tensors(tensors: Mapping[str, Tensor], file: Path, *, metadata: dict[str, str]) -> None:
+    """Tensors from any device into a safetensors file."""
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(on_cpu, file, metadata=metadata)
 
 
 def write_info(path: Path, info: ModelInfo) -> None:

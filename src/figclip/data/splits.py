@@ -1,0 +1,67 @@
+"""What is trained on, what chooses the checkpoint, and what is only ever reported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from figclip.errors import DataError
+from figclip.records import VideoRecord
+
+TRAIN_SPLIT = "train"
+MIN_GROUPS = 40
+"""Fewer groups than this give a validation set too small to choose by."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSplit:
+    """Indices of the videos of the train split, in order.
+
+    Attributes:
+        train: Trained on.
+        val: Held back to choose the checkpoint; empty when there are too few groups.
+        num_groups: Groups of the whole train split.
+    """
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    num_groups: int
+
+
+def split_training(records: Sequence[VideoRecord], *, val_fraction: float) -> TrainingSplit:
+    """Hold back whole groups of the train split, chosen by the hash of their names.
+
+    The groups with the lowest hashes are held back, as many as make up the fraction, at least one:
+    the choice depends on no seed, so that runs of different seeds can be compared.
+
+    Args:
+        records: Videos of any split; other splits than `train` are never trained on.
+        val_fraction: Share of the groups; 0 holds nothing back.
+
+    Raises:
+        DataError: no video of the train split.
+    """
+    members = [i for i, record in enumerate(records) if record.split == TRAIN_SPLIT]
+    if not members:
+        splits = Counter(record.split for record in records)
+        listed = ", ".join(f"{name} ({count})" for name, count in sorted(splits.items()))
+        raise DataError(
+            f"no video of split {TRAIN_SPLIT!r} is ready, only of {listed or 'none'}",
+            where="--data",
+            fix="Adaptation trains on the train split only: prepare its videos.",
+        )
+    groups = sorted({records[i].group for i in members}, key=_group_hash)
+    num_val = max(1, round(val_fraction * len(groups))) if val_fraction else 0
+    held_back = set(groups[:num_val]) if len(groups) >= MIN_GROUPS else set[str]()
+    return TrainingSplit(
+        train=tuple(i for i in members if records[i].group not in held_back),
+        val=tuple(i for i in members if records[i].group in held_back),
+        num_groups=len(groups),
+    )
+
+
+def _group_hash(group: str) -> bytes:
+    """Position of a group in an order that has nothing to do with its name."""
+    return hashlib.blake2b(group.encode(), digest_size=16).digest()

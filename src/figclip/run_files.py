@@ -1,0 +1,122 @@
+"""What a run folder says of its run: config, environment, data; written before step 1."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from figclip import config as configs
+from figclip.assembly import RunParts
+from figclip.checkpoint import RunFolder, write_atomically
+from figclip.config import RunConfig
+from figclip.errors import CheckpointError
+
+RUN_FORMAT = 1
+
+
+def check_run(run: RunFolder, config: RunConfig, *, resume: bool) -> None:
+    """Refuse to overwrite a run, or to resume one under another config.
+
+    Raises:
+        CheckpointError: the folder holds a run that must not be touched this way.
+    """
+    if not run.config.exists():
+        if resume and run.steps():
+            raise CheckpointError("has checkpoints but no config.json", where=str(run.path))
+        return
+    if not resume:
+        raise CheckpointError(
+            "already holds a run",
+            where=str(run.path),
+            fix="Go on with it by --resume, or choose another --out.",
+        )
+    before = configs.from_json(run.config.read_text(), where=str(run.config))
+    if before != config:
+        changed = [
+            f"{section}.{name}: {old!r} -> {asdict(config)[section][name]!r}"
+            for section, fields in asdict(before).items()
+            if isinstance(fields, dict)
+            for name, old in fields.items()
+            if asdict(config)[section][name] != old
+        ]
+        raise CheckpointError(
+            f"was started with other settings ({'; '.join(changed) or 'another recipe'})",
+            where=str(run.path),
+            fix="Resume with the settings it was started with, or choose another --out.",
+        )
+
+
+def write_run_files(
+    run: RunFolder, config: RunConfig, parts: RunParts, data: Sequence[Path]
+) -> None:
+    """Write config.json, environment.json and data.json.
+
+    Raises:
+        CheckpointError: the run was started on other data than the stores hold now.
+    """
+    _check_data(run, parts.videos.content_hash)
+    write_atomically(run.config, configs.to_json(config))
+    environment = {
+        "format": RUN_FORMAT,
+        "command": sys.argv,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "packages": package_versions(),
+    }
+    write_atomically(run.environment, json.dumps(environment, indent=2) + "\n")
+    stores = [
+        {
+            "store": path.name,
+            "coverage": store.coverage,
+            "quarantine": [asdict(entry) for entry in store.quarantine()],
+        }
+        for path, store in zip(data, parts.videos.stores, strict=True)
+    ]
+    content: dict[str, Any] = {
+        "format": RUN_FORMAT,
+        "hash": parts.videos.content_hash,
+        "train": [record.id for record in parts.train.records],
+        "val": [record.id for record in parts.val.records],
+        "stores": stores,
+    }
+    write_atomically(run.data, json.dumps(content, indent=2) + "\n")
+
+
+def _commit() -> str:
+    """Commit of the source tree that this runs from; empty for an installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what the weights depend on."""
+    names = ("figclip", "torch", "transformers", "peft", "accelerate", "numpy", "av", "pillow")
+    return {name: version(name) for name in names}
+
+
+def _check_data(run: RunFolder, content_hash: str) -> None:
+    """A resumed run must see the same videos and annotations."""
+    if not run.data.exists():
+        return
+    before = json.loads(run.data.read_text())["hash"]
+    if before != content_hash:
+        raise CheckpointError(
+            "was started on other data: videos, annotations or pixels have changed since",
+            where=str(run.path),
+            fix="Give the stores as they were, or choose another --out.",
+        )

@@ -1,0 +1,113 @@
+"""What adapt is about to do, in numbers, with an estimate of its memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accelerate import Accelerator
+from torch import nn
+
+from figclip.assembly import RunParts
+from figclip.config import RunConfig
+from figclip.data.splits import MIN_GROUPS
+from figclip.loop import LoopSettings
+from figclip.model.backbone import vision_config
+from figclip.preparation import MASKED_WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptationPlan:
+    """What adapt is about to do; shown before it starts.
+
+    Attributes:
+        num_videos: Videos that are trained on.
+        num_val_videos: Videos held back to choose the checkpoint; 0: last step kept.
+        num_events: Events of the training videos, all annotations.
+        num_texts: Different captions and negatives.
+        masked_negatives: Share of hard negatives that could not be drawn.
+        num_steps: Optimiser steps.
+        batch_videos: Most videos of a global batch.
+        batch_frames: Most frames of a global batch.
+        num_processes: Processes that share it.
+        tower_parameters: Trained parameters of the towers.
+        contextualizer_parameters: Trained parameters of the contextualizer.
+        memory_bytes: About the peak memory of one process, batches of frames included.
+        device: Where it runs.
+        warnings: What the user should know first.
+    """
+
+    num_videos: int
+    num_val_videos: int
+    num_events: int
+    num_texts: int
+    masked_negatives: float
+    num_steps: int
+    batch_videos: int
+    batch_frames: int
+    num_processes: int
+    tower_parameters: int
+    contextualizer_parameters: int
+    memory_bytes: int
+    device: str
+    warnings: tuple[str, ...]
+
+
+def describe_run(
+    config: RunConfig, parts: RunParts, settings: LoopSettings, accelerator: Accelerator
+) -> AdaptationPlan:
+    """The plan in numbers, with warnings."""
+    annotations = [a for record in parts.train.records for a in record.annotations]
+    batch_videos = min(config.data.videos_per_batch, len(parts.train.records))
+    largest = sorted(
+        max(len(a.events) for a in record.annotations) for record in parts.train.records
+    )[-batch_videos:]
+    batch_frames = sum(largest) * config.data.frames_per_event
+    masked = parts.texts.masked_fraction
+    warnings: list[str] = []
+    if masked > MASKED_WARNING:
+        warnings.append(
+            f"{masked:.0%} of the hard negatives cannot be drawn: the set has too few verbs that "
+            "fill the same roles. More videos help."
+        )
+    if not parts.val.records and config.data.val_fraction > 0:
+        warnings.append(
+            f"With fewer than {MIN_GROUPS} groups there is no val: the last step is kept."
+        )
+    trained = [p for p in parts.backbone.parameters() if p.requires_grad]
+    return AdaptationPlan(
+        num_videos=len(parts.train.records),
+        num_val_videos=len(parts.val.records),
+        num_events=sum(len(annotation.events) for annotation in annotations),
+        num_texts=len(parts.texts.texts),
+        masked_negatives=masked,
+        num_steps=settings.num_steps,
+        batch_videos=batch_videos,
+        batch_frames=batch_frames,
+        num_processes=accelerator.num_processes,
+        tower_parameters=sum(p.numel() for p in trained),
+        contextualizer_parameters=_num_parameters(parts.contextualizer),
+        memory_bytes=_memory_estimate(config, parts, batch_frames),
+        device=str(accelerator.device),
+        warnings=tuple(warnings),
+    )
+
+
+def _num_parameters(module: nn.Module | None) -> int:
+    """Number of parameters; 0 for none."""
+    return 0 if module is None else sum(p.numel() for p in module.parameters())
+
+
+def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> int:
+    """Peak memory: weights, gradients and AdamW's two moments, one micro-batch, the batch's frames.
+
+    Activations: 15 floats a token, layer and unit of width, measured on ViT-B/32 (LOG.md).
+    """
+    vision = vision_config(parts.backbone.clip.config)
+    size = parts.backbone.preprocessing.image_size
+    tokens = parts.backbone.clip.vision_model.embeddings.num_positions
+    activations = 15 * 4 * tokens * vision.num_hidden_layers * vision.hidden_size
+    weights = _num_parameters(parts.backbone) + _num_parameters(parts.contextualizer)
+    trained = sum(p.numel() for p in parts.backbone.parameters() if p.requires_grad)
+    trained += _num_parameters(parts.contextualizer)
+    frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
+    return 4 * weights + 12 * trained + config.train.micro_batch * activations + frames
