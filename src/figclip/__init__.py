@@ -1,1 +1,35 @@
-"""figclip: teach any CLIP who does what to whom."""
+"""figclip: teach any CLIP who does what to whom.
+
+Public functions load their modules on first use, so that `import figclip` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from figclip.evaluation import evaluate as evaluate
+    from figclip.model.figclip import FiGCLIP as FiGCLIP
+    from figclip.preparation import prepare as prepare
+    from figclip.recipes import build_recipe as build_recipe
+    from figclip.selection import adapt as adapt
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "FiGCLIP": "figclip.model.figclip",
+    "prepare": "figclip.preparation",
+    "build_recipe": "figclip.recipes",
+    "adapt": "figclip.selection",
+    "evaluate": "figclip.evaluation",
+}
+
+__all__ = ["FiGCLIP", "adapt", "build_recipe", "evaluate", "prepare"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'figclip' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

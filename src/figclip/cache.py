@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from figclip.errors import StoreError
 
 FORMAT = 1
+_INDEX = "sqlite_autoindex_embeddings_1"  # what SQLite calls the primary key's index
 _BATCH = 500  # parameters of one SQL statement; SQLite's default limit is 999 in old builds
 
 Item = TypeVar("Item")
@@ -34,11 +35,19 @@ class EmbeddingCache:
 
     def __init__(self, path: Path, *, model: str) -> None:
         self._path = path
-        self._model = model
+        # Hashed: blake2b's keys are at most 64 bytes, and names may differ only beyond that.
+        self._model_digest = hashlib.blake2b(model.encode(), digest_size=32).digest()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing(self._connect()) as db, db:
                 version = db.execute("PRAGMA user_version").fetchone()[0]
+                tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+                if version == 0 and tables - {"embeddings", _INDEX}:
+                    raise StoreError(
+                        "is a database of another program",
+                        where=str(path),
+                        fix="Choose another file for the embedding cache.",
+                    )
                 if version not in (0, FORMAT):
                     raise StoreError(
                         f"embedding cache of format {version}, this version reads {FORMAT}",
@@ -90,9 +99,7 @@ class EmbeddingCache:
 
     def _key(self, content: bytes) -> bytes:
         """Key of one content under this model."""
-        digest = hashlib.blake2b(digest_size=16, key=self._model.encode()[:64])
-        digest.update(content)
-        return digest.digest()
+        return hashlib.blake2b(content, digest_size=16, key=self._model_digest).digest()
 
     def _read(self, keys: list[bytes]) -> dict[bytes, Float32[np.ndarray, " D"]]:
         """Vectors of the keys that are there."""

@@ -95,7 +95,9 @@ class RunFolder:
             if state["tensors"] != _file_hash(folder / "tensors.safetensors"):
                 raise CheckpointError("its tensors are damaged", where=str(folder), fix=fix)
             tensors = load_file(folder / "tensors.safetensors")
-        except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
+        except CheckpointError:
+            raise
+        except (OSError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             raise CheckpointError(
                 f"cannot be read ({type(error).__name__}: {error})", where=str(folder), fix=fix
             ) from error
@@ -139,14 +141,32 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a metrics file; a last line that a kill cut short is left out."""
+    """All whole lines of a metrics file; a last line that a kill cut short is left out.
+
+    Raises:
+        CheckpointError: a whole line that is not an object with a step.
+    """
     if not path.exists():
         return []
     rows: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines(keepends=True):
-        if line.endswith("\n"):
-            rows.append(json.loads(line))
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _damaged_metrics(path, number) from error
+        if not isinstance(row, dict) or type(row.get("step")) is not int:
+            raise _damaged_metrics(path, number)
+        rows.append(row)
     return rows
+
+
+def _damaged_metrics(path: Path, number: int) -> CheckpointError:
+    """The error for a line that is not an object with a step."""
+    return CheckpointError(
+        "is not a JSON object with a step", where=f"{path}:{number}", fix="Delete the line."
+    )
 
 
 def write_atomically(path: Path, text: str) -> None:

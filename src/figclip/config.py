@@ -216,7 +216,10 @@ def from_json(text: str, *, where: str = "config.json") -> RunConfig:
     """
     try:
         content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: also for digits beyond Python's limit
         raise ConfigError(f"is not JSON ({error})", where=where) from error
     if not isinstance(content, dict):
         raise ConfigError("is not a JSON object", where=where)
@@ -326,7 +329,10 @@ def _build(kind: type[Config], table: Mapping[str, Any], *, path: str) -> Config
 def _checked(value: Any, kind: Any, *, where: str) -> Any:
     """The value, if it is of the field's type; whole numbers pass as floats."""
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError("is too large a number", where=where) from error
     if get_origin(kind) is Literal:
         return value  # the owning class checks choices, for JSON and Python alike
     allowed = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
@@ -339,7 +345,8 @@ def _check_range(
     where: str, value: float, *, low: float = -math.inf, high: float = math.inf
 ) -> None:
     """Raise unless low <= value <= high (NaN never is)."""
-    if not low <= value <= high or math.isinf(value):
+    # Not math.isinf: it cannot take whole numbers beyond the largest float.
+    if not low <= value <= high or abs(value) == math.inf:
         bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         raise ConfigError(f"is {value!r}, must be {bounds}", where=where)
 

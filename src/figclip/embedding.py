@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -44,7 +45,7 @@ class Embedder:
         self._on_progress = on_progress
         self._cache = None
         if cache_file is not None:
-            self._cache = EmbeddingCache(cache_file, model=weights_hash(backbone.clip))
+            self._cache = EmbeddingCache(cache_file, model=_identity(backbone))
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
         """L2-normalised embeddings of texts, cut at the context length."""
@@ -105,6 +106,18 @@ class Embedder:
         """Tell the progress display."""
         if self._on_progress is not None:
             self._on_progress(done, total)
+
+
+def _identity(backbone: Backbone) -> str:
+    """All that decides a model's embeddings: weights, activation, normalisation, tokenizer."""
+    tokenizer = hashlib.blake2b(backbone.tokenizer.backend_tokenizer.to_str().encode())
+    parts = (
+        weights_hash(backbone.clip),
+        backbone.activation,
+        repr(backbone.preprocessing),
+        tokenizer.hexdigest(),
+    )
+    return "/".join(parts)
 
 
 def _read(videos: StoredVideos, frames: Sequence[FrameRef]) -> np.ndarray:

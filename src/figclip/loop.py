@@ -332,7 +332,8 @@ class TrainingLoop(Generic[Batch]):
     ) -> None:
         """Write one line of metrics on the main process."""
         if log is not None:
-            log.write({"step": step, **losses, "time": {"s": step_s}})
+            # Strict: the gradient norm is infinite in the steps that fp16 loss scaling skips.
+            log.write({"step": step, **_strict(losses), "time": {"s": step_s}})
 
     def _report(
         self, step: int, loss: float, step_s: float, validation: Mapping[str, float] | None

@@ -51,6 +51,21 @@ class AdaptationPlan:
     device: str
     warnings: tuple[str, ...]
 
+    def sentences(self) -> list[str]:
+        """The plan for people, warnings last."""
+        val = f", {self.num_val_videos:,} held back to choose the checkpoint"
+        return [
+            f"{self.num_videos:,} videos, {self.num_events:,} events, {self.num_texts:,} texts"
+            f"{val if self.num_val_videos else ''}",
+            f"{self.num_steps:,} steps; a global batch holds at most {self.batch_videos} videos, "
+            f"{self.batch_frames:,} frames, over {self.num_processes} process"
+            f"{'es' if self.num_processes > 1 else ''} on {self.device}",
+            f"{self.tower_parameters:,} parameters of the towers are trained, "
+            f"{self.contextualizer_parameters:,} of the contextualizer",
+            f"about {self.memory_bytes / 2**30:.1f} GiB of memory a process",
+            *(f"Warning: {warning}" for warning in self.warnings),
+        ]
+
 
 def describe_run(
     config: RunConfig, parts: RunParts, settings: LoopSettings, accelerator: Accelerator

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from jaxtyping import Float, Int, UInt8
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     CLIPConfig,
@@ -24,6 +28,23 @@ from figclip.errors import ModelError
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
 """Hub organisations whose CLIPs were all trained with QuickGELU."""
+
+LEGACY_EOS = 2
+"""Configurations with this end token pool at the highest token id, whatever it is."""
+
+_LOAD_ERRORS = (
+    OSError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    SafetensorError,
+    StrictDataclassError,
+    pickle.UnpicklingError,
+)
+"""What `from_pretrained` raises on damaged, wrong or hostile files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,28 +213,37 @@ def load_backbone(source: str) -> Backbone:
     wrong = {
         "missing": sorted(info["missing_keys"]),
         "of another shape": sorted(str(key) for key in info["mismatched_keys"]),
+        "of layers that config.json does not have": sorted(
+            key for key in info["unexpected_keys"] if ".encoder.layers." in key
+        ),
     }
     for kind, keys in wrong.items():
         if keys:
             raise ModelError(
                 f"{len(keys)} weights are {kind}, the first is {keys[0]}",
                 where=source,
-                fix="Without them the model would be partly random; get a complete checkpoint.",
+                fix="The model would be partly random or cut; get a complete checkpoint.",
             )
     tokenizer = _load_part(CLIPTokenizer, source)
-    if tokenizer.vocab_size > text_config(config).vocab_size:
-        raise ModelError(
-            f"the tokenizer has {tokenizer.vocab_size} entries, the text tower only "
-            f"{text_config(config).vocab_size}",
-            where=source,
-            fix="Use the tokenizer files that belong to the weights.",
-        )
+    _check_tokenizer(tokenizer, text_config(config), source)
     return Backbone(
         clip.eval(),
         tokenizer=tokenizer,
         preprocessing=_read_preprocessing(source, vision_config(config)),
         name="" if Path(source).exists() else source,
     )
+
+
+def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
+    """Only the tokenizer of a CLIP, and the most tokens that its text tower reads.
+
+    Raises:
+        ModelError: no such folder or hub id, or a tokenizer that is not the text tower's.
+    """
+    config = text_config(_load_part(CLIPConfig, source))
+    tokenizer = _load_part(CLIPTokenizer, source)
+    _check_tokenizer(tokenizer, config, source)
+    return tokenizer, config.max_position_embeddings
 
 
 def weights_hash(clip: nn.Module) -> str:
@@ -245,7 +275,7 @@ def _load_part(kind: Any, source: str, **options: Any) -> Any:
     """`kind.from_pretrained`, with the failures of hubs and files as ModelError."""
     try:
         return kind.from_pretrained(source, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except _LOAD_ERRORS as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no details"
         raise ModelError(
             f"cannot be loaded as {kind.__name__} ({type(error).__name__}: {first_line})",
@@ -269,6 +299,30 @@ def _check_activation(config: CLIPConfig, source: str) -> None:
             f"was trained with quick_gelu, but its config says {activations[0]}",
             where=source,
             fix="Correct hidden_act in config.json.",
+        )
+
+
+def _check_tokenizer(tokenizer: CLIPTokenizer, config: CLIPTextConfig, source: str) -> None:
+    """Ids must be within the tower's vocabulary, and texts end with the token it pools at.
+
+    transformers makes a tokenizer of two entries where the files are absent, and a tower that never
+    sees its end token pools at the start token: both give embeddings that mean nothing.
+    """
+    fix = "Use the tokenizer files that belong to the weights."
+    if len(tokenizer) > config.vocab_size:
+        raise ModelError(
+            f"the tokenizer has {len(tokenizer)} entries, the text tower only {config.vocab_size}",
+            where=source,
+            fix=fix,
+        )
+    legacy = config.eos_token_id == LEGACY_EOS
+    end = config.vocab_size - 1 if legacy else config.eos_token_id
+    if tokenizer.eos_token_id != end:
+        raise ModelError(
+            f"the tokenizer ends texts with token {tokenizer.eos_token_id}, the text tower reads "
+            f"them at token {end}",
+            where=source,
+            fix=f"{fix} If they do, correct text_config.eos_token_id in config.json.",
         )
 
 
@@ -302,5 +356,23 @@ def _read_preprocessing(source: str, config: CLIPVisionConfig) -> Preprocessing:
             where=source,
             fix="Correct preprocessor_config.json.",
         )
-    mean, std = tuple(processor.image_mean), tuple(processor.image_std)
+    mean, std = (_channels(processor, name, source) for name in ("image_mean", "image_std"))
+    if min(std) <= 0:
+        raise ModelError(f"its image processor has image_std={std}, must be above 0", where=source)
     return Preprocessing(image_size=image_size, mean=mean, std=std)
+
+
+def _channels(
+    processor: CLIPImageProcessorPil, name: str, source: str
+) -> tuple[float, float, float]:
+    """A setting of the image processor that is one number an RGB channel."""
+    values = getattr(processor, name)
+    numbers = isinstance(values, (list, tuple)) and len(values) == 3
+    if not numbers or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
+        raise ModelError(
+            f"its image processor has {name}={values}, must be three numbers",
+            where=source,
+            fix="Correct preprocessor_config.json.",
+        )
+    red, green, blue = map(float, values)
+    return red, green, blue

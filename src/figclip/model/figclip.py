@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 from PIL import Image
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -105,7 +105,7 @@ class FiGCLIP:
         scaled = _at_strength(backbone, info, strength, folder=Path(source), base=base)
         contextualizer = _load_contextualizer(Path(source), info, dim=backbone.dim)
         trained = None
-        if contextualizer is not None and strength != 1.0 and info.adaptation != "full":
+        if contextualizer is not None and strength != 1.0:
             trained = _at_strength(backbone, info, 1.0, folder=Path(source), base=base).to(device)
         return cls(
             scaled.to(device),
@@ -226,6 +226,8 @@ def _at_strength(
         return backbone
     state = backbone.clip.state_dict()
     if info.adaptation == "full":
+        if info.alpha == 0:
+            raise ModelError("is a full fine-tune merged at 0, it is its base", where=str(folder))
         if base is None:
             raise ModelError(
                 "is a full fine-tune, which is scaled between its base and itself",
@@ -237,11 +239,25 @@ def _at_strength(
             raise ModelError("is not the base that was fine-tuned", where=str(base))
         state = interpolate(base_backbone.clip.state_dict(), state, alpha=alpha / info.alpha)
     else:
-        adapter = _load_tensors(folder / "adapter" / "adapter_model.safetensors")
+        file = folder / "adapter" / "adapter_model.safetensors"
+        adapter = _load_tensors(file)
+        _check_adapter(file, info)
         state = shift_strength(state, adapter, by=alpha - info.alpha, lora_scale=info.lora_scale)
     scaled = copy.deepcopy(backbone)
     scaled.clip.load_state_dict(state)
     return scaled
+
+
+def _check_adapter(file: Path, info: ModelInfo) -> None:
+    """An adapter of another base can fit by shape; its metadata tell."""
+    with safe_open(file, framework="pt") as opened:
+        base_hash = (opened.metadata() or {}).get("base_hash")
+    if base_hash != info.base_hash:
+        raise ModelError(
+            "belongs to another base than figclip.json says",
+            where=str(file),
+            fix="Get the model folder again.",
+        )
 
 
 def _load_contextualizer(folder: Path, info: ModelInfo, *, dim: int) -> VideoContextualizer | None:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
@@ -25,11 +26,14 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPTokenizer
 
 from figclip.checkpoint import write_atomically
+from figclip.config import Adaptation
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.lora import ADAPTER_NAME, plain_state
 
 MODEL_FORMAT = 1
+MAX_SIZE = 4096
+"""Most layers, and widest head, that figclip.json may ask for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +197,9 @@ def read_info(path: Path) -> ModelInfo | None:
                 fix="Use the figclip version that wrote it, or a newer one.",
             )
         shape = content.pop("contextualizer")
-        return ModelInfo(**content, contextualizer=ContextualizerShape(**shape) if shape else None)
+        info = ModelInfo(**content, contextualizer=ContextualizerShape(**shape) if shape else None)
+        _check_info(info)
+        return info
     except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
@@ -202,6 +208,24 @@ def read_info(path: Path) -> ModelInfo | None:
             where=str(file),
             fix="Get the folder again, or delete the file to use it as a plain CLIP.",
         ) from error
+
+
+def _check_info(info: ModelInfo) -> None:
+    """Raise ValueError for a value that cannot be right."""
+    texts = (info.activation, info.pixel_pipeline, info.base, info.base_hash)
+    numbers = (info.alpha, info.lora_scale)
+    shape = info.contextualizer
+    sizes = () if shape is None else (shape.layers, shape.head_dim, shape.frames_per_event)
+    valid = (
+        info.adaptation in get_args(Adaptation)
+        and info.pooling in ("mean", "vc")
+        and all(isinstance(text, str) for text in texts)
+        and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+        and all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes)
+        and isinstance(info.provenance, dict)
+    )
+    if not valid:
+        raise ValueError("a field has a value that it cannot have")
 
 
 def resolve_model(source: str) -> str:

@@ -115,9 +115,12 @@ def shift_strength(
         ModelError: the adapter does not fit the weights.
     """
     shifted = dict(state)
-    for name, a_RD in adapter.items():
-        if not name.endswith(".lora_A.weight"):
-            continue
+    lora_a = {name: a for name, a in adapter.items() if name.endswith(".lora_A.weight")}
+    if not lora_a:
+        raise ModelError(
+            "the adapter holds no LoRA matrices", fix="Get the model folder's adapter/ again."
+        )
+    for name, a_RD in lora_a.items():
         prefix = name.removesuffix(".lora_A.weight")
         plain = prefix.removeprefix("base_model.model.") + ".weight"
         b_DR = adapter.get(f"{prefix}.lora_B.weight")

@@ -1,0 +1,49 @@
+# The daily life of the project. Every target makes .venv when needed.
+#   make setup PIP_ARGS="--index-url …"   passes options to pip, for example for a CPU-only torch
+#   make setup PYTHON=python3.12          another interpreter
+
+PYTHON ?= python3
+PIP_ARGS ?=
+BIN := .venv/bin
+SLOW_PYTEST_ARGS ?=
+
+.PHONY: setup quickstart check test test-slow test-real bench clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+quickstart: setup
+	$(BIN)/figclip quickstart --out quickstart
+
+# Lint, format, types; the import-layer and function-length tests are in tests/test_style.py.
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q tests/test_style.py
+
+test: check
+	$(BIN)/python -m pytest -q
+
+# Full-size architectures, kill loops, transformers 4 in an environment of its own.
+test-slow: setup
+	$(BIN)/python -m pytest -q -m slow $(SLOW_PYTEST_ARGS)
+
+# Real annotations and videos: FIGCLIP_REAL_DATA=/path make test-real
+test-real: setup
+ifdef FIGCLIP_REAL_DATA
+	$(BIN)/python -m pytest -q -m real
+else
+	@echo "skipped: FIGCLIP_REAL_DATA is not set (the folder with data/vidsitu and data/videos)"
+endif
+
+bench: setup
+	$(BIN)/python benchmarks/training_step.py
+
+clean:
+	rm -rf .venv quickstart

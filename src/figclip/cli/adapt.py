@@ -1,0 +1,76 @@
+"""figclip adapt: the main job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figclip.cli.options import Cpu, Json
+
+
+def adapt(
+    data: Annotated[list[Path], typer.Option(help="Frame store of `prepare`; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    recipe: Annotated[str, typer.Option(help="See `figclip recipes`.")] = "default",
+    base: Annotated[
+        str | None, typer.Option(help="Hub id or folder of the CLIP, instead of the recipe's.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="section.field=value, over the recipe; may be repeated."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Adapt a CLIP to densely annotated videos; the result is a plain CLIP folder.
+
+    Example: figclip adapt --recipe default --data frames.store --out runs/mine
+
+    Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop. On several
+    GPUs: torchrun --nproc-per-node 4 -m figclip adapt …
+    """
+    from figclip.cli.options import cache_folder, quiet_libraries
+    from figclip.cli.progress import ProgressDisplay
+    from figclip.config import apply_overrides
+    from figclip.recipes import build_recipe
+
+    config = apply_overrides(build_recipe(recipe), overrides or [])
+    if base is not None:
+        config = apply_overrides(config, [f"model.base={base}"])
+    quiet_libraries()
+    from figclip.loop import StepReport
+    from figclip.selection import adapt as run
+
+    def show_step(report: StepReport) -> None:
+        display.update("adapting", report.step, report.num_steps, f"loss {report.loss:.3f}")
+        if report.validation:
+            scores = ", ".join(f"{k} {v:.3f}" for k, v in report.validation.items())
+            typer.echo(f"step {report.step}: val {scores}", err=True)
+
+    with ProgressDisplay() as display:
+        result = run(
+            config,
+            data=data,
+            out=out,
+            resume=resume,
+            cache=cache_folder(),
+            cpu=cpu,
+            on_plan=lambda plan: typer.echo("\n".join(plan.sentences()), err=True),
+            on_texts=lambda done, total: display.update("texts", done, total),
+            on_step=show_step,
+        )
+    if result.outcome.interrupted_by is not None:
+        typer.echo(f"Saved step {result.outcome.step}. Go on with --resume.", err=True)
+        raise typer.Exit(128 + result.outcome.interrupted_by)
+    if as_json:
+        content = {"model": str(result.model), "kept_step": result.kept_step}
+        typer.echo(json.dumps(content))
+    else:
+        typer.echo(f"Model of step {result.kept_step}: {result.model}")
+        typer.echo(
+            f"Compare it with its base: figclip eval {out} --data NAME:PATH --out {out}/eval"
+        )

@@ -1,0 +1,70 @@
+"""Puts the verbs together, and turns errors and signals into messages and exit codes.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but some inputs are quarantined, 130 and 143
+interrupted by Ctrl-C and SIGTERM; interrupted work goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from figclip.cli.adapt import adapt
+from figclip.cli.caption import caption
+from figclip.cli.evaluate import evaluate
+from figclip.cli.prepare import prepare
+from figclip.cli.quickstart import quickstart
+from figclip.cli.recipes import recipes
+from figclip.errors import ConfigError, FigclipError
+
+FAILED, WRONG_USE, QUARANTINED = 1, 2, 3
+
+app = typer.Typer(
+    name="figclip",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Teach any CLIP who does what to whom, from densely annotated video.",
+)
+app.command()(quickstart)
+app.command()(caption)
+app.command()(prepare)
+app.command()(adapt)
+app.command(name="eval")(evaluate)
+app.command()(recipes)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options that come before the verb."""
+    del debug  # read from sys.argv by `run`, which also handles errors of parsing
+
+
+def run() -> NoReturn:
+    """Run the verb on the command line and exit."""
+    signal.signal(signal.SIGTERM, _raise_on_sigterm)
+    try:
+        app()
+    except FigclipError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        print(f"figclip: {error}", file=sys.stderr)
+        sys.exit(WRONG_USE if isinstance(error, ConfigError) else FAILED)
+    except KeyboardInterrupt:
+        print("figclip: interrupted; run the same command again to go on.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    sys.exit(0)
+
+
+def _raise_on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
+    """Unwind the stack, so that files are closed and workers stopped."""
+    del frame
+    print("figclip: terminated; run the same command again to go on.", file=sys.stderr)
+    sys.exit(128 + number)

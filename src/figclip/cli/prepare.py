@@ -1,0 +1,85 @@
+"""figclip prepare: annotations and videos into a frame store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figclip.cli.options import Json
+
+SHOWN_QUARANTINE = 20
+
+
+def prepare(
+    source: Annotated[Path, typer.Argument(help="A JSONL or CSV file, or VidSitu's folder.")],
+    videos: Annotated[Path, typer.Option(help="Folder with the video files, any part of them.")],
+    out: Annotated[Path, typer.Option(help="The frame store to make or to go on with.")],
+    size: Annotated[int, typer.Option(help="Image size of the model, in pixels.")] = 224,
+    frames: Annotated[int, typer.Option(help="Frames an event; adapt's frames_per_event.")] = 4,
+    pipeline: Annotated[
+        str, typer.Option(help="pil: exactly transformers' pixels; swscale: faster.")
+    ] = "pil",
+    codec: Annotated[str, typer.Option(help="jpeg (quality 95) or raw (exact).")] = "jpeg",
+    workers: Annotated[int, typer.Option(help="Decoding processes; 0: one a core.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Decode the frames of annotated videos once, into one file.
+
+    Example: figclip prepare my.jsonl --videos clips --out frames.store
+
+    Can be interrupted and run again. Videos that are missing are counted, videos that do not decode
+    are quarantined with a reason (exit code 3).
+    """
+    from dataclasses import asdict
+
+    from figclip.cli.progress import ProgressDisplay, show_size
+    from figclip.data.frames import StoreSpec
+    from figclip.preparation import (
+        MASKED_WARNING,
+        PreparationPlan,
+        format_coverage,
+    )
+    from figclip.preparation import prepare as run
+
+    def show_plan(plan: PreparationPlan) -> None:
+        typer.echo(
+            f"{plan.num_videos:,} videos, {plan.num_frames:,} frames, store about "
+            f"{show_size(plan.store_bytes)}",
+            err=True,
+        )
+
+    with ProgressDisplay() as display:
+        report = run(
+            source,
+            videos=videos,
+            out=out,
+            spec=StoreSpec(pipeline=pipeline, size=size, codec=codec),
+            frames_per_event=frames,
+            num_workers=workers or None,
+            on_plan=show_plan,
+            on_video=lambda done, total, bad: display.update(
+                "decoding", done, total, f"{bad} quarantined"
+            ),
+        )
+    if as_json:
+        content = {"store": str(out), **asdict(report)}
+        typer.echo(json.dumps(content, indent=2))
+    else:
+        for line in (*report.notices, *format_coverage(report)):
+            typer.echo(line)
+        for entry in report.quarantine[:SHOWN_QUARANTINE]:
+            typer.echo(f"  quarantined {entry.id}: {entry.detail}")
+        if len(report.quarantine) > SHOWN_QUARANTINE:
+            typer.echo(f"  … and {len(report.quarantine) - SHOWN_QUARANTINE} more")
+        typer.echo(f"Coverage and quarantine: {out}.coverage.json")
+    if report.masked_negatives > MASKED_WARNING:
+        typer.echo(
+            f"Warning: {report.masked_negatives:.0%} of the hard negatives cannot be drawn from "
+            "these videos: too few verbs fill the same roles. More videos help.",
+            err=True,
+        )
+    if report.quarantine:
+        raise typer.Exit(3)

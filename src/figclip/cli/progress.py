@@ -1,0 +1,77 @@
+"""Progress with time left: a bar on a terminal, plain lines now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+PLAIN_EVERY_S = 10.0
+
+
+class ProgressDisplay:
+    """Shows how far long work is, on stderr; a context manager.
+
+    Stages follow each other: a new label starts a new bar.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=self._console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
+        self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, label: str, done: int, total: int, detail: str = "") -> None:
+        """Say that `done` of `total` items of a stage are done.
+
+        Args:
+            label: Name of the stage.
+            done: Items done.
+            total: All items.
+            detail: What else to show, for example the loss.
+        """
+        if self._console.is_terminal:
+            if label not in self._tasks:
+                self._tasks[label] = self._bar.add_task(label, total=total, detail=detail)
+            self._bar.update(self._tasks[label], completed=done, total=total, detail=detail)
+            return
+        now = time.monotonic()
+        started = self._started.setdefault(label, now)
+        if done == total or now - self._last_line >= PLAIN_EVERY_S:
+            self._last_line = now
+            left_s = (now - started) / done * (total - done) if done else 0.0
+            print(f"{label} {done:,}/{total:,}, {left_s:.0f} s left {detail}", file=sys.stderr)
+
+
+def show_size(num_bytes: float) -> str:
+    """A size for people: `1.4 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if num_bytes < 1024 or unit == "GiB":
+            break
+        num_bytes /= 1024
+    return f"{num_bytes:.1f} {unit}"

@@ -1,0 +1,29 @@
+"""figclip recipes: what there is, and what each does."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from figclip.cli.options import Json
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Explain this recipe.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recipes, or explain one with all its settings.
+
+    Example: figclip recipes default
+    """
+    from figclip.config import to_json
+    from figclip.recipes import RECIPES, build_recipe, explain_recipe
+
+    if name is None:
+        width = max(map(len, RECIPES))
+        for each in RECIPES:
+            typer.echo(f"{each:<{width}}  {explain_recipe(each).splitlines()[0]}")
+        return
+    config = to_json(build_recipe(name))
+    typer.echo(config if as_json else f"{explain_recipe(name)}\n\n{config}", nl=False)
