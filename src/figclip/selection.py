@@ -78,6 +78,7 @@ def adapt(
     accelerator = Accelerator(cpu=cpu)
     run = RunFolder(out)
     check_run(run, config, resume=resume)
+    accelerator.wait_for_everyone()  # before the main process writes what the others check
     parts = assemble(config, data, cache=cache, on_texts=on_texts, device=accelerator.device)
     plan = BatchPlan(
         [len(record.annotations) for record in parts.train.records],
@@ -89,17 +90,8 @@ def adapt(
         write_run_files(run, config, parts, data)
     if on_plan is not None and accelerator.is_main_process:
         on_plan(describe_run(config, parts, settings, accelerator))
-    trainee = ClipTrainee(
-        parts.backbone,
-        parts.contextualizer,
-        config=config,
-        texts=parts.texts,
-        text_embeddings_MD=_text_embeddings(config, parts, accelerator),
-        video_ids=[record.id for record in parts.train.records],
-        accelerator=accelerator,
-    )
     loop = TrainingLoop(
-        trainee,
+        _build_trainee(config, parts, accelerator),
         settings,
         run=run,
         accelerator=accelerator,
@@ -119,20 +111,38 @@ def adapt(
     outcome = loop.run(batches, resume=resume)
     if outcome.interrupted_by is not None:
         return AdaptationResult(outcome=outcome, model=None, kept_step=None)
-    keep_best = config.train.keep == "best" and outcome.best_step is not None
-    kept_step = outcome.best_step if keep_best and outcome.best_step else outcome.step
+    kept_step = outcome.step
+    if config.train.keep == "best" and outcome.best_step is not None:
+        kept_step = outcome.best_step
     loop.load_weights(kept_step)
     if accelerator.is_main_process:
-        info = _model_info(config, parts, kept_step)
-        write_adapted(
-            run.model,
-            parts.backbone,
-            adapter=parts.adapter,
-            contextualizer=parts.contextualizer,
-            info=info,
-        )
+        _write_model(run, config, parts, kept_step)
     accelerator.wait_for_everyone()
     return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step)
+
+
+def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator) -> ClipTrainee:
+    """What the loop trains."""
+    return ClipTrainee(
+        parts.backbone,
+        parts.contextualizer,
+        config=config,
+        texts=parts.texts,
+        text_embeddings_MD=_text_embeddings(config, parts, accelerator),
+        video_ids=[record.id for record in parts.train.records],
+        accelerator=accelerator,
+    )
+
+
+def _write_model(run: RunFolder, config: RunConfig, parts: RunParts, step: int) -> None:
+    """The model folder, with the weights that the parts hold now."""
+    write_adapted(
+        run.model,
+        parts.backbone,
+        adapter=parts.adapter,
+        contextualizer=parts.contextualizer,
+        info=_model_info(config, parts, step),
+    )
 
 
 def _text_embeddings(
