@@ -72,6 +72,16 @@ def test_without_a_valid_split_all_videos_are_taken(tmp_path: Path) -> None:
     assert ([one.id for one in found.videos.records], found.split) == (["v0", "v1", "v2"], None)
 
 
+def test_training_videos_do_not_stand_in_for_valid_ones_that_are_missing(tmp_path: Path) -> None:
+    path = write_store(tmp_path / "a.store", with_split(RECORDS, "train"))
+    with FrameStoreWriter(path, spec=StoreSpec(size=IMAGE_SIZE, codec="raw")) as writer:
+        writer.set_coverage({"splits": {"train": {"stored": 3}, "valid": {"stored": 0}}})
+    source = DataSource(name="events", path=path)
+    with pytest.raises(DataError, match=r"no videos of split 'valid'.*Splits with videos are trai"):
+        opened(source)
+    assert opened(dataclasses.replace(source, split="train")).split == "train"
+
+
 def test_the_hash_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:
     store = write_store(tmp_path / "a.store", RECORDS)
     shutil.copy(store, tmp_path / "b.store")

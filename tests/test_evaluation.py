@@ -58,7 +58,9 @@ def write_adapted(clip: Path, path: Path, *, kind: str = "lora_image") -> Path:
         preprocessing=size,
     )
     (path / "adapter").mkdir()
-    save_file(tensors, path / "adapter" / "adapter_model.safetensors")
+    save_file(
+        tensors, path / "adapter" / "adapter_model.safetensors", metadata={"base_hash": base_hash}
+    )
     info = ModelInfo(
         activation="quick_gelu",
         adaptation=kind,

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import pytest
 from figclip.data.captions import TEMPLATES
 from figclip.data.frames import FrameStore, StoreSpec
 from figclip.data.texts import build_text_table
-from figclip.data.video import decode_frames, hash_video, to_time_us
+from figclip.data.video import decode_frames, hash_video
 from figclip.errors import AnnotationError, DataError, StoreError
 from figclip.preparation import (
     PreparationPlan,
@@ -31,14 +30,12 @@ from tests.annotation_files import (
     YOUTUBE_IDS,
     own_event,
     segment_id,
-    vidsitu_entry,
     write_jsonl,
     write_vidsitu,
 )
 from tests.videos import draw_video, read_number, regular_stamps, set_display_matrix
 
 SPEC = StoreSpec(size=32, codec="raw")
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -466,68 +463,78 @@ def test_a_run_that_is_interrupted_takes_back_the_claim_to_be_complete(
         assert store.coverage == {}
 
 
-def start_preparing(tmp_path: Path) -> subprocess.Popen[bytes]:
-    """A process that prepares tmp_path/own.jsonl and tells when each video is done."""
+def start_preparing(tmp_path: Path, *, stop: bool = False) -> subprocess.Popen[bytes]:
+    """A process that prepares tmp_path/own.jsonl; it tells of each, `stop`: and waits at three."""
     code = (
         "import sys; from pathlib import Path\n"
         "from figclip.data.frames import StoreSpec\n"
         "from figclip.preparation import prepare\n"
+        "def tell(done, total, quarantined):\n"
+        "    print(done, total, flush=True)\n"
+        "    if done == 3 and sys.argv[2] == 'stop':\n"
+        "        sys.stdin.read()\n"
         "if __name__ == '__main__':\n"
         "    folder = Path(sys.argv[1])\n"
         "    prepare(folder / 'own.jsonl', videos=folder / 'videos', out=folder / 'own.store',\n"
         "            spec=StoreSpec(size=32, codec='raw'), frames_per_event=2, num_workers=2,\n"
-        "            on_video=lambda *n: print(*n, flush=True))\n"
+        "            on_video=tell)\n"
     )
     script = tmp_path / "preparing.py"
     script.write_text(code)
-    return subprocess.Popen([sys.executable, script, tmp_path], stdout=subprocess.PIPE, cwd=ROOT)
+    command = [sys.executable, script, tmp_path, "stop" if stop else "go"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def draw_distinct(folder: Path, num: int) -> list[str]:
+    """Videos of different content, the fourth damaged; returns their names."""
+    folder.mkdir()
+    names = [f"{n}.mp4" for n in range(num)]
+    for n, name in enumerate(names):
+        draw_video(folder / name, stamps=regular_stamps(30 + n))
+    (folder / names[3]).write_bytes(b"not a video")
+    return names
 
 
 def test_killed_in_the_middle_and_run_again_is_as_if_undisturbed(tmp_path: Path) -> None:
-    names = [f"{n}.mp4" for n in range(8)]
-    (tmp_path / "videos").mkdir()
-    for n, name in enumerate(names):
-        draw_video(tmp_path / "videos" / name, stamps=regular_stamps(30 + n))
-    (tmp_path / "videos" / "3.mp4").write_bytes(b"not a video")
+    names = draw_distinct(tmp_path / "videos", 6)
     lines = [line(name, (0.0, 1.0), (1.0, 2.9)) for name in names]
-    (tmp_path / "calm").mkdir()
-    shutil.copytree(tmp_path / "videos", tmp_path / "calm" / "videos")
-    run(tmp_path / "calm", lines)
-    undisturbed = content(tmp_path / "calm" / "own.store")
-    write_jsonl(tmp_path / "own.jsonl", lines)
-    process = start_preparing(tmp_path)
+    run(tmp_path, lines)
+    undisturbed = content(tmp_path / "own.store")
+    (tmp_path / "own.store").unlink()
+    process = start_preparing(tmp_path, stop=True)
     assert process.stdout is not None
-    with process.stdout:
-        assert process.stdout.readline() == b"1 8 0\n" or True
-        process.kill()
-        process.wait()
+    assert [process.stdout.readline() for _ in range(3)] == [b"1 6\n", b"2 6\n", b"3 6\n"]
+    process.kill()
+    process.communicate()
     with FrameStore.open(tmp_path / "own.store") as store:
-        num_done = len(store.records()) + len(store.quarantine())
+        num_stored = len(store.records())
+        assert num_stored + len(store.quarantine()) == 3
         assert store.coverage == {}
-    assert 1 <= num_done < 8
     report = run(tmp_path, lines)
-    assert report.num_reused >= num_done - 1
+    assert report.num_reused == num_stored >= 2
     assert content(tmp_path / "own.store") == undisturbed
     assert reasons(report) == {"3.mp4": "unreadable"}
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(tmp_path: Path, clip: Path, other_clip: Path) -> None:
-    names = [f"{n}.mp4" for n in range(12)]
-    copy(clip, tmp_path, *names[:6])
-    copy(other_clip, tmp_path, *names[6:])
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    names = draw_distinct(tmp_path / "videos", 30)
     lines = [
-        line(name, (0.1 * n, 0.1 * n + 1.0), (1.5, 1.6 + 0.1 * n)) for n, name in enumerate(names)
+        line(name, (0.01 * n, 0.01 * n + 1.0), (1.5, 1.6 + 0.01 * n))
+        for n, name in enumerate(names)
     ]
-    run(tmp_path / "calm" if (tmp_path / "calm").exists() else tmp_path, lines)
+    run(tmp_path, lines)
     undisturbed = content(tmp_path / "own.store")
-    (tmp_path / "own.store").unlink()
-    for delay_s in np.linspace(1.0, 4.0, 25):
+    num_partial = 0
+    for num_done, wait_s in zip(range(1, 28, 3), np.linspace(0.0, 0.05, 9), strict=True):
+        (tmp_path / "own.store").unlink()
         process = start_preparing(tmp_path)
-        time.sleep(delay_s)
-        process.send_signal(signal.SIGKILL)
+        assert process.stdout is not None
+        for _ in range(num_done):
+            process.stdout.readline()
+        time.sleep(wait_s)
+        process.kill()
         process.communicate()
-        if (tmp_path / "own.store").exists():
-            run(tmp_path, lines)
-            assert content(tmp_path / "own.store") == undisturbed
-            (tmp_path / "own.store").unlink()
+        num_partial += num_done - 1 <= run(tmp_path, lines).num_reused < 29
+        assert content(tmp_path / "own.store") == undisturbed
+    assert num_partial >= 3

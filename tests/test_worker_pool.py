@@ -117,9 +117,7 @@ def test_a_crash_or_a_hang_costs_only_its_own_job() -> None:
         f"signal {signal.SIGSEGV}", "crashed", "its worker process ended with code -11"
     )
     assert outcomes["exit 7"] == Lost("exit 7", "crashed", "its worker process ended with code 7")
-    assert outcomes[f"sleep {LONG_S}"] == Lost(
-        f"sleep {LONG_S}", "hung", "no result after 1.5 s"
-    )
+    assert outcomes[f"sleep {LONG_S}"] == Lost(f"sleep {LONG_S}", "hung", "no result after 1.5 s")
 
 
 def test_each_job_has_the_whole_limit() -> None:

@@ -7,7 +7,7 @@ NAME says how PATH is read and which tasks can run on it:
 
 With `videos=DIR` the frames are decoded into a frame store, once; PATH may also be a frame store
 that `figclip prepare` made. Without `split=S` the videos of split `valid` are used, or all when
-there is no such split.
+the annotations have no such split.
 """
 
 from __future__ import annotations
@@ -129,7 +129,11 @@ def open_source(
     store = _store(source, spec=spec, frames_per_event=frames_per_event, cache=cache)
     everything = open_stored_videos([store], size=spec.size)
     splits = Counter(record.split for record in everything.records)
-    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in splits else None)
+    frames = everything.stores[0]
+    # Of the annotations, not of the videos found: training videos must not stand in for a split
+    # that was asked for by default and has no video.
+    annotated = {*splits, *frames.coverage.get("splits", {})}
+    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in annotated else None)
     if split is not None and split not in splits:
         listed = ", ".join(f"{name} ({count:,})" for name, count in sorted(splits.items()))
         raise DataError(
@@ -140,7 +144,6 @@ def open_source(
     videos = everything.subset(
         [i for i, record in enumerate(everything.records) if split in (None, record.split)]
     )
-    frames = everything.stores[0]
     left_out = tuple(
         LeftOut(item=one.id, reason=f"the video was not prepared: {one.reason}")
         for one in frames.quarantine()

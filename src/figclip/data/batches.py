@@ -6,7 +6,7 @@ the whole global batch without being told, and a resumed run sees the same batch
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from figclip.data.video import sample_midpoints
-from figclip.errors import ConfigError
+from figclip.errors import ConfigError, FigclipError
 from figclip.records import Annotation, Event, VideoRecord
 
 
@@ -68,6 +68,10 @@ class BatchPlan:
         annotations_per_video: Number of annotations of each video, >= 1.
         videos_per_batch: Largest global batch.
         seed: Of the order and of the annotations drawn.
+
+    Attributes:
+        steps_per_epoch: Number of batches that an epoch takes.
+        smallest_batch: Videos of the smallest batch.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class BatchPlan:
         self._annotations_per_video = np.asarray(annotations_per_video)
         self._seed = seed
         self.steps_per_epoch = -(-len(annotations_per_video) // videos_per_batch)
+        self.smallest_batch = len(annotations_per_video) // self.steps_per_epoch
 
     def batch(self, step: int) -> tuple[BatchItem, ...]:
         """Videos of a step, counted from 1."""
@@ -90,8 +95,12 @@ class BatchPlan:
         return tuple(BatchItem(int(v), int(draws[v] * counts[v])) for v in chosen)
 
 
-class _StepDataset(Dataset[ClipBatch]):
-    """Maps a step to this process's part of its batch."""
+class _StepDataset(Dataset[ClipBatch | FigclipError]):
+    """Maps a step to this process's part of its batch, or to why it cannot be read.
+
+    An error is returned, not raised: what a worker raises comes out of a DataLoader with the
+    worker's traceback as its message.
+    """
 
     def __init__(
         self,
@@ -110,25 +119,20 @@ class _StepDataset(Dataset[ClipBatch]):
         self._rank = rank
         self._num_ranks = num_ranks
 
-    def __getitem__(self, step: int) -> ClipBatch:
+    def __getitem__(self, step: int) -> ClipBatch | FigclipError:
         items = self._plan.batch(step)
-        if len(items) < self._num_ranks:
-            raise ConfigError(
-                f"a batch of {len(items)} videos cannot be shared by {self._num_ranks} processes",
-                fix="Use fewer processes, or raise data.videos_per_batch.",
-            )
         first, last = rank_slice(len(items), rank=self._rank, num_ranks=self._num_ranks)
-        frames = [
-            self._frames.read(
-                item.video_idx,
-                frame_times_s(
-                    self._records[item.video_idx].annotations[item.annotation_idx],
-                    frames_per_event=self._frames_per_event,
-                ),
-            )
-            for item in items[first:last]
-        ]
+        try:
+            frames = [self._read(item) for item in items[first:last]]
+        except FigclipError as error:
+            return error
         return ClipBatch(step, items, first, last - first, torch.as_tensor(np.concatenate(frames)))
+
+    def _read(self, item: BatchItem) -> UInt8[np.ndarray, "N H W C"]:
+        """All frames of a video's drawn annotation."""
+        annotation = self._records[item.video_idx].annotations[item.annotation_idx]
+        times_s = frame_times_s(annotation, frames_per_event=self._frames_per_event)
+        return self._frames.read(item.video_idx, times_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +161,20 @@ class BatchLoader:
 
     @contextmanager
     def iterate(self, first_step: int) -> Generator[Iterator[ClipBatch]]:
-        """Batches of the steps after `first_step`, to the end of the run."""
+        """Batches of the steps after `first_step`, to the end of the run.
+
+        Leaving the context ends the worker processes.
+
+        Raises:
+            ConfigError: More processes than videos in the smallest batch.
+            StoreError: When a batch is asked for: its frames are missing or damaged.
+        """
+        if self.plan.smallest_batch < self.num_ranks:
+            raise ConfigError(
+                f"a batch of {self.plan.smallest_batch} videos cannot be shared by "
+                f"{self.num_ranks} processes",
+                fix="Use fewer processes, or raise data.videos_per_batch",
+            )
         dataset = _StepDataset(
             self.plan,
             self.frames,
@@ -166,15 +183,31 @@ class BatchLoader:
             rank=self.rank,
             num_ranks=self.num_ranks,
         )
-        loader: DataLoader[ClipBatch] = DataLoader(
+        loader: DataLoader[ClipBatch | FigclipError] = DataLoader(
             dataset,
             batch_size=None,
             sampler=list(range(first_step + 1, self.num_steps + 1)),
             num_workers=self.workers,
             # fork would copy the locks of a process that already runs torch's threads.
             multiprocessing_context="spawn" if self.workers else None,
+            # Its own: a DataLoader takes a number from torch's, which would move with each resume.
+            generator=torch.Generator(),
         )
-        yield iter(loader)
+        batches = _raising(loader)
+        try:
+            yield batches
+        finally:
+            batches.close()
+
+
+def _raising(
+    loader: Iterable[ClipBatch | FigclipError],
+) -> Generator[ClipBatch]:
+    """Batches; the first error is raised."""
+    for one in loader:
+        if isinstance(one, FigclipError):
+            raise one
+        yield one
 
 
 def rank_slice(num_items: int, *, rank: int, num_ranks: int) -> tuple[int, int]:

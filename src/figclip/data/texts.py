@@ -27,7 +27,7 @@ class EventTexts:
         caption_P: Row of each event's caption.
         negative_PK: Rows of its hard negatives, `MASKED` where there is none.
         hash_P: Hash of each caption; equal texts have equal hashes.
-        video_hash: Hash of all captions in order.
+        video_hash: Hash of all captions, in whatever order.
     """
 
     caption_P: Int64[np.ndarray, " P"]

@@ -158,12 +158,13 @@ class Backbone(nn.Module):
         return _at_least_fp32(self.clip.text_projection(pooled))
 
     def tokenize(self, texts: Sequence[str]) -> TokenBatch:
-        """Tokenise, cutting at the context length; what is cut is reported, not hidden."""
+        """Tokenise at least one text, cutting at the context length; what is cut is reported."""
+        assert texts, "nothing to tokenise"
         encoded = self.tokenizer(list(texts), truncation=False)["input_ids"]
         limit = self.context_length
         end = self.tokenizer.eos_token_id
         rows = [ids if len(ids) <= limit else [*ids[: limit - 1], end] for ids in encoded]
-        longest = max(map(len, rows), default=0)
+        longest = max(map(len, rows))
         pad = self.tokenizer.pad_token_id
         return TokenBatch(
             torch.tensor([row + [pad] * (longest - len(row)) for row in rows], dtype=torch.long),
@@ -201,7 +202,7 @@ def load_backbone(source: str) -> Backbone:
             image processor that does something else than resize, centre crop, rescale, normalise,
             or an activation that cannot be right.
     """
-    config = _load_part(CLIPConfig, source)
+    config = _load_config(source)
     if config.model_type != "clip":
         raise ModelError(
             f"is a {config.model_type!r} model, not a CLIP",
@@ -240,7 +241,7 @@ def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
     Raises:
         ModelError: no such folder or hub id, or a tokenizer that is not the text tower's.
     """
-    config = text_config(_load_part(CLIPConfig, source))
+    config = text_config(_load_config(source))
     tokenizer = _load_part(CLIPTokenizer, source)
     _check_tokenizer(tokenizer, config, source)
     return tokenizer, config.max_position_embeddings
@@ -283,6 +284,15 @@ def _load_part(kind: Any, source: str, **options: Any) -> Any:
             fix="Give a folder that CLIPModel.save_pretrained wrote with its processor, or a hub "
             "id that this machine can reach.",
         ) from error
+
+
+def _load_config(source: str) -> CLIPConfig:
+    """The configuration; transformers would build ViT-B/32's for a folder that has none."""
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise ModelError(
+            "has no config.json", where=source, fix="Give a folder or hub id of a whole CLIP."
+        )
+    return _load_part(CLIPConfig, source)
 
 
 def _check_activation(config: CLIPConfig, source: str) -> None:

@@ -287,8 +287,8 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
 def _open_image(path: str | Path) -> Image.Image:
     """An image file, with damage named."""
     try:
-        image = Image.open(path)
-        image.load()
+        with Image.open(path) as image:
+            image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ModelError(f"cannot be read as an image ({error})", where=str(path)) from error
     return image

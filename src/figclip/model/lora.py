@@ -35,6 +35,9 @@ def add_adaptation(
 
     Returns:
         The PEFT model that saves the adapter, or None for full fine-tuning.
+
+    Raises:
+        ModelError: no layer to adapt.
     """
     backbone.clip.requires_grad_(False)
     if adaptation == "full":
@@ -50,10 +53,13 @@ def add_adaptation(
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        adapted = get_peft_model(backbone.clip, config, adapter_name=ADAPTER_NAME)
+        try:
+            adapted = get_peft_model(backbone.clip, config, adapter_name=ADAPTER_NAME)
+        except ValueError as error:  # PEFT's way to say that nothing matches
+            raise ModelError(
+                "no layer of this CLIP matches the LoRA pattern", where=backbone.name
+            ) from error
     assert isinstance(adapted, PeftModel)
-    if not any(True for _ in lora_layers(backbone.clip).values()):
-        raise ModelError("no layer of this CLIP matches the LoRA pattern", where=backbone.name)
     return adapted
 
 

@@ -1,0 +1,355 @@
+"""One optimiser step of the main job: figclip in micro-batches against a plain one-shot loop.
+
+    python benchmarks/training_step.py [--rounds 2] [--micro-batch N] [--videos 20] [--with-texts]
+
+ViT-B/32's architecture with random weights, LoRA r = 64 on the image tower, a contextualizer of 6
+layers; 20 videos of 5 events of 4 frames, 4 hard negatives an event. `one-shot` is what one would
+write with transformers and PEFT alone: one forward of all frames, one backward. Both use
+`figclip.losses`, start from the same weights, and must end with the same gradients (checked).
+
+Texts are embedded beforehand, outside the timing, on both sides: random unit vectors, or, with
+`--with-texts`, token sequences through our frozen text tower, to see what they cost in memory.
+
+Every measurement has a process of its own, in turn (A B A B), so that a machine whose speed
+drifts treats both alike. Prints for each: seconds by the clock and of CPU time (the figure to trust
+on a shared machine), frames a second, and the process's peak memory. Fails when ours is slower in
+CPU time or needs more than 4 GiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from figclip.adaptation import ClipTrainee
+from figclip.config import RunConfig
+from figclip.data.batches import BatchItem, ClipBatch, segment_index
+from figclip.data.texts import TextTable
+from figclip.losses import equal_text_mask, info_nce, mean_of_segments
+from figclip.model.backbone import Backbone, Preprocessing, TokenBatch
+from figclip.model.contextualizer import VideoContextualizer
+from figclip.model.lora import TOWER_PATTERNS, add_adaptation
+from figclip.recipes import build_recipe
+from figclip.records import Annotation, Event, VideoRecord
+from figclip.world.small_clip import CLIP_MEAN, CLIP_STD
+
+NUM_EVENTS = 5
+VARIANTS = ("figclip", "one-shot")
+MAX_PEAK_BYTES = 4 * 2**30
+MAX_GRADIENT_ERROR = 1e-4
+"""Relative L2 in fp32, worst tensor: both sides round, in another order."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One step.
+
+    Attributes:
+        wall_s: By the clock.
+        cpu_s: User and system time of all threads.
+        peak_bytes: Largest resident size of the process, weights and libraries included.
+        loss: Before the step.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+    loss: float
+
+
+Step = tuple[dict[str, nn.Parameter], Callable[[], float]]
+"""Trained parameters by name, and what sets their gradients and returns the loss."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """Weights and data, the same in every process."""
+
+    clip: CLIPModel
+    contextualizer: VideoContextualizer
+    batch: ClipBatch
+    texts: TextTable
+    config: RunConfig
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--videos", type=int, default=20)
+    default = build_recipe("default").train.micro_batch
+    parser.add_argument("--micro-batch", type=int, default=default)
+    parser.add_argument("--with-texts", action="store_true")
+    parser.add_argument("--only", choices=VARIANTS, help="measure here, print JSON")
+    parser.add_argument("--gradients", type=Path, help="with --only: where to save them")
+    options = parser.parse_args()
+    if options.only:
+        result, gradients = measure(options)
+        if options.gradients:
+            save_file(gradients, options.gradients)
+        print(json.dumps(dataclasses.asdict(result)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        results = compare(options, Path(folder))
+        error = gradient_error(*(load_file(Path(folder) / name) for name in VARIANTS))
+    sys.exit(verdict(results, error))
+
+
+def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[Measured]]:
+    """Measure the variants in turn, each in its own process."""
+    results: dict[str, list[Measured]] = {name: [] for name in VARIANTS}
+    frames = options.videos * NUM_EVENTS * build_recipe("default").data.frames_per_event
+    print(f"{frames} frames, micro-batch {options.micro_batch}, {torch.get_num_threads()} threads")
+    print(f"{'':10}{'wall s':>8}{'CPU s':>8}{'frames/s':>10}{'peak GiB':>10}{'loss':>11}")
+    for _ in range(options.rounds):
+        for name in VARIANTS:
+            command = [sys.executable, __file__, "--only", name, "--gradients", str(folder / name)]
+            command += ["--videos", str(options.videos), "--micro-batch", str(options.micro_batch)]
+            command += ["--with-texts"] if options.with_texts else []
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            one = Measured(**json.loads(done.stdout))
+            results[name].append(one)
+            print(
+                f"{name:10}{one.wall_s:8.1f}{one.cpu_s:8.1f}{frames / one.wall_s:10.2f}"
+                f"{one.peak_bytes / 2**30:10.2f}{one.loss:11.6f}",
+                flush=True,
+            )
+    return results
+
+
+def verdict(results: dict[str, list[Measured]], error: float) -> int:
+    """Print the ratios; 1 when a bar is missed."""
+    ours, theirs = (results[name] for name in VARIANTS)
+    wall = sum(m.wall_s for m in ours) / sum(m.wall_s for m in theirs)
+    cpu = sum(m.cpu_s for m in ours) / sum(m.cpu_s for m in theirs)
+    peak = max(m.peak_bytes for m in ours)
+    print(f"figclip / one-shot: wall {wall:.3f}, CPU {cpu:.3f}; worst gradient {error:.1e} apart")
+    return int(cpu > 1 or peak > MAX_PEAK_BYTES or error > MAX_GRADIENT_ERROR)
+
+
+def gradient_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """Largest relative L2 distance of any gradient."""
+    assert found.keys() == expected.keys()
+    return max(
+        float((found[name] - gradient).norm() / gradient.norm())
+        for name, gradient in expected.items()
+    )
+
+
+def measure(options: argparse.Namespace) -> tuple[Measured, dict[str, Tensor]]:
+    """Build the job and time one step of one variant, the gradients being set to its own."""
+    job = build_job(options.videos, micro_batch=options.micro_batch)
+    table_MD = embed_texts(job) if options.with_texts else random_texts(job)
+    build = ours if options.only == "figclip" else one_shot
+    named, accumulate = build(job, table_MD)
+    optimizer = torch.optim.AdamW(named.values(), lr=1e-5)
+    started, cpu_started = time.perf_counter(), cpu_seconds()
+    loss = accumulate()
+    nn.utils.clip_grad_norm_(named.values(), torch.inf)
+    optimizer.step()
+    result = Measured(
+        wall_s=time.perf_counter() - started,
+        cpu_s=cpu_seconds() - cpu_started,
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        loss=loss,
+    )
+    return result, {n: p.grad for n, p in named.items() if p.grad is not None}
+
+
+def build_job(num_videos: int, *, micro_batch: int) -> Job:
+    """Random weights and frames; LoRA is added by each variant, and then filled by `fill_lora`."""
+    torch.manual_seed(0)
+    config = build_recipe("default")
+    config = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, micro_batch=micro_batch)
+    )
+    clip = CLIPModel(CLIPConfig()).eval().requires_grad_(False)
+    contextualizer = VideoContextualizer(
+        clip.config.projection_dim,
+        num_layers=config.model.contextualizer_layers,
+        head_dim=config.model.contextualizer_head_dim,
+    )
+    num_frames = num_videos * NUM_EVENTS * config.data.frames_per_event
+    frames = torch.randint(256, (num_frames, 224, 224, 3), dtype=torch.uint8)
+    batch = ClipBatch(1, tuple(BatchItem(i, 0) for i in range(num_videos)), 0, num_videos, frames)
+    return Job(clip, contextualizer, batch, build_texts(config, num_videos), config)
+
+
+def build_texts(config: RunConfig, num_videos: int) -> TextTable:
+    """Rows of texts that are all different."""
+    records = [
+        VideoRecord(
+            id=f"v{video}",
+            video=f"v{video}.mp4",
+            split="train",
+            group="",
+            annotations=(
+                Annotation(
+                    events=tuple(
+                        Event(start_s=2.0 * i, end_s=2.0 * i + 2, verb=f"verb {video} {i}")
+                        for i in range(NUM_EVENTS)
+                    )
+                ),
+            ),
+        )
+        for video in range(num_videos)
+    ]
+    return TextTable(
+        records,
+        caption=lambda event: event.verb,
+        negatives=lambda event, _record, _key: [
+            f"not {event.verb} {k}" for k in range(config.text.verb_negatives)
+        ],
+    )
+
+
+def random_texts(job: Job) -> Tensor:
+    """A unit vector for every text."""
+    rows = torch.randn(len(job.texts.texts), job.clip.config.projection_dim)
+    return normalize(rows, dim=-1)
+
+
+def embed_texts(job: Job) -> Tensor:
+    """Random tokens of the lengths of dense captions through the frozen text tower."""
+    backbone = build_backbone(job.clip)
+    lengths = np.sort(np.random.default_rng(0).integers(20, 74, len(job.texts.texts)))
+    rows: list[Tensor] = []
+    with torch.inference_mode():
+        for part in torch.from_numpy(lengths).split(job.config.train.micro_batch):
+            present = (torch.arange(int(part.max())) < part[:, None]).long()
+            ids = torch.randint(1, 49405, present.shape)
+            ids[torch.arange(len(part)), part - 1] = 49407  # the end token, where CLIP pools
+            rows.append(normalize(backbone.encode_tokens(TokenBatch(ids, present, ())), dim=-1))
+    return torch.cat(rows).clone()
+
+
+def build_backbone(clip: CLIPModel) -> Backbone:
+    """The CLIP as figclip sees it; nothing here reads texts as strings, so without a tokenizer."""
+    preprocessing = Preprocessing(image_size=224, mean=CLIP_MEAN, std=CLIP_STD)
+    return Backbone(clip, tokenizer=cast(CLIPTokenizer, None), preprocessing=preprocessing, name="")
+
+
+def fill_lora(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Give A and B the same values in both variants; B not zero, or A would have no gradient.
+
+    Returns:
+        The trained parameters, by their names in the image tower.
+    """
+    generator = torch.Generator().manual_seed(1)
+    found: dict[str, nn.Parameter] = {}
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:
+            nn.init.normal_(parameter, std=0.02, generator=generator)
+            found[name.partition("encoder.")[2]] = parameter
+    return found
+
+
+def context_parameters(job: Job) -> dict[str, nn.Parameter]:
+    """The contextualizer's, by name."""
+    return {f"contextualizer.{n}": p for n, p in job.contextualizer.named_parameters()}
+
+
+def ours(job: Job, table_MD: Tensor) -> Step:
+    """What `figclip adapt` does in a step."""
+    backbone = build_backbone(job.clip)
+    model = job.config.model
+    add_adaptation(
+        backbone, model.adaptation, rank=model.lora_rank, lora_alpha=model.lora_alpha, seed=0
+    )
+    named = fill_lora(backbone.clip) | context_parameters(job)
+    trainee = ClipTrainee(
+        backbone,
+        job.contextualizer,
+        config=job.config,
+        texts=job.texts,
+        text_embeddings_MD=table_MD,
+        video_ids=[],
+        accelerator=Accelerator(cpu=True),
+    )
+    return named, lambda: trainee.accumulate_gradients(job.batch, loss_scale=1.0)["loss"]
+
+
+def one_shot(job: Job, table_MD: Tensor) -> Step:
+    """One forward and one backward with transformers and PEFT alone."""
+    model = job.config.model
+    lora = LoraConfig(
+        r=model.lora_rank,
+        lora_alpha=int(model.lora_alpha),
+        target_modules=TOWER_PATTERNS["lora_image"].removeprefix(r"vision_model\."),
+    )
+    tower = get_peft_model(job.clip.vision_model, lora)
+    named = fill_lora(tower) | context_parameters(job)
+
+    def accumulate() -> float:
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
+        pixels = (job.batch.frames_NHWC.permute(0, 3, 1, 2) / 255 - mean) / std
+        embeddings = job.clip.visual_projection(tower(pixel_values=pixels).pooler_output)
+        loss = plain_loss(job, embeddings, table_MD)
+        loss.backward()
+        return loss.item()
+
+    return named, accumulate
+
+
+def plain_loss(job: Job, embeddings_ND: Tensor, table_MD: Tensor) -> Tensor:
+    """The losses of the main job; every video has the same number of events, nothing is masked."""
+    num_videos, scale = job.batch.num_local, job.clip.logit_scale.exp()
+    frames = normalize(embeddings_ND, dim=-1).unflatten(0, (num_videos, NUM_EVENTS, -1))
+    rows = [job.texts.event_texts(i, 0) for i in range(num_videos)]
+    captions = table_MD[np.concatenate([r.caption_P for r in rows])]
+    negatives = table_MD[np.concatenate([r.negative_PK for r in rows])]
+    hashes = torch.from_numpy(np.concatenate([r.hash_P for r in rows]))
+    video_of = segment_index([NUM_EVENTS] * num_videos)
+    contexts = job.contextualizer(
+        frames, frame_mask_BPT=torch.ones(frames.shape[:3], dtype=torch.bool)
+    )
+
+    def by_event(visual: Tensor) -> Tensor:
+        return info_nce(
+            visual,
+            captions,
+            logit_scale=scale,
+            excluded_NN=equal_text_mask(hashes),
+            negatives_NKD=negatives,
+            negative_present_NK=torch.ones(negatives.shape[:2], dtype=torch.bool),
+        )
+
+    def by_video(visual: Tensor) -> Tensor:
+        text = normalize(mean_of_segments(captions, video_of, num_segments=num_videos), dim=-1)
+        excluded = torch.zeros(num_videos, num_videos, dtype=torch.bool)
+        return info_nce(visual, text, logit_scale=scale, excluded_NN=excluded)
+
+    weights = job.config.loss
+    return (
+        weights.event * by_event(normalize(frames.mean(dim=2).flatten(0, 1), dim=-1))
+        + weights.event_context * by_event(contexts.event_BPD.flatten(0, 1))
+        + weights.video * by_video(normalize(frames.mean(dim=(1, 2)), dim=-1))
+        + weights.video_context * by_video(contexts.video_BD)
+    )
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""A drawn world, its frame store and a tiny CLIP, shared by tests of whole runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from figclip.config import RunConfig, apply_overrides
+from figclip.data.frames import StoreSpec
+from figclip.preparation import prepare
+from figclip.recipes import build_recipe
+from figclip.world.sketch import draw_sketch
+from figclip.world.small_clip import write_small_clip
+
+IMAGE_SIZE = 32
+
+
+@dataclass(frozen=True)
+class World:
+    """Where everything lies."""
+
+    folder: Path
+    annotations: Path
+    videos: Path
+    store: Path
+    base: Path
+
+    def config(self, *overrides: str) -> RunConfig:
+        """The `tiny` recipe on this world's base."""
+        return apply_overrides(build_recipe("tiny"), [f"model.base={self.base}", *overrides])
+
+
+def make_world(folder: Path, *, num_videos: int, num_valid: int = 1) -> World:
+    """Draw, write the base, prepare."""
+    draw_sketch(folder / "world", num_videos=num_videos, num_valid=num_valid, seed=0)
+    write_small_clip(
+        folder / "base", seed=0, image_size=IMAGE_SIZE, patch_size=8, width=64, layers=2
+    )
+    world = World(
+        folder=folder,
+        annotations=folder / "world" / "annotations",
+        videos=folder / "world" / "videos",
+        store=folder / "frames.store",
+        base=folder / "base",
+    )
+    prepare(
+        world.annotations,
+        videos=world.videos,
+        out=world.store,
+        spec=StoreSpec(size=IMAGE_SIZE),
+        frames_per_event=2,
+        num_workers=2,
+    )
+    return world

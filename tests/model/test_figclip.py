@@ -1,0 +1,422 @@
+"""The public model: folders at any strength, pooling, runs, and everything damaged refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from figclip.data.pixels import PixelPipeline
+from figclip.data.video import decode_frames, sample_midpoints
+from figclip.errors import ModelError
+from figclip.model.backbone import load_backbone, weights_hash
+from figclip.model.figclip import FiGCLIP
+from figclip.model.folder import StagedFolder, read_info, resolve_model, write_info
+from figclip.model.lora import plain_state
+from peft import PeftModel
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from tests.model_folders import Adapted, adapt_at_random
+from tests.runtime_types import without_runtime_types
+from tests.small_runs import IMAGE_SIZE, write_tiny_clip
+from tests.videos import draw_video, regular_stamps
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import CLIPModel
+
+TEXTS = ["a man pushes a woman", "ball"]
+FRAMES = np.random.default_rng(0).integers(0, 256, (3, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def adapted(clip_folder: Path) -> Adapted:
+    return adapt_at_random(clip_folder)
+
+
+@pytest.fixture(scope="module")
+def folder(adapted: Adapted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return adapted.write(tmp_path_factory.mktemp("folder") / "model")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds at 10 frames a second."""
+    path = tmp_path_factory.mktemp("video") / "v.mp4"
+    return draw_video(path, stamps=regular_stamps(40))
+
+
+def embed(model: FiGCLIP) -> tuple[Tensor, Tensor]:
+    return model.encode_frames(FRAMES), model.encode_text(TEXTS)
+
+
+def embed_live(adapted: Adapted) -> tuple[Tensor, Tensor]:
+    """What the adapted CLIP in memory makes of the same."""
+    backbone = adapted.backbone
+    with torch.no_grad():
+        frames = backbone.encode_frames(torch.from_numpy(FRAMES))
+        texts = backbone.encode_tokens(backbone.tokenize(TEXTS))
+    return normalize(frames, dim=-1), normalize(texts, dim=-1)
+
+
+def assert_close(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+
+
+def test_a_folder_is_the_model_as_trained(adapted: Adapted, folder: Path, clip_folder: Path):
+    model = FiGCLIP.from_pretrained(folder)
+    assert (model.alpha, model.info) == (1.0, adapted.info)
+    assert_close(embed(model), embed_live(adapted))
+    base = embed(FiGCLIP.from_pretrained(clip_folder))
+    assert (embed(model)[0] - base[0]).norm(dim=-1).min() > 1e-2
+    assert torch.equal(embed(model)[1], base[1]), "the text tower is not adapted"
+
+
+def test_a_folder_is_a_plain_clip_for_everyone_else(adapted: Adapted, folder: Path):
+    loaded, info = CLIPModel.from_pretrained(folder, output_loading_info=True)
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    expected = plain_state(adapted.backbone.clip, alpha=1.0)
+    assert loaded.state_dict().keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
+
+
+def test_a_folder_holds_these_files_and_no_local_path(folder: Path, clip_folder: Path):
+    names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert names == {
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "config.json",
+        "contextualizer.safetensors",
+        "figclip.json",
+        "merges.txt",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.json",
+    }
+    for name in names:
+        content = (folder / name).read_bytes()
+        for local in (clip_folder, folder, Path.home()):
+            assert str(local).encode() not in content, name
+    assert json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"] == 77
+
+
+def test_peft_reads_the_adapter(adapted: Adapted, folder: Path, clip_folder: Path):
+    base = load_backbone(str(clip_folder))
+    merged = PeftModel.from_pretrained(base.clip, str(folder / "adapter")).merge_and_unload()
+    expected = plain_state(adapted.backbone.clip, alpha=1.0)
+    for name, tensor in merged.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("merged_at", [0.0, 0.5, 1.0])
+def test_any_strength_from_a_folder_merged_at_any(
+    adapted: Adapted, clip_folder: Path, tmp_path: Path, merged_at: float
+):
+    info = dataclasses.replace(adapted.info, alpha=merged_at)
+    folder = dataclasses.replace(adapted, info=info).write(tmp_path / "model")
+    for alpha in (None, 0.0, 0.5, 1.0):
+        strength = merged_at if alpha is None else alpha
+        model = FiGCLIP.from_pretrained(folder, alpha=alpha)
+        assert model.alpha == strength
+        expected = load_backbone(str(clip_folder))
+        expected.clip.load_state_dict(plain_state(adapted.backbone.clip, alpha=strength))
+        assert_close(embed(model), embed(FiGCLIP(expected)))
+
+
+def test_strength_0_of_a_merged_folder_is_the_base(folder: Path, clip_folder: Path):
+    model = FiGCLIP.from_pretrained(folder, alpha=0.0)
+    base = CLIPModel.from_pretrained(clip_folder).state_dict()
+    for name, tensor in model.backbone.clip.state_dict().items():
+        torch.testing.assert_close(tensor, base[name], atol=1e-6, rtol=0)
+
+
+def test_a_full_fine_tune_is_scaled_against_its_base(clip_folder: Path, tmp_path: Path):
+    adapted = adapt_at_random(clip_folder, adaptation="full", layers=0)
+    folder = adapted.write(tmp_path / "model")
+    assert not (folder / "adapter").exists()
+    assert_close(embed(FiGCLIP.from_pretrained(folder)), embed_live(adapted))
+    base = FiGCLIP.from_pretrained(clip_folder)
+    zero = FiGCLIP.from_pretrained(folder, alpha=0.0, base=clip_folder)
+    assert weights_hash(zero.backbone.clip) == weights_hash(base.backbone.clip)
+    half = FiGCLIP.from_pretrained(folder, alpha=0.5, base=clip_folder).backbone.clip.state_dict()
+    ends = (base.backbone.clip.state_dict(), adapted.backbone.clip.state_dict())
+    for name, tensor in half.items():
+        torch.testing.assert_close(tensor, (ends[0][name] + ends[1][name]) / 2, atol=1e-6, rtol=0)
+    with pytest.raises(ModelError, match="scaled between its base and itself.*--base DIR"):
+        FiGCLIP.from_pretrained(folder, alpha=0.5)
+    other = write_tiny_clip(tmp_path / "other", seed=1)
+    with pytest.raises(ModelError, match="is not the base that was fine-tuned"):
+        FiGCLIP.from_pretrained(folder, alpha=0.5, base=other)
+
+
+def test_a_plain_clip_has_nothing_to_scale(clip_folder: Path):
+    model = FiGCLIP.from_pretrained(clip_folder)
+    assert (model.alpha, model.info) == (0.0, None)
+    with pytest.raises(ModelError, match="plain CLIP, there is no adaptation to scale"):
+        FiGCLIP.from_pretrained(clip_folder, alpha=1.0)
+
+
+def frames_of(video: Path, start_s: float, end_s: float) -> np.ndarray:
+    times_s = sample_midpoints(start_s, end_s, num=20)
+    return decode_frames(video, times_s, pipeline=PixelPipeline(size=IMAGE_SIZE)).frames_NHWC
+
+
+def test_a_video_is_the_mean_of_20_frames(folder: Path, video: Path):
+    model = FiGCLIP.from_pretrained(folder)
+    found = model.encode_video([video, video, str(video)], spans=[None, (1.0, 2.5), (0.0, 4.0)])
+    whole = model.encode_frames(frames_of(video, 0.0, 4.0))
+    part = model.encode_frames(frames_of(video, 1.0, 2.5))
+    expected = [normalize(rows.mean(dim=0), dim=-1) for rows in (whole, part, whole)]
+    torch.testing.assert_close(found, torch.stack(expected), atol=1e-6, rtol=0)
+    assert (expected[0] - expected[1]).norm() > 1e-4
+    torch.testing.assert_close(model.encode_video([video])[0], expected[0], atol=1e-6, rtol=0)
+    with pytest.raises(ModelError, match="got 1 paths but 2 spans"):
+        model.encode_video([video], spans=[None, None])
+
+
+@pytest.mark.parametrize("adaptation", ["lora_image", "full"])
+def test_the_contextualizer_always_reads_features_at_strength_1(
+    clip_folder: Path, video: Path, tmp_path: Path, adaptation: Any
+):
+    adapted = adapt_at_random(clip_folder, adaptation=adaptation)
+    folder = adapted.write(tmp_path / "model")
+    trained = FiGCLIP.from_pretrained(folder)
+    assert adapted.contextualizer is not None
+    frames = trained.encode_frames(frames_of(video, 0.0, 4.0)).view(1, 5, 4, -1)
+    mask = torch.ones(1, 5, 4, dtype=torch.bool)
+    with torch.no_grad():
+        expected = adapted.contextualizer(frames, frame_mask_BPT=mask).video_BD
+    found = trained.encode_video([video], pooling="vc")
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    for alpha in (0.0, 0.5):
+        scaled = FiGCLIP.from_pretrained(folder, alpha=alpha, base=clip_folder)
+        torch.testing.assert_close(
+            scaled.encode_video([video], pooling="vc"), expected, atol=1e-5, rtol=0
+        )
+        mean = scaled.encode_video([video])
+        assert (mean - trained.encode_video([video])).norm() > 1e-3
+
+
+def test_vc_is_refused_by_name_where_there_is_none(
+    clip_folder: Path, video: Path, tmp_path: Path
+):
+    without = adapt_at_random(clip_folder, layers=0).write(tmp_path / "model")
+    assert not (without / "contextualizer.safetensors").exists()
+    for folder in (clip_folder, without):
+        with pytest.raises(ModelError, match="pooling=vc needs a Video Contextualizer"):
+            FiGCLIP.from_pretrained(folder).encode_video([video], pooling="vc")
+
+
+def test_images_are_pictures_or_files_and_damage_is_named(clip_folder: Path, tmp_path: Path):
+    model = FiGCLIP.from_pretrained(clip_folder)
+    picture = Image.fromarray(FRAMES[0]).resize((50, 30))
+    picture.save(tmp_path / "p.png")
+    found = model.encode_image([picture, tmp_path / "p.png", str(tmp_path / "p.png")])
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    assert not found.requires_grad
+    for name, content in {
+        "text.png": b"hello",
+        "cut.png": (tmp_path / "p.png").read_bytes()[:-500],
+        "empty.png": b"",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelError, match=f"{name}: cannot be read as an image"):
+            model.encode_image([picture, tmp_path / name])
+    with pytest.raises(ModelError, match="cannot be read as an image"):
+        model.encode_image([tmp_path / "absent.png"])
+
+
+def test_nothing_gives_no_rows(clip_folder: Path):
+    model = FiGCLIP.from_pretrained(clip_folder)
+    for rows in (model.encode_image([]), model.encode_text([]), model.encode_video([])):
+        assert rows.shape == (0, 32)
+
+
+def test_many_texts_come_back_in_order(clip_folder: Path):
+    model = FiGCLIP.from_pretrained(clip_folder)
+    texts = [f"{'very ' * (i * 7 % 11)}red ball {i}" for i in range(70)]
+    alone = torch.cat([model.encode_text([text]) for text in texts])
+    torch.testing.assert_close(model.encode_text(texts), alone, atol=1e-6, rtol=0)
+
+
+def info_with(**changes: Any) -> Callable[[Path], None]:
+    """Change figclip.json; None removes a field."""
+
+    def change(folder: Path) -> None:
+        content = json.loads((folder / "figclip.json").read_text())
+        content.update(changes)
+        kept = {key: value for key, value in content.items() if value != "REMOVED"}
+        (folder / "figclip.json").write_text(json.dumps(kept))
+
+    return change
+
+
+def with_content(name: str, content: bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+SHAPE = {"layers": 1, "head_dim": 16, "frames_per_event": 4}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (info_with(format=2), "has format 2, this version reads 1"),
+        (info_with(format="REMOVED"), r"figclip\.json: cannot be read .KeyError"),
+        (info_with(alpha="REMOVED"), "cannot be read .TypeError"),
+        (info_with(novelty=1), "cannot be read .TypeError"),
+        (info_with(alpha="1"), "a field has a value that it cannot have"),
+        (info_with(alpha=math.nan), "a field has a value that it cannot have"),
+        (info_with(lora_scale=None), "a field has a value that it cannot have"),
+        (info_with(adaptation="magic"), "a field has a value that it cannot have"),
+        (info_with(pooling="max"), "a field has a value that it cannot have"),
+        (info_with(base_hash=3), "a field has a value that it cannot have"),
+        (info_with(contextualizer=[1]), "cannot be read .TypeError"),
+        (info_with(contextualizer={**SHAPE, "head_dim": 0}), "a field has a value"),
+        (info_with(contextualizer={**SHAPE, "layers": 10**9}), "a field has a value"),
+        (info_with(contextualizer={**SHAPE, "frames_per_event": "4"}), "a field has a value"),
+        (info_with(contextualizer={**SHAPE, "layers": 2}), r"does not fit figclip\.json"),
+        (info_with(activation="gelu"), "was adapted with gelu, but config.json says quick_gelu"),
+        (with_content("figclip.json", b""), r"figclip\.json: cannot be read .JSONDecodeError"),
+        (with_content("figclip.json", b"[]"), "cannot be read .TypeError"),
+        (with_content("figclip.json", b"3"), "cannot be read .AttributeError"),
+        (with_content("figclip.json", b"\xff\xfe"), "cannot be read .UnicodeDecodeError"),
+        (with_content("figclip.json", b"[" * 100_000), "cannot be read .RecursionError"),
+        (with_content("contextualizer.safetensors", b"x" * 50), "safetensors: cannot be read"),
+        (lambda f: (f / "contextualizer.safetensors").unlink(), "safetensors: cannot be read"),
+        (lambda f: shutil.rmtree(f / "adapter"), r"adapter_model\.safetensors: cannot be read"),
+        (with_content("adapter/adapter_model.safetensors", b""), "safetensors: cannot be read"),
+    ],
+)
+def test_a_damaged_folder_is_refused_by_name(
+    folder: Path, tmp_path: Path, damage: Callable[[Path], Any], message: str
+):
+    copy = shutil.copytree(folder, tmp_path / "model")
+    damage(copy)
+    with without_runtime_types(), pytest.raises(ModelError, match=message) as caught:
+        FiGCLIP.from_pretrained(copy, alpha=0.5)
+    assert caught.value.where.startswith(str(copy))
+
+
+def test_an_adapter_of_another_model_is_refused(folder: Path, tmp_path: Path):
+    """It may fit by shape: then its base's hash tells."""
+    other_clip = write_tiny_clip(tmp_path / "clip", seed=1)
+    other = adapt_at_random(other_clip).write(tmp_path / "other")
+    both = adapt_at_random(other_clip, adaptation="lora_both").write(tmp_path / "both")
+    for wrong in (other, both):
+        copy = shutil.copytree(folder, tmp_path / f"with {wrong.name}")
+        shutil.rmtree(copy / "adapter")
+        shutil.copytree(wrong / "adapter", copy / "adapter")
+        FiGCLIP.from_pretrained(copy, alpha=1.0)  # nothing to scale: the adapter is not read
+        with pytest.raises(ModelError, match="belongs to another base"):
+            FiGCLIP.from_pretrained(copy, alpha=0.5)
+
+
+def test_an_adapter_of_another_shape_is_refused(folder: Path, tmp_path: Path):
+    copy = shutil.copytree(folder, tmp_path / "model")
+    file = copy / "adapter" / "adapter_model.safetensors"
+    tensors = {
+        name: t[:, :-1].contiguous() if "lora_A" in name else t
+        for name, t in load_file(file).items()
+    }
+    info = read_info(copy)
+    assert info is not None
+    save_file(tensors, file, metadata={"base_hash": info.base_hash})
+    with pytest.raises(ModelError, match="does not fit the weights"):
+        FiGCLIP.from_pretrained(copy, alpha=0.5)
+
+
+class Evil:
+    """Unpickling makes a folder."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = str(target)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (self._target,))
+
+
+def test_no_file_of_a_hostile_folder_is_executed(folder: Path, tmp_path: Path):
+    """Pickles under every name that some loader might like better than safetensors, and code."""
+    copy, target = shutil.copytree(folder, tmp_path / "model"), tmp_path / "executed"
+    evil = pickle.dumps(Evil(target), protocol=2)
+    for name in ("pytorch_model.bin", "training_args.bin", "adapter/adapter_model.bin"):
+        (copy / name).write_bytes(evil)
+    for name in ("contextualizer.bin", "contextualizer.pt", "optimizer.pt"):
+        (copy / name).write_bytes(evil)
+    (copy / "modeling.py").write_text(f"import os; os.mkdir({str(target)!r})")
+    config = json.loads((copy / "config.json").read_text())
+    config["auto_map"] = {"AutoModel": "modeling.Evil", "AutoConfig": "modeling.Evil"}
+    (copy / "config.json").write_text(json.dumps(config))
+    assert_close(
+        embed(FiGCLIP.from_pretrained(copy, alpha=0.5)),
+        embed(FiGCLIP.from_pretrained(folder, alpha=0.5)),
+    )
+    for name in ("contextualizer.safetensors", "adapter/adapter_model.safetensors"):
+        before = (copy / name).read_bytes()
+        (copy / name).write_bytes(evil)
+        with pytest.raises(ModelError, match="cannot be read"):
+            FiGCLIP.from_pretrained(copy, alpha=0.5)
+        (copy / name).write_bytes(before)
+    assert not target.exists()
+
+
+def test_a_run_folder_is_its_model(folder: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    assert resolve_model(str(run)) == str(run)  # nothing of a run in it yet
+    (run / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="without a finished model.*--resume --out"):
+        FiGCLIP.from_pretrained(run)
+    shutil.copytree(folder, run / "model")
+    assert resolve_model(str(run)) == str(run / "model")
+    assert_close(embed(FiGCLIP.from_pretrained(run)), embed(FiGCLIP.from_pretrained(folder)))
+
+
+@pytest.mark.parametrize("source", ["/no/such/folder", "./nowhere", "../nowhere", "a/b/c", "~/x"])
+def test_paths_that_do_not_exist_are_no_hub_ids(source: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="does not exist"):
+        resolve_model(source)
+
+
+def test_hub_ids_and_model_folders_pass(folder: Path):
+    assert resolve_model("openai/clip-vit-base-patch32") == "openai/clip-vit-base-patch32"
+    assert resolve_model(str(folder)) == str(folder)
+
+
+def test_info_round_trip(adapted: Adapted, tmp_path: Path):
+    for info in (adapted.info, dataclasses.replace(adapted.info, contextualizer=None, alpha=0.3)):
+        write_info(tmp_path, info)
+        assert read_info(tmp_path) == info
+    assert read_info(tmp_path / "elsewhere") is None
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path):
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").write_text("old")
+    with pytest.raises(RuntimeError), StagedFolder(target) as folder:
+        (folder / "new").write_text("half")
+        raise RuntimeError
+    assert [p.name for p in tmp_path.rglob("*")] == ["model", "old"]
+    with StagedFolder(target) as folder:
+        (folder / "new").write_text("new")
+        assert (target / "old").exists()
+    assert [p.name for p in tmp_path.rglob("*")] == ["model", "new"]

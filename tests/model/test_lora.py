@@ -1,0 +1,212 @@
+"""Low-rank adaptation: only the wanted projections, PEFT's own merge, exact strength."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from figclip.config import Adaptation
+from figclip.errors import ModelError
+from figclip.model.backbone import Backbone, load_backbone
+from figclip.model.lora import (
+    add_adaptation,
+    interpolate,
+    lora_layers,
+    plain_state,
+    set_strength,
+    shift_strength,
+)
+from peft import get_peft_model_state_dict
+from tests.model_folders import LORA_ALPHA, RANK, adapt_at_random
+from tests.small_runs import IMAGE_SIZE, write_tiny_clip
+from torch import Tensor
+
+SCALE = LORA_ALPHA / RANK
+FRAMES = torch.randint(
+    0, 256, (2, IMAGE_SIZE, IMAGE_SIZE, 3), generator=torch.Generator().manual_seed(0)
+).to(torch.uint8)
+TEXTS = ["a man pushes a woman", "ball"]
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def base_state(clip_folder: Path) -> dict[str, Tensor]:
+    return load_backbone(str(clip_folder)).clip.state_dict()
+
+
+def embeddings(backbone: Backbone) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        tokens = backbone.tokenize(TEXTS)
+        return backbone.encode_frames(FRAMES), backbone.encode_tokens(tokens)
+
+
+def assert_states_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=0)
+
+
+def expected_names(towers: tuple[str, ...]) -> set[str]:
+    return {
+        f"{tower}_model.encoder.layers.{layer}.self_attn.{part}_proj"
+        for tower in towers
+        for layer in range(2)
+        for part in "qkv"
+    }
+
+
+@pytest.mark.parametrize(
+    ("adaptation", "towers"), [("lora_image", ("vision",)), ("lora_both", ("vision", "text"))]
+)
+def test_only_the_wanted_projections_are_trained(
+    clip_folder: Path, adaptation: Adaptation, towers: tuple[str, ...]
+):
+    backbone = load_backbone(str(clip_folder))
+    add_adaptation(backbone, adaptation, rank=3, lora_alpha=3, seed=0)
+    assert set(lora_layers(backbone.clip)) == expected_names(towers)
+    trained = {n: p for n, p in backbone.clip.named_parameters() if p.requires_grad}
+    assert set(trained) == {
+        f"{name}.lora_{matrix}.default.weight"
+        for name in expected_names(towers)
+        for matrix in "AB"
+    }
+    # 32 wide: A is 3 x 32, B is 32 x 3, for each projection.
+    assert sum(p.numel() for p in trained.values()) == len(towers) * 2 * 3 * (2 * 3 * 32)
+
+
+def test_full_fine_tuning_trains_all_but_the_temperature(clip_folder: Path):
+    backbone = load_backbone(str(clip_folder))
+    assert add_adaptation(backbone, "full", rank=3, lora_alpha=3, seed=0) is None
+    frozen = [n for n, p in backbone.clip.named_parameters() if not p.requires_grad]
+    assert frozen == ["logit_scale"]
+
+
+def test_it_starts_as_the_base_from_its_seed_and_leaves_other_randomness_alone(clip_folder: Path):
+    plain = embeddings(load_backbone(str(clip_folder)))
+
+    def a_matrices(seed: int) -> list[Tensor]:
+        backbone = load_backbone(str(clip_folder))
+        add_adaptation(backbone, "lora_image", rank=3, lora_alpha=3, seed=seed)
+        for found, expected in zip(embeddings(backbone), plain, strict=True):
+            assert torch.equal(found, expected)
+        return [m.lora_A["default"].weight.detach() for m in lora_layers(backbone.clip).values()]
+
+    torch.manual_seed(7)
+    expected_draw = torch.rand(3)
+    torch.manual_seed(7)
+    first = a_matrices(0)
+    assert torch.equal(torch.rand(3), expected_draw)
+    assert all(map(torch.equal, first, a_matrices(0)))
+    assert not any(map(torch.equal, first, a_matrices(1)))
+
+
+@pytest.mark.parametrize("adaptation", ["lora_image", "lora_both"])
+def test_merging_equals_pefts_own(clip_folder: Path, adaptation: Adaptation):
+    adapted = adapt_at_random(clip_folder, adaptation=adaptation)
+    live = embeddings(adapted.backbone)
+    state = plain_state(adapted.backbone.clip, alpha=1.0)
+    assert adapted.adapter is not None
+    merged = adapted.adapter.merge_and_unload()
+    assert_states_close(state, merged.state_dict())
+    reloaded = load_backbone(str(clip_folder))
+    plain = embeddings(reloaded)
+    reloaded.clip.load_state_dict(state)
+    for found, expected, base in zip(embeddings(reloaded), live, plain, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        changed = not torch.equal(expected, base)
+        assert changed == (adaptation == "lora_both" or expected is live[0])
+
+
+def test_strength_0_is_the_base_bit_for_bit(clip_folder: Path, base_state: dict[str, Tensor]):
+    adapted = adapt_at_random(clip_folder)
+    state = plain_state(adapted.backbone.clip, alpha=0.0)
+    assert state.keys() == base_state.keys()
+    assert all(torch.equal(state[name], base_state[name]) for name in state)
+    assert not all(
+        torch.equal(tensor, base_state[name])
+        for name, tensor in plain_state(adapted.backbone.clip, alpha=1.0).items()
+    )
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0, 2.0])
+def test_live_strength_equals_merging_at_it(clip_folder: Path, alpha: float):
+    adapted = adapt_at_random(clip_folder)
+    state = plain_state(adapted.backbone.clip, alpha=alpha)
+    set_strength(adapted.backbone, alpha, lora_scale=SCALE)
+    # Merging does not depend on the live strength.
+    assert_states_close(plain_state(adapted.backbone.clip, alpha=alpha), state)
+    merged = load_backbone(str(clip_folder))
+    merged.clip.load_state_dict(state)
+    for found, expected in zip(embeddings(adapted.backbone), embeddings(merged), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("end", [0.0, 0.3, 1.0])
+def test_shifting_strength_equals_merging_there(clip_folder: Path, start: float, end: float):
+    adapted = adapt_at_random(clip_folder, adaptation="lora_both")
+    assert adapted.adapter is not None
+    adapter = get_peft_model_state_dict(adapted.adapter)
+    merged = plain_state(adapted.backbone.clip, alpha=start)
+    shifted = shift_strength(merged, adapter, by=end - start, lora_scale=SCALE)
+    assert_states_close(shifted, plain_state(adapted.backbone.clip, alpha=end))
+    if start == end:
+        assert all(torch.equal(shifted[name], merged[name]) for name in merged)
+
+
+def test_shifting_by_hand():
+    state = {"v.q_proj.weight": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "bias": torch.ones(2)}
+    adapter = {
+        "base_model.model.v.q_proj.lora_A.weight": torch.tensor([[1.0, 10.0]]),
+        "base_model.model.v.q_proj.lora_B.weight": torch.tensor([[2.0], [-1.0]]),
+    }
+    shifted = shift_strength(state, adapter, by=0.5, lora_scale=4.0)
+    # B A = [[2, 20], [-1, -10]], times 0.5 * 4.
+    assert shifted["v.q_proj.weight"].tolist() == [[5.0, 42.0], [1.0, -16.0]]
+    assert torch.equal(shifted["bias"], torch.ones(2))
+    assert state["v.q_proj.weight"].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((1, 3), (2, 1)), ((1, 2), (3, 1)), ((2, 2), (2, 1)), ((1, 2), None)],
+)
+def test_an_adapter_of_another_shape_is_refused(a: tuple[int, int], b: tuple[int, int] | None):
+    prefix = "base_model.model.v.q_proj"
+    adapter = {f"{prefix}.lora_A.weight": torch.zeros(a)}
+    if b is not None:
+        adapter[f"{prefix}.lora_B.weight"] = torch.zeros(b)
+    with pytest.raises(ModelError, match=r"lora_A\.weight does not fit"):
+        shift_strength({"v.q_proj.weight": torch.zeros(2, 2)}, adapter, by=1, lora_scale=1)
+
+
+def test_an_adapter_of_other_layers_or_of_none_is_refused():
+    adapter = {
+        "base_model.model.v.k_proj.lora_A.weight": torch.zeros(1, 2),
+        "base_model.model.v.k_proj.lora_B.weight": torch.zeros(2, 1),
+    }
+    state = {"v.q_proj.weight": torch.zeros(2, 2)}
+    with pytest.raises(ModelError, match=r"k_proj\.lora_A\.weight does not fit"):
+        shift_strength(state, adapter, by=1, lora_scale=1)
+    with pytest.raises(ModelError, match="no LoRA matrices"):
+        shift_strength(state, {}, by=1, lora_scale=1)
+
+
+def test_interpolation_by_hand_and_at_its_ends():
+    base, adapted = {"w": torch.tensor([1.0, 0.1])}, {"w": torch.tensor([3.0, 0.7])}
+    assert interpolate(base, adapted, alpha=0.25)["w"].tolist() == pytest.approx([1.5, 0.25])
+    assert torch.equal(interpolate(base, adapted, alpha=0.0)["w"], base["w"])
+    assert torch.equal(interpolate(base, adapted, alpha=1.0)["w"], adapted["w"])
+
+
+def test_a_tower_without_layers_is_refused(clip_folder: Path, tmp_path: Path):
+    backbone = load_backbone(str(shutil.copytree(clip_folder, tmp_path / "clip")))
+    backbone.clip.vision_model.encoder.layers = torch.nn.ModuleList()
+    with pytest.raises(ModelError, match="no layer of this CLIP matches the LoRA pattern"):
+        add_adaptation(backbone, "lora_image", rank=1, lora_alpha=1, seed=0)

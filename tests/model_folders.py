@@ -1,0 +1,86 @@
+"""Model folders that tests of the public model share: adapted CLIPs whose adaptation is not zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from figclip.config import Adaptation
+from figclip.model.backbone import Backbone, load_backbone, weights_hash
+from figclip.model.contextualizer import VideoContextualizer
+from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
+from figclip.model.lora import add_adaptation, lora_layers
+from peft import PeftModel
+
+RANK = 4
+LORA_ALPHA = 6.0
+
+
+@dataclass
+class Adapted:
+    """An adapted CLIP in memory, and what its folder says."""
+
+    backbone: Backbone
+    adapter: PeftModel | None
+    contextualizer: VideoContextualizer | None
+    info: ModelInfo
+
+    def write(self, folder: Path) -> Path:
+        """Write the model folder; returns it."""
+        write_adapted(
+            folder,
+            self.backbone,
+            adapter=self.adapter,
+            contextualizer=self.contextualizer,
+            info=self.info,
+        )
+        return folder
+
+
+def adapt_at_random(
+    clip_folder: Path,
+    *,
+    adaptation: Adaptation = "lora_image",
+    alpha: float = 1.0,
+    layers: int = 1,
+    seed: int = 0,
+) -> Adapted:
+    """Adapt a CLIP by random numbers, large enough to change what it sees.
+
+    Args:
+        clip_folder: The base.
+        adaptation: What is changed.
+        alpha: Strength that the folder is merged at.
+        layers: Of the contextualizer; 0 for none.
+        seed: Of all random numbers.
+    """
+    backbone = load_backbone(str(clip_folder))
+    base_hash = weights_hash(backbone.clip)
+    adapter = add_adaptation(
+        backbone, adaptation, rank=RANK, lora_alpha=LORA_ALPHA, seed=seed
+    )
+    torch.manual_seed(seed)
+    for layer in lora_layers(backbone.clip).values():
+        torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.3)
+    if adaptation == "full":
+        for parameter in backbone.clip.vision_model.parameters():
+            parameter.data.add_(0.02 * torch.randn(parameter.shape))
+    contextualizer = None
+    if layers:
+        contextualizer = VideoContextualizer(backbone.dim, num_layers=layers, head_dim=16).eval()
+    info = ModelInfo(
+        activation=backbone.activation,
+        adaptation=adaptation,
+        alpha=alpha,
+        lora_scale=0.0 if adaptation == "full" else LORA_ALPHA / RANK,
+        pixel_pipeline="pil",
+        pooling="mean",
+        base="",
+        base_hash=base_hash,
+        contextualizer=ContextualizerShape(layers=layers, head_dim=16, frames_per_event=4)
+        if layers
+        else None,
+        provenance={"recipe": "test"},
+    )
+    return Adapted(backbone, adapter, contextualizer, info)

@@ -1,0 +1,93 @@
+"""kill -9 at random moments, then --resume: the same weights and metrics as undisturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.adapted_world import World, make_world
+
+pytestmark = pytest.mark.slow
+NUM_KILLS = 6
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    # 41 groups and more, so that there is a validation set.
+    return make_world(tmp_path_factory.mktemp("world"), num_videos=65, num_valid=1)
+
+
+def command(world: World, out: Path, *, resume: bool) -> list[str]:
+    settings = (
+        "data.val_fraction=0.05",
+        "train.keep=best",
+        "train.epochs=4",
+        "train.checkpoint_every=3",
+        "data.videos_per_batch=8",
+        "data.loader_workers=1",
+    )
+    return [
+        sys.executable, "-m", "figclip", "adapt", "--recipe", "tiny", "--base", str(world.base),
+        "--data", str(world.store), "--out", str(out), "--cpu",
+        *(part for one in settings for part in ("--set", one)),
+        *(["--resume"] if resume else []),
+    ]  # fmt: skip
+
+
+def metrics_without_times(run: Path) -> list[dict]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "time"} for row in rows]
+
+
+def test_killed_again_and_again_equals_undisturbed(world: World, tmp_path: Path):
+    environment = {**os.environ, "FIGCLIP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    started = time.monotonic()
+    subprocess.run(command(world, whole, resume=False), env=environment, check=True)
+    whole_s = time.monotonic() - started
+    moments = random.Random(0)
+    killed = 0
+    for _ in range(NUM_KILLS):
+        resume = (broken / "config.json").exists()
+        process = subprocess.Popen(command(world, broken, resume=resume), env=environment)
+        try:
+            process.wait(timeout=moments.uniform(0.3, 0.8) * whole_s)
+            break  # it got to the end before it was killed
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+    assert killed >= 1, "nothing was killed: nothing is tested"
+    resume = (broken / "config.json").exists()
+    subprocess.run(command(world, broken, resume=resume), env=environment, check=True)
+    expected = load_file(whole / "model" / "model.safetensors")
+    found = load_file(broken / "model" / "model.safetensors")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert metrics_without_times(broken) == metrics_without_times(whole)
+
+
+def test_sigterm_saves_and_says_how_to_go_on(world: World, tmp_path: Path):
+    environment = {**os.environ, "FIGCLIP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        command(world, out, resume=False), env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").read_text():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "--resume" in errors
+    assert list((out / "checkpoints").glob("step-*"))

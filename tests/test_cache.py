@@ -1,0 +1,137 @@
+"""The cache of embeddings: computed once, keyed by model and content, shared, refused when foreign."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from figclip.cache import EmbeddingCache
+from figclip.errors import StoreError
+
+
+class Counter:
+    """Embeds a number as [n, n / 3], and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def __call__(self, items: list[int]) -> np.ndarray:
+        self.asked.append(list(items))
+        return vectors(items)
+
+
+def vectors(items: list[int]) -> np.ndarray:
+    return np.array([[n, n / 3] for n in items], np.float32)
+
+
+def embed(cache: EmbeddingCache, items: list[int], compute: Counter, **options: int) -> np.ndarray:
+    return cache.embed(
+        items, contents=[b"%d" % n for n in items], compute=compute, **options
+    )
+
+
+def test_everything_is_computed_once_and_comes_back_bit_for_bit(tmp_path: Path):
+    file, compute = tmp_path / "new folder" / "c.sqlite", Counter()
+    cache = EmbeddingCache(file, model="m")
+    np.testing.assert_array_equal(embed(cache, [1, 2, 3], compute), vectors([1, 2, 3]))
+    again = EmbeddingCache(file, model="m")
+    found = embed(again, [4, 2, 4, 1], compute)
+    np.testing.assert_array_equal(found, vectors([4, 2, 4, 1]))
+    assert found.dtype == np.float32
+    assert compute.asked == [[1, 2, 3], [4]]
+
+
+def test_the_same_content_twice_in_one_call_is_computed_once(tmp_path: Path):
+    compute = Counter()
+    found = embed(EmbeddingCache(tmp_path / "c", model="m"), [5, 5, 6, 5], compute)
+    np.testing.assert_array_equal(found, vectors([5, 5, 6, 5]))
+    assert [sorted(part) for part in compute.asked] == [[5, 6]]
+
+
+@pytest.mark.parametrize("other", ["n", "m ", "", "x" * 64 + "b", "x" * 5000])
+def test_models_do_not_share_embeddings(tmp_path: Path, other: str):
+    names = ["x" * 64 + "a" if other.startswith("x") else "m", other]
+    for name in names:
+        compute = Counter()
+        embed(EmbeddingCache(tmp_path / "c", model=name), [1], compute)
+        assert compute.asked == [[1]], f"the embedding of another model was given to {name!r}"
+
+
+def test_more_items_than_one_statement_takes(tmp_path: Path):
+    items = list(range(2_001))
+    embed(EmbeddingCache(tmp_path / "c", model="m"), items, Counter())
+    compute = Counter()
+    found = embed(EmbeddingCache(tmp_path / "c", model="m"), items[::-1], compute)
+    np.testing.assert_array_equal(found, vectors(items[::-1]))
+    assert compute.asked == []
+
+
+def test_an_interrupted_run_loses_at_most_a_chunk(tmp_path: Path):
+    class Interrupted(Exception):
+        pass
+
+    class Failing(Counter):
+        def __call__(self, items: list[int]) -> np.ndarray:
+            if len(self.asked) == 2:
+                raise Interrupted
+            return super().__call__(items)
+
+    failing = Failing()
+    with pytest.raises(Interrupted):
+        embed(EmbeddingCache(tmp_path / "c", model="m"), list(range(10)), failing, chunk=3)
+    assert failing.asked == [[0, 1, 2], [3, 4, 5]]
+    compute = Counter()
+    embed(EmbeddingCache(tmp_path / "c", model="m"), list(range(10)), compute, chunk=3)
+    assert compute.asked == [[6, 7, 8], [9]]
+
+
+def fill(file: Path, first: int) -> list[list[float]]:
+    """Embed 200 numbers, half of them also another process's."""
+    cache = EmbeddingCache(file, model="m")
+    items = list(range(first, first + 200))
+    return embed(cache, items, Counter(), chunk=10).tolist()
+
+
+def test_processes_share_one_file(tmp_path: Path):
+    file = tmp_path / "c.sqlite"
+    starts = [0, 100, 200]
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for first, found in zip(
+            starts, pool.map(fill, [file] * 3, starts), strict=True
+        ):
+            assert found == vectors(list(range(first, first + 200))).tolist()
+    compute = Counter()
+    embed(EmbeddingCache(file, model="m"), list(range(400)), compute)
+    assert compute.asked == []
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):
+    file = tmp_path / "notes.txt"
+    file.write_text("precious " * 1000)
+    with pytest.raises(StoreError, match=r"notes\.txt: is not an embedding cache"):
+        EmbeddingCache(file, model="m")
+    assert file.read_text() == "precious " * 1000
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path):
+    file = tmp_path / "photos.sqlite"
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("CREATE TABLE photos (name TEXT)")
+    before = file.read_bytes()
+    with pytest.raises(StoreError, match="database of another program"):
+        EmbeddingCache(file, model="m")
+    assert file.read_bytes() == before
+
+
+def test_a_newer_format_is_refused(tmp_path: Path):
+    file = tmp_path / "c.sqlite"
+    EmbeddingCache(file, model="m")
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("PRAGMA user_version=2")
+    with pytest.raises(StoreError, match="format 2, this version reads 1"):
+        EmbeddingCache(file, model="m")

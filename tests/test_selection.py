@@ -1,0 +1,145 @@
+"""Whole runs of `figclip.adapt` on a drawn world."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import CLIPModel
+
+from figclip.errors import CheckpointError, StoreError, TrainingError
+from figclip.loop import StepReport
+from figclip.model.figclip import FiGCLIP
+from figclip.selection import adapt
+from tests.adapted_world import World, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"), num_videos=6)
+
+
+def metrics_without_times(run: Path) -> list[dict]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "time"} for row in rows]
+
+
+def test_a_run_leaves_a_plain_clip_and_its_provenance(world: World, tmp_path: Path):
+    plans = []
+    result = adapt(
+        world.config(), data=[world.store], out=tmp_path / "run", cpu=True, on_plan=plans.append
+    )
+    run = tmp_path / "run"
+    assert result.outcome.interrupted_by is None
+    assert result.model == run / "model"
+    assert plans[0].num_videos == 5
+    assert plans[0].num_steps == result.outcome.step == 4
+    assert "no val" in plans[0].sentences()[-1] or plans[0].num_val_videos == 0
+
+    plain = CLIPModel.from_pretrained(run / "model")
+    ours = FiGCLIP.from_pretrained(run)
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, ours.backbone.clip.state_dict()[name]), name
+    base = CLIPModel.from_pretrained(world.base).state_dict()
+    moved = [n for n, t in plain.state_dict().items() if not torch.equal(t, base[n])]
+    assert moved, "training moved nothing"
+    assert all("vision_model" in n and "self_attn" in n for n in moved)
+    back = FiGCLIP.from_pretrained(run, alpha=0.0).backbone.clip.state_dict()
+    for name in moved:
+        assert torch.allclose(back[name], base[name], atol=1e-6), name
+
+    info = json.loads((run / "model" / "figclip.json").read_text())
+    assert info["provenance"]["recipe"] == "tiny"
+    assert info["base"] == "", "a local base's path must not leak"
+    assert str(tmp_path) not in (run / "model" / "adapter" / "adapter_config.json").read_text()
+    data = json.loads((run / "data.json").read_text())
+    assert len(data["train"]) == 5
+    assert data["stores"][0]["coverage"]["splits"]["train"]["stored"] == 5
+    assert json.loads((run / "environment.json").read_text())["packages"]["torch"]
+
+
+def stop_at(step: int):
+    def on_step(report: StepReport) -> None:
+        if report.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return on_step
+
+
+def test_interrupted_and_resumed_equals_undisturbed(world: World, tmp_path: Path):
+    config = world.config("train.epochs=3", "train.checkpoint_every=4")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    adapt(config, data=[world.store], out=whole, cpu=True)
+    # The signal arrives after step 2 was reported, so step 3 is done before the loop stops.
+    first = adapt(config, data=[world.store], out=broken, cpu=True, on_step=stop_at(2))
+    assert first.outcome.interrupted_by == signal.SIGINT
+    assert first.outcome.step == 3
+    assert first.model is None
+    second = adapt(config, data=[world.store], out=broken, cpu=True, resume=True)
+    assert second.outcome.step == 6
+    expected = load_file(whole / "model" / "model.safetensors")
+    found = load_file(broken / "model" / "model.safetensors")
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert metrics_without_times(broken) == metrics_without_times(whole)
+
+
+def test_runs_are_not_overwritten_nor_resumed_under_other_settings(world: World, tmp_path: Path):
+    out = tmp_path / "run"
+    adapt(world.config("train.epochs=1"), data=[world.store], out=out, cpu=True)
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        adapt(world.config("train.epochs=1"), data=[world.store], out=out, cpu=True)
+    with pytest.raises(CheckpointError, match=r"train\.lr: 0\.005 -> 0\.1"):
+        adapt(
+            world.config("train.epochs=1", "train.lr=0.1"),
+            data=[world.store],
+            out=out,
+            cpu=True,
+            resume=True,
+        )
+
+
+def test_resuming_on_changed_data_is_refused(world: World, tmp_path: Path):
+    other = make_world(tmp_path / "other", num_videos=4)
+    out = tmp_path / "run"
+    adapt(world.config("train.epochs=1"), data=[world.store], out=out, cpu=True)
+    with pytest.raises(CheckpointError, match="other data"):
+        adapt(world.config("train.epochs=1"), data=[other.store], out=out, cpu=True, resume=True)
+
+
+def test_the_same_store_twice_is_refused(world: World, tmp_path: Path):
+    with pytest.raises(StoreError, match="also in") as caught:
+        adapt(world.config(), data=[world.store, world.store], out=tmp_path / "run", cpu=True)
+    assert world.store.name in str(caught.value)
+
+
+def test_a_learning_rate_that_explodes_stops_with_the_batch_named(world: World, tmp_path: Path):
+    config = world.config(
+        "train.lr=10",
+        "train.contextualizer_lr=10",
+        "train.clip_norm=0",
+        "train.epochs=40",
+        "model.lora_alpha=1e6",
+    )
+    with pytest.raises(TrainingError, match="not finite"):
+        adapt(config, data=[world.store], out=tmp_path / "run", cpu=True)
+    saved = json.loads((tmp_path / "run" / "nonfinite.json").read_text())
+    assert saved["items"] and all("#" in item for item in saved["items"])
+
+
+@pytest.mark.parametrize("adaptation", ["lora_both", "full"])
+def test_other_adaptations_run_and_load(world: World, tmp_path: Path, adaptation: str):
+    config = world.config(f"model.adaptation={adaptation}", "train.epochs=1", "train.lr=1e-3")
+    adapt(config, data=[world.store], out=tmp_path / "run", cpu=True)
+    text = ["a man pushes a box"]
+    adapted = FiGCLIP.from_pretrained(tmp_path / "run")
+    base = FiGCLIP.from_pretrained(world.base)
+    assert not torch.allclose(adapted.encode_text(text), base.encode_text(text), atol=1e-6)
+    scaled = FiGCLIP.from_pretrained(
+        tmp_path / "run", alpha=0.0, base=world.base if adaptation == "full" else None
+    )
+    assert torch.allclose(scaled.encode_text(text), base.encode_text(text), atol=1e-5)
