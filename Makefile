@@ -1,5 +1,5 @@
 # The daily life of the project. Every target makes .venv when needed.
-#   make setup PIP_ARGS="--index-url …"   passes options to pip, for example for a CPU-only torch
+#   make setup PIP_ARGS="…"              passes options to pip, for example for a CPU-only torch
 #   make setup PYTHON=python3.12          another interpreter
 
 PYTHON ?= python3

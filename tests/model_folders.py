@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from peft import PeftModel
+
 from figclip.config import Adaptation
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
 from figclip.model.lora import add_adaptation, lora_layers
-from peft import PeftModel
 
 RANK = 4
 LORA_ALPHA = 6.0
@@ -57,9 +58,7 @@ def adapt_at_random(
     """
     backbone = load_backbone(str(clip_folder))
     base_hash = weights_hash(backbone.clip)
-    adapter = add_adaptation(
-        backbone, adaptation, rank=RANK, lora_alpha=LORA_ALPHA, seed=seed
-    )
+    adapter = add_adaptation(backbone, adaptation, rank=RANK, lora_alpha=LORA_ALPHA, seed=seed)
     torch.manual_seed(seed)
     for layer in lora_layers(backbone.clip).values():
         torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.3)

@@ -77,7 +77,7 @@ def test_loss_scale_scales_gradients_but_not_losses(clip_folder: Path):
 
 
 def oracle_loss(run: SmallRun, config: RunConfig) -> Tensor:
-    """The losses of DESIGN section 2, event by event and video by video, in plain loops."""
+    """The losses of docs/method.md, event by event and video by video, in plain loops."""
     trainee, batch = run.trainee, run.batch
     backbone, context = trainee.backbone, trainee.contextualizer
     scale = backbone.clip.logit_scale.exp()

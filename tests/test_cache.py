@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from figclip.cache import EmbeddingCache
 from figclip.errors import StoreError
 
@@ -30,9 +31,7 @@ def vectors(items: list[int]) -> np.ndarray:
 
 
 def embed(cache: EmbeddingCache, items: list[int], compute: Counter, **options: int) -> np.ndarray:
-    return cache.embed(
-        items, contents=[b"%d" % n for n in items], compute=compute, **options
-    )
+    return cache.embed(items, contents=[b"%d" % n for n in items], compute=compute, **options)
 
 
 def test_everything_is_computed_once_and_comes_back_bit_for_bit(tmp_path: Path):
@@ -101,9 +100,7 @@ def test_processes_share_one_file(tmp_path: Path):
     file = tmp_path / "c.sqlite"
     starts = [0, 100, 200]
     with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for first, found in zip(
-            starts, pool.map(fill, [file] * 3, starts), strict=True
-        ):
+        for first, found in zip(starts, pool.map(fill, [file] * 3, starts), strict=True):
             assert found == vectors(list(range(first, first + 200))).tolist()
     compute = Counter()
     embed(EmbeddingCache(file, model="m"), list(range(400)), compute)

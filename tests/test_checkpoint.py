@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+
 from figclip import checkpoint
 from figclip.checkpoint import MetricsLog, RunFolder, read_metrics, write_atomically
 from figclip.errors import CheckpointError
-from torch import Tensor
 
 TENSORS = {
     "fp32": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),

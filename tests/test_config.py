@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from figclip.config import (
     DataConfig,
     LossConfig,
@@ -23,8 +26,6 @@ from figclip.config import (
     valid_keys,
 )
 from figclip.errors import ConfigError
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.runtime_types import without_runtime_types
 
 DEFAULT = RunConfig(recipe="test")

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
+
 from figclip.data.stored_videos import StoredVideos, open_stored_videos
 from figclip.embedding import Embedder
 from figclip.model.backbone import Backbone, load_backbone
 from tests.dense_sets import write_store
 from tests.small_runs import IMAGE_SIZE, make_records, write_tiny_clip
-from torch.nn.functional import normalize
 
 TEXTS = ["a ball", "", "a man pushes a woman " * 9, "a ball", "Ünïcode 球", "x " * 200]
 # Midpoints of the halves of events (0, 2), (2, 4), …: what `write_store` stores with 2 frames.

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
-from figclip.checkpoint import RunFolder, read_metrics
-from figclip.errors import CheckpointError, TrainingError
-from figclip.loop import LoopSettings, ParameterGroup, StepReport, TrainingLoop, lr_factor
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+
+from figclip.checkpoint import RunFolder, read_metrics
+from figclip.errors import CheckpointError, TrainingError
+from figclip.loop import LoopSettings, ParameterGroup, StepReport, TrainingLoop, lr_factor
 
 NUM_STEPS = 8
 SETTINGS = LoopSettings(
@@ -263,7 +264,9 @@ def test_fp16_skips_steps_that_overflow_and_lowers_its_scale(tmp_path: Path):
     moved = [
         step
         for step in range(1, NUM_STEPS + 1)
-        if not torch.equal(weights[step - 1], weights[step - 2] if step > 1 else torch.linspace(-1, 1, 3))
+        if not torch.equal(
+            weights[step - 1], weights[step - 2] if step > 1 else torch.linspace(-1, 1, 3)
+        )
     ]
     assert moved == [step for step in range(1, NUM_STEPS + 1) if step not in skipped]
     scale = RunFolder(tmp_path).load_checkpoint(NUM_STEPS).state["scaler"]["scale"]
@@ -292,10 +295,12 @@ def test_lr_factor_by_hand():
     assert lr_factor(1, cold) == pytest.approx(0.5)
 
 
-@given(num_steps=st.integers(1, 500), warmup=st.floats(0, 1), schedule=st.sampled_from(["cosine", "constant"]))
-def test_lr_factor_rises_then_falls_and_is_never_zero(
-    num_steps: int, warmup: float, schedule: Any
-):
+@given(
+    num_steps=st.integers(1, 500),
+    warmup=st.floats(0, 1),
+    schedule=st.sampled_from(["cosine", "constant"]),
+)
+def test_lr_factor_rises_then_falls_and_is_never_zero(num_steps: int, warmup: float, schedule: Any):
     warmup_steps = round(warmup * num_steps)
     settings = dataclasses.replace(
         SETTINGS, num_steps=num_steps, warmup_steps=warmup_steps, schedule=schedule
@@ -326,9 +331,7 @@ def test_the_first_step_of_adamw_by_hand(tmp_path: Path):
 
 @pytest.mark.parametrize("clip_norm", [0.0, 0.25])
 def test_gradients_are_clipped_to_the_norm_and_logged_before(tmp_path: Path, clip_norm: float):
-    settings = dataclasses.replace(
-        SETTINGS, num_steps=1, checkpoint_every=1, clip_norm=clip_norm
-    )
+    settings = dataclasses.replace(SETTINGS, num_steps=1, checkpoint_every=1, clip_norm=clip_norm)
     make_loop(tmp_path, Regression(), settings).run(Steps(), resume=False)
     norm = timeless(tmp_path)[0]["gradient_norm"]
     assert norm > 0.25

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from figclip import adaptation
 from figclip.config import ModelConfig, RunConfig, TextConfig, TrainConfig
 from figclip.losses import equal_text_mask, info_nce, mean_of_segments, same_video_mask
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.small_runs import make_run, write_tiny_clip
-from torch import Tensor
-from torch.nn.functional import normalize
 
 # At this scale a similarity of 1 weighs 3 in a softmax, of 0 weighs 1, of -1 weighs 1/3.
 LOG_3 = torch.tensor(math.log(3.0))

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from figclip.config import LossConfig, ModelConfig, RunConfig, from_json, to_json
 from figclip.errors import ConfigError
 from figclip.recipes import RECIPES, build_recipe, explain_recipe
@@ -42,7 +43,9 @@ def test_a_recipe_explains_itself(name: str):
     labels = [label.lower() for head in heads for label in head.split(", ")]
     assert labels == ["purpose", "source", "expected", "hardware", "command"]
     command = text.rpartition("Command: ")[2]
-    assert command.startswith("figclip quickstart" if name == "mini" else f"figclip adapt --recipe {name} ")
+    assert command.startswith(
+        "figclip quickstart" if name == "mini" else f"figclip adapt --recipe {name} "
+    )
     for other in re.findall(r"as (\w+_vit_\w+)", text):
         assert other in RECIPES
 

@@ -1,6 +1,6 @@
-"""The trainee of the main job: a CLIP and its contextualizer under the losses of DESIGN section 2.
+"""The trainee of the main job: a CLIP and its contextualizer under the four losses.
 
-Parallel processes (DESIGN section 7): every process embeds its own videos, all embeddings are
+Parallel processes: every process embeds its own videos, all embeddings are
 gathered without gradient, the process's own rows are put back with theirs, and the same global
 loss is formed everywhere. Summing the processes' gradients then gives the gradient of that loss.
 """

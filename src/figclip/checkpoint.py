@@ -36,7 +36,7 @@ class Checkpoint:
 
 
 class RunFolder:
-    """Paths and files of one run (DESIGN section 6).
+    """Paths and files of one run (docs/training.md).
 
     Args:
         path: The folder; made when absent.

@@ -101,7 +101,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossConfig:
-    """Weights of the four losses (DESIGN section 2); 0 switches a part off."""
+    """Weights of the four losses (docs/method.md); 0 switches a part off."""
 
     event: float = 1.0
     """CE: mean of an event's frames against its caption."""

@@ -63,7 +63,7 @@ def info_nce(
         Mean of the two directions' cross entropies, in nats.
 
     Source:
-        FiGCLIP (arXiv 2401.07669), section 3, as DESIGN section 2 states it: the two directions
+        FiGCLIP (arXiv 2401.07669), section 3: the two directions
         are averaged, and only video-to-text sees the hard negatives.
     """
     logits_NN = logit_scale * visual_ND @ text_ND.T

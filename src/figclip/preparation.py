@@ -351,7 +351,7 @@ def _estimate(jobs: Iterable[VideoJob], spec: StoreSpec) -> PreparationPlan:
     """Size of the work, from measured bytes a pixel (LOG.md, pixel pipelines)."""
     listed = list(jobs)
     num_frames = sum(len(job.times_us) for job in listed)
-    bytes_per_pixel = 3.0 if spec.codec == "raw" else 0.47
+    bytes_per_pixel = 3.0 if spec.codec == "raw" else 0.33
     return PreparationPlan(
         num_videos=len(listed),
         num_frames=num_frames,

@@ -211,7 +211,7 @@ def test_more_ranks_than_videos_are_refused_before_the_first_batch(workers: int)
         pass
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_error_of_reading_keeps_its_words(workers: int) -> None:
     broken = loader(frames=NumberedFrames(broken_video=3), workers=workers)
     with pytest.raises(StoreError) as caught:

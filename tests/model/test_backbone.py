@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from figclip.errors import ModelError
-from figclip.model.backbone import Backbone, load_backbone, load_tokenizer, weights_hash
-from figclip.model.figclip import FiGCLIP
-from figclip.world.small_clip import write_small_clip
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import CLIPModel, CLIPProcessor, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from figclip.errors import ModelError
+from figclip.model.backbone import Backbone, load_backbone, load_tokenizer, weights_hash
+from figclip.model.figclip import FiGCLIP
+from figclip.world.small_clip import write_small_clip
 
 TEXTS = [
     "A man pushes a WOMAN",

@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
 from figclip.config import MAX_POSITIONS
 from figclip.errors import ModelError
 from figclip.model.contextualizer import Contexts, VideoContextualizer
-from torch import Tensor
-from torch.nn.functional import normalize
 
 B, P, T, D = 2, 3, 4, 16
 

@@ -15,6 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import CLIPModel
+
 from figclip.data.pixels import PixelPipeline
 from figclip.data.video import decode_frames, sample_midpoints
 from figclip.errors import ModelError
@@ -22,16 +29,10 @@ from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import StagedFolder, read_info, resolve_model, write_info
 from figclip.model.lora import plain_state
-from peft import PeftModel
-from PIL import Image
-from safetensors.torch import load_file, save_file
 from tests.model_folders import Adapted, adapt_at_random
 from tests.runtime_types import without_runtime_types
 from tests.small_runs import IMAGE_SIZE, write_tiny_clip
 from tests.videos import draw_video, regular_stamps
-from torch import Tensor
-from torch.nn.functional import normalize
-from transformers import CLIPModel
 
 TEXTS = ["a man pushes a woman", "ball"]
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
@@ -213,9 +214,7 @@ def test_the_contextualizer_always_reads_features_at_strength_1(
         assert (mean - trained.encode_video([video])).norm() > 1e-3
 
 
-def test_vc_is_refused_by_name_where_there_is_none(
-    clip_folder: Path, video: Path, tmp_path: Path
-):
+def test_vc_is_refused_by_name_where_there_is_none(clip_folder: Path, video: Path, tmp_path: Path):
     without = adapt_at_random(clip_folder, layers=0).write(tmp_path / "model")
     assert not (without / "contextualizer.safetensors").exists()
     for folder in (clip_folder, without):

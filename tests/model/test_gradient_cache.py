@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from figclip.model.gradient_cache import GradientCache
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+
+from figclip.model.gradient_cache import GradientCache
 
 SPLITS = [[7], [6, 1], [1, 6], [3, 3, 1], [1] * 7, [2, 5]]
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import get_peft_model_state_dict
+from torch import Tensor
+
 from figclip.config import Adaptation
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, load_backbone
@@ -18,10 +21,8 @@ from figclip.model.lora import (
     set_strength,
     shift_strength,
 )
-from peft import get_peft_model_state_dict
 from tests.model_folders import LORA_ALPHA, RANK, adapt_at_random
 from tests.small_runs import IMAGE_SIZE, write_tiny_clip
-from torch import Tensor
 
 SCALE = LORA_ALPHA / RANK
 FRAMES = torch.randint(
@@ -72,9 +73,7 @@ def test_only_the_wanted_projections_are_trained(
     assert set(lora_layers(backbone.clip)) == expected_names(towers)
     trained = {n: p for n, p in backbone.clip.named_parameters() if p.requires_grad}
     assert set(trained) == {
-        f"{name}.lora_{matrix}.default.weight"
-        for name in expected_names(towers)
-        for matrix in "AB"
+        f"{name}.lora_{matrix}.default.weight" for name in expected_names(towers) for matrix in "AB"
     }
     # 32 wide: A is 3 x 32, B is 32 x 3, for each projection.
     assert sum(p.numel() for p in trained.values()) == len(towers) * 2 * 3 * (2 * 3 * 32)

@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.nn.functional import normalize
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
 from figclip.model.backbone import Backbone, Preprocessing, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.figclip import FiGCLIP
@@ -16,10 +21,6 @@ from figclip.model.folder import ModelInfo, write_adapted, write_clip_files
 from figclip.model.lora import add_adaptation, lora_layers
 from figclip.recipes import build_recipe
 from figclip.world.small_clip import CLIP_MEAN, CLIP_STD, write_small_clip
-from PIL import Image
-from torch.nn.functional import normalize
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 pytestmark = pytest.mark.slow
 
@@ -85,8 +86,7 @@ def pictures() -> list[Image.Image]:
     generator = np.random.default_rng(0)
     shapes = [(224, 224), (300, 500), (640, 360), (100, 90)]
     return [
-        Image.fromarray(generator.integers(0, 256, (*shape, 3), dtype=np.uint8))
-        for shape in shapes
+        Image.fromarray(generator.integers(0, 256, (*shape, 3), dtype=np.uint8)) for shape in shapes
     ]
 
 

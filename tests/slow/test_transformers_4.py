@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from figclip.model.figclip import FiGCLIP
 from figclip.world.small_clip import write_small_clip
-from PIL import Image
 from tests.model_folders import adapt_at_random
 
 pytestmark = pytest.mark.slow
@@ -59,8 +60,7 @@ def pictures() -> list[Image.Image]:
     generator = np.random.default_rng(0)
     shapes = [(64, 64), (90, 131), (200, 70), (10, 12)]
     return [
-        Image.fromarray(generator.integers(0, 256, (*shape, 3), dtype=np.uint8))
-        for shape in shapes
+        Image.fromarray(generator.integers(0, 256, (*shape, 3), dtype=np.uint8)) for shape in shapes
     ]
 
 

@@ -79,7 +79,7 @@ class StoreSpec:
     Attributes:
         pipeline: Name of the pixel pipeline.
         size: Side S of the frames in pixels.
-        codec: `jpeg` (quality 95, half colour resolution) or `raw` (exact, about 8 times larger).
+        codec: `jpeg` (quality 95, half colour resolution) or `raw` (exact, about 9 times larger).
     """
 
     pipeline: str = "pil"

@@ -1,0 +1,128 @@
+"""The command line as a user meets it: exit codes, messages, no tracebacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.adapted_world import World, make_world
+
+VERBS = ("quickstart", "caption", "prepare", "adapt", "eval", "recipes")
+
+
+def figclip(*arguments: str | Path, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    if cache is not None:
+        environment["FIGCLIP_CACHE"] = str(cache)
+    command = [sys.executable, "-m", "figclip", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"), num_videos=4)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_with_an_example(verb: str):
+    done = figclip(verb, "--help")
+    assert done.returncode == 0
+    assert "Example: figclip " + verb in done.stdout
+
+
+def test_from_annotations_to_results(world: World, tmp_path: Path):
+    cache = tmp_path / "cache"
+    store, run = tmp_path / "frames.store", tmp_path / "run"
+    prepared = figclip(
+        "prepare", world.annotations, "--videos", world.videos, "--out", store,
+        "--size", "32", "--frames", "2",
+    )  # fmt: skip
+    assert prepared.returncode == 0, prepared.stderr
+    assert "VidSitu train: 3 of 3 segments have a video, 3 stored, 0 quarantined" in prepared.stdout
+    adapted = figclip(
+        "adapt", "--recipe", "tiny", "--base", world.base, "--data", store, "--out", run,
+        "--set", "train.epochs=1", "--cpu", "--json", cache=cache,
+    )  # fmt: skip
+    assert adapted.returncode == 0, adapted.stderr
+    assert json.loads(adapted.stdout) == {"model": str(run / "model"), "kept_step": 1}
+    assert "global batch" in adapted.stderr
+    compared = figclip(
+        "eval", run, "--data", f"vidsitu:{store}", "--frames", "2", "--out", run / "eval",
+        "--cpu", cache=cache,
+    )  # fmt: skip
+    assert compared.returncode == 0, compared.stderr
+    assert "role swap accuracy" in compared.stdout
+    assert "95 % interval" in compared.stdout
+    assert len(list((run / "eval").glob("*.json"))) == 2
+
+
+def test_caption_shows_captions_negatives_and_coverage(world: World):
+    done = figclip("caption", world.annotations, "--base", world.base, "--show", "1")
+    assert done.returncode == 0, done.stderr
+    assert "  + In this photo, the action is " in done.stdout
+    assert done.stdout.count("\n  - ") == 4
+    assert "Captions carry 100.0% of the annotated fillers" in done.stdout
+
+
+def test_quarantine_exits_with_3_and_says_why(world: World, tmp_path: Path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    names = sorted(path.name for path in world.videos.iterdir())
+    for name in names[1:]:
+        (videos / name).symlink_to(world.videos / name)
+    (videos / names[0]).write_text("not a video")
+    done = figclip(
+        "prepare", world.annotations, "--videos", videos, "--out", tmp_path / "frames.store",
+        "--size", "32",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert f"quarantined {Path(names[0]).stem}: unreadable" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("adapt", "--recipe", "defualt", "--data", "x", "--out", "y"), 2, "unknown recipe"),
+        (("adapt", "--data", "x", "--out", "y", "--set", "train.lrr=1"), 2, "train.lr"),
+        (("adapt", "--data", "x", "--out", "y", "--set", "train.lr=fast"), 2, "not a number"),
+        (("adapt", "--base", "./nowhere", "--data", "x", "--out", "y"), 1, "does not exist"),
+        (("prepare", "nowhere.jsonl", "--videos", ".", "--out", "s"), 1, "nowhere.jsonl"),
+        (("eval", "./nowhere", "--data", "events:x", "--out", "e"), 1, "does not exist"),
+        (("eval", "m", "--data", "evnts:x", "--out", "e"), 1, "events, vidsitu"),
+        (("recipes", "mine"), 2, "unknown recipe"),
+        (("adpat",), 2, "adpat"),
+    ],
+)
+def test_mistakes_get_a_message_and_no_traceback(
+    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path
+):
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", "figclip", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path: Path):
+    done = figclip("--debug", "prepare", tmp_path / "no.jsonl", "--videos", tmp_path, "--out", "s")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_recipes_are_listed_and_explained():
+    assert "srl_clip_vit_l_14" in figclip("recipes").stdout
+    explained = figclip("recipes", "figclip_vit_b_32").stdout
+    assert "Source: arXiv 2401.07669v1" in explained
+    assert json.loads(figclip("recipes", "tiny", "--json").stdout)["recipe"] == "tiny"
