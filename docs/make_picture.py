@@ -19,9 +19,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch.nn.functional import normalize
 
 from figclip import FiGCLIP
-from figclip.data.batches import event_times_s
 from figclip.data.captions import TEMPLATES
 from figclip.data.pixels import PixelPipeline
+from figclip.data.sampling import event_times_s
 from figclip.data.stored_videos import StoredVideos, open_stored_videos
 from figclip.data.video import decode_frames
 from figclip.quickstart import IMAGE_SIZE

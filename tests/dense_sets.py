@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from figclip.data.batches import frame_times_s
 from figclip.data.captions import TEMPLATES, caption_event
 from figclip.data.frames import FrameStoreWriter, StoreSpec
+from figclip.data.sampling import frame_times_s
 from figclip.data.stored_videos import StoredVideos
 from figclip.data.video import to_time_us
 from figclip.records import Event, Role, VideoRecord

@@ -1,4 +1,4 @@
-"""Model folders that tests of the public model share: adapted CLIPs whose adaptation is not zero."""
+"""Model folders that tests share: adapted CLIPs whose adaptation is not zero."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def adapt_at_random(
     adapter = add_adaptation(backbone, adaptation, rank=RANK, lora_alpha=LORA_ALPHA, seed=seed)
     torch.manual_seed(seed)
     for layer in lora_layers(backbone.clip).values():
-        torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.3)
+        weight = layer.lora_B["default"].weight
+        assert isinstance(weight, torch.Tensor)
+        torch.nn.init.normal_(weight, std=0.3)
     if adaptation == "full":
         for parameter in backbone.clip.vision_model.parameters():
             parameter.data.add_(0.02 * torch.randn(parameter.shape))

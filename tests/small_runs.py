@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+
 from figclip.adaptation import ClipTrainee
 from figclip.config import RunConfig
 from figclip.data.batches import BatchItem, ClipBatch

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from figclip.config import LossConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
-from tests.small_runs import SmallRun, make_run, write_tiny_clip
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from figclip.config import LossConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
+from tests.small_runs import SmallRun, make_run, write_tiny_clip
 
 CONFIG = RunConfig(
     recipe="test",

@@ -1,4 +1,4 @@
-"""The cache of embeddings: computed once, keyed by model and content, shared, refused when foreign."""
+"""The cache of embeddings: computed once, keyed by model and content, shared by processes."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def test_more_items_than_one_statement_takes(tmp_path: Path):
 
 
 def test_an_interrupted_run_loses_at_most_a_chunk(tmp_path: Path):
-    class Interrupted(Exception):
+    class KilledError(Exception):
         pass
 
     class Failing(Counter):
         def __call__(self, items: list[int]) -> np.ndarray:
             if len(self.asked) == 2:
-                raise Interrupted
+                raise KilledError
             return super().__call__(items)
 
     failing = Failing()
-    with pytest.raises(Interrupted):
+    with pytest.raises(KilledError):
         embed(EmbeddingCache(tmp_path / "c", model="m"), list(range(10)), failing, chunk=3)
     assert failing.asked == [[0, 1, 2], [3, 4, 5]]
     compute = Counter()

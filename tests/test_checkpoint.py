@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -37,7 +38,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[int]:
     """Let the call-th file operation of the module under test raise, half done where it writes.
 
     Returns:
-        The number of operations so far, as a list of one that grows stale never.
+        The number of operations so far, the one item of a list.
     """
     count = [0]
 
@@ -84,10 +85,8 @@ def test_a_kill_at_any_point_leaves_the_checkpoint_whole_or_absent(tmp_path: Pat
         run.save_checkpoint(1, tensors=first, state={})
         with pytest.MonkeyPatch.context() as patch:
             count = kill_at(patch, call)
-            try:
+            with contextlib.suppress(Killed):
                 run.save_checkpoint(2, tensors=second, state={})
-            except Killed:
-                pass
         steps = RunFolder(run.path).steps()
         outcomes.append(2 in steps)
         assert steps in ([1], [1, 2])
@@ -110,10 +109,8 @@ def test_text_is_written_whole_or_not_at_all(tmp_path: Path):
     for call in range(1, 100):
         with pytest.MonkeyPatch.context() as patch:
             count = kill_at(patch, call)
-            try:
+            with contextlib.suppress(Killed):
                 write_atomically(file, "new")
-            except Killed:
-                pass
         contents.append(file.read_text())
         if count[0] < call:
             break

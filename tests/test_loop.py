@@ -1,4 +1,4 @@
-"""The training loop: exact resume, signals, non-finite losses, loss scaling, schedule, selection."""
+"""The training loop: exact resume, signals, non-finite losses, fp16, schedule, selection."""
 
 from __future__ import annotations
 

@@ -143,3 +143,11 @@ def test_other_adaptations_run_and_load(world: World, tmp_path: Path, adaptation
         tmp_path / "run", alpha=0.0, base=world.base if adaptation == "full" else None
     )
     assert torch.allclose(scaled.encode_text(text), base.encode_text(text), atol=1e-5)
+
+
+def test_a_store_of_other_frames_an_event_is_refused_with_the_command(world: World, tmp_path: Path):
+    config = world.config("data.frames_per_event=4")
+    with pytest.raises(StoreError, match="lacks frames for 4 an event") as caught:
+        adapt(config, data=[world.store], out=tmp_path / "run", cpu=True)
+    assert "figclip prepare" in str(caught.value)
+    assert "--frames 4" in str(caught.value)

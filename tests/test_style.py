@@ -33,7 +33,7 @@ LAYERS = [
     "data.pixels",
     "data.video_file",
     "data.video",
-    "data.serialisation",
+    "data.sampling data.serialisation",
     "data.frames",
     "data.decoding",
     "data.texts data.splits data.stored_videos",

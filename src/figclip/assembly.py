@@ -71,6 +71,7 @@ def assemble(
     seed = config.train.seed
     backbone = load_backbone(resolve_model(config.model.base)).to(device)
     videos = open_stored_videos(data, size=backbone.preprocessing.image_size)
+    videos.require_frames(config.data.frames_per_event)
     split = split_training(videos.records, val_fraction=config.data.val_fraction)
     train = videos.subset(split.train)
     texts = build_text_table(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from figclip.checkpoint import write_atomically
 from figclip.config import DataConfig, TextConfig
-from figclip.data.batches import frame_times_s
 from figclip.data.captions import TEMPLATES
 from figclip.data.decoding import DecodedVideo, VideoJob, decode_video
 from figclip.data.frames import FrameStore, FrameStoreWriter, QuarantinedVideo, StoreSpec
+from figclip.data.sampling import frame_times_s
 from figclip.data.texts import build_text_table
 from figclip.data.video import to_time_us
 from figclip.data.vidsitu import load_source

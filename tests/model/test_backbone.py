@@ -1,4 +1,4 @@
-"""The backbone: the same numbers as transformers, and everything that is not a whole CLIP refused."""
+"""The backbone: transformers' numbers, and everything that is not a whole CLIP refused."""
 
 from __future__ import annotations
 
@@ -217,12 +217,12 @@ def processor_with(**changes: Any) -> Callable[[Path], None]:
     return change
 
 
-def without(*names: str) -> Callable[[Path], None]:
-    return lambda folder: [(folder / name).unlink() for name in names] and None
+def without(*names: str) -> Callable[[Path], Any]:
+    return lambda folder: [(folder / name).unlink() for name in names]
 
 
-def with_content(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(content) and None
+def with_content(name: str, content: bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content)
 
 
 def cut_weights(folder: Path) -> None:

@@ -15,8 +15,8 @@ import av
 import numpy as np
 import pytest
 
-from figclip.data.batches import frame_times_s
 from figclip.data.frames import FrameStore, StoreSpec
+from figclip.data.sampling import frame_times_s
 from figclip.data.video import decode_frames, hash_video, probe_video, to_time_us
 from figclip.data.vidsitu import load_vidsitu
 from figclip.errors import VideoError

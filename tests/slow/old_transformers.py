@@ -3,8 +3,10 @@
 Usage: python old_transformers.py FOLDER PICTURES.npz TEXTS.json OUT.npz
 """
 
+# pyright: basic, reportCallIssue=false, reportGeneralTypeIssues=false
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ model, info = CLIPModel.from_pretrained(folder, output_loading_info=True)
 assert not info["missing_keys"] and not info["unexpected_keys"], info
 with np.load(pictures) as arrays:
     images = [Image.fromarray(arrays[name]) for name in sorted(arrays)]
-sentences = json.load(open(texts))
+sentences = json.loads(Path(texts).read_text())
 inputs = processor(
     text=sentences, images=images, padding=True, truncation=True, return_tensors="pt"
 )

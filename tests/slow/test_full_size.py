@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from figclip.model.backbone import Backbone, Preprocessing, load_backbone, weights_hash
+from figclip.model.backbone import Backbone, Preprocessing, load_backbone, text_config, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import ModelInfo, write_adapted, write_clip_files
@@ -67,9 +67,10 @@ def b_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_small_clip(small, seed=0)
     tokenizer = CLIPTokenizer.from_pretrained(small)
     config = clip_config("vit_b_32")
-    config.text_config.bos_token_id = tokenizer.bos_token_id
-    config.text_config.eos_token_id = tokenizer.eos_token_id
-    config.text_config.pad_token_id = tokenizer.pad_token_id
+    text = text_config(config)
+    text.bos_token_id = tokenizer.bos_token_id
+    text.eos_token_id = tokenizer.eos_token_id
+    text.pad_token_id = tokenizer.pad_token_id
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("b32") / "clip"
     write_clip_files(
@@ -155,7 +156,9 @@ def test_merge_save_reload(b_32: Path, tmp_path: Path):
     base_hash = weights_hash(backbone.clip)
     adapter = add_adaptation(backbone, "lora_image", rank=64, lora_alpha=64, seed=0)
     for layer in lora_layers(backbone.clip).values():
-        torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.02)
+        weight = layer.lora_B["default"].weight
+        assert isinstance(weight, torch.Tensor)
+        torch.nn.init.normal_(weight, std=0.02)
     frames = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     with torch.no_grad():
         live = normalize(backbone.encode_frames(torch.from_numpy(frames)), dim=-1)

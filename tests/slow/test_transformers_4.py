@@ -78,7 +78,7 @@ def test_transformers_4_gives_the_same(
     tokens = ours.backbone.tokenize(TEXTS)
     if without_tokenizer_json:  # then version 4 reads vocab.json and merges.txt
         (folder / "tokenizer.json").unlink()
-    np.savez(tmp_path / "pictures.npz", **{str(i): np.asarray(p) for i, p in enumerate(pictures())})
+    np.savez(tmp_path / "pictures.npz", *map(np.asarray, pictures()))
     (tmp_path / "texts.json").write_text(json.dumps(TEXTS))
     script = Path(__file__).with_name("old_transformers.py")
     arguments = [folder, tmp_path / "pictures.npz", tmp_path / "texts.json", tmp_path / "out.npz"]

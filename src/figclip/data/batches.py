@@ -17,9 +17,9 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from figclip.data.video import sample_midpoints
+from figclip.data.sampling import frame_times_s
 from figclip.errors import ConfigError, FigclipError
-from figclip.records import Annotation, Event, VideoRecord
+from figclip.records import VideoRecord
 
 
 @runtime_checkable
@@ -213,18 +213,6 @@ def _raising(
 def rank_slice(num_items: int, *, rank: int, num_ranks: int) -> tuple[int, int]:
     """First and past-the-last index of a process's share; shares differ by at most one."""
     return rank * num_items // num_ranks, (rank + 1) * num_items // num_ranks
-
-
-def frame_times_s(annotation: Annotation, *, frames_per_event: int) -> list[float]:
-    """Times of all frames of an annotation's events: midpoints of T equal segments of each."""
-    return [
-        time_s for event in annotation.events for time_s in event_times_s(event, frames_per_event)
-    ]
-
-
-def event_times_s(event: Event, frames_per_event: int) -> list[float]:
-    """Midpoints in seconds of T equal segments of an event."""
-    return list(sample_midpoints(event.start_s, event.end_s, num=frames_per_event))
 
 
 def segment_index(counts_B: Sequence[int]) -> Int[Tensor, " N"]:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from figclip.data.frames import FrameStore
+from figclip.data.sampling import frame_times_s
 from figclip.data.serialisation import record_to_json
 from figclip.data.video import to_time_us
 from figclip.errors import StoreError
@@ -42,6 +43,24 @@ class StoredVideos:
         """
         store = self.stores[self.store_of[video_idx]]
         return store.read_frames(self.hash_of[video_idx], [to_time_us(t) for t in times_s])
+
+    def require_frames(self, frames_per_event: int) -> None:
+        """Check that the frames of every event of every annotation are there, before long work.
+
+        Raises:
+            StoreError: a store was prepared with other frames an event.
+        """
+        for video_idx, record in enumerate(self.records):
+            store = self.stores[self.store_of[video_idx]]
+            stored = set(store.frame_times_us(self.hash_of[video_idx]))
+            for annotation in record.annotations:
+                times_s = frame_times_s(annotation, frames_per_event=frames_per_event)
+                if not stored.issuperset(map(to_time_us, times_s)):
+                    raise StoreError(
+                        f"video {record.id!r} lacks frames for {frames_per_event} an event",
+                        where=str(store.path),
+                        fix=f"Run: {store.spec.prepare_command} --frames {frames_per_event}",
+                    )
 
     def content_key(self, video_idx: int, time_s: float) -> bytes:
         """What determines a frame's pixels: video, time, size, pipeline and codec."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from figclip.data.batches import event_times_s
 from figclip.data.captions import Template, caption_event
+from figclip.data.sampling import event_times_s
 from figclip.data.stored_videos import StoredVideos
 from figclip.records import Event, event_key
 from figclip.tasks.base import FrameTextEmbedder, LeftOut
