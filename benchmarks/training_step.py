@@ -222,7 +222,7 @@ def build_texts(config: RunConfig, num_videos: int) -> TextTable:
 
 def random_texts(job: Job) -> Tensor:
     """A unit vector for every text."""
-    rows = torch.randn(len(job.texts.texts), job.clip.config.projection_dim)
+    rows = torch.randn(len(job.texts.texts), job.clip.visual_projection.out_features)
     return normalize(rows, dim=-1)
 
 

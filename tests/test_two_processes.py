@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from figclip.checkpoint import RunFolder, read_metrics
-from figclip.config import LossConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
+from figclip.config import Adaptation, LossConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
 from figclip.data.batches import ClipBatch, rank_slice
 from figclip.loop import LoopSettings, TrainingLoop
 from tests.small_runs import SmallRun, make_run, write_tiny_clip
@@ -37,7 +38,7 @@ BAR = 1e-6
 """Largest relative L2 distance of a tensor's change."""
 DEADLINE_S = 120.0
 
-SCENARIOS = {
+SCENARIOS: dict[Adaptation, tuple[int, ...]] = {
     # Three videos: one process has one of 2 events, the other two of 4 together.
     "lora_image": (2, 1, 3),
     "lora_both": (3, 1, 2, 3),
@@ -49,7 +50,7 @@ MUTANTS = {"averaged": "mean", "summed": "sum"}
 STOPPED_AT, LOOP_STEPS = 3, 6
 
 
-def config_of(adaptation: str) -> RunConfig:
+def config_of(adaptation: Adaptation) -> RunConfig:
     return RunConfig(
         recipe="test",
         text=TextConfig(verb_negatives=2),
@@ -65,7 +66,7 @@ def config_of(adaptation: str) -> RunConfig:
     )
 
 
-def run_of(clip_folder: Path, adaptation: str, accelerator: Accelerator) -> SmallRun:
+def run_of(clip_folder: Path, adaptation: Adaptation, accelerator: Accelerator) -> SmallRun:
     return make_run(
         clip_folder,
         config_of(adaptation),
@@ -110,6 +111,7 @@ def descend(run: SmallRun, accelerator: Accelerator) -> dict[str, Tensor]:
             p.grad = None
         run.trainee.accumulate_gradients(share(run, step, accelerator), loss_scale=1.0)
         for p in named.values():
+            assert p.grad is not None
             p.data -= RATE * p.grad
         run.trainee.after_step()
     changes = {f"change/{name}": p.detach() - initial[name] for name, p in named.items()}
@@ -157,16 +159,11 @@ def train(
         seed=0,
     )
     run_folder = RunFolder(folder)
-    saved: list[int] = []
-    save = run_folder.save_checkpoint
-
-    def counting(step: int, **content: object) -> None:
-        saved.append(step)
-        save(step, **content)  # pyright: ignore[reportArgumentType]
-
-    run_folder.save_checkpoint = counting  # pyright: ignore[reportAttributeAccessIssue]
     loop = TrainingLoop(run.trainee, settings, run=run_folder, accelerator=accelerator)
-    outcome = loop.run(Batches(run, accelerator, on_step), resume=resume)
+    save = run_folder.save_checkpoint
+    with patch.object(run_folder, "save_checkpoint", side_effect=save) as spy:
+        outcome = loop.run(Batches(run, accelerator, on_step), resume=resume)
+    saved = [call.args[0] for call in spy.call_args_list]
     did = {"step": outcome.step, "interrupted_by": outcome.interrupted_by, "saved": saved}
     return {n: p.detach().clone() for n, p in parameters(run).items()}, did
 
@@ -187,17 +184,15 @@ def work(rank: int, port: int, clip_folder: Path, out: Path) -> None:
     for adaptation in SCENARIOS:
         found = descend(run_of(clip_folder, adaptation, accelerator), accelerator)
         save_file(found, out / f"{adaptation}-{rank}")
-    reduce = accelerator.reduce
     for mutant, reduction in MUTANTS.items():
+        right = accelerator.reduce
 
-        def wrong(tensor: Tensor, reduction: str, *, always: str = reduction) -> object:
-            del reduction
-            return reduce(tensor, reduction=always)
+        def wrong(tensor: Tensor, **_: str) -> object:
+            return right(tensor, reduction=reduction)  # noqa: B023 - called within this turn
 
-        accelerator.reduce = wrong
-        found = descend(run_of(clip_folder, "lora_both", accelerator), accelerator)
+        with patch.object(accelerator, "reduce", wrong):
+            found = descend(run_of(clip_folder, "lora_both", accelerator), accelerator)
         save_file(found, out / f"{mutant}-{rank}")
-    accelerator.reduce = reduce
 
     def interrupt(step: int) -> None:
         if rank == 1 and step == STOPPED_AT:
@@ -244,8 +239,8 @@ def two(clip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     deadline = time.monotonic() + DEADLINE_S
     while not context.join(timeout=1.0):
         if time.monotonic() > deadline:
-            for process in context.processes:
-                process.kill()
+            for pid in context.pids():
+                os.kill(pid, signal.SIGKILL)
             pytest.fail("the two processes wait for each other")
     return out
 
@@ -261,14 +256,16 @@ def errors(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, f
     }
 
 
-def alone(clip_folder: Path, adaptation: str) -> dict[str, Tensor]:
+def alone(clip_folder: Path, adaptation: Adaptation) -> dict[str, Tensor]:
     accelerator = Accelerator(cpu=True)
     assert accelerator.num_processes == 1
     return descend(run_of(clip_folder, adaptation, accelerator), accelerator)
 
 
 @pytest.mark.parametrize("adaptation", SCENARIOS)
-def test_every_weight_moves_as_with_one_process(clip_folder: Path, two: Path, adaptation: str):
+def test_every_weight_moves_as_with_one_process(
+    clip_folder: Path, two: Path, adaptation: Adaptation
+):
     expected = alone(clip_folder, adaptation)
     for name in (n.removeprefix("change/") for n in expected if n.startswith("change/")):
         moved, size = expected[f"change/{name}"].norm(), expected[f"initial/{name}"].norm()

@@ -81,7 +81,7 @@ def adapt(
     accelerator.wait_for_everyone()  # before the main process writes what the others check
     parts = assemble(config, data, cache=cache, on_texts=on_texts, device=accelerator.device)
     plan = BatchPlan(
-        [len(record.annotations) for record in parts.train.records],
+        parts.train.records,
         videos_per_batch=config.data.videos_per_batch,
         seed=config.train.seed,
     )

@@ -17,11 +17,10 @@ from figclip.data.batches import (
     BatchPlan,
     ClipBatch,
     FrameReader,
-    event_times_s,
-    frame_times_s,
     rank_slice,
     segment_index,
 )
+from figclip.data.sampling import event_times_s, frame_times_s
 from figclip.errors import ConfigError, StoreError
 from figclip.records import Annotation, Event, VideoRecord
 from tests.numbered_frames import NumberedFrames
@@ -32,7 +31,18 @@ RECORDS = make_records(EVENTS)
 
 
 def plan(num_videos: int = 5, *, per_batch: int = 2, seed: int = 0) -> BatchPlan:
-    return BatchPlan([1] * num_videos, videos_per_batch=per_batch, seed=seed)
+    return plan_of([1] * num_videos, per_batch=per_batch, seed=seed)
+
+
+def plan_of(counts: Sequence[int], *, per_batch: int, seed: int) -> BatchPlan:
+    """Videos with so many annotations each."""
+    records = [
+        VideoRecord(
+            id=f"v{i}", video="", split="train", group="", annotations=(Annotation(),) * count
+        )
+        for i, count in enumerate(counts)
+    ]
+    return BatchPlan(records, videos_per_batch=per_batch, seed=seed)
 
 
 def loader(**changes: Any) -> BatchLoader:
@@ -75,7 +85,7 @@ def assert_equal(first: Sequence[ClipBatch], second: Sequence[ClipBatch]) -> Non
 def test_an_epoch_has_every_video_once_in_even_batches(
     counts: list[int], per_batch: int, seed: int, epoch: int
 ) -> None:
-    made = BatchPlan(counts, videos_per_batch=per_batch, seed=seed)
+    made = plan_of(counts, per_batch=per_batch, seed=seed)
     steps = range(epoch * made.steps_per_epoch + 1, (epoch + 1) * made.steps_per_epoch + 1)
     batches = [made.batch(step) for step in steps]
     assert Counter(item.video_idx for batch in batches for item in batch) == Counter(
@@ -106,8 +116,8 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
 def test_annotations_are_drawn_evenly_and_whatever_the_batch_size_is() -> None:
     counts = [1, 2, 3, 5]
     draws: defaultdict[int, Counter[int]] = defaultdict(Counter)
-    small = BatchPlan(counts, videos_per_batch=1, seed=1)
-    large = BatchPlan(counts, videos_per_batch=3, seed=1)
+    small = plan_of(counts, per_batch=1, seed=1)
+    large = plan_of(counts, per_batch=3, seed=1)
     for epoch in range(500):
         drawn = [
             {
@@ -152,7 +162,7 @@ def test_the_drawn_annotation_decides_which_frames_are_read() -> None:
         group="a",
         annotations=(annotation(0.0), annotation(5.0)),
     )
-    made = BatchPlan([2], videos_per_batch=1, seed=0)
+    made = plan_of([2], per_batch=1, seed=0)
     batches = read_all(
         loader(
             plan=made, records=[record], num_steps=20, frames_per_event=1, frames=NumberedFrames()
@@ -181,7 +191,7 @@ def test_workers_change_nothing_and_end_when_left_early() -> None:
 
 
 def test_the_shares_of_all_ranks_make_the_global_batch() -> None:
-    made = BatchPlan([1] * 5, videos_per_batch=5, seed=0)
+    made = plan_of([1] * 5, per_batch=5, seed=0)
     [whole] = read_all(loader(plan=made, num_steps=1))
     shares = [
         read_all(loader(plan=made, num_steps=1, rank=rank, num_ranks=3))[0] for rank in range(3)

@@ -61,16 +61,20 @@ def clip_config(name: str) -> CLIPConfig:
 
 
 @pytest.fixture(scope="module")
-def b_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ViT-B/32 with random weights and the small CLIP's tokenizer, whose ids fit the vocabulary."""
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> CLIPTokenizer:
+    """The small CLIP's: its ids fit the full-size vocabulary."""
     small = tmp_path_factory.mktemp("small")
     write_small_clip(small, seed=0)
-    tokenizer = CLIPTokenizer.from_pretrained(small)
+    return CLIPTokenizer.from_pretrained(small)
+
+
+@pytest.fixture(scope="module")
+def b_32(tokenizer: CLIPTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ViT-B/32 with random weights."""
     config = clip_config("vit_b_32")
     text = text_config(config)
-    text.bos_token_id = tokenizer.bos_token_id
-    text.eos_token_id = tokenizer.eos_token_id
-    text.pad_token_id = tokenizer.pad_token_id
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(text, name, getattr(tokenizer, name))
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("b32") / "clip"
     write_clip_files(
@@ -107,17 +111,17 @@ def test_parity_with_transformers(b_32: Path):
     torch.testing.assert_close(texts, expected.text_embeds, atol=1e-6, rtol=0)
 
 
-def on_meta(name: str) -> Backbone:
+def on_meta(name: str, tokenizer: CLIPTokenizer) -> Backbone:
     """The architecture without memory for its weights."""
     with torch.device("meta"):
         clip = CLIPModel(clip_config(name))
     image_size = ARCHITECTURES[name]["vision"][-1]
     preprocessing = Preprocessing(image_size=image_size, mean=CLIP_MEAN, std=CLIP_STD)
-    return Backbone(clip, tokenizer=None, preprocessing=preprocessing, name="")  # pyright: ignore
+    return Backbone(clip, tokenizer=tokenizer, preprocessing=preprocessing, name="")
 
 
-def trained_parameters(name: str, adaptation: Any) -> int:
-    backbone = on_meta(name)
+def trained_parameters(name: str, adaptation: Any, tokenizer: CLIPTokenizer) -> int:
+    backbone = on_meta(name, tokenizer)
     with torch.device("meta"):
         add_adaptation(backbone, adaptation, rank=64, lora_alpha=64, seed=0)
     return sum(p.numel() for p in backbone.parameters() if p.requires_grad)
@@ -133,11 +137,11 @@ def trained_parameters(name: str, adaptation: Any) -> int:
         ("vit_l_14_336", 427_944_193, 9_437_184, 12_976_128),
     ],
 )
-def test_parameters(name: str, whole: int, image: int, both: int):
-    assert sum(p.numel() for p in on_meta(name).parameters()) == whole
-    assert trained_parameters(name, "lora_image") == image
-    assert trained_parameters(name, "lora_both") == both
-    assert trained_parameters(name, "full") == whole - 1
+def test_parameters(tokenizer: CLIPTokenizer, name: str, whole: int, image: int, both: int):
+    assert sum(p.numel() for p in on_meta(name, tokenizer).parameters()) == whole
+    assert trained_parameters(name, "lora_image", tokenizer) == image
+    assert trained_parameters(name, "lora_both", tokenizer) == both
+    assert trained_parameters(name, "full", tokenizer) == whole - 1
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -6,6 +6,7 @@ the whole global batch without being told, and a resumed run sees the same batch
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class BatchPlan:
     most one video and never exceed `videos_per_batch`; none is dropped, none is tiny.
 
     Args:
-        annotations_per_video: Number of annotations of each video, >= 1.
+        records: The videos, each with at least one annotation.
         videos_per_batch: Largest global batch.
         seed: Of the order and of the annotations drawn.
 
@@ -74,25 +75,26 @@ class BatchPlan:
         smallest_batch: Videos of the smallest batch.
     """
 
-    def __init__(
-        self, annotations_per_video: Sequence[int], *, videos_per_batch: int, seed: int
-    ) -> None:
-        assert annotations_per_video, "a plan needs videos"
-        self._annotations_per_video = np.asarray(annotations_per_video)
+    def __init__(self, records: Sequence[VideoRecord], *, videos_per_batch: int, seed: int) -> None:
+        assert records, "a plan needs videos"
+        self._annotations_of = [(record.id, len(record.annotations)) for record in records]
         self._seed = seed
-        self.steps_per_epoch = -(-len(annotations_per_video) // videos_per_batch)
-        self.smallest_batch = len(annotations_per_video) // self.steps_per_epoch
+        self.steps_per_epoch = -(-len(records) // videos_per_batch)
+        self.smallest_batch = len(records) // self.steps_per_epoch
 
     def batch(self, step: int) -> tuple[BatchItem, ...]:
         """Videos of a step, counted from 1."""
         epoch, batch_idx = divmod(step - 1, self.steps_per_epoch)
         rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(len(self._annotations_per_video))
-        # One draw a video, used or not: a video's draw must not depend on its place in the order.
-        draws = rng.random(len(order))
+        order = rng.permutation(len(self._annotations_of))
         chosen = np.array_split(order, self.steps_per_epoch)[batch_idx]
-        counts = self._annotations_per_video
-        return tuple(BatchItem(int(v), int(draws[v] * counts[v])) for v in chosen)
+        return tuple(BatchItem(int(v), self._draw_annotation(epoch, int(v))) for v in chosen)
+
+    def _draw_annotation(self, epoch: int, video_idx: int) -> int:
+        """Pure in seed, epoch and id: the videos beside it do not change a video's annotation."""
+        video_id, count = self._annotations_of[video_idx]
+        key = f"{self._seed}/{epoch}/{video_id}".encode()
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) % count
 
 
 class _StepDataset(Dataset[ClipBatch | FigclipError]):

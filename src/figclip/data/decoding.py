@@ -74,6 +74,8 @@ def decode_video(
         )
     except VideoError as error:
         return error
+    except MemoryError:
+        return VideoError("too-large: decoding it takes more memory than there is")
     return DecodedVideo(
         video_hash=video_hash, frames_NHWC=decoded.frames_NHWC, duration_s=decoded.duration_s
     )
