@@ -91,7 +91,7 @@ class Job:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--videos", type=int, default=20)
     default = build_recipe("default").train.micro_batch
@@ -182,7 +182,7 @@ def build_job(num_videos: int, *, micro_batch: int) -> Job:
     )
     clip = CLIPModel(CLIPConfig()).eval().requires_grad_(False)
     contextualizer = VideoContextualizer(
-        clip.config.projection_dim,
+        clip.visual_projection.out_features,
         num_layers=config.model.contextualizer_layers,
         head_dim=config.model.contextualizer_head_dim,
     )

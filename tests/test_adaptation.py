@@ -1,4 +1,4 @@
-"""Gradients of the trainee: micro-batches against one shot, and against a plain re-implementation."""
+"""Gradients of the trainee: micro-batches against one shot, and against plain formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ViT-B/32's real architecture, random weights, adapted on real clips and loaded by transformers."""
+"""ViT-B/32's real architecture, random weights, adapted on real clips; transformers loads it."""
 
 from __future__ import annotations
 
