@@ -5,7 +5,8 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
-SLOW_PYTEST_ARGS ?=
+# One process a core with one thread each: small models gain nothing from more threads.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 .PHONY: setup quickstart check test test-slow test-real bench clean
 
@@ -28,16 +29,16 @@ check: setup
 	$(BIN)/python -m pytest -q tests/test_style.py
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 # Full-size architectures, kill loops, transformers 4 in an environment of its own.
 test-slow: setup
-	$(BIN)/python -m pytest -q -m slow $(SLOW_PYTEST_ARGS)
+	$(PYTEST) -m slow
 
 # Real annotations and videos: FIGCLIP_REAL_DATA=/path make test-real
 test-real: setup
 ifdef FIGCLIP_REAL_DATA
-	$(BIN)/python -m pytest -q -m real
+	$(PYTEST) -m real
 else
 	@echo "skipped: FIGCLIP_REAL_DATA is not set (the folder with data/vidsitu and data/videos)"
 endif
