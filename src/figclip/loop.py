@@ -246,7 +246,8 @@ class TrainingLoop(Generic[Batch]):
         self._scaler.unscale_(self._optimizer)
         limit = self._settings.clip_norm or math.inf
         norm = float(nn.utils.clip_grad_norm_(self._parameters.values(), limit))
-        overflow = self._settings.precision == "fp16" and not math.isfinite(norm)
+        # An overflow is mended by a smaller scale; at scale 1 there was none, and NaN would repeat.
+        overflow = self._scaler.is_enabled() and self._scaler.get_scale() > 1.0
         if not math.isfinite(losses["loss"]) or not (math.isfinite(norm) or overflow):
             self._stop_at_nonfinite(step, batch, losses, norm)
         self._scaler.step(self._optimizer)

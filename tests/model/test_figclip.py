@@ -419,3 +419,17 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path):
         (folder / "new").write_text("new")
         assert (target / "old").exists()
     assert [p.name for p in tmp_path.rglob("*")] == ["model", "new"]
+
+
+def test_the_folders_pooling_and_pixels_are_the_defaults(
+    tmp_path: Path, adapted: Adapted, video: Path
+):
+    folder = adapted.write(tmp_path / "model")
+    changed = dataclasses.replace(adapted.info, pooling="vc", pixel_pipeline="swscale")
+    write_info(folder, changed)
+    model = FiGCLIP.from_pretrained(folder)
+    found = model.encode_video([video])
+    assert torch.equal(found, model.encode_video([video], pooling="vc"))
+    assert not torch.allclose(found, model.encode_video([video], pooling="mean"), atol=1e-3)
+    by_pil = FiGCLIP.from_pretrained(adapted.write(tmp_path / "pil"))
+    assert not torch.equal(found, by_pil.encode_video([video], pooling="vc"))

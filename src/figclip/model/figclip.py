@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,10 +20,9 @@ from figclip.data.video import decode_frames, probe_video, sample_midpoints
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
-from figclip.model.folder import ModelInfo, read_info, resolve_model
+from figclip.model.folder import ModelInfo, Pooling, read_info, resolve_model
 from figclip.model.lora import interpolate, shift_strength
 
-Pooling = Literal["mean", "vc"]
 FRAMES_PER_VIDEO = 20
 """The `figclip` preset: frames at the midpoints of 20 equal segments of a clip."""
 
@@ -52,7 +50,6 @@ class FiGCLIP:
         alpha: float = 0.0,
         contextualizer: VideoContextualizer | None = None,
         trained: Backbone | None = None,
-        pipeline: PixelPipeline | None = None,
         micro_batch: int = 32,
     ) -> None:
         self.backbone = backbone
@@ -61,7 +58,9 @@ class FiGCLIP:
         self._contextualizer = contextualizer
         self._trained = trained or backbone
         size = backbone.preprocessing.image_size
-        self._pipeline = pipeline or PixelPipeline(name="pil", size=size)
+        self._image_pipeline = PixelPipeline(name="pil", size=size)
+        name = "pil" if info is None else info.pixel_pipeline
+        self._video_pipeline = PixelPipeline(name=name, size=size)
         self._micro_batch = micro_batch
 
     @classmethod
@@ -128,7 +127,7 @@ class FiGCLIP:
             ModelError: a file that is not an image.
         """
         opened = [_open_image(i) if isinstance(i, (str, Path)) else i for i in images]
-        pixels = [image_to_pixels(image, pipeline=self._pipeline) for image in opened]
+        pixels = [image_to_pixels(image, pipeline=self._image_pipeline) for image in opened]
         return self.encode_frames(np.stack(pixels)) if pixels else torch.empty(0, self.backbone.dim)
 
     def encode_video(
@@ -136,7 +135,7 @@ class FiGCLIP:
         paths: Sequence[str | Path],
         *,
         spans: Sequence[tuple[float, float] | None] | None = None,
-        pooling: Pooling = "mean",
+        pooling: Pooling | None = None,
     ) -> Float32[Tensor, "N D"]:
         """Embed videos, or spans of them, from 20 frames at segment midpoints.
 
@@ -144,7 +143,8 @@ class FiGCLIP:
             paths: Video files.
             spans: One (start_s, end_s) a path, None for the whole video; None for all whole.
             pooling: `mean` of the frames, or `vc`: the contextualizer's video output, always at
-                strength 1, as the contextualizer was trained on it.
+                strength 1, as the contextualizer was trained on it. None: as figclip.json says,
+                `mean` for a plain CLIP.
 
         Returns:
             L2-normalised, on the CPU.
@@ -155,8 +155,9 @@ class FiGCLIP:
         """
         if spans is not None and len(spans) != len(paths):
             raise ModelError(f"got {len(paths)} paths but {len(spans)} spans")
+        default: Pooling = "mean" if self.info is None else self.info.pooling
         rows = [
-            self._encode_clip(path, span, pooling)
+            self._encode_clip(path, span, pooling or default)
             for path, span in zip(paths, spans or [None] * len(paths), strict=True)
         ]
         return torch.stack(rows) if rows else torch.empty(0, self.backbone.dim)
@@ -199,7 +200,7 @@ class FiGCLIP:
         """One video or span."""
         start_s, end_s = span if span is not None else (0.0, probe_video(path).duration_s)
         times_s = sample_midpoints(start_s, end_s, num=FRAMES_PER_VIDEO)
-        frames_NHWC = decode_frames(path, times_s, pipeline=self._pipeline).frames_NHWC
+        frames_NHWC = decode_frames(path, times_s, pipeline=self._video_pipeline).frames_NHWC
         if pooling == "mean":
             return normalize(self.encode_frames(frames_NHWC).mean(dim=0), dim=-1)
         if self._contextualizer is None or self.info is None or self.info.contextualizer is None:

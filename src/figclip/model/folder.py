@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
@@ -32,6 +32,9 @@ from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.lora import ADAPTER_NAME, plain_state
 
 MODEL_FORMAT = 1
+
+Pooling = Literal["mean", "vc"]
+"""How frames become a video: their mean, or the contextualizer's video output."""
 MAX_SIZE = 4096
 """Most layers, and widest head, that figclip.json may ask for."""
 
@@ -67,7 +70,7 @@ class ModelInfo:
     alpha: float
     lora_scale: float
     pixel_pipeline: str
-    pooling: str
+    pooling: Pooling
     base: str
     base_hash: str
     contextualizer: ContextualizerShape | None
