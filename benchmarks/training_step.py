@@ -11,9 +11,10 @@ Texts are embedded beforehand, outside the timing, on both sides: random unit ve
 `--with-texts`, token sequences through our frozen text tower, to see what they cost in memory.
 
 Every measurement has a process of its own, in turn (A B A B), so that a machine whose speed
-drifts treats both alike. Prints for each: seconds by the clock and of CPU time (the figure to trust
-on a shared machine), frames a second, and the process's peak memory. Fails when ours is slower in
-CPU time or needs more than 4 GiB.
+drifts treats both alike. Prints for each: seconds by the clock and of CPU time (with
+OMP_NUM_THREADS=1 the figure to trust on a shared machine: threads that wait for each other count as
+busy), frames a second, and the process's peak memory. Fails when ours is slower by the clock, needs
+more than 4 GiB, or has other gradients.
 """
 
 from __future__ import annotations
@@ -120,8 +121,10 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[Measure
     print(f"{'':10}{'wall s':>8}{'CPU s':>8}{'frames/s':>10}{'peak GiB':>10}{'loss':>11}")
     for _ in range(options.rounds):
         for name in VARIANTS:
-            command = [sys.executable, __file__, "--only", name, "--gradients", str(folder / name)]
-            command += ["--videos", str(options.videos), "--micro-batch", str(options.micro_batch)]
+            # peft asks transformers under a deprecated name: not this benchmark's news.
+            command = [sys.executable, "-W", "ignore::FutureWarning", __file__, "--only", name]
+            command += ["--gradients", str(folder / name), "--videos", str(options.videos)]
+            command += ["--micro-batch", str(options.micro_batch)]
             command += ["--with-texts"] if options.with_texts else []
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             one = Measured(**json.loads(done.stdout))
@@ -141,7 +144,7 @@ def verdict(results: dict[str, list[Measured]], error: float) -> int:
     cpu = sum(m.cpu_s for m in ours) / sum(m.cpu_s for m in theirs)
     peak = max(m.peak_bytes for m in ours)
     print(f"figclip / one-shot: wall {wall:.3f}, CPU {cpu:.3f}; worst gradient {error:.1e} apart")
-    return int(cpu > 1 or peak > MAX_PEAK_BYTES or error > MAX_GRADIENT_ERROR)
+    return int(wall > 1 or peak > MAX_PEAK_BYTES or error > MAX_GRADIENT_ERROR)
 
 
 def gradient_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:

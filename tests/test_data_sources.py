@@ -98,7 +98,13 @@ def test_videos_that_were_not_prepared_are_left_out(tmp_path: Path) -> None:
     path = write_store(tmp_path / "a.store", RECORDS)
     with FrameStoreWriter(path, spec=StoreSpec(size=IMAGE_SIZE, codec="raw")) as writer:
         writer.quarantine(
-            QuarantinedVideo(id="bad", path="bad.mp4", reason="damaged", detail="damaged: no frame")
+            QuarantinedVideo(
+                id="bad",
+                split="train",
+                path="bad.mp4",
+                reason="damaged",
+                detail="damaged: no frame",
+            )
         )
     left_out = opened(DataSource(name="events", path=path)).left_out
     assert left_out == (LeftOut(item="bad", reason="the video was not prepared: damaged"),)

@@ -29,6 +29,9 @@ from figclip.model.gradient_cache import GradientCache
 MAX_LOG_SCALE = float(np.log(100.0))
 """CLIP's own bound on its temperature."""
 
+KEPT_MICRO_BATCHES = 4
+"""Micro-batches whose activations are held at once: their frames are encoded once, not twice."""
+
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -183,7 +186,7 @@ class ClipTrainee:
                 return self.backbone.encode_frames(part_NHWC)
 
         parts = batch.frames_NHWC.split(self._config.train.micro_batch)
-        return GradientCache(encode, parts)
+        return GradientCache(encode, parts, keep=KEPT_MICRO_BATCHES)
 
     def _embed_texts(
         self, batch: ClipBatch
@@ -206,7 +209,7 @@ class ClipTrainee:
         strings = [self._texts.texts[row] for row in needed]
         order = list(self.backbone.micro_batches(strings, size=self._config.train.micro_batch))
         parts = [self.backbone.tokenize([strings[i] for i in part]) for part in order]
-        cache = GradientCache(encode, parts)
+        cache = GradientCache(encode, parts, keep=KEPT_MICRO_BATCHES)
         flat = [i for part in order for i in part]
         inverse = torch.empty(len(flat), dtype=torch.long)
         inverse[torch.tensor(flat)] = torch.arange(len(flat))

@@ -39,7 +39,7 @@ class RunFolder:
     """Paths and files of one run (docs/training.md).
 
     Args:
-        path: The folder; made when absent.
+        path: The folder; nothing is made before something is written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,10 +50,11 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.model = path / "model"
         self._checkpoints = path / "checkpoints"
-        self._checkpoints.mkdir(parents=True, exist_ok=True)
 
     def steps(self) -> list[int]:
         """Steps of all checkpoints, ascending."""
+        if not self._checkpoints.is_dir():
+            return []
         matches = (_STEP_FOLDER.fullmatch(entry.name) for entry in self._checkpoints.iterdir())
         return sorted(int(match[1]) for match in matches if match)
 
@@ -64,7 +65,7 @@ class RunFolder:
         target = self._folder(step)
         aside = target.with_name(f".{target.name}.writing")
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
+        aside.mkdir(parents=True)
         file = aside / "tensors.safetensors"
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(contiguous, file)

@@ -22,6 +22,9 @@ CONFIG_FORMAT = 1
 MAX_POSITIONS = 32
 """Most events of a video, and most frames of an event, that the contextualizer has places for."""
 
+MAX_LAYERS = 48
+"""Most layers of a contextualizer; a folder that claims more is not built."""
+
 TemplateName = Literal["default", "srl_clip", "figclip_v1"]
 NegativePolicy = Literal["matched", "uniform"]
 Adaptation = Literal["lora_image", "lora_both", "full"]
@@ -93,7 +96,9 @@ class ModelConfig:
         _check_choice(self, "model", "adaptation")
         _check_range("model.lora_rank", self.lora_rank, low=1, high=4096)
         _check_range("model.lora_alpha", self.lora_alpha, low=1e-6)
-        _check_range("model.contextualizer_layers", self.contextualizer_layers, low=0, high=48)
+        _check_range(
+            "model.contextualizer_layers", self.contextualizer_layers, low=0, high=MAX_LAYERS
+        )
         _check_range("model.contextualizer_head_dim", self.contextualizer_head_dim, low=1)
         if not self.base:
             raise ConfigError("is empty", where="model.base", fix="Give a hub id or a folder.")
@@ -146,7 +151,7 @@ class TrainConfig:
     """Gradient norm above which gradients are scaled down; 0 for no clipping."""
     precision: Precision = "fp32"
     """Autocast of the towers' forward passes; weights and losses stay fp32."""
-    micro_batch: int = 32
+    micro_batch: int = 16
     """Frames, or texts, that pass through a tower at once. Changes memory, not gradients."""
     validate_every: int = 0
     """Steps between validations; 0: once an epoch."""

@@ -17,9 +17,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from figclip.data.frames import StoreSpec
+from figclip.data.frames import FrameStore, StoreSpec
 from figclip.data.stored_videos import StoredVideos, open_stored_videos
-from figclip.errors import DataError
+from figclip.errors import ConfigError, DataError, StoreError
 from figclip.preparation import prepare
 from figclip.tasks.base import LeftOut
 
@@ -55,7 +55,9 @@ class OpenedSource:
     Attributes:
         videos: Those of the chosen split.
         split: Its name; None when all videos were taken.
-        left_out: Videos that could not be decoded, of whatever split.
+        left_out: Videos of the split that could not be decoded.
+        coverage: Videos of the split that are listed, annotated, found, stored, quarantined, as
+            `prepare` counted them; empty for a store that it did not finish.
         hash: Of annotations, videos and pixels of all that is in `videos`.
         pipeline: Name of the pixel pipeline of the frames.
     """
@@ -63,6 +65,7 @@ class OpenedSource:
     videos: StoredVideos
     split: str | None
     left_out: tuple[LeftOut, ...]
+    coverage: dict[str, int]
     hash: str
     pipeline: str
 
@@ -74,32 +77,32 @@ def parse_source(text: str) -> DataSource:
         text: `NAME:PATH[,videos=DIR][,split=S][,store=FILE]`.
 
     Raises:
-        DataError: no NAME, an unknown one (the valid ones are listed), no PATH, or an option that
+        ConfigError: no NAME, an unknown one (the valid ones are listed), no PATH, or an option that
             is unknown, empty or given twice. Paths with a comma cannot be written this way.
     """
     where = f"--data {text}"
     name, colon, rest = text.partition(":")
     if not colon or name not in NAMES:
-        raise DataError(
+        raise ConfigError(
             f"unknown data set {name!r}" if colon else "says no data set",
             where=where,
             fix=f"Write NAME:PATH with NAME one of {', '.join(NAMES)}",
         )
     path, *parts = rest.split(",")
     if not path:
-        raise DataError("says no path", where=where, fix=f"Write {name}:PATH")
+        raise ConfigError("says no path", where=where, fix=f"Write {name}:PATH")
     options: dict[str, str] = {}
     for part in parts:
         key, equals, value = part.partition("=")
         if not equals or key not in OPTIONS:
-            raise DataError(
+            raise ConfigError(
                 f"{part!r} is not an option",
                 where=where,
                 fix=f"Options are {', '.join(f'{one}=…' for one in OPTIONS)}. A path that has a "
                 "comma in it cannot be given here: rename it, or make a link to it",
             )
         if not value or key in options:
-            raise DataError(f"{key}= is {'given twice' if value else 'empty'}", where=where)
+            raise ConfigError(f"{key}= is {'given twice' if value else 'empty'}", where=where)
         options[key] = value
     return DataSource(
         name=name,
@@ -132,7 +135,7 @@ def open_source(
     frames = everything.stores[0]
     # Of the annotations, not of the videos found: training videos must not stand in for a split
     # that was asked for by default and has no video.
-    annotated = {*splits, *frames.coverage.get("splits", {})}
+    annotated = {*splits, *_split_coverages(frames)}
     split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in annotated else None)
     if split is not None and split not in splits:
         listed = ", ".join(f"{name} ({count:,})" for name, count in sorted(splits.items()))
@@ -147,11 +150,13 @@ def open_source(
     left_out = tuple(
         LeftOut(item=one.id, reason=f"the video was not prepared: {one.reason}")
         for one in frames.quarantine()
+        if split in (None, one.split)
     )
     return OpenedSource(
         videos=videos,
         split=split,
         left_out=left_out,
+        coverage=_coverage(frames, split),
         hash=videos.content_hash,
         pipeline=frames.spec.pipeline,
     )
@@ -215,6 +220,29 @@ def _is_store(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
+
+
+def _split_coverages(store: FrameStore) -> dict[str, dict[str, int]]:
+    """Coverage of each split, as `prepare` wrote it."""
+    splits = store.coverage.get("splits", {})
+    well_formed = isinstance(splits, dict) and all(
+        isinstance(part, dict) and all(type(count) is int for count in part.values())
+        for part in splits.values()
+    )
+    if not well_formed:
+        raise StoreError(
+            "its coverage is damaged", where=str(store.path), fix="Run `figclip prepare` again"
+        )
+    return splits
+
+
+def _coverage(store: FrameStore, split: str | None) -> dict[str, int]:
+    """Coverage of a split, or of all together."""
+    total: Counter[str] = Counter()
+    for name, part in _split_coverages(store).items():
+        if split in (None, name):
+            total.update(part)
+    return dict(total)
 
 
 def _short_hash(content: bytes) -> str:

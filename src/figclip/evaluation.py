@@ -20,7 +20,7 @@ from figclip.data_sources import (
     parse_source,
 )
 from figclip.embedding import Embedder
-from figclip.errors import DataError
+from figclip.errors import ConfigError
 from figclip.model.backbone import weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.results import (
@@ -100,7 +100,7 @@ def evaluate(
     """
     names_of = [_task_names(source, tasks) for source in data]
     if not any(names_of):
-        raise DataError("there is no task to run", fix="Give --data and, if at all, its --task")
+        raise ConfigError("there is no task to run", fix="Give --data and, if at all, its --task")
     for source in data:
         check_source(source, cache=cache)
     out.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def _task_names(source: DataSource, asked: Sequence[str] | None) -> list[str]:
     known = sorted({*FAMILIES, *(name for names in TASKS_OF.values() for name in names)})
     for one in asked or ():
         if one not in known:
-            raise DataError(
+            raise ConfigError(
                 f"unknown task {one!r}", where="--task", fix=f"Tasks are {', '.join(known)}"
             )
     possible = TASKS_OF[source.name]
@@ -267,10 +267,11 @@ def _run_task(
         task=task.name,
         data=DataInfo(
             name=source.name,
-            source=str(source.path),
+            source=source.path.name,
             split=one.split,
             hash=one.hash,
             pipeline=one.pipeline,
+            coverage=one.coverage,
         ),
         settings=task.settings,
         counts=loaded[spec].counts,

@@ -2,7 +2,7 @@
 
 A step is a pure function of (weights, optimiser state, step): data order and random numbers depend
 on the seed and the step only. A run that is killed and resumed therefore ends bit-identical to an
-undisturbed one (same device, same number of threads).
+undisturbed one (on the CPU, with the same number of threads).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from figclip.checkpoint import MetricsLog, RunFolder, write_atomically
@@ -109,16 +110,16 @@ class StepReport:
     """What happened in one step, for progress displays.
 
     Attributes:
-        step: Steps done.
+        step: Steps done; 0 for the report of the base, before the first step.
         num_steps: Steps of the run.
-        loss: Total loss of this step.
+        loss: Total loss of this step; None at step 0.
         step_s: Seconds of this step, its wait for data included.
         validation: Scores, where the step ended with a validation.
     """
 
     step: int
     num_steps: int
-    loss: float
+    loss: float | None
     step_s: float
     validation: Mapping[str, float] | None
 
@@ -202,7 +203,7 @@ class TrainingLoop(Generic[Batch]):
             _Interruption() as interruption,
         ):
             if step == 0:
-                self._validate(0, log)
+                self._report(0, None, 0.0, self._validate(0, log))
             with batches.iterate(step) as stream:
                 started = time.perf_counter()
                 while step < settings.num_steps:
@@ -268,8 +269,8 @@ class TrainingLoop(Generic[Batch]):
         raise TrainingError(
             f"loss {losses['loss']} and gradient norm {norm} at step {step} are not finite",
             where=str(self._run.path),
-            fix=f"The batch's ids are in {file}. Lower train.lr, or use train.precision=fp32, and "
-            "resume from the last checkpoint.",
+            fix=f"The batch's ids are in {file}. Start anew in another --out with a "
+            "lower train.lr, or with train.precision=fp32: resuming comes to the same numbers.",
         )
 
     def _open_log(self, *, resume_step: int) -> AbstractContextManager[MetricsLog | None]:
@@ -283,7 +284,9 @@ class TrainingLoop(Generic[Batch]):
         if self._validator is None:
             return None
         started = time.perf_counter()
-        scores = dict(self._validator())
+        # By one process for all: scores that differ in a last bit would choose different steps.
+        scores = dict(self._validator()) if self._accelerator.is_main_process else {}
+        (scores,) = broadcast_object_list([scores])
         if log is not None:
             named = {f"val/{name}": value for name, value in scores.items()}
             log.write({"step": step, **named, "time": {"s": time.perf_counter() - started}})
@@ -323,9 +326,22 @@ class TrainingLoop(Generic[Batch]):
                 for key, value in checkpoint.tensors.items()
                 if key.startswith("optimizer/") and key.split("/", 2)[2] == name
             }
-        self._scaler.load_state_dict(checkpoint.state["scaler"])
-        best = checkpoint.state["best"]
-        self._best = (best[0], best[1]) if best else None
+            if not self._optimizer.state[parameter]:
+                raise CheckpointError(
+                    f"has no optimiser state of parameter {name}",
+                    where=str(self._run.path),
+                    fix="It was written by something else; choose another --out.",
+                )
+        try:
+            self._scaler.load_state_dict(checkpoint.state["scaler"])
+            best = checkpoint.state["best"]
+            self._best = (int(best[0]), float(best[1])) if best else None
+        except (KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the counters of step {steps[-1]} are damaged ({error!r})",
+                where=str(self._run.path),
+                fix="Delete that checkpoint to resume from the one before it.",
+            ) from error
         return steps[-1]
 
     def _log_step(
@@ -337,7 +353,11 @@ class TrainingLoop(Generic[Batch]):
             log.write({"step": step, **_strict(losses), "time": {"s": step_s}})
 
     def _report(
-        self, step: int, loss: float, step_s: float, validation: Mapping[str, float] | None
+        self,
+        step: int,
+        loss: float | None,
+        step_s: float,
+        validation: Mapping[str, float] | None,
     ) -> None:
         """Tell the progress display."""
         if self._on_step is not None and self._accelerator.is_main_process:

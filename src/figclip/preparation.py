@@ -299,7 +299,9 @@ def _quarantined(
 def _left_out(record: VideoRecord, path: str, detail: str) -> QuarantinedVideo:
     """A quarantine entry; the first word of the detail is its reason."""
     reason = detail.partition(":")[0]
-    return QuarantinedVideo(id=record.id, path=path, reason=reason, detail=detail)
+    return QuarantinedVideo(
+        id=record.id, split=record.split, path=path, reason=reason, detail=detail
+    )
 
 
 def _report(

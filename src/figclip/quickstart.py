@@ -44,7 +44,7 @@ def run_quickstart(
         on_progress: Told the stage, how much of it is done, of how much.
 
     Raises:
-        KeyboardInterrupt: training was interrupted; calling this again goes on.
+        KeyboardInterrupt: training was interrupted by a signal; calling this again goes on.
     """
     world, base, store, run = (out / name for name in ("world", "base", "frames.store", "run"))
     if not world.exists():

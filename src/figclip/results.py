@@ -63,10 +63,11 @@ class DataInfo:
 
     Attributes:
         name: NAME of `--data`.
-        source: PATH of `--data`, as given.
+        source: Name of PATH of `--data`; results are passed on, so without its folder.
         split: None for all videos.
         hash: Of annotations, videos and pixels.
         pipeline: Name of the pixel pipeline.
+        coverage: How many videos of the split are listed, found, stored, by name.
     """
 
     name: str
@@ -74,6 +75,7 @@ class DataInfo:
     split: str | None
     hash: str
     pipeline: str
+    coverage: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,7 @@ def compare(
 def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versions: Any) -> Path:
     """Write `TASK-NAME.json`, and `TASK-NAME.items.jsonl` with the per-item scores.
 
-    A file of other data is never replaced: the name gets a number instead.
+    A file about other data, models or settings is never replaced: the name gets a number instead.
 
     Args:
         result: What to write.
@@ -185,12 +187,12 @@ def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versio
     stem = f"{result.task}-{result.data.name}"
     number = 1
     file = out / f"{stem}.json"
-    while file in taken or _data_hash(file) not in (None, result.data.hash):
+    content = {"format": RESULT_FORMAT, **_result_json(result), "versions": versions}
+    while file in taken or _subject(file) not in (None, _subject_of(content)):
         number += 1
         file = out / f"{stem}-{number}.json"
     # The items first: a result file always has its items beside it.
     write_atomically(file.with_suffix(".items.jsonl"), "".join(_item_lines(result)))
-    content = {"format": RESULT_FORMAT, **_result_json(result), "versions": versions}
     write_atomically(file, json.dumps(content, indent=2) + "\n")
     return file
 
@@ -213,6 +215,9 @@ def _format_task(task: TaskResult) -> str:
     split = "all splits" if task.data.split is None else f"split {task.data.split}"
     counts = ", ".join(f"{count:,} {name}" for name, count in task.counts.items())
     heading = f"{task.task} on {task.data.name} ({split}): {counts}"
+    listed = task.data.coverage.get("listed", 0)
+    if listed > task.data.coverage.get("stored", 0):
+        heading += f"; {task.data.coverage['stored']:,} of the {listed:,} videos listed are ready"
     if task.left_out:
         heading += f"; {len(task.left_out):,} left out"
     rows = [("test", "base", "adapted", "difference", "95 % interval")]
@@ -313,14 +318,20 @@ def _values(block: ItemScores, item_idx: int) -> dict[str, float]:
     return {metric: float(values_N[item_idx]) for metric, values_N in block.values.items()}
 
 
-def _data_hash(file: Path) -> str | None:
-    """Hash of the data that a result file is about; None when there is no such file."""
+def _subject(file: Path) -> str | None:
+    """What a result file is about; None when there is no such file."""
     if not file.exists():
         return None
     try:
-        return str(json.loads(file.read_text())["data"]["hash"])
+        return _subject_of(json.loads(file.read_text()))
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""  # not a result of ours, so not ours to replace
+
+
+def _subject_of(content: Mapping[str, Any]) -> str:
+    """Data, models and settings of a result, as one text."""
+    models = {role: one and [one["hash"], one["alpha"]] for role, one in content["models"].items()}
+    return json.dumps([content["data"]["hash"], models, content["settings"]], sort_keys=True)
 
 
 def _identity(block: ItemScores) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

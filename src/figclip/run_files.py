@@ -22,6 +22,9 @@ from figclip.errors import CheckpointError
 
 RUN_FORMAT = 1
 
+FREE_SETTINGS = frozenset({"train.micro_batch", "train.keep_checkpoints", "data.loader_workers"})
+"""Settings that a resumed run may change: they move memory and disk, gradients only by rounding."""
+
 
 def check_run(run: RunFolder, config: RunConfig, *, resume: bool) -> None:
     """Refuse to overwrite a run, or to resume one under another config.
@@ -30,24 +33,31 @@ def check_run(run: RunFolder, config: RunConfig, *, resume: bool) -> None:
         CheckpointError: the folder holds a run that must not be touched this way.
     """
     if not run.config.exists():
-        if resume and run.steps():
-            raise CheckpointError("has checkpoints but no config.json", where=str(run.path))
+        if resume:
+            raise CheckpointError(
+                "holds no run to resume",
+                where=str(run.path),
+                fix="Leave --resume out to start one.",
+            )
         return
+    if not run.steps() and not resume:
+        return  # it never came to a checkpoint: nothing is lost by starting again
     if not resume:
         raise CheckpointError(
             "already holds a run",
             where=str(run.path),
             fix="Go on with it by --resume, or choose another --out.",
         )
-    before = configs.from_json(run.config.read_text(), where=str(run.config))
-    if before != config:
-        changed = [
-            f"{section}.{name}: {old!r} -> {asdict(config)[section][name]!r}"
-            for section, fields in asdict(before).items()
-            if isinstance(fields, dict)
-            for name, old in fields.items()
-            if asdict(config)[section][name] != old
-        ]
+    before = configs.from_json(_read(run.config), where=str(run.config))
+    now = asdict(config)
+    changed = [
+        f"{section}.{name}: {old!r} -> {now[section][name]!r}"
+        for section, fields in asdict(before).items()
+        if isinstance(fields, dict)
+        for name, old in fields.items()
+        if now[section][name] != old and f"{section}.{name}" not in FREE_SETTINGS
+    ]
+    if changed or before.recipe != config.recipe:
         raise CheckpointError(
             f"was started with other settings ({'; '.join(changed) or 'another recipe'})",
             where=str(run.path),
@@ -64,6 +74,7 @@ def write_run_files(
         CheckpointError: the run was started on other data than the stores hold now.
     """
     _check_data(run, parts.videos.content_hash)
+    run.path.mkdir(parents=True, exist_ok=True)
     write_atomically(run.config, configs.to_json(config))
     environment = {
         "format": RUN_FORMAT,
@@ -111,12 +122,27 @@ def package_versions() -> dict[str, str]:
 
 def _check_data(run: RunFolder, content_hash: str) -> None:
     """A resumed run must see the same videos and annotations."""
-    if not run.data.exists():
+    if not run.data.exists() or not run.steps():
         return
-    before = json.loads(run.data.read_text())["hash"]
+    try:
+        before = json.loads(_read(run.data))["hash"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"is damaged ({error!r})", where=str(run.data), fix="Choose another --out."
+        ) from error
     if before != content_hash:
         raise CheckpointError(
             "was started on other data: videos, annotations or pixels have changed since",
             where=str(run.path),
             fix="Give the stores as they were, or choose another --out.",
         )
+
+
+def _read(file: Path) -> str:
+    """A text file of the run folder."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"cannot be read ({error})", where=str(file), fix="Choose another --out."
+        ) from error

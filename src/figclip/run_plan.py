@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from accelerate import Accelerator
 from torch import nn
 
+from figclip.adaptation import KEPT_MICRO_BATCHES
 from figclip.assembly import RunParts
 from figclip.config import RunConfig
 from figclip.data.splits import MIN_GROUPS
@@ -88,6 +89,12 @@ def describe_run(
         warnings.append(
             f"With fewer than {MIN_GROUPS} groups there is no val: the last step is kept."
         )
+    cut = len(parts.backbone.tokenize(parts.texts.texts).truncated)
+    if cut:
+        warnings.append(
+            f"{cut:,} of {len(parts.texts.texts):,} texts are longer than the text tower's "
+            f"{parts.backbone.context_length} tokens and are cut; `figclip caption` shows which."
+        )
     trained = [p for p in parts.backbone.parameters() if p.requires_grad]
     return AdaptationPlan(
         num_videos=len(parts.train.records),
@@ -113,7 +120,7 @@ def _num_parameters(module: nn.Module | None) -> int:
 
 
 def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> int:
-    """Peak memory: weights, gradients and AdamW's two moments, one micro-batch, the batch's frames.
+    """Peak memory: weights, gradients, AdamW's two moments, kept micro-batches, the batch's frames.
 
     Activations: 15 floats a token, layer and unit of width, measured on ViT-B/32 (LOG.md).
     """
@@ -125,4 +132,5 @@ def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> i
     trained = sum(p.numel() for p in parts.backbone.parameters() if p.requires_grad)
     trained += _num_parameters(parts.contextualizer)
     frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
-    return 4 * weights + 12 * trained + config.train.micro_batch * activations + frames
+    held = min(KEPT_MICRO_BATCHES * config.train.micro_batch, batch_frames)
+    return 4 * weights + 12 * trained + held * activations + frames

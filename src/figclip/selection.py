@@ -57,7 +57,7 @@ def adapt(
     """Adapt a CLIP to densely annotated videos.
 
     Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
-    it goes on, and ends bit-identical to an undisturbed run (same device and threads).
+    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads).
 
     Args:
         config: From a recipe.
@@ -114,8 +114,8 @@ def adapt(
     kept_step = outcome.step
     if config.train.keep == "best" and outcome.best_step is not None:
         kept_step = outcome.best_step
-    loop.load_weights(kept_step)
     if accelerator.is_main_process:
+        loop.load_weights(kept_step)
         _write_model(run, config, parts, kept_step)
     accelerator.wait_for_everyone()
     return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step)
@@ -216,7 +216,7 @@ def _loop_settings(config: RunConfig, steps_per_epoch: int) -> LoopSettings:
 
 def _model_info(config: RunConfig, parts: RunParts, step: int) -> ModelInfo:
     """The content of the model folder's figclip.json."""
-    model = config.model
+    model, settings = config.model, asdict(config)
     shape = None
     if parts.contextualizer is not None:
         shape = ContextualizerShape(
@@ -236,7 +236,8 @@ def _model_info(config: RunConfig, parts: RunParts, step: int) -> ModelInfo:
         contextualizer=shape,
         provenance={
             "recipe": config.recipe,
-            "config": asdict(config),
+            # Others get this file: a local base's path is none of their business.
+            "config": {**settings, "model": {**settings["model"], "base": parts.backbone.name}},
             "step": step,
             "data": parts.videos.content_hash,
             "packages": package_versions(),

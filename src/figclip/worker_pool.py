@@ -122,8 +122,11 @@ def _employ(
             workers.remove(worker)
             _stop(worker)
     while pending and len(workers) < num_workers:
-        workers.append(_start(function))
-        _give(workers[-1], pending.popleft())
+        worker = _start(function)
+        workers.append(worker)
+        if not _give(worker, pending[0]):
+            _lost(worker)  # raises: it never began
+        pending.popleft()
 
 
 def _collect(worker: _Worker, *, limit_s: float) -> Done[Any, Any] | Lost[Any] | None:

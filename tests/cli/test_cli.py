@@ -94,7 +94,7 @@ def test_quarantine_exits_with_3_and_says_why(world: World, tmp_path: Path):
         (("adapt", "--base", "./nowhere", "--data", "x", "--out", "y"), 1, "does not exist"),
         (("prepare", "nowhere.jsonl", "--videos", ".", "--out", "s"), 1, "nowhere.jsonl"),
         (("eval", "./nowhere", "--data", "events:x", "--out", "e"), 1, "does not exist"),
-        (("eval", "m", "--data", "evnts:x", "--out", "e"), 1, "events, vidsitu"),
+        (("eval", "m", "--data", "evnts:x", "--out", "e"), 2, "events, vidsitu"),
         (("recipes", "mine"), 2, "unknown recipe"),
         (("adpat",), 2, "adpat"),
     ],

@@ -104,7 +104,9 @@ def test_lists(path: Path) -> None:
         writer.add_video("cd" * 32, "b.mp4", frames(1), times_us=[7], duration_s=1.5)
         writer.add_record(record("0b"), video_hash="cd" * 32)
         writer.quarantine(
-            QuarantinedVideo(id="c", path="c.mp4", reason="damaged", detail="damaged: at 3 s")
+            QuarantinedVideo(
+                id="c", split="train", path="c.mp4", reason="damaged", detail="damaged: at 3 s"
+            )
         )
         writer.set_coverage({"videos": 2, "missing": ["c"]})
     store = FrameStore.open(path)
@@ -139,7 +141,9 @@ def test_resuming(path: Path) -> None:
 
 def test_quarantine_and_records_exclude_each_other(path: Path) -> None:
     write_store(path)
-    bad = QuarantinedVideo(id="a", path="a.mp4", reason="damaged", detail="damaged: so")
+    bad = QuarantinedVideo(
+        id="a", split="train", path="a.mp4", reason="damaged", detail="damaged: so"
+    )
     with FrameStoreWriter(path, spec=RAW) as writer, FrameStore.open(path) as store:
         writer.quarantine(bad)
         assert (store.records(), store.quarantine()) == ([], [bad])
@@ -151,7 +155,9 @@ def test_forgetting_other_records(path: Path) -> None:
     write_store(path)
     with FrameStoreWriter(path, spec=RAW) as writer:
         writer.add_record(record("b"), video_hash=HASH)
-        writer.quarantine(QuarantinedVideo(id="c", path="c", reason="empty", detail="empty: c"))
+        writer.quarantine(
+            QuarantinedVideo(id="c", split="train", path="c", reason="empty", detail="empty: c")
+        )
         writer.forget_records_except(["b", "d"])
     store = FrameStore.open(path)
     assert [r.record.id for r in store.records()] == ["b"]

@@ -99,3 +99,18 @@ def test_misuse_is_our_own_mistake():
         GradientCache(Encoder(), [])
     with pytest.raises(AssertionError, match="loss's backward first"):
         GradientCache(Encoder(), [inputs()]).backward()
+
+
+@pytest.mark.parametrize("keep", [2, 3, 7, 100])
+def test_kept_parts_are_encoded_once_and_change_no_gradient(keep: int):
+    one_shot, parted = Encoder(), Encoder()
+    contrastive(one_shot(inputs())).backward()
+    cache = GradientCache(parted, inputs().split(1), keep=keep)
+    contrastive(cache.embeddings_ND).backward()
+    cache.backward()
+    num_early = max(7 - keep, 0)
+    assert len(parted.calls) == 7 + num_early
+    assert [graph for _, graph in parted.calls] == [False] * num_early + [True] * 7
+    for found, expected in zip(parted.parameters(), one_shot.parameters(), strict=True):
+        assert found.grad is not None
+        torch.testing.assert_close(found.grad, expected.grad, atol=1e-12, rtol=0)

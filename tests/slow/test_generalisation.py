@@ -16,7 +16,7 @@ from figclip.selection import adapt
 from tests.adapted_world import IMAGE_SIZE, World, make_world
 
 pytestmark = pytest.mark.slow
-NUM_VALID = 16
+NUM_VALID = 40
 
 
 def shuffle_training_captions(annotations: Path) -> None:
@@ -60,8 +60,8 @@ def held_out_rank(world: World, run: Path) -> tuple[float, int]:
 
 
 def test_only_true_captions_teach_anything_about_new_clips(tmp_path: Path):
-    true = make_world(tmp_path / "true", num_videos=48, num_valid=NUM_VALID)
-    shuffled = make_world(tmp_path / "shuffled", num_videos=48, num_valid=NUM_VALID)
+    true = make_world(tmp_path / "true", num_videos=32 + NUM_VALID, num_valid=NUM_VALID)
+    shuffled = make_world(tmp_path / "shuffled", num_videos=32 + NUM_VALID, num_valid=NUM_VALID)
     shuffle_training_captions(shuffled.annotations)
     prepare(
         shuffled.annotations,

@@ -77,6 +77,29 @@ def test_killed_again_and_again_equals_undisturbed(world: World, tmp_path: Path)
     assert metrics_without_times(broken) == metrics_without_times(whole)
 
 
+def test_ctrl_c_to_the_whole_group_before_the_first_step_saves(world: World, tmp_path: Path):
+    """A terminal signals loader workers too; the step being waited for must survive that."""
+    environment = {**os.environ, "FIGCLIP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        command(world, out, resume=False),
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # The first line is the base's validation: the loop has its handlers, the workers come next.
+    while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").read_text():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT, errors
+    assert "Traceback" not in errors
+    assert list((out / "checkpoints").glob("step-*"))
+
+
 def test_sigterm_saves_and_says_how_to_go_on(world: World, tmp_path: Path):
     environment = {**os.environ, "FIGCLIP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     out = tmp_path / "run"

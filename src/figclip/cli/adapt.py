@@ -46,10 +46,12 @@ def adapt(
     from figclip.selection import adapt as run
 
     def show_step(report: StepReport) -> None:
-        display.update("adapting", report.step, report.num_steps, f"loss {report.loss:.3f}")
+        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
+        display.update("adapting", report.step, report.num_steps, loss)
         if report.validation:
             scores = ", ".join(f"{k} {v:.3f}" for k, v in report.validation.items())
-            typer.echo(f"step {report.step}: val {scores}", err=True)
+            name = "base" if report.step == 0 else f"step {report.step}"
+            typer.echo(f"{name}: val {scores}", err=True)
 
     with ProgressDisplay() as display:
         result = run(

@@ -22,7 +22,7 @@ from figclip.cli.quickstart import quickstart
 from figclip.cli.recipes import recipes
 from figclip.errors import ConfigError, FigclipError
 
-FAILED, WRONG_USE, QUARANTINED = 1, 2, 3
+FAILED, WRONG_USE = 1, 2
 
 app = typer.Typer(
     name="figclip",
@@ -57,9 +57,12 @@ def run() -> NoReturn:
             traceback.print_exc()
         print(f"figclip: {error}", file=sys.stderr)
         sys.exit(WRONG_USE if isinstance(error, ConfigError) else FAILED)
-    except KeyboardInterrupt:
-        print("figclip: interrupted; run the same command again to go on.", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    except OSError as error:
+        # A full disk, a missing permission, a file where a folder should be.
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        print(f"figclip: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
+        sys.exit(FAILED)
     sys.exit(0)
 
 

@@ -65,7 +65,9 @@ def evaluate(
     if as_json:
         files = [json.loads(file.read_text()) for file in result.files]
         typer.echo(json.dumps(files, indent=2))
-        return
-    typer.echo(format_table(result))
-    for file in result.files:
-        typer.echo(f"Results: {file}")
+    else:
+        typer.echo(format_table(result))
+        for file in result.files:
+            typer.echo(f"Results: {file}")
+    if any(task.data.coverage.get("quarantined") for task in result.tasks):
+        raise typer.Exit(3)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]
 
 
@@ -16,6 +19,16 @@ def cache_folder() -> Path:
     """Folder of embeddings and decoded frames that can be made again: $FIGCLIP_CACHE."""
     default = Path.home() / ".cache" / "figclip"
     return Path(os.environ.get("FIGCLIP_CACHE", default))
+
+
+@contextmanager
+def going_on() -> Generator[None]:
+    """Say that work interrupted by Ctrl-C goes on, and exit as interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("figclip: interrupted; run the same command again to go on.", err=True)
+        raise typer.Exit(128 + signal.SIGINT) from None
 
 
 def quiet_libraries() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from figclip.cli.options import Json
+from figclip.cli.options import Json, going_on
 
 SHOWN_QUARANTINE = 20
 
@@ -51,7 +51,7 @@ def prepare(
             err=True,
         )
 
-    with ProgressDisplay() as display:
+    with ProgressDisplay() as display, going_on():
         report = run(
             source,
             videos=videos,

@@ -30,7 +30,7 @@ class ProgressDisplay:
             console=self._console,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._started: dict[str, float] = {}
+        self._started: dict[str, tuple[float, int]] = {}
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
@@ -61,11 +61,15 @@ class ProgressDisplay:
             self._bar.update(self._tasks[label], completed=done, total=total, detail=detail)
             return
         now = time.monotonic()
-        started = self._started.setdefault(label, now)
+        # What an earlier process did before a resume says nothing about this one's speed.
+        started, first_done = self._started.setdefault(label, (now, done))
         if done == total or now - self._last_line >= PLAIN_EVERY_S:
             self._last_line = now
-            left_s = (now - started) / done * (total - done) if done else 0.0
-            print(f"{label} {done:,}/{total:,}, {left_s:.0f} s left {detail}", file=sys.stderr)
+            left = ""
+            if done > first_done:
+                left_s = (now - started) / (done - first_done) * (total - done)
+                left = f", {left_s:.0f} s left"
+            print(f"{label} {done:,}/{total:,}{left} {detail}".rstrip(), file=sys.stderr)
 
 
 def show_size(num_bytes: float) -> str:

@@ -19,13 +19,13 @@ def quickstart(
     Interrupted, it goes on where it stopped. The model starts from random weights: this shows that
     the path works end to end, not how well it works on real videos.
     """
-    from figclip.cli.options import quiet_libraries
+    from figclip.cli.options import going_on, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
 
     quiet_libraries()
     from figclip.quickstart import run_quickstart
 
-    with ProgressDisplay() as display:
+    with ProgressDisplay() as display, going_on():
         result = run_quickstart(out, seed=seed, on_progress=display.update)
     typer.echo(result.table)
     typer.echo(f"Model (load it with transformers or figclip): {result.model}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -20,6 +21,9 @@ def recipes(
     from figclip.config import to_json
     from figclip.recipes import RECIPES, build_recipe, explain_recipe
 
+    if name is None and as_json:
+        typer.echo(json.dumps(list(RECIPES)))
+        return
     if name is None:
         width = max(map(len, RECIPES))
         for each in RECIPES:

@@ -7,6 +7,7 @@ the whole global batch without being told, and a resumed run sees the same batch
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -195,11 +196,27 @@ class BatchLoader:
             # Its own: a DataLoader takes a number from torch's, which would move with each resume.
             generator=torch.Generator(),
         )
-        batches = _raising(loader)
+        batches = _raising(_start(loader))
         try:
             yield batches
         finally:
             batches.close()
+
+
+def _start(
+    loader: DataLoader[ClipBatch | FigclipError],
+) -> Iterator[ClipBatch | FigclipError]:
+    """Start the workers with SIGINT and SIGTERM blocked, which they inherit for life.
+
+    A terminal's Ctrl-C and torchrun signal the whole process group. Workers that died of it would
+    take the step being waited for with them, before the main process can save it.
+    """
+    stops = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _raising(

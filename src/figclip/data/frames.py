@@ -67,7 +67,8 @@ CREATE TABLE records (
     split TEXT NOT NULL, group_name TEXT NOT NULL, json TEXT NOT NULL
 );
 CREATE TABLE quarantine (
-    id TEXT PRIMARY KEY, path TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL
+    id TEXT PRIMARY KEY, split TEXT NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL
 );
 """
 
@@ -138,12 +139,14 @@ class QuarantinedVideo:
 
     Attributes:
         id: Of the record.
+        split: Of the record.
         path: Relative to the videos folder.
         reason: First word of the error: `damaged`.
         detail: The whole error.
     """
 
     id: str
+    split: str
     path: str
     reason: str
     detail: str
@@ -215,7 +218,12 @@ class FrameStore:
         """What `prepare` covered, as its writer recorded it; empty before it finished."""
         rows = self._rows("SELECT value FROM meta WHERE key = 'coverage'")
         with _named_errors(self.path):
-            return cast(dict[str, Any], json.loads(rows[0][0])) if rows else {}
+            coverage: object = json.loads(rows[0][0]) if rows else {}
+        if not isinstance(coverage, dict):
+            raise StoreError(
+                "its coverage is damaged", where=str(self.path), fix="Run `figclip prepare` again"
+            )
+        return cast(dict[str, Any], coverage)
 
     def records(self) -> list[StoredRecord]:
         """Annotations of all stored videos, by id: the order in which they were added is chance.
@@ -240,9 +248,9 @@ class FrameStore:
     def quarantine(self) -> list[QuarantinedVideo]:
         """Records that were left out, by id."""
         return [
-            QuarantinedVideo(id=name, path=path, reason=reason, detail=detail)
-            for name, path, reason, detail in self._rows(
-                "SELECT id, path, reason, detail FROM quarantine ORDER BY id"
+            QuarantinedVideo(id=name, split=split, path=path, reason=reason, detail=detail)
+            for name, split, path, reason, detail in self._rows(
+                "SELECT id, split, path, reason, detail FROM quarantine ORDER BY id"
             )
         ]
 
@@ -427,8 +435,8 @@ class FrameStoreWriter:
         with self._transaction() as connection:
             connection.execute("DELETE FROM records WHERE id = ?", (video.id,))
             connection.execute(
-                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?)",
-                (video.id, video.path, video.reason, video.detail),
+                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)",
+                (video.id, video.split, video.path, video.reason, video.detail),
             )
 
     def forget_records_except(self, ids: Iterable[str]) -> None:

@@ -199,24 +199,32 @@ class FiGCLIP:
     ) -> Float32[Tensor, " D"]:
         """One video or span."""
         start_s, end_s = span if span is not None else (0.0, probe_video(path).duration_s)
-        times_s = sample_midpoints(start_s, end_s, num=FRAMES_PER_VIDEO)
-        frames_NHWC = decode_frames(path, times_s, pipeline=self._video_pipeline).frames_NHWC
         if pooling == "mean":
+            frames_NHWC = self._decode(path, start_s, end_s, num_frames=FRAMES_PER_VIDEO)
             return normalize(self.encode_frames(frames_NHWC).mean(dim=0), dim=-1)
         if self._contextualizer is None or self.info is None or self.info.contextualizer is None:
             raise ModelError(
                 "pooling=vc needs a Video Contextualizer, and this model has none",
                 fix="Use pooling=mean.",
             )
-        frames_ND = self._encode_frames_with(self._trained, frames_NHWC)
+        # As many events of the length it was trained on as come nearest to 20 frames.
         per_event = self.info.contextualizer.frames_per_event
-        usable = FRAMES_PER_VIDEO // per_event * per_event
-        frames_BPTD = frames_ND[:usable].unflatten(0, (1, -1, per_event))
+        num_events = max(1, round(FRAMES_PER_VIDEO / per_event))
+        frames_NHWC = self._decode(path, start_s, end_s, num_frames=num_events * per_event)
+        frames_ND = self._encode_frames_with(self._trained, frames_NHWC)
+        frames_BPTD = frames_ND.unflatten(0, (1, num_events, per_event))
         device = self.backbone.device
         mask = torch.ones(frames_BPTD.shape[:3], dtype=torch.bool, device=device)
         with torch.inference_mode():
             contexts = self._contextualizer(frames_BPTD.to(device), frame_mask_BPT=mask)
         return contexts.video_BD[0].float().cpu()
+
+    def _decode(
+        self, path: str | Path, start_s: float, end_s: float, *, num_frames: int
+    ) -> UInt8[np.ndarray, "N H W C"]:
+        """Frames at the midpoints of equal segments of a span."""
+        times_s = sample_midpoints(start_s, end_s, num=num_frames)
+        return decode_frames(path, times_s, pipeline=self._video_pipeline).frames_NHWC
 
 
 def _at_strength(

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPTokenizer
 
 from figclip.checkpoint import write_atomically
-from figclip.config import Adaptation
+from figclip.config import MAX_LAYERS, MAX_POSITIONS, Adaptation
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.lora import ADAPTER_NAME, plain_state
@@ -225,6 +225,8 @@ def _check_info(info: ModelInfo) -> None:
         and all(isinstance(text, str) for text in texts)
         and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
         and all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes)
+        and (shape is None or shape.layers <= MAX_LAYERS)
+        and (shape is None or shape.frames_per_event <= MAX_POSITIONS)
         and isinstance(info.provenance, dict)
     )
     if not valid:
@@ -241,7 +243,7 @@ def resolve_model(source: str) -> str:
         ModelError: a run folder that has no model yet, or a path that does not exist.
     """
     path = Path(source)
-    if (path / "config.json").exists() and (path / "checkpoints").is_dir():
+    if (path / "environment.json").exists() and (path / "data.json").exists():
         if not (path / "model" / "config.json").exists():
             raise ModelError(
                 "is a run folder without a finished model",

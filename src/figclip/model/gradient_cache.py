@@ -15,37 +15,41 @@ Part = TypeVar("Part")
 class GradientCache(Generic[Part]):
     """Embeddings of many inputs, encoded part by part, with the gradient of a one-shot forward.
 
-    The first pass keeps no activations; the caller builds any loss on `embeddings_ND` and calls
-    its backward; `backward` then encodes each part again and passes its share of the gradient on.
-    The last part keeps its graph from the first pass, so that it is encoded once: with a single
-    part this *is* the one-shot forward.
+    The first pass keeps the activations of the last parts only; the caller builds any loss on
+    `embeddings_ND` and calls its backward; `backward` then encodes each other part again and passes
+    its share of the gradient on. Kept parts are encoded once: with few parts this *is* the
+    one-shot forward.
 
     Args:
         encode: Embeds one part; deterministic (no dropout), as parts are encoded twice.
         parts: Inputs, in the order of the rows of the result; at least one.
+        keep: Parts whose activations are held at once, at least one: the peak of memory.
 
     Source:
         Gao et al., "Scaling deep contrastive learning batch size under memory limited setup",
-        2021 (arXiv 2101.06983). Keeping the last graph is ours.
+        2021 (arXiv 2101.06983). Keeping the last graphs is ours.
     """
 
-    def __init__(self, encode: Callable[[Part], Tensor], parts: Sequence[Part]) -> None:
+    def __init__(
+        self, encode: Callable[[Part], Tensor], parts: Sequence[Part], *, keep: int = 1
+    ) -> None:
         assert parts, "nothing to encode"
+        assert keep > 0, "the last part is always kept"
         self._encode = encode
-        self._early_parts = parts[:-1]
+        self._early_parts = parts[:-keep]
         with torch.no_grad():
             early = [encode(part) for part in self._early_parts]
-        self._last_ND = encode(parts[-1])
-        self._sizes = [*(len(rows) for rows in early), len(self._last_ND)]
-        self.embeddings_ND: Float[Tensor, "N D"] = torch.cat(
-            [*early, self._last_ND.detach()]
-        ).requires_grad_()
+        self._kept = [encode(part) for part in parts[-keep:]]
+        rows = [*early, *(kept_ND.detach() for kept_ND in self._kept)]
+        self._sizes = [len(part_ND) for part_ND in rows]
+        self.embeddings_ND: Float[Tensor, "N D"] = torch.cat(rows).requires_grad_()
 
     def backward(self) -> None:
-        """Propagate the gradient of `embeddings_ND` into the encoder's parameters."""
+        """Propagate the gradient of `embeddings_ND` into the encoder's parameters; call it once."""
         gradient_ND = self.embeddings_ND.grad
         assert gradient_ND is not None, "call the loss's backward first"
-        *early, last = gradient_ND.split(self._sizes)
-        self._last_ND.backward(last)
-        for part, share in zip(self._early_parts, early, strict=True):
+        shares = gradient_ND.split(self._sizes)
+        while self._kept:  # popped: a part's activations are freed before the next one's gradient
+            self._kept.pop().backward(shares[len(self._early_parts) + len(self._kept)])
+        for part, share in zip(self._early_parts, shares, strict=False):
             self._encode(part).backward(share)

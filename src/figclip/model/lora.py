@@ -132,6 +132,7 @@ def shift_strength(
         b_DR = adapter.get(f"{prefix}.lora_B.weight")
         fits = (
             b_DR is not None
+            and (a_RD.ndim, b_DR.ndim) == (2, 2)
             and plain in shifted
             and tuple(shifted[plain].shape) == (b_DR.shape[0], a_RD.shape[1])
             and a_RD.shape[0] == b_DR.shape[1]

@@ -58,8 +58,9 @@ class DenseChoice:
     """The true caption against each counterfeit, by cosine with the event; a `tasks.base.Task`.
 
     Strict: a tie is not a win; the share of ties is reported beside. Every event counts once,
-    however many counterfeits it has. Texts alone do not tell verb negatives from true captions,
-    so a model that does not look scores near chance, 50 %.
+    however many counterfeits it has. Chance is 50 %. Which modifiers go with a verb tells verb
+    negatives from true captions to some degree without looking (LOG.md, negatives): what counts is
+    the difference to the base on the same items.
 
     Attributes:
         template: Wording of the captions.
