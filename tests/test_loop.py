@@ -367,9 +367,10 @@ def test_validation_chooses_the_best_step_and_pruning_spares_it(tmp_path: Path):
     validations = [(row["step"], row["val/score"]) for row in found if "val/score" in row]
     assert validations == [(0, 0.9), (2, 0.3), (4, 0.7), (6, 0.7), (8, 0.2)]
     assert [row["step"] for row in found if "loss" in row] == list(range(1, NUM_STEPS + 1))
-    assert [report.step for report in reports] == list(range(1, NUM_STEPS + 1))
+    assert [report.step for report in reports] == list(range(NUM_STEPS + 1))
+    assert (reports[0].loss, reports[0].validation) == (None, {"score": 0.9})
     assert [r.validation["score"] if r.validation else None for r in reports] == [
-        None, 0.3, None, 0.7, None, 0.7, None, 0.2
+        0.9, None, 0.3, None, 0.7, None, 0.7, None, 0.2
     ]  # fmt: skip
     assert not torch.equal(trainee.weight.detach(), at_best[0])
     loop.load_weights(4)

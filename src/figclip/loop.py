@@ -203,7 +203,9 @@ class TrainingLoop(Generic[Batch]):
             _Interruption() as interruption,
         ):
             if step == 0:
-                self._report(0, None, 0.0, self._validate(0, log))
+                base = self._validate(0, log)
+                if base is not None:
+                    self._report(0, None, 0.0, base)
             with batches.iterate(step) as stream:
                 started = time.perf_counter()
                 while step < settings.num_steps:
@@ -276,6 +278,7 @@ class TrainingLoop(Generic[Batch]):
     def _open_log(self, *, resume_step: int) -> AbstractContextManager[MetricsLog | None]:
         """The metrics file, on the main process only."""
         if self._accelerator.is_main_process:
+            self._run.path.mkdir(parents=True, exist_ok=True)
             return MetricsLog(self._run.metrics, resume_step=resume_step)
         return nullcontext()
 
@@ -326,12 +329,6 @@ class TrainingLoop(Generic[Batch]):
                 for key, value in checkpoint.tensors.items()
                 if key.startswith("optimizer/") and key.split("/", 2)[2] == name
             }
-            if not self._optimizer.state[parameter]:
-                raise CheckpointError(
-                    f"has no optimiser state of parameter {name}",
-                    where=str(self._run.path),
-                    fix="It was written by something else; choose another --out.",
-                )
         try:
             self._scaler.load_state_dict(checkpoint.state["scaler"])
             best = checkpoint.state["best"]

@@ -378,9 +378,10 @@ def test_no_file_of_a_hostile_folder_is_executed(folder: Path, tmp_path: Path):
 
 def test_a_run_folder_is_its_model(folder: Path, tmp_path: Path):
     run = tmp_path / "run"
-    (run / "checkpoints").mkdir(parents=True)
+    run.mkdir()
     assert resolve_model(str(run)) == str(run)  # nothing of a run in it yet
-    (run / "config.json").write_text("{}")
+    (run / "environment.json").write_text("{}")
+    (run / "data.json").write_text("{}")
     with pytest.raises(ModelError, match="without a finished model.*--resume --out"):
         FiGCLIP.from_pretrained(run)
     shutil.copytree(folder, run / "model")
