@@ -10,7 +10,7 @@ import pytest
 import figclip.data_sources as data_sources
 from figclip.data.frames import FrameStoreWriter, QuarantinedVideo, StoreSpec
 from figclip.data_sources import DataSource, check_source, open_source, parse_source
-from figclip.errors import DataError, StoreError
+from figclip.errors import ConfigError, DataError, StoreError
 from figclip.tasks.base import LeftOut
 from tests.dense_sets import with_split, write_store
 from tests.small_runs import IMAGE_SIZE, make_records
@@ -51,7 +51,7 @@ def test_a_whole_source_is_parsed() -> None:
     ],
 )
 def test_a_wrong_source_says_what_is_right(text: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ConfigError, match=message):
         parse_source(text)
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 import figclip.evaluation as evaluation
 from figclip.data_sources import DataSource
-from figclip.errors import DataError, ModelError, StoreError
+from figclip.errors import ConfigError, DataError, ModelError, StoreError
 from figclip.evaluation import evaluate, format_table
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.folder import ModelInfo, write_clip_files, write_info
@@ -226,9 +226,9 @@ def test_what_cannot_run_is_named_before_a_model_is_loaded(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluation, "FiGCLIP", None)
-    with pytest.raises(DataError, match="unknown task 'actions'.*composition, dense_choice"):
+    with pytest.raises(ConfigError, match="unknown task 'actions'.*composition, dense_choice"):
         run(tmp_path, store, tmp_path, tasks=["actions"])
-    with pytest.raises(DataError, match="no task to run"):
+    with pytest.raises(ConfigError, match="no task to run"):
         run(tmp_path, store, tmp_path, data=[])
     with pytest.raises(DataError, match="does not exist"):
         run(tmp_path, tmp_path / "none", tmp_path)

@@ -231,6 +231,7 @@ def test_coverage_is_in_the_store_and_beside_it(clip: Path, tmp_path: Path) -> N
     report = run(tmp_path, [line("a.mp4"), line("b.mp4"), line("c.mp4"), again, again])
     beside = json.loads((tmp_path / "own.store.coverage.json").read_text())
     assert beside == {
+        "format": 1,
         "source": "own.jsonl",
         "name": "events",
         "splits": {
@@ -239,6 +240,7 @@ def test_coverage_is_in_the_store_and_beside_it(clip: Path, tmp_path: Path) -> N
         "quarantine": [
             {
                 "id": "b.mp4",
+                "split": "train",
                 "path": "b.mp4",
                 "reason": "empty",
                 "detail": "empty: the file has 0 bytes. Get it again",

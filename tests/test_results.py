@@ -36,7 +36,12 @@ def result(data_hash: str = "d1") -> TaskResult:
     return TaskResult(
         task="dense_retrieval",
         data=DataInfo(
-            name="events", source="a.store", split="valid", hash=data_hash, pipeline="pil"
+            name="events",
+            source="a.store",
+            split="valid",
+            hash=data_hash,
+            pipeline="pil",
+            coverage={"listed": 5, "stored": 2},
         ),
         settings={"frames_per_event": 4},
         counts={"videos": 2, "events": 1234},
@@ -117,6 +122,7 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
             "split": "valid",
             "hash": "d1",
             "pipeline": "pil",
+            "coverage": {"listed": 5, "stored": 2},
         },
         "settings": {"frames_per_event": 4},
         "counts": {"videos": 2, "events": 1234},
@@ -182,10 +188,20 @@ def test_files_of_other_data_are_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / first).read_text() == "notes of mine"
 
 
+def test_another_model_or_setting_gets_a_file_of_its_own(tmp_path: Path) -> None:
+    one = result("d1")
+    stronger = dataclasses.replace(one, adapted=dataclasses.replace(one.adapted, alpha=0.25))
+    denser = dataclasses.replace(one, settings={"frames_per_event": 8})
+    files = [write_result(r, tmp_path, taken=[], versions={}) for r in (one, stronger, denser, one)]
+    assert len(set(files)) == 3
+    assert files[0] == files[3]
+
+
 def test_the_table_reads_like_this(tmp_path: Path) -> None:
     evaluation = EvaluationResult(tasks=(result(),), files=(), notices=("Mind the gap.",))
     assert format_table(evaluation).splitlines() == [
-        "dense_retrieval on events (split valid): 2 videos, 1,234 events; 3 left out",
+        "dense_retrieval on events (split valid): 2 videos, 1,234 events; "
+        "2 of the 5 videos listed are ready; 3 left out",
         "test         base  adapted  difference  95 % interval",
         "R@1 (%)      25.0     50.0       +25.0  [+0.0, +50.0]",
         "median rank  12.5      9.0        -3.5              -",

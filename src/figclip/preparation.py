@@ -23,6 +23,7 @@ from figclip.errors import DataError, VideoError
 from figclip.records import AnnotationSet, VideoRecord
 from figclip.worker_pool import Done, Lost, run_jobs
 
+COVERAGE_FORMAT = 1
 VIDEO_LIMIT_S = 120.0
 """Wall-clock seconds that one video may take before it is quarantined."""
 MASKED_WARNING = 0.2
@@ -163,7 +164,7 @@ def prepare(
                 if on_video is not None:
                     on_video(done, len(jobs), num_quarantined)
         report = _report(annotations, paths, out, num_reused=num_reused)
-        content = {"source": source.name, **_as_json(report)}
+        content = {"format": COVERAGE_FORMAT, "source": source.name, **_as_json(report)}
         writer.set_coverage(content)
     beside = out.with_name(out.name + ".coverage.json")
     write_atomically(beside, json.dumps(content, indent=2) + "\n")
