@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from figclip.errors import CheckpointError, StoreError, TrainingError
@@ -157,3 +158,25 @@ def test_a_store_of_other_frames_an_event_is_refused_with_the_command(world: Wor
         adapt(config, data=[world.store], out=tmp_path / "run", cpu=True)
     assert "figclip prepare" in str(caught.value)
     assert "--frames 4" in str(caught.value)
+
+
+def test_texts_that_do_not_fit_are_counted(world: World, tmp_path: Path):
+    short = tmp_path / "short"
+    shutil.copytree(world.base, short)
+    config = json.loads((short / "config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = 20
+    (short / "config.json").write_text(json.dumps(config))
+    weights = load_file(short / "model.safetensors")
+    name = "text_model.embeddings.position_embedding.weight"
+    weights[name] = weights[name][:20].contiguous()
+    save_file(weights, short / "model.safetensors", metadata={"format": "pt"})
+    plans = []
+    adapt(
+        world.config(f"model.base={short}", "train.epochs=1"),
+        data=[world.store],
+        out=tmp_path / "run",
+        cpu=True,
+        on_plan=plans.append,
+    )
+    [warning] = [w for w in plans[0].warnings if "are cut" in w]
+    assert warning.startswith(f"{plans[0].num_texts} of {plans[0].num_texts} texts")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from figclip.config import RunConfig
-from figclip.data.batches import ClipBatch, segment_index
+from figclip.data.batches import ClipBatch, rank_slice, segment_index
 from figclip.data.texts import MASKED, EventTexts, TextTable
 from figclip.loop import ParameterGroup
 from figclip.losses import equal_text_mask, info_nce, mean_of_segments, same_video_mask
@@ -144,8 +144,7 @@ class ClipTrainee:
         total = torch.stack([weight * parts[name] for name, weight in self._weights().items()])
         total = total.sum()
         (total * loss_scale).backward()
-        if frames.embeddings_ND.grad is not None:
-            frames.backward()
+        frames.backward()
         if texts is not None:
             texts.backward()
         self._sum_gradients()
@@ -243,9 +242,9 @@ class ClipTrainee:
             return local
         events = [len(self._event_texts(batch, i).caption_P) for i in range(len(batch.items))]
         ranks = self._accelerator.num_processes
-        bounds = [rank * len(events) // ranks for rank in range(ranks + 1)]
-        videos_R = [last - first for first, last in zip(bounds, bounds[1:], strict=False)]
-        events_R = [sum(events[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+        shares = [rank_slice(len(events), rank=rank, num_ranks=ranks) for rank in range(ranks)]
+        videos_R = [last - first for first, last in shares]
+        events_R = [sum(events[first:last]) for first, last in shares]
         context = (local.event_context_ND, local.video_context_BD)
         return VisualEmbeddings(
             self._gather_rows(local.event_mean_ND, events_R),

@@ -89,7 +89,7 @@ def describe_run(
         warnings.append(
             f"With fewer than {MIN_GROUPS} groups there is no val: the last step is kept."
         )
-    cut = len(parts.backbone.tokenize(parts.texts.texts).truncated)
+    cut = parts.backbone.count_cut(parts.texts.texts)
     if cut:
         warnings.append(
             f"{cut:,} of {len(parts.texts.texts):,} texts are longer than the text tower's "

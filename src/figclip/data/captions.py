@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from figclip.data.fillers import filled_roles, filled_scene
+from figclip.data.fillers import clean_filler, filled_roles, filled_scene
 from figclip.records import Event, Role
 
 
@@ -67,7 +67,7 @@ def caption_clauses(event: Event, *, template: Template) -> tuple[str, ...]:
         The opening with the verb, then one clause for each role that says something, in order, then
         one for the scene if it says something.
     """
-    clauses = [f"In this photo, the action is {_single_spaced(event.verb)}"]
+    clauses = [f"In this photo, the action is {clean_filler(event.verb)}"]
     clauses += (_role_clause(role, template) for role in filled_roles(event))
     if scene := filled_scene(event):
         clauses.append(f"{template.scene_name} is {scene}")
@@ -83,7 +83,7 @@ def text_hash(text: str) -> int:
     Returns:
         A signed 64-bit integer (it fits an int64 tensor), the same in every process and run.
     """
-    return _hash_64(_single_spaced(text).casefold().encode())
+    return _hash_64(clean_filler(text).casefold().encode())
 
 
 def caption_video_hash(captions: Sequence[str]) -> int:
@@ -129,16 +129,12 @@ def _opening_parenthesis(name: str) -> int | None:
 
 def _role_clause(role: Role, template: Template) -> str:
     """`the {name} is {text}`, without the article for modifiers; the bare text if unnamed."""
-    name = _single_spaced(role.name)
+    name = clean_filler(role.name)
     if template.trims_role_names:
         name = trimmed_role_name(name)
     if not name:
         return role.text
     return f"{name} is {role.text}" if role.is_modifier else f"the {name} is {role.text}"
-
-
-def _single_spaced(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _hash_64(content: bytes) -> int:

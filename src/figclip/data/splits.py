@@ -22,12 +22,10 @@ class TrainingSplit:
     Attributes:
         train: Trained on.
         val: Held back to choose the checkpoint; empty when there are too few groups.
-        num_groups: Groups of the whole train split.
     """
 
     train: tuple[int, ...]
     val: tuple[int, ...]
-    num_groups: int
 
 
 def split_training(records: Sequence[VideoRecord], *, val_fraction: float) -> TrainingSplit:
@@ -58,7 +56,6 @@ def split_training(records: Sequence[VideoRecord], *, val_fraction: float) -> Tr
     return TrainingSplit(
         train=tuple(i for i in members if records[i].group not in held_back),
         val=tuple(i for i in members if records[i].group in held_back),
-        num_groups=len(groups),
     )
 
 

@@ -174,6 +174,11 @@ class Backbone(nn.Module):
             tuple(i for i, ids in enumerate(encoded) if len(ids) > limit),
         )
 
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Number of texts that are longer than the context length."""
+        chunks = (texts[start : start + 4096] for start in range(0, len(texts), 4096))
+        return sum(len(self.tokenize(chunk).truncated) for chunk in chunks)
+
     def micro_batches(self, texts: Sequence[str], *, size: int) -> Iterator[list[int]]:
         """Indices of the texts, similar lengths together, `size` at a time.
 

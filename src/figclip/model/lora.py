@@ -68,18 +68,6 @@ def lora_layers(clip: nn.Module) -> dict[str, LoraLinear]:
     return {name: m for name, m in clip.named_modules() if isinstance(m, LoraLinear)}
 
 
-def set_strength(backbone: Backbone, alpha: float, *, lora_scale: float) -> None:
-    """Scale the adaptation in place: 0 gives the base, 1 the model as trained.
-
-    Args:
-        backbone: A backbone with LoRA.
-        alpha: Strength, unitless.
-        lora_scale: LoRA's own scale, lora_alpha / rank.
-    """
-    for layer in lora_layers(backbone.clip).values():
-        layer.scaling[ADAPTER_NAME] = alpha * lora_scale
-
-
 def plain_state(clip: nn.Module, *, alpha: float) -> dict[str, Tensor]:
     """Weights of a plain CLIP with the adaptation merged at a strength.
 
