@@ -13,7 +13,7 @@ def test_eight_clips_overfit_to_perfect_retrieval(tmp_path: Path):
     world = make_world(tmp_path, num_videos=9, num_valid=1)
     config = world.config(
         "data.videos_per_batch=8",
-        "train.epochs=300",
+        "train.epochs=500",
         "train.lr=1e-2",
         "model.lora_rank=32",
         "model.lora_alpha=64",

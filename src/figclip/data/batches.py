@@ -11,6 +11,7 @@ import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -211,6 +212,8 @@ def _start(
     A terminal's Ctrl-C and torchrun signal the whole process group. Workers that died of it would
     take the step being waited for with them, before the main process can save it.
     """
+    # multiprocessing's resource tracker unblocks both signals when it starts: it must run before.
+    resource_tracker.ensure_running()
     stops = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:
