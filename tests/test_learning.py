@@ -13,8 +13,11 @@ def test_eight_clips_overfit_to_perfect_retrieval(tmp_path: Path):
     world = make_world(tmp_path, num_videos=9, num_valid=1)
     config = world.config(
         "data.videos_per_batch=8",
-        "train.epochs=500",
-        "train.lr=1e-2",
+        # Both towers: the texts of a random frozen tower are so alike that the image tower alone
+        # gets there on some builds of torch only (0.9 to 1.0 after 500 epochs).
+        "model.adaptation=lora_both",
+        "train.epochs=300",
+        "train.lr=3e-3",
         "model.lora_rank=32",
         "model.lora_alpha=64",
         "loss.learn_logit_scale=true",
