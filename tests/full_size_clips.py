@@ -12,6 +12,7 @@ from figclip.model.backbone import Preprocessing, text_config
 from figclip.model.folder import write_clip_files
 from figclip.world.small_clip import CLIP_MEAN, CLIP_STD, write_small_clip
 
+# Width, layers, heads, patch, image and projection as in the config.json of each on the hub.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "vit_b_32": {"text": (512, 8), "vision": (768, 12, 12, 32, 224), "projection": 512},
     "vit_b_16": {"text": (512, 8), "vision": (768, 12, 12, 16, 224), "projection": 512},

@@ -11,80 +11,31 @@ import pytest
 import torch
 from PIL import Image
 from torch.nn.functional import normalize
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from transformers import CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from figclip.model.backbone import Backbone, Preprocessing, load_backbone, text_config, weights_hash
+from figclip.model.backbone import Backbone, Preprocessing, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.figclip import FiGCLIP
-from figclip.model.folder import ModelInfo, write_adapted, write_clip_files
+from figclip.model.folder import ModelInfo, write_adapted
 from figclip.model.lora import add_adaptation, lora_layers
 from figclip.recipes import build_recipe
-from figclip.world.small_clip import CLIP_MEAN, CLIP_STD, write_small_clip
+from figclip.world.small_clip import CLIP_MEAN, CLIP_STD
+from tests.full_size_clips import ARCHITECTURES, clip_config, write_vit_b_32
 
 pytestmark = pytest.mark.slow
 
 TEXTS = ["a man pushes a woman", "", "the walker is man with short hair, " * 12]
 
-# Width, layers, heads, patch, image and projection as in the config.json of each on the hub.
-ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "vit_b_32": {"text": (512, 8), "vision": (768, 12, 12, 32, 224), "projection": 512},
-    "vit_b_16": {"text": (512, 8), "vision": (768, 12, 12, 16, 224), "projection": 512},
-    "vit_l_14": {"text": (768, 12), "vision": (1024, 24, 16, 14, 224), "projection": 768},
-    "vit_l_14_336": {"text": (768, 12), "vision": (1024, 24, 16, 14, 336), "projection": 768},
-}
 
-
-def clip_config(name: str) -> CLIPConfig:
-    parts = ARCHITECTURES[name]
-    text_width, text_heads = parts["text"]
-    width, layers, heads, patch, image = parts["vision"]
-    return CLIPConfig(
-        text_config={
-            "hidden_size": text_width,
-            "intermediate_size": 4 * text_width,
-            "num_attention_heads": text_heads,
-            "num_hidden_layers": 12,
-            "projection_dim": parts["projection"],
-        },
-        vision_config={
-            "hidden_size": width,
-            "intermediate_size": 4 * width,
-            "num_hidden_layers": layers,
-            "num_attention_heads": heads,
-            "patch_size": patch,
-            "image_size": image,
-            "projection_dim": parts["projection"],
-        },
-        projection_dim=parts["projection"],
-    )
+@pytest.fixture(scope="module")
+def b_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vit_b_32(tmp_path_factory.mktemp("b32") / "clip")
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> CLIPTokenizer:
-    """The small CLIP's: its ids fit the full-size vocabulary."""
-    small = tmp_path_factory.mktemp("small")
-    write_small_clip(small, seed=0)
-    return CLIPTokenizer.from_pretrained(small)
-
-
-@pytest.fixture(scope="module")
-def b_32(tokenizer: CLIPTokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ViT-B/32 with random weights."""
-    config = clip_config("vit_b_32")
-    text = text_config(config)
-    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        setattr(text, name, getattr(tokenizer, name))
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("b32") / "clip"
-    write_clip_files(
-        folder,
-        state=CLIPModel(config).state_dict(),
-        config=config,
-        tokenizer=tokenizer,
-        preprocessing=Preprocessing(image_size=224, mean=CLIP_MEAN, std=CLIP_STD),
-    )
-    return folder
+def tokenizer(b_32: Path) -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(b_32)
 
 
 def pictures() -> list[Image.Image]:
