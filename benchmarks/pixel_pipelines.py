@@ -75,6 +75,7 @@ class Measured:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Measure all variants on the videos of a folder and print the table."""
     parser = argparse.ArgumentParser(description="Embedding movement by pixel pipeline.")
     parser.add_argument("videos", type=Path)
     parser.add_argument("--model", type=Path)

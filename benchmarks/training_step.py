@@ -92,6 +92,7 @@ class Job:
 
 
 def main() -> None:
+    """Run both variants in turn, print the table, and exit 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--videos", type=int, default=20)

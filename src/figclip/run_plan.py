@@ -12,7 +12,7 @@ from figclip.assembly import RunParts
 from figclip.config import RunConfig
 from figclip.data.splits import MIN_GROUPS
 from figclip.loop import LoopSettings
-from figclip.model.backbone import vision_config
+from figclip.model.backbone import text_config, vision_config
 from figclip.preparation import MASKED_WARNING
 
 
@@ -132,5 +132,10 @@ def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> i
     trained = sum(p.numel() for p in parts.backbone.parameters() if p.requires_grad)
     trained += _num_parameters(parts.contextualizer)
     frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
-    held = min(KEPT_MICRO_BATCHES * config.train.micro_batch, batch_frames)
-    return 4 * weights + 12 * trained + held * activations + frames
+    kept = KEPT_MICRO_BATCHES * config.train.micro_batch
+    held = min(kept, batch_frames) * activations
+    if config.model.adaptation != "lora_image":  # texts are then held beside the frames
+        text = text_config(parts.backbone.clip.config)
+        tokens = parts.backbone.context_length
+        held += kept * 15 * 4 * tokens * text.num_hidden_layers * text.hidden_size
+    return 4 * weights + 12 * trained + held + frames

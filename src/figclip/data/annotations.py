@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from figclip.config import MAX_POSITIONS
 from figclip.data.annotation_csv import RawVideo, parse_csv
 from figclip.data.reading import (
     Place,
@@ -30,7 +31,6 @@ from figclip.records import MODIFIER_SLOT, Annotation, AnnotationSet, Event, Rol
 
 FORMAT_VERSION = 1
 DEFAULT_SPLIT = "train"
-MAX_EVENTS = 32
 # Eleven days. Longer times are milliseconds or frame numbers by mistake, and would overflow the
 # integer time stamps of a video.
 MAX_TIME_S = 1e6
@@ -218,8 +218,8 @@ def _events(value: dict[str, object], raw: RawVideo) -> tuple[Event, ...]:
         what = f"must be a list of events, got {shown(events)}"
         place.add("events", what=what, fix="Put the events in [ ]")
         return ()
-    if len(events) > MAX_EVENTS:
-        what = f"has {len(events)} entries, at most {MAX_EVENTS} are supported"
+    if len(events) > MAX_POSITIONS:
+        what = f"has {len(events)} entries, at most {MAX_POSITIONS} are supported"
         place.add("events", what=what, fix="Divide the video into several entries")
     places = raw.event_places or [place.inside(f"events[{index}].") for index in range(len(events))]
     parsed = [_parse_event(event, at) for event, at in zip(events, places, strict=True)]
