@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import figclip.metrics.intervals as intervals
 from figclip.errors import MetricError
-from figclip.metrics.intervals import Interval, paired_bootstrap
+from figclip.metrics.intervals import Interval
+from figclip.metrics.intervals import paired_bootstrap as bootstrap_of_many
+
+
+def paired_bootstrap(base: np.ndarray, adapted: np.ndarray, **options: Any) -> Interval:
+    """Of one metric."""
+    (interval,) = bootstrap_of_many(base[:, None], adapted[:, None], **options)
+    return interval
 
 
 def test_equal_values_give_exactly_zero() -> None:
@@ -83,3 +92,32 @@ def test_undefined_intervals_are_refused() -> None:
         paired_bootstrap(two, np.array([0.0, np.nan]), group_of_item=["a", "b"])
     with pytest.raises(MetricError, match="0 resamples"):
         paired_bootstrap(two, two, group_of_item=["a", "b"], num_resamples=0)
+
+
+def test_metrics_share_the_draws() -> None:
+    rng = np.random.default_rng(6)
+    base, adapted = rng.random((12, 2)), rng.random((12, 2))
+    groups = [f"v{i % 5}" for i in range(12)]
+    both = bootstrap_of_many(base, adapted, group_of_item=groups)
+    alone = [paired_bootstrap(base[:, m], adapted[:, m], group_of_item=groups) for m in (0, 1)]
+    assert [one.low for one in both] == pytest.approx([one.low for one in alone])
+    assert [one.high for one in both] == pytest.approx([one.high for one in alone])
+
+
+def test_weights_worked_by_hand() -> None:
+    # Weighted gains 0 and 3 of weights 1 and 3: 3/4; resamples give 0, 1 or 3/4.
+    base, adapted = np.zeros(2), np.array([0.0, 1.0])
+    weights = np.array([1.0, 3.0])
+    found = paired_bootstrap(base, adapted, group_of_item=["a", "b"], weight_N=weights)
+    assert found == Interval(0.75, 0.0, 1.0)
+    with pytest.raises(MetricError, match="weight"):
+        paired_bootstrap(base, adapted, group_of_item=["a", "b"], weight_N=np.array([1.0, 0.0]))
+
+
+def test_equal_weights_change_nothing() -> None:
+    rng = np.random.default_rng(7)
+    base, adapted = rng.random(20), rng.random(20)
+    groups = [f"v{i % 6}" for i in range(20)]
+    plain = paired_bootstrap(base, adapted, group_of_item=groups)
+    weighted = paired_bootstrap(base, adapted, group_of_item=groups, weight_N=np.full(20, 2.5))
+    assert (weighted.low, weighted.high) == pytest.approx((plain.low, plain.high))

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 
 import figclip.metrics.ranking as ranking
+import figclip.metrics.similarity as similarity
 from figclip.errors import MetricError
-from figclip.metrics.ranking import hits_at_k, median_rank, ranks, ranks_by_label, recall_at_k
+from figclip.metrics.ranking import (
+    RetrievalScores,
+    hits_at_k,
+    median_rank,
+    place,
+    ranks,
+    ranks_by_label,
+    summarise_ranks,
+)
 
 
 def slow_rank(sim: np.ndarray, gold: np.ndarray) -> int:
@@ -35,7 +44,7 @@ def test_hand_worked_ranks_with_a_tie_and_two_correct_items() -> None:
     )
     result = ranks(sim, gold)
     assert result.tolist() == [1, 2, 3, 4]
-    assert [recall_at_k(result, k=k) for k in (1, 2, 3, 4)] == [0.25, 0.5, 0.75, 1.0]
+    assert [hits_at_k(result, k=k).mean() for k in (1, 2, 3, 4)] == [0.25, 0.5, 0.75, 1.0]
     assert hits_at_k(result, k=2).tolist() == [1.0, 1.0, 0.0, 0.0]
     assert median_rank(result) == 2.5
 
@@ -58,7 +67,7 @@ def test_ranks_equal_the_slow_oracle_for_ties_and_uneven_chunks(
 def test_labels_and_embeddings_give_the_ranks_of_their_table(
     cells: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranking, "_CELLS_AT_ONCE", cells)
+    monkeypatch.setattr(similarity, "_CELLS_AT_ONCE", cells)
     rng = np.random.default_rng(1)
     queries, items = rng.normal(size=(13, 8)), rng.normal(size=(9, 8))
     query_label, item_label = rng.integers(0, 3, 13), np.arange(9) % 3
@@ -105,8 +114,52 @@ def test_undefined_ranks_are_refused() -> None:
     with pytest.raises(MetricError, match="0 queries"):
         ranks_by_label(np.zeros((0, 2)), np.eye(2), query_label_Q=none, item_label_N=np.arange(2))
     with pytest.raises(MetricError, match="at least one"):
-        recall_at_k(none, k=1)
+        hits_at_k(none, k=1)
     with pytest.raises(MetricError, match="at least one"):
         median_rank(np.array([0, 1]))
     with pytest.raises(MetricError, match="recall at 0"):
-        recall_at_k(np.array([1]), k=0)
+        hits_at_k(np.array([1]), k=0)
+
+
+def test_places_by_hand() -> None:
+    sim = np.array(
+        [
+            [0.9, 0.5, 0.5, 0.5, 0.1],  # one ahead; tied with 2 and 3, of which 2 and 3 come later
+            [0.9, 0.5, 0.5, 0.5, 0.1],  # the same row, but 3 is correct
+            [0.0, -0.0, 0.0, 0.0, 0.0],  # all tied, zeros of either sign
+            [-np.inf, 1.0, 2.0, np.inf, 3.0],
+        ]
+    )
+    places = place(sim, np.array([1, 3, 4, 2]))
+    assert places.ahead_Q.tolist() == [1, 1, 0, 2]
+    assert places.tied_Q.tolist() == [2, 2, 4, 0]
+    assert places.tied_before_Q.tolist() == [0, 2, 4, 0]
+    assert places.worst_ranks.tolist() == [4, 4, 5, 3]
+    assert places.stable_ranks.tolist() == [2, 4, 5, 3]
+
+
+def test_places_agree_with_a_stable_sort() -> None:
+    rng = np.random.default_rng(0)
+    sim = rng.integers(0, 4, (40, 9)).astype(np.float32)
+    gold = rng.integers(0, 9, 40)
+    order = np.argsort(-sim, axis=1, kind="stable")
+    places = place(sim, gold)
+    assert places.stable_ranks.tolist() == [
+        1 + row.tolist().index(item) for row, item in zip(order, gold, strict=True)
+    ]
+    assert places.worst_ranks.tolist() == ranks(sim, gold[:, None] == np.arange(9)).tolist()
+
+
+def test_places_of_nan_and_of_nothing_are_refused() -> None:
+    sim = np.zeros((3, 4))
+    sim[2, 1] = np.nan
+    with pytest.raises(MetricError, match="query 2: a similarity is NaN"):
+        place(sim, np.zeros(3, np.int64))
+    with pytest.raises(MetricError, match="0 queries"):
+        place(np.zeros((0, 4)), np.zeros(0, np.int64))
+
+
+def test_summary_of_ranks_by_hand() -> None:
+    assert summarise_ranks(np.array([1, 5, 6, 11])) == RetrievalScores(
+        recall_1=0.25, recall_5=0.5, recall_10=0.75, median_rank=5.5, mean_rank=5.75
+    )

@@ -30,46 +30,74 @@ class Interval:
 
 
 def paired_bootstrap(
-    base_N: Float64[np.ndarray, " N"],
-    adapted_N: Float64[np.ndarray, " N"],
+    base_NM: Float64[np.ndarray, "N M"],
+    adapted_NM: Float64[np.ndarray, "N M"],
     *,
     group_of_item: Sequence[str],
+    weight_N: Float64[np.ndarray, " N"] | None = None,
     num_resamples: int = 2000,
     seed: int = 0,
-) -> Interval:
-    """Interval of the difference of two means over the same items, resampling whole groups.
+) -> tuple[Interval, ...]:
+    """Intervals of the differences of means over the same items, resampling whole groups.
 
     Groups (videos, films) are drawn with replacement, and with each all of its items: events of
     one video are not independent. An item's own value is kept, so in retrieval the gallery is
-    fixed. Both models see the same draws, so what they have in common cancels.
+    fixed. Both models and all metrics see the same draws, so what they have in common cancels.
 
     Args:
-        base_N: Value of each item under the base.
-        adapted_N: Value of each item under the adapted model, same order.
+        base_NM: Values of each item under the base, a column a metric.
+        adapted_NM: Values of each item under the adapted model, same order.
         group_of_item: Name of each item's group.
+        weight_N: Weight of each item in the means, > 0; None: all equal. A resample's mean is
+            weighted too (ratio estimator).
         num_resamples: Number of resamples, >= 1.
         seed: Of the draws.
 
+    Returns:
+        One interval a metric.
+
     Raises:
-        MetricError: no resample, values that are not finite, or fewer than two groups, of which
-            nothing can be said.
+        MetricError: no resample, values that are not finite, weights that are not positive, or
+            fewer than two groups, of which nothing can be said.
     """
-    assert len(base_N) == len(adapted_N) == len(group_of_item)
+    assert base_NM.shape == adapted_NM.shape and len(base_NM) == len(group_of_item)
     if num_resamples < 1:
         raise MetricError(f"{num_resamples} resamples give no interval")
-    difference_N = adapted_N - base_N
-    if not np.isfinite(difference_N).all():
+    difference_NM = adapted_NM - base_NM
+    if not np.isfinite(difference_NM).all():
         raise MetricError("a value is not finite", fix="Look at the per-item scores.")
+    weights_N = np.ones(len(base_NM)) if weight_N is None else weight_N
+    if not (weights_N > 0).all():
+        raise MetricError("a weight is not positive")
     names, group_N = np.unique(np.asarray(group_of_item), return_inverse=True)
     if len(names) < 2:
         raise MetricError(f"an interval needs at least two groups of items, not {len(names)}")
-    sum_G = np.bincount(group_N, weights=difference_N)
-    size_G = np.bincount(group_N)
+    # One column more for the weights: a resample's mean is a ratio of two sums over groups.
+    columns = [*(difference_NM.T * weights_N), weights_N]
+    sum_GM = np.stack([np.bincount(group_N, weights=column) for column in columns], axis=1)
+    mean_RM = _resampled_means(sum_GM, num_resamples=num_resamples, seed=seed)
+    difference_M = sum_GM[:, :-1].sum(axis=0) / sum_GM[:, -1].sum()
+    low_M, high_M = np.percentile(mean_RM, [2.5, 97.5], axis=0)
+    return tuple(
+        Interval(float(difference), float(low), float(high))
+        for difference, low, high in zip(difference_M, low_M, high_M, strict=True)
+    )
+
+
+def _resampled_means(
+    sum_GM: Float64[np.ndarray, "G M1"], *, num_resamples: int, seed: int
+) -> Float64[np.ndarray, "R M"]:
+    """Means of each resample; the last column of the sums holds the weights."""
     rng = np.random.default_rng(seed)
-    means: list[Float64[np.ndarray, " R"]] = []
-    rows = max(1, _DRAWS_AT_ONCE // len(names))
+    num_groups = len(sum_GM)
+    rows = max(1, _DRAWS_AT_ONCE // num_groups)
+    means: list[Float64[np.ndarray, "R M"]] = []
     for start in range(0, num_resamples, rows):
-        drawn_RG = rng.integers(len(names), size=(min(rows, num_resamples - start), len(names)))
-        means.append(sum_G[drawn_RG].sum(axis=1) / size_G[drawn_RG].sum(axis=1))
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    return Interval(float(difference_N.mean()), float(low), float(high))
+        num = min(rows, num_resamples - start)
+        drawn_RG = rng.integers(num_groups, size=(num, num_groups))
+        # How often each group was drawn: then one matrix product serves all metrics.
+        cells = drawn_RG + num_groups * np.arange(num)[:, None]
+        times_RG = np.bincount(cells.ravel(), minlength=num * num_groups)
+        total_RM = times_RG.reshape(num, num_groups).astype(np.float64) @ sum_GM
+        means.append(total_RM[:, :-1] / total_RM[:, -1:])
+    return np.concatenate(means)

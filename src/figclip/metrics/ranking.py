@@ -2,13 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
 from figclip.errors import MetricError
+from figclip.metrics.similarity import check_finite, dot_products
 
 _CELLS_AT_ONCE = 4_000_000
-"""Query-item pairs held at once: 32 MB in float64."""
+"""Query-item pairs compared at once: 32 MB in float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the one correct item of each query stands among all items.
+
+    Attributes:
+        ahead_Q: Number of items more similar than the correct one.
+        tied_Q: Number of other items exactly as similar.
+        tied_before_Q: Those of the tied whose index is lower.
+    """
+
+    ahead_Q: Int64[np.ndarray, " Q"]
+    tied_Q: Int64[np.ndarray, " Q"]
+    tied_before_Q: Int64[np.ndarray, " Q"]
+
+    @property
+    def worst_ranks(self) -> Int64[np.ndarray, " Q"]:
+        """Rank from 1 when every tie counts against the query."""
+        return 1 + self.ahead_Q + self.tied_Q
+
+    @property
+    def stable_ranks(self) -> Int64[np.ndarray, " Q"]:
+        """Rank from 1 in a stable sort, where the lower index wins a tie."""
+        return 1 + self.ahead_Q + self.tied_before_Q
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalScores:
+    """What is reported of the ranks of all queries of one direction.
+
+    Attributes:
+        recall_1: Share of queries whose rank is 1, in [0, 1].
+        recall_5: The same for at most 5.
+        recall_10: The same for at most 10.
+        median_rank: From 1.
+        mean_rank: From 1.
+    """
+
+    recall_1: float
+    recall_5: float
+    recall_10: float
+    median_rank: float
+    mean_rank: float
 
 
 def ranks(
@@ -31,7 +78,7 @@ def ranks(
     assert sim_QN.shape == gold_QN.shape
     if not sim_QN.size:
         raise MetricError(f"{len(sim_QN)} queries and {sim_QN.shape[1]} items define no ranks")
-    _check_finite(sim_QN)
+    check_finite(sim_QN)
     if not gold_QN.any(axis=1).all():
         query = int(np.flatnonzero(~gold_QN.any(axis=1))[0])
         raise MetricError("has no correct item", where=f"query {query}")
@@ -52,9 +99,7 @@ def ranks_by_label(
 ) -> Int64[np.ndarray, " Q"]:
     """`ranks` of embeddings, where an item answers a query of its own label.
 
-    The similarity is the dot product, in float64 and then rounded to float32: matrix products of
-    equal rows differ in their last bits with the place in the matrix, and a tie must stay a tie.
-    The whole table of similarities is never held.
+    The similarity is `similarity.dot_products`.
 
     Args:
         query_QD: Normalised embeddings.
@@ -68,18 +113,42 @@ def ranks_by_label(
     Raises:
         MetricError: as `ranks`.
     """
-    _check_finite(query_QD)
-    _check_finite(item_ND)
-    if not len(query_QD) or not len(item_ND):
-        raise MetricError(f"{len(query_QD)} queries and {len(item_ND)} items define no ranks")
-    transposed_DN = item_ND.astype(np.float64).T
-    rows = max(1, _CELLS_AT_ONCE // len(item_ND))
-    parts: list[Int64[np.ndarray, " Q"]] = []
-    for start in range(0, len(query_QD), rows):
-        part = slice(start, start + rows)
-        sim_QN = (query_QD[part].astype(np.float64) @ transposed_DN).astype(np.float32)
-        parts.append(ranks(sim_QN, query_label_Q[part, None] == item_label_N[None, :]))
+    parts = [
+        ranks(sim_RN, query_label_Q[part, None] == item_label_N[None, :])
+        for part, sim_RN in dot_products(query_QD, item_ND).parts()
+    ]
     return np.concatenate(parts)
+
+
+def place(sim_QN: Float[np.ndarray, "Q N"], gold_Q: Int64[np.ndarray, " Q"]) -> Places:
+    """Where each query's one correct item stands.
+
+    Args:
+        sim_QN: Similarity, higher is better; infinities compare as numbers.
+        gold_Q: Index of the correct item.
+
+    Raises:
+        MetricError: no query, no item, or a similarity that is NaN.
+    """
+    if not sim_QN.size:
+        raise MetricError(f"{len(sim_QN)} queries and {sim_QN.shape[1]} items define no places")
+    if np.isnan(sim_QN.min()):
+        query = int(np.argwhere(np.isnan(sim_QN))[0][0])
+        raise MetricError(
+            "a similarity is NaN", where=f"query {query}", fix="Look at the model's embeddings."
+        )
+    gold_sim_Q = sim_QN[np.arange(len(sim_QN)), gold_Q]
+    ahead_Q = np.count_nonzero(sim_QN > gold_sim_Q[:, None], axis=1)
+    # Ties are rare: listing them is cheaper than masking the table a third time.
+    query_E, item_E = np.divmod(
+        np.flatnonzero(sim_QN == gold_sim_Q[:, None]), np.int64(sim_QN.shape[1])
+    )
+    before_E = item_E < gold_Q[query_E]
+    return Places(
+        ahead_Q=ahead_Q.astype(np.int64),
+        tied_Q=np.bincount(query_E, minlength=len(sim_QN)) - 1,
+        tied_before_Q=np.bincount(query_E[before_E], minlength=len(sim_QN)),
+    )
 
 
 def hits_at_k(rank_Q: Int64[np.ndarray, " Q"], *, k: int) -> Float64[np.ndarray, " Q"]:
@@ -94,15 +163,6 @@ def hits_at_k(rank_Q: Int64[np.ndarray, " Q"], *, k: int) -> Float64[np.ndarray,
     return (rank_Q <= k).astype(np.float64)
 
 
-def recall_at_k(rank_Q: Int64[np.ndarray, " Q"], *, k: int) -> float:
-    """Fraction of queries with a correct item among the top k, in [0, 1].
-
-    Raises:
-        MetricError: k below 1, no query, or a rank below 1.
-    """
-    return float(hits_at_k(rank_Q, k=k).mean())
-
-
 def median_rank(rank_Q: Int64[np.ndarray, " Q"]) -> float:
     """Median rank; between the two middle ones for an even number of queries.
 
@@ -113,6 +173,21 @@ def median_rank(rank_Q: Int64[np.ndarray, " Q"]) -> float:
     return float(np.median(rank_Q))
 
 
+def summarise_ranks(rank_Q: Int64[np.ndarray, " Q"]) -> RetrievalScores:
+    """Recalls, median and mean of ranks counted from 1.
+
+    Raises:
+        MetricError: no query, or a rank below 1.
+    """
+    return RetrievalScores(
+        recall_1=float(hits_at_k(rank_Q, k=1).mean()),
+        recall_5=float(hits_at_k(rank_Q, k=5).mean()),
+        recall_10=float(hits_at_k(rank_Q, k=10).mean()),
+        median_rank=median_rank(rank_Q),
+        mean_rank=float(rank_Q.mean()),
+    )
+
+
 def _ranks(
     sim_QN: Float[np.ndarray, "Q N"], gold_QN: Bool[np.ndarray, "Q N"]
 ) -> Int64[np.ndarray, " Q"]:
@@ -120,17 +195,6 @@ def _ranks(
     best_Q = np.where(gold_QN, sim_QN, -np.inf).max(axis=1)
     ahead_QN = (sim_QN >= best_Q[:, None]) & ~gold_QN
     return 1 + ahead_QN.sum(axis=1, dtype=np.int64)
-
-
-def _check_finite(values: Float[np.ndarray, ...]) -> None:
-    """Raise for NaN and infinity: comparisons with NaN are False, and would count as right."""
-    if not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise MetricError(
-            "a value is not finite",
-            where=f"row {row}",
-            fix="Look at the model: its embeddings overflow or are NaN.",
-        )
 
 
 def _check_ranks(rank_Q: Int64[np.ndarray, " Q"]) -> None:

@@ -1,0 +1,56 @@
+"""Zero-shot classification by similarity to the names of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from figclip.metrics.ranking import place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classified:
+    """What became of each item; `ranking.hits_at_k` of the ranks gives top-1 and top-5.
+
+    Attributes:
+        predicted_N: Index of the most similar class; of several, the first.
+        official_rank_N: Rank of the true class from 1, where the class of lower index wins a tie:
+            top-1 is then argmax.
+        rank_N: Rank of the true class from 1, where a tie counts against it.
+    """
+
+    predicted_N: Int64[np.ndarray, " N"]
+    official_rank_N: Int64[np.ndarray, " N"]
+    rank_N: Int64[np.ndarray, " N"]
+
+
+def classify(sim_NC: Float[np.ndarray, "N C"], class_N: Int64[np.ndarray, " N"]) -> Classified:
+    """Rank the classes of each item.
+
+    Classes whose prompts are the same text always tie: the official way gives all their items to
+    the first of them, the corrected one finds all wrong at top-1. No model can tell them apart.
+
+    Args:
+        sim_NC: Similarity to each class, higher is better.
+        class_N: Index of the true class.
+
+    Raises:
+        MetricError: no item, no class, or a similarity that is NaN.
+    """
+    places = place(sim_NC, class_N)
+    return Classified(
+        predicted_N=sim_NC.argmax(axis=1).astype(np.int64),
+        official_rank_N=places.stable_ranks,
+        rank_N=places.worst_ranks,
+    )
+
+
+def confusion_counts(
+    class_N: Int64[np.ndarray, " N"], predicted_N: Int64[np.ndarray, " N"], *, num_classes: int
+) -> Int64[np.ndarray, "C C"]:
+    """Number of items of each true class (row) that were given each class (column)."""
+    cells_N = class_N * num_classes + predicted_N
+    counts = np.bincount(cells_N, minlength=num_classes * num_classes)
+    return counts.reshape(num_classes, num_classes)

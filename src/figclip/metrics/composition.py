@@ -1,0 +1,122 @@
+"""Whether true captions are more similar than false ones, where all comparisons must be won."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from figclip.errors import MetricError
+from figclip.metrics.similarity import check_finite
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What became of each item.
+
+    Attributes:
+        right_N: 1 where every comparison is won, else 0.
+        tied_N: 1 where none is lost but one or more tie: right, had ties counted as won.
+    """
+
+    right_N: Float64[np.ndarray, " N"]
+    tied_N: Float64[np.ndarray, " N"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WinogroundVerdicts:
+    """Winoground's three scores of each item."""
+
+    text: Verdicts
+    image: Verdicts
+    group: Verdicts
+
+
+def judge(higher_NM: Float32[np.ndarray, "N M"], lower_NM: Float32[np.ndarray, "N M"]) -> Verdicts:
+    """An item is right if each of its M scores exceeds its counterpart.
+
+    Strict, in float32, as SugarCrepe (RAIVNLab/sugar-crepe @ 0047054, main_eval.py:54), ARO's
+    relations and attributes (mertyg/vision-language-models-are-bows @ 81fdd20, aro_datasets.py:
+    argmax of [false, true]) and VELOCITI's ClassicVLE (katha-ai/VELOCITI @ 8d66ddb, metrics.py:6)
+    do with M = 1. They let NaN pass as an ordinary number; we refuse it.
+
+    Args:
+        higher_NM: What should be higher, for example the cosine of the true caption.
+        lower_NM: What should be lower.
+
+    Raises:
+        MetricError: no item, no comparison, or a score that is not finite.
+    """
+    if not higher_NM.size:
+        raise MetricError(f"{len(higher_NM)} items with {higher_NM.shape[1]} comparisons each")
+    check_finite(higher_NM)
+    check_finite(lower_NM)
+    # Of each item, the comparison that is nearest to being lost.
+    won_N = np.where(higher_NM > lower_NM, 1.0, 0.0).min(axis=1)
+    not_lost_N = np.where(higher_NM >= lower_NM, 1.0, 0.0).min(axis=1)
+    return Verdicts(right_N=won_N, tied_N=not_lost_N - won_N)
+
+
+def judge_image_to_text(
+    positive_NP: Float32[np.ndarray, "N P"], negative_NK: Float32[np.ndarray, "N K"]
+) -> Verdicts:
+    """`judge` where every true caption must exceed every false one.
+
+    SugarCrepe++'s image-to-text task has two true captions and one false (Sri-Harsha/scpp,
+    VLMs/test_Variants_CLIP.py).
+
+    Args:
+        positive_NP: Scores of the true captions.
+        negative_NK: Scores of the false ones.
+
+    Raises:
+        MetricError: as `judge`.
+    """
+    num_positives, num_negatives = positive_NP.shape[1], negative_NK.shape[1]
+    return judge(
+        np.repeat(positive_NP, num_negatives, axis=1), np.tile(negative_NK, (1, num_positives))
+    )
+
+
+def judge_text_only(
+    positives_N: Float32[np.ndarray, " N"], positive_negative_N2: Float32[np.ndarray, "N 2"]
+) -> Verdicts:
+    """SugarCrepe++'s text-only task: two true captions are closer than either to the false one.
+
+    Source: Sri-Harsha/scpp, VLMs/test_Variants_CLIP.py.
+
+    Args:
+        positives_N: Cosine of the two true captions.
+        positive_negative_N2: Cosine of each true caption with the false one.
+
+    Raises:
+        MetricError: as `judge`.
+    """
+    return judge(np.repeat(positives_N[:, None], 2, axis=1), positive_negative_N2)
+
+
+def judge_winoground(sim_N22: Float32[np.ndarray, "N 2 2"]) -> WinogroundVerdicts:
+    """Winoground: captions matched to images (text), images to captions (image), both (group).
+
+    Source: the benchmark's notebook (arXiv 2204.03162); all comparisons strict.
+
+    Args:
+        sim_N22: Score of each caption (row) with each image (column) of an item; caption i is true
+            of image i.
+
+    Raises:
+        MetricError: as `judge`.
+    """
+    true_N2 = np.stack([sim_N22[:, 0, 0], sim_N22[:, 1, 1]], axis=1)
+    # What competes: for text, the other caption of the same image; for image, the other image.
+    other_caption_N2 = np.stack([sim_N22[:, 1, 0], sim_N22[:, 0, 1]], axis=1)
+    other_image_N2 = other_caption_N2[:, ::-1]
+    return WinogroundVerdicts(
+        text=judge(true_N2, other_caption_N2),
+        image=judge(true_N2, other_image_N2),
+        group=judge(
+            np.concatenate([true_N2, true_N2], axis=1),
+            np.concatenate([other_caption_N2, other_image_N2], axis=1),
+        ),
+    )

@@ -1,0 +1,270 @@
+"""Retrieval between texts and videos in both directions, official and corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from figclip.errors import MetricError
+from figclip.metrics.clip4clip import one_caption_scores, several_captions_scores
+from figclip.metrics.ranking import Places, RetrievalScores, place
+from figclip.metrics.similarity import Similarities, dot_products, dual_softmax, table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectionScores:
+    """One direction of retrieval.
+
+    Attributes:
+        rank_Q: Corrected rank of each query, from 1: one more than the wrong items that are at
+            least as similar as the best correct one.
+        places: Where the official way finds the query's own item.
+        official: As CLIP4Clip reports them.
+    """
+
+    rank_Q: Int64[np.ndarray, " Q"]
+    places: Places
+    official: RetrievalScores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BothDirections:
+    """Texts that search videos (a rank a text), and videos that search texts (a rank a video)."""
+
+    t2v: DirectionScores
+    v2t: DirectionScores
+
+
+def retrieve(
+    text_ND: Float[np.ndarray, "N D"],
+    visual_BD: Float[np.ndarray, "B D"],
+    *,
+    video_of_text_N: Int64[np.ndarray, " N"],
+    text_label_N: Int64[np.ndarray, " N"],
+) -> BothDirections:
+    """Rank videos for each text, and texts for each video, by dot product.
+
+    Official is CLIP4Clip's rule: `one_caption_scores` in both directions if every video has one
+    text; else `several_captions_scores` from text to video, and `one_caption_scores` from video to
+    text, where each video of the gallery stands for its best text.
+
+    Corrected: a tie counts against the query, once. From video to text, the best text of the video
+    competes with the wrong texts themselves. Equal texts answer for each other: a text finds any
+    video with a text of its label, a video finds any text with a label of its own texts.
+
+    Args:
+        text_ND: Normalised embeddings.
+        visual_BD: Normalised embeddings.
+        video_of_text_N: Index of each text's video. Texts stand in the order of their videos, and
+            every video has at least one.
+        text_label_N: Equal for equal texts, for example a hash.
+
+    Raises:
+        MetricError: an embedding is not finite, there is no text, a video has none, or the texts
+            are in another order.
+    """
+    return _retrieve(
+        dot_products(text_ND, visual_BD),
+        dot_products(visual_BD, text_ND),
+        answers=_answers(len(visual_BD), video_of_text_N, text_label_N),
+    )
+
+
+def retrieve_dual_softmax(
+    text_ND: Float[np.ndarray, "N D"],
+    visual_BD: Float[np.ndarray, "B D"],
+    *,
+    video_of_text_N: Int64[np.ndarray, " N"],
+    text_label_N: Int64[np.ndarray, " N"],
+) -> BothDirections:
+    """`retrieve` after `similarity.dual_softmax` of each direction: never to be mixed with it.
+
+    Args:
+        text_ND: As in `retrieve`.
+        visual_BD: As in `retrieve`.
+        video_of_text_N: As in `retrieve`.
+        text_label_N: As in `retrieve`.
+
+    Raises:
+        MetricError: as `retrieve`.
+    """
+    return _retrieve(
+        dual_softmax(dot_products(text_ND, visual_BD)),
+        dual_softmax(dot_products(visual_BD, text_ND)),
+        answers=_answers(len(visual_BD), video_of_text_N, text_label_N),
+    )
+
+
+def retrieve_from_table(
+    sim_NB: Float[np.ndarray, "N B"],
+    *,
+    video_of_text_N: Int64[np.ndarray, " N"],
+    text_label_N: Int64[np.ndarray, " N"],
+) -> BothDirections:
+    """`retrieve` by similarities of texts to videos that are at hand.
+
+    Args:
+        sim_NB: Similarity, higher is better; infinities compare as numbers.
+        video_of_text_N: As in `retrieve`.
+        text_label_N: As in `retrieve`.
+
+    Raises:
+        MetricError: as `retrieve`, or a similarity is NaN.
+    """
+    return _retrieve(
+        table(sim_NB),
+        table(sim_NB.T),
+        answers=_answers(sim_NB.shape[1], video_of_text_N, text_label_N),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Lists of indices, end to end: list i is `members_M[starts_L[i]:starts_L[i + 1]]`."""
+
+    members_M: Int64[np.ndarray, " M"]
+    starts_L: Int64[np.ndarray, " L"]
+
+    def of(
+        self, list_A: Int64[np.ndarray, " A"]
+    ) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
+        """Members of the lists asked for, in turn: position in the question, and member."""
+        first_A = self.starts_L[list_A]
+        count_A = self.starts_L[list_A + 1] - first_A
+        asked_P = np.repeat(np.arange(len(list_A)), count_A)
+        skipped_A = np.cumsum(count_A) - count_A
+        return asked_P, self.members_M[np.arange(len(asked_P)) + (first_A - skipped_A)[asked_P]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """What answers what.
+
+    Attributes:
+        first_text_B: Index of the first text of each video.
+        video_of_text_N: Index of each text's video.
+        label_N: Labels, counted from 0.
+        videos_of_label: Videos with a text of the label.
+        labels_of_video: Labels of the video's texts.
+        texts_of_label: Texts of the label.
+    """
+
+    first_text_B: Int64[np.ndarray, " B"]
+    video_of_text_N: Int64[np.ndarray, " N"]
+    label_N: Int64[np.ndarray, " N"]
+    videos_of_label: _Lists
+    labels_of_video: _Lists
+    texts_of_label: _Lists
+
+
+def _answers(
+    num_videos: int,
+    video_of_text_N: Int64[np.ndarray, " N"],
+    text_label_N: Int64[np.ndarray, " N"],
+) -> _Answers:
+    """Check and index the relation of texts and videos."""
+    if not len(video_of_text_N):
+        raise MetricError("there is no text to retrieve")
+    if (np.diff(video_of_text_N) < 0).any():
+        text = int(np.flatnonzero(np.diff(video_of_text_N) < 0)[0]) + 1
+        raise MetricError(
+            "texts are not in the order of their videos",
+            where=f"text {text}",
+            fix="Sort them by video.",
+        )
+    assert video_of_text_N[0] >= 0 and video_of_text_N[-1] < num_videos
+    num_texts_B = np.bincount(video_of_text_N, minlength=num_videos)
+    if not num_texts_B.all():
+        raise MetricError("has no text", where=f"video {int(np.argmin(num_texts_B))}")
+    label_N = np.unique(text_label_N, return_inverse=True)[1].astype(np.int64)
+    return _Answers(
+        first_text_B=np.cumsum(num_texts_B) - num_texts_B,
+        video_of_text_N=video_of_text_N,
+        label_N=label_N,
+        videos_of_label=_lists(label_N, video_of_text_N),
+        labels_of_video=_lists(video_of_text_N, label_N),
+        texts_of_label=_lists(label_N, np.arange(len(label_N))),
+    )
+
+
+def _lists(list_P: Int64[np.ndarray, " P"], member_P: Int64[np.ndarray, " P"]) -> _Lists:
+    """Lists of the pairs' members, each once and in order."""
+    base = int(member_P.max()) + 1
+    list_M, member_M = np.divmod(np.unique(list_P * base + member_P), np.int64(base))
+    starts_L = np.searchsorted(list_M, np.arange(int(list_P.max()) + 2))
+    return _Lists(member_M, starts_L)
+
+
+def _retrieve(t2v: Similarities, v2t: Similarities, *, answers: _Answers) -> BothDirections:
+    """Both directions, each with its own similarities."""
+    has_one_caption = t2v.num_queries == v2t.num_queries
+    return BothDirections(
+        t2v=_texts_to_videos(t2v, answers, has_one_caption=has_one_caption),
+        v2t=_videos_to_texts(v2t, answers),
+    )
+
+
+def _texts_to_videos(
+    similarities: Similarities, answers: _Answers, *, has_one_caption: bool
+) -> DirectionScores:
+    """Rank of the best video with a text of the query's label; place of the text's own video."""
+    ranks: list[Int64[np.ndarray, " R"]] = []
+    places: list[Places] = []
+    for part, sim_RB in similarities.parts():
+        query_P, video_P = answers.videos_of_label.of(answers.label_N[part])
+        ranks.append(_best_rank(sim_RB, query_P, video_P))
+        places.append(place(sim_RB, answers.video_of_text_N[part]))
+    joined = _joined(places)
+    scores = one_caption_scores(joined) if has_one_caption else several_captions_scores(joined)
+    return DirectionScores(rank_Q=np.concatenate(ranks), places=joined, official=scores)
+
+
+def _videos_to_texts(similarities: Similarities, answers: _Answers) -> DirectionScores:
+    """Rank of the best text of the video's labels; place of the video among videos."""
+    ranks: list[Int64[np.ndarray, " R"]] = []
+    places: list[Places] = []
+    for part, sim_RN in similarities.parts():
+        video_R = np.arange(part.start, part.stop, dtype=np.int64)
+        query_P, label_P = answers.labels_of_video.of(video_R)
+        pair_P, text_P = answers.texts_of_label.of(label_P)
+        ranks.append(_best_rank(sim_RN, query_P[pair_P], text_P))
+        places.append(place(_best_texts(sim_RN, answers.first_text_B), video_R))
+    joined = _joined(places)
+    return DirectionScores(
+        rank_Q=np.concatenate(ranks), places=joined, official=one_caption_scores(joined)
+    )
+
+
+def _best_texts(
+    sim_RN: Float[np.ndarray, "R N"], first_text_B: Int64[np.ndarray, " B"]
+) -> Float[np.ndarray, "R B"]:
+    """Similarity to the best text of each video."""
+    if len(first_text_B) == sim_RN.shape[1]:
+        return sim_RN  # the maximum over single texts would take half of the whole time
+    return np.maximum.reduceat(sim_RN, first_text_B, axis=1)
+
+
+def _best_rank(
+    sim_RN: Float[np.ndarray, "R N"],
+    query_P: Int64[np.ndarray, " P"],
+    item_P: Int64[np.ndarray, " P"],
+) -> Int64[np.ndarray, " R"]:
+    """`ranking.ranks` with the correct items as pairs, sorted by query, at least one a query."""
+    correct_P = sim_RN[query_P, item_P]
+    first_R = np.searchsorted(query_P, np.arange(len(sim_RN)))
+    best_R = np.maximum.reduceat(correct_P, first_R)
+    similar_R = np.count_nonzero(sim_RN >= best_R[:, None], axis=1)
+    own_R = np.bincount(query_P[correct_P == best_R[query_P]], minlength=len(sim_RN))
+    return 1 + similar_R.astype(np.int64) - own_R
+
+
+def _joined(parts: Sequence[Places]) -> Places:
+    """Places of all queries."""
+    return Places(
+        ahead_Q=np.concatenate([part.ahead_Q for part in parts]),
+        tied_Q=np.concatenate([part.tied_Q for part in parts]),
+        tied_before_Q=np.concatenate([part.tied_before_Q for part in parts]),
+    )
