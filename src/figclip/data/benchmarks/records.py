@@ -1,0 +1,148 @@
+"""What the readers of benchmark files return: pictures and videos, and what is said of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+MediumKind = Literal["image", "video"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A part of a picture, in pixels from its top left corner."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Medium:
+    """An image or a video that a benchmark names; the file may or may not be there.
+
+    Attributes:
+        kind: `image` or `video`.
+        name: Path below the folder of images or videos. A video's may lack its extension.
+        box: Only this part of an image is looked at; None for all of it. Videos have none.
+    """
+
+    kind: MediumKind
+    name: str
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionedMedium:
+    """An image or video with its captions.
+
+    Attributes:
+        id: Unique in the set.
+        medium: What is looked at.
+        captions: At least one, as written.
+        group: Items of one group are not independent, and are resampled together.
+    """
+
+    id: str
+    medium: Medium
+    captions: tuple[str, ...]
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalSet:
+    """A set for retrieval.
+
+    Attributes:
+        split: Which part of the benchmark; None when it has no parts.
+        items: In the order of the file.
+        notices: What was handled by rule, with counts, one sentence each.
+    """
+
+    split: str | None
+    items: tuple[CaptionedMedium, ...]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledMedium:
+    """A video (or image) with its class.
+
+    Attributes:
+        id: Unique in its split.
+        medium: What is looked at.
+        class_idx: Index in `ActionSet.classes`.
+        split: Which of the benchmark's test lists it is on (`1`, `2`, `3`); empty where there is
+            one only.
+        group: Items of one group are not independent, and are resampled together.
+    """
+
+    id: str
+    medium: Medium
+    class_idx: int
+    split: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSet:
+    """A set for zero-shot classification.
+
+    Attributes:
+        split: Which part of the benchmark, for example `1+2+3`; None when it has no parts.
+        classes: Names as the benchmark writes them, in its order.
+        class_names: The same in words, lower case (`apply eye makeup` for `ApplyEyeMakeup`).
+        items: Split by split, in the order of the files.
+        notices: What was handled by rule, with counts, one sentence each.
+    """
+
+    split: str | None
+    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
+    items: tuple[LabelledMedium, ...]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """True and false captions of one image or video, or of two that exchange them.
+
+    Attributes:
+        id: Unique in the set.
+        subset: Part of the benchmark that has an accuracy of its own: `swap_obj`, a relation, a
+            test; empty where there are no parts.
+        media: One; or two (Winoground), of which the second is truly described by the one negative
+            and falsely by the one positive.
+        positives: True of `media[0]`; at least one.
+        negatives: False of `media[0]`; at least one.
+        group: Items of one group are not independent, and are resampled together.
+    """
+
+    id: str
+    subset: str
+    media: tuple[Medium, ...]
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...]
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositionSet:
+    """A set of contrasts.
+
+    Attributes:
+        protocol: How the benchmark scores: `sugarcrepe`, `sugarcrepe_pp`, `vg_relation`,
+            `vg_attribution`, `winoground`, `velociti` or `pairs`.
+        split: Which part of the benchmark; None when it has no parts.
+        items: In the order of the files.
+        notices: What was handled by rule, with counts, one sentence each.
+    """
+
+    protocol: str
+    split: str | None
+    items: tuple[Contrast, ...]
+    notices: tuple[str, ...] = ()
+
+
+Benchmark = RetrievalSet | ActionSet | CompositionSet
