@@ -2,7 +2,7 @@
 
 A logistic regression sees only the verb sense, the role names and the number of words, never the
 video. AUC 0.5 means that training cannot succeed by learning which verbs are true; folds never
-share a video. Needs scikit-learn (`pip install -e .[dev]`).
+share a video.
 
     python benchmarks/negative_leakage.py FOLDER_OF_VIDSITU_FILES --split valid
     python benchmarks/negative_leakage.py FOLDER_OF_VIDSITU_FILES --features fine --policy matched
@@ -23,10 +23,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from figclip.config import NegativePolicy
-from figclip.data.captions import TEMPLATES, caption_event, trimmed_role_name
-from figclip.data.fillers import filled_roles, filled_scene
 from figclip.data.negatives import negative_events
 from figclip.data.sense_pool import build_sense_pool
+from figclip.data.text_features import coarse_features, fine_features, verb_word_features
 from figclip.data.vidsitu import load_source
 from figclip.records import Event, VideoRecord, event_key
 
@@ -43,38 +42,10 @@ class Example:
     group: str
 
 
-def coarse_features(event: Event) -> dict[str, float]:
-    """Sense, role names and word count: the features of the documented bar."""
-    caption = caption_event(event, template=TEMPLATES["default"])
-    names = [f"role={trimmed_role_name(role.name)}" for role in filled_roles(event)]
-    names.append(f"sense={event.verb}/{event.gloss}/{event.sense}")
-    if filled_scene(event):
-        names.append("role=scene")
-    # Scaled to about the size of a one-hot feature, else the regulariser treats it unlike them.
-    return dict.fromkeys(names, 1.0) | {"words": len(caption.split()) / 20}
-
-
-def fine_features(event: Event) -> dict[str, float]:
-    """The coarse ones, and every pair of the sense with a modifier, the scene and the slots."""
-    features = coarse_features(event)
-    roles = filled_roles(event)
-    slots = "+".join(role.slot for role in roles if not role.is_modifier)
-    parts = [f"slots={slots}", *(f"mod={role.name}" for role in roles if role.is_modifier)]
-    parts += ["scene"] if filled_scene(event) else []
-    return features | {f"{event.verb}/{event.gloss}&{part}": 1.0 for part in parts}
-
-
-def word_features(event: Event) -> dict[str, float]:
-    """The coarse ones, and every pair of the verb with a word of the fillers."""
-    texts = [role.text for role in filled_roles(event)] + [filled_scene(event)]
-    words = {word.casefold() for text in texts for word in text.split()}
-    return coarse_features(event) | {f"{event.verb}&{word}": 1.0 for word in words}
-
-
 FEATURES: dict[str, Callable[[Event], dict[str, float]]] = {
     "coarse": coarse_features,
     "fine": fine_features,
-    "words": word_features,
+    "words": verb_word_features,
 }
 
 

@@ -25,8 +25,8 @@ from figclip.data.sampling import event_times_s
 from figclip.data.stored_videos import StoredVideos, open_stored_videos
 from figclip.data.video import decode_frames
 from figclip.quickstart import IMAGE_SIZE
-from figclip.tasks.dense_choice import VERB, DenseChoice
 from figclip.tasks.dense_events import DenseEvent
+from figclip.tasks.srl_swap import SrlSwap
 from figclip.world.sketch_figures import FRAME_PX
 
 FRAMES_PER_EVENT = 4
@@ -83,11 +83,11 @@ def main() -> None:
 
 def score(videos: StoredVideos, *, model: Path) -> list[Example]:
     """Every event that has a counterfeit, with its first one, by both models."""
-    task = DenseChoice(
+    task = SrlSwap(
         template=TEMPLATES["default"], frames_per_event=FRAMES_PER_EVENT, num_negatives=4, seed=0
     )
     items = task.load(videos).items
-    contrasts = items.contrasts[VERB]
+    contrasts = items.contrasts["verb"]
     models = [FiGCLIP.from_pretrained(model, alpha=0.0), FiGCLIP.from_pretrained(model)]
     examples: list[Example] = []
     for event_idx, negatives in zip(contrasts.event_idxs, contrasts.negatives, strict=True):

@@ -91,7 +91,7 @@ class KnowingEmbedder:
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
         self.num_texts += len(texts)
-        return np.stack([_direction(self._reads(text)) for text in texts])
+        return np.stack([direction(self._reads(text)) for text in texts])
 
     def embed_frames(
         self, videos: StoredVideos, frames: Sequence[tuple[int, float]]
@@ -103,7 +103,7 @@ class KnowingEmbedder:
         annotation = next(one for one in record.annotations if one.events)
         event = next(one for one in annotation.events if one.start_s <= time_s < one.end_s)
         caption = caption_event(event, template=TEMPLATE)
-        return np.float32(self._truth) * _direction(self._reads(caption))
+        return np.float32(self._truth) * direction(self._reads(caption))
 
 
 class BlindEmbedder:
@@ -118,7 +118,7 @@ class BlindEmbedder:
         return np.full((len(frames), DIM), DIM**-0.5, np.float32)
 
 
-def _direction(text: str) -> Float32[np.ndarray, " D"]:
+def direction(text: str) -> Float32[np.ndarray, " D"]:
     """A random direction of length 1; those of different texts are nearly orthogonal."""
     seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
     row = np.random.default_rng(seed).normal(size=DIM)

@@ -1,27 +1,15 @@
 from __future__ import annotations
 
-import dataclasses
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import figclip.data_sources as data_sources
-from figclip.data.frames import FrameStoreWriter, QuarantinedVideo, StoreSpec
-from figclip.data_sources import DataSource, check_source, open_source, parse_source
-from figclip.errors import ConfigError, DataError, StoreError
-from figclip.tasks.base import LeftOut
-from tests.dense_sets import with_split, write_store
-from tests.small_runs import IMAGE_SIZE, make_records
+from figclip.data_sources import DataSource, check_source, parse_source
+from figclip.errors import ConfigError, DataError
+from tests.dense_sets import write_store
+from tests.small_runs import make_records
 
-SPEC = StoreSpec(size=IMAGE_SIZE)
 RECORDS = make_records([2, 1, 1])
-
-
-def opened(source: DataSource, **changes: Any) -> data_sources.OpenedSource:
-    arguments: dict[str, Any] = {"spec": SPEC, "frames_per_event": 2, "cache": None, **changes}
-    return open_source(source, **arguments)
 
 
 def test_a_whole_source_is_parsed() -> None:
@@ -41,11 +29,11 @@ def test_a_whole_source_is_parsed() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("own.jsonl", "says no data set.*events, vidsitu"),
-        ("coco:/a", "unknown data set 'coco'.*events, vidsitu"),
+        ("own.jsonl", "says no data set.*events, vidsitu, msrvtt"),
+        ("coco:/a", "unknown data set 'coco'.*events, vidsitu, msrvtt"),
         ("events:", "says no path"),
         ("events:/a,b.jsonl", "'b.jsonl' is not an option.*comma"),
-        ("events:/a,images=/b", "'images=/b' is not an option.*videos=…, split=…, store=…"),
+        ("events:/a,image=/b", "'image=/b' is not an option.*videos=…, images=…, split=…, store=…"),
         ("events:/a,split=", "split= is empty"),
         ("events:/a,split=x,split=y", "split= is given twice"),
     ],
@@ -53,86 +41,6 @@ def test_a_whole_source_is_parsed() -> None:
 def test_a_wrong_source_says_what_is_right(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_source(text)
-
-
-def test_valid_is_the_default_split_and_others_are_chosen_by_name(tmp_path: Path) -> None:
-    records = [*with_split(RECORDS[:2], "train"), *with_split(RECORDS[2:], "valid")]
-    source = DataSource(name="events", path=write_store(tmp_path / "a.store", records))
-    found = opened(source)
-    assert ([one.id for one in found.videos.records], found.split) == (["v2"], "valid")
-    found = opened(dataclasses.replace(source, split="train"))
-    assert ([one.id for one in found.videos.records], found.split) == (["v0", "v1"], "train")
-    with pytest.raises(DataError, match=r"split 'test'.* train \(2\), valid \(1\)"):
-        opened(dataclasses.replace(source, split="test"))
-
-
-def test_without_a_valid_split_all_videos_are_taken(tmp_path: Path) -> None:
-    records = [*with_split(RECORDS[:2], "train"), *with_split(RECORDS[2:], "other")]
-    found = opened(DataSource(name="events", path=write_store(tmp_path / "a.store", records)))
-    assert ([one.id for one in found.videos.records], found.split) == (["v0", "v1", "v2"], None)
-
-
-def test_training_videos_do_not_stand_in_for_valid_ones_that_are_missing(tmp_path: Path) -> None:
-    path = write_store(tmp_path / "a.store", with_split(RECORDS, "train"))
-    with FrameStoreWriter(path, spec=StoreSpec(size=IMAGE_SIZE, codec="raw")) as writer:
-        writer.set_coverage({"splits": {"train": {"stored": 3}, "valid": {"stored": 0}}})
-    source = DataSource(name="events", path=path)
-    with pytest.raises(DataError, match=r"no videos of split 'valid'.*Splits with videos are trai"):
-        opened(source)
-    assert opened(dataclasses.replace(source, split="train")).split == "train"
-
-
-def test_the_hash_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:
-    store = write_store(tmp_path / "a.store", RECORDS)
-    shutil.copy(store, tmp_path / "b.store")
-    first, second = (
-        opened(DataSource(name="events", path=tmp_path / name)).hash
-        for name in ("a.store", "b.store")
-    )
-    assert first == second
-    other = write_store(tmp_path / "c.store", RECORDS[:2])
-    assert opened(DataSource(name="events", path=other)).hash != first
-
-
-def test_videos_that_were_not_prepared_are_left_out(tmp_path: Path) -> None:
-    path = write_store(tmp_path / "a.store", RECORDS)
-    with FrameStoreWriter(path, spec=StoreSpec(size=IMAGE_SIZE, codec="raw")) as writer:
-        writer.quarantine(
-            QuarantinedVideo(
-                id="bad",
-                split="train",
-                path="bad.mp4",
-                reason="damaged",
-                detail="damaged: no frame",
-            )
-        )
-    left_out = opened(DataSource(name="events", path=path)).left_out
-    assert left_out == (LeftOut(item="bad", reason="the video was not prepared: damaged"),)
-
-
-def test_annotations_are_prepared_into_the_cache_or_the_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[Path] = []
-
-    def prepare(
-        source: Path, *, videos: Path, out: Path, spec: StoreSpec, frames_per_event: int
-    ) -> None:
-        assert (source, videos, spec, frames_per_event) == (annotations, tmp_path, SPEC, 2)
-        calls.append(out)
-        write_store(out, RECORDS)
-
-    monkeypatch.setattr(data_sources, "prepare", prepare)
-    annotations = tmp_path / "own.jsonl"
-    annotations.write_text("{}\n")
-    source = DataSource(name="events", path=annotations, videos=tmp_path)
-    cache = tmp_path / "cache"
-    assert len(opened(source, cache=cache).videos.records) == 3
-    assert calls[0].parent == cache / "stores"
-    assert calls[0].name.startswith("events-own-")
-    assert calls[0].name.endswith(f"-pil-{IMAGE_SIZE}-jpeg.store")
-    assert len(opened(dataclasses.replace(source, store=tmp_path / "s.store")).videos.records) == 3
-    assert calls[1] == tmp_path / "s.store"
 
 
 def test_options_that_contradict_each_other_are_named_before_any_work(tmp_path: Path) -> None:
@@ -149,7 +57,21 @@ def test_options_that_contradict_each_other_are_named_before_any_work(tmp_path: 
             check_source(source, cache=None)
 
 
-def test_a_store_of_another_size_is_refused(tmp_path: Path) -> None:
-    store = write_store(tmp_path / "a.store", RECORDS)
-    with pytest.raises(StoreError, match="224 px"):
-        opened(DataSource(name="events", path=store), spec=StoreSpec(size=224))
+def test_options_of_benchmarks_are_checked_before_any_work(tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    file.write_text("{}\n")
+    for source, message in [
+        (DataSource(name="sugarcrepe", path=tmp_path), "needs its images.*Add ,images=DIR"),
+        (DataSource(name="msrvtt", path=tmp_path), "needs its videos.*Add ,videos=DIR"),
+        (DataSource(name="pairs", path=file), "Add ,images=DIR or ,videos=DIR"),
+        (DataSource(name="msrvtt", path=tmp_path, images=tmp_path), "msrvtt has no images"),
+        (DataSource(name="msrvtt", path=tmp_path, videos=file), "is not a folder"),
+        (DataSource(name="events", path=file, images=tmp_path), "videos, not images"),
+        (
+            DataSource(name="msrvtt", path=tmp_path, videos=tmp_path, store=file),
+            "store= goes with annotated events only",
+        ),
+        (DataSource(name="msrvtt", path=tmp_path, videos=tmp_path), "no place for decoded"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            check_source(source, cache=None)

@@ -85,7 +85,7 @@ def test_a_model_beside_itself_differs_by_exactly_nothing(
     clip: Path, store: Path, tmp_path: Path
 ) -> None:
     result = run(clip, store, tmp_path, base=clip)
-    assert [one.task for one in result.tasks] == ["dense_retrieval", "dense_choice"]
+    assert [one.task for one in result.tasks] == ["dense_retrieval", "srl_swap"]
     assert result.notices == ()
     num_intervals = 0
     for task in result.tasks:
@@ -94,8 +94,9 @@ def test_a_model_beside_itself_differs_by_exactly_nothing(
             if one.interval is not None:
                 num_intervals += 1
                 assert (one.interval.low, one.interval.high) == (0.0, 0.0)
-    # Events: R@1, R@5, mean rank; videos: R@1, mean rank; two directions. Choice: two kinds.
-    assert num_intervals == 2 * 3 + 2 * 2 + 2 * 2
+    # Events: R@1, R@5, mean rank; videos: R@1, mean rank; two directions. Swap: three kinds in two
+    # wordings, accuracy and blind accuracy with ties each, the gain; text only once a kind.
+    assert num_intervals == 2 * 3 + 2 * 2 + 3 * 2 * 5 + 3
 
 
 def test_lora_is_compared_with_itself_at_strength_zero(
@@ -144,22 +145,20 @@ def test_results_are_files_that_say_what_they_are_about(
     result = run(adapted, store, tmp_path, seed=3)
     assert [one.name for one in result.files] == [
         "dense_retrieval-events.json",
-        "dense_choice-events.json",
+        "srl_swap-events.json",
     ]
     content = json.loads(result.files[1].read_text())
-    assert content["settings"]["negative_seed"] == content["interval"]["seed"] == 3
+    assert content["settings"]["seed"] == content["interval"]["seed"] == 3
     assert content["counts"]["events"] == 10
     assert content["models"]["adapted"]["name"] == "mine"
     assert str(tmp_path) not in json.dumps(content["models"])
     assert set(content["versions"]) == {"python", "figclip", "torch", "transformers", "numpy"}
-    accuracy = content["metrics"]["verb choice accuracy"]
+    accuracy = content["metrics"]["verb"]
     items = [
         json.loads(line)
-        for line in (tmp_path / "dense_choice-events.items.jsonl").read_text().splitlines()
+        for line in (tmp_path / "srl_swap-events.items.jsonl").read_text().splitlines()
     ]
-    values = [
-        one["adapted"]["verb choice accuracy"] for one in items if one["block"] == "verb choice"
-    ]
+    values = [one["adapted"]["verb"] for one in items if one["block"] == "verb"]
     assert accuracy["adapted"]["official"] == pytest.approx(sum(values) / len(values))
     assert accuracy["difference"] == pytest.approx(
         accuracy["adapted"]["official"] - accuracy["base"]["official"]
@@ -193,9 +192,9 @@ def test_a_second_run_embeds_nothing(
     embedded = {"frames": 0, "texts": 0}
     encode_frames, encode_tokens = Backbone.encode_frames, Backbone.encode_tokens
 
-    def count_frames(self, frames):  # noqa: ANN001, ANN202
+    def count_frames(self, frames, **options):  # noqa: ANN001, ANN003, ANN202
         embedded["frames"] += len(frames)
-        return encode_frames(self, frames)
+        return encode_frames(self, frames, **options)
 
     def count_tokens(self, tokens):  # noqa: ANN001, ANN202
         embedded["texts"] += len(tokens.ids_NL)
@@ -225,9 +224,9 @@ def test_a_second_run_embeds_nothing(
 def test_what_cannot_run_is_named_before_a_model_is_loaded(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "FiGCLIP", None)
-    with pytest.raises(ConfigError, match="unknown task 'actions'.*composition, dense_choice"):
-        run(tmp_path, store, tmp_path, tasks=["actions"])
+    monkeypatch.setattr(evaluation, "ColumnLoader", None)
+    with pytest.raises(ConfigError, match="unknown task 'x'.*composition, dense_retrieval"):
+        run(tmp_path, store, tmp_path, tasks=["x"])
     with pytest.raises(ConfigError, match="no task to run"):
         run(tmp_path, store, tmp_path, data=[])
     with pytest.raises(DataError, match="does not exist"):

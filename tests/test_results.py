@@ -35,6 +35,7 @@ def result(data_hash: str = "d1") -> TaskResult:
     base, adapted = block(0, 0, 1, 0), block(1, 0, 1, 0)
     return TaskResult(
         task="dense_retrieval",
+        face="detail",
         data=DataInfo(
             name="events",
             source="a.store",
@@ -116,6 +117,7 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
     assert content == {
         "format": 1,
         "task": "dense_retrieval",
+        "face": "detail",
         "data": {
             "name": "events",
             "source": "a.store",
@@ -200,14 +202,44 @@ def test_another_model_or_setting_gets_a_file_of_its_own(tmp_path: Path) -> None
 def test_the_table_reads_like_this(tmp_path: Path) -> None:
     evaluation = EvaluationResult(tasks=(result(),), files=(), notices=("Mind the gap.",))
     assert format_table(evaluation).splitlines() == [
-        "dense_retrieval on events (split valid): 2 videos, 1,234 events; "
-        "2 of the 5 videos listed are ready; 3 left out",
-        "test         base  adapted  difference  95 % interval",
-        "R@1 (%)      25.0     50.0       +25.0  [+0.0, +50.0]",
-        "median rank  12.5      9.0        -3.5              -",
+        "test           base  adapted  difference  95 % interval",
+        "",
+        "DETAIL: what adaptation should teach",
+        "dense_retrieval on events (valid): 2 videos, 1,234 events; "
+        "2 of the 5 files listed are ready; 3 left out",
+        "  R@1 (%)      25.0     50.0       +25.0  [+0.0, +50.0]",
+        "  median rank  12.5      9.0        -3.5              -",
         "",
         "Note: Mind the gap.",
     ]
+
+
+def test_official_scores_that_are_wrong_are_marked_by_the_corrected_ones() -> None:
+    tied = Comparison(
+        base=Score(official=0.9, corrected=0.5),
+        adapted=Score(official=0.7, corrected=0.75),
+        interval=Interval(0.25, 0.0, 0.5),
+    )
+    agreed = Comparison(
+        base=Score(official=0.9, corrected=0.9), adapted=Score(official=0.9), interval=None
+    )
+    both = dataclasses.replace(result(), metrics={"R@1": tied, "R@5": agreed})
+    table = format_table(EvaluationResult(tasks=(both,), files=(), notices=()))
+    assert table.splitlines()[4:] == [
+        "  R@1 (%)      90.0     70.0       -20.0              -",
+        "    corrected  50.0     75.0       +25.0  [+0.0, +50.0]",
+        "  R@5 (%)      90.0     90.0        +0.0              -",
+    ]
+
+
+def test_details_are_not_in_the_table_and_kept_tests_come_last() -> None:
+    score = Score(official=0.5, is_detail=True)
+    hidden = Comparison(base=score, adapted=score, interval=None)
+    kept = dataclasses.replace(result(), task="retrieval", face="kept", metrics={"R@1": hidden})
+    table = format_table(EvaluationResult(tasks=(kept, result()), files=(), notices=()))
+    lines = table.splitlines()
+    assert lines.index("KEPT: what adaptation must not cost") == len(lines) - 2
+    assert lines[-1].startswith("retrieval on events")
 
 
 def test_the_table_of_one_model_has_dashes_and_no_negative_zero() -> None:

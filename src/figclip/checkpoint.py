@@ -170,10 +170,10 @@ def _damaged_metrics(path: Path, number: int) -> CheckpointError:
     )
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all: aside, fsync, rename."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: aside, fsync, rename."""
     aside = path.with_name(f".{path.name}.writing")
-    aside.write_text(text)
+    aside.write_bytes(content.encode() if isinstance(content, str) else content)
     _fsync(aside)
     aside.replace(path)
     _fsync(path.parent)

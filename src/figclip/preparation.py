@@ -15,6 +15,7 @@ from figclip.config import DataConfig, TextConfig
 from figclip.data.captions import TEMPLATES
 from figclip.data.decoding import DecodedVideo, VideoJob, decode_video
 from figclip.data.frames import FrameStore, FrameStoreWriter, QuarantinedVideo, StoreSpec
+from figclip.data.media_files import VIDEO_SUFFIXES, MediaFolder
 from figclip.data.sampling import frame_times_s
 from figclip.data.texts import build_text_table
 from figclip.data.video import to_time_us
@@ -28,10 +29,6 @@ VIDEO_LIMIT_S = 120.0
 """Wall-clock seconds that one video may take before it is quarantined."""
 MASKED_WARNING = 0.2
 """Share of masked hard negatives above which prepare and adapt warn."""
-
-_VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv".split()
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +128,9 @@ def prepare(
     spec = spec or StoreSpec()
     annotations = load_source(source)
     records = annotations.records
-    paths = _find_videos(records, videos)
+    folder = MediaFolder(videos, suffixes=VIDEO_SUFFIXES)
+    found = {record_idx: folder.find(record.video) for record_idx, record in enumerate(records)}
+    paths = {record_idx: matches for record_idx, matches in found.items() if matches}
     jobs, unusable = _plan_jobs(records, paths, videos, frames_per_event)
     if not jobs:
         raise _nothing_to_do(records, unusable, videos)
@@ -181,34 +180,6 @@ def format_coverage(report: PreparationReport) -> list[str]:
             line += f" ({part.annotated:,} are annotated)"
         lines.append(f"{line}, {part.stored:,} stored, {part.quarantined:,} quarantined")
     return lines
-
-
-def _find_videos(records: Sequence[VideoRecord], videos: Path) -> dict[int, list[Path]]:
-    """Files of each record: its path, or for a bare name every file of that stem.
-
-    More than one file is kept, so that the choice is the user's. A folder is a match only where no
-    file is: the frames of `v_x_seg_0_10` often lie in a folder of that name beside the video.
-    """
-    if not videos.is_dir():
-        raise DataError(
-            "is not a folder", where=str(videos), fix="Give the folder that holds the videos."
-        )
-    by_stem: dict[str, list[Path]] = {}
-    for folder, _, names in os.walk(videos):
-        for name in names:
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in _VIDEO_SUFFIXES:
-                by_stem.setdefault(stem, []).append(Path(folder) / name)
-    found: dict[int, list[Path]] = {}
-    for record_idx, record in enumerate(records):
-        exact = videos / record.video
-        same_stem = sorted(by_stem.get(record.video, []))
-        # os.path.exists, unlike Path.exists, is False for names that no file can have.
-        if os.path.exists(exact) and (not same_stem or exact.is_file()):
-            found[record_idx] = [exact]
-        elif same_stem:
-            found[record_idx] = same_stem
-    return found
 
 
 def _relative(path: Path, videos: Path) -> str:

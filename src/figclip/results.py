@@ -10,13 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from figclip.checkpoint import write_atomically
 from figclip.errors import DataError
 from figclip.metrics.intervals import Interval, paired_bootstrap
-from figclip.tasks.base import ItemScores, LeftOut, Score, Setting, Unit
+from figclip.tasks.base import Face, ItemScores, LeftOut, Score, Setting, Unit
 
 RESULT_FORMAT = 1
 NUM_RESAMPLES = 2000
+INTERVAL = "95 % interval"
+FACES: dict[Face, str] = {
+    "detail": "DETAIL: what adaptation should teach",
+    "kept": "KEPT: what adaptation must not cost",
+}
+"""The two faces of the claim, in the order to show them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +62,7 @@ class Comparison:
         """Adapted minus base, of the corrected scores where the official ones are wrong."""
         if self.base is None:
             return None
-        return _value(self.adapted) - _value(self.base)
+        return self.adapted.value - self.base.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +92,7 @@ class TaskResult:
 
     Attributes:
         task: Name of the task.
+        face: Whether it tests detail or what must be kept.
         data: What it was tested on.
         settings: All that changes the scores besides data and models.
         counts: How many there are of what.
@@ -97,6 +106,7 @@ class TaskResult:
     """
 
     task: str
+    face: Face
     data: DataInfo
     settings: Mapping[str, Setting]
     counts: Mapping[str, int]
@@ -110,18 +120,50 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPoint:
+    """The headline scores at one strength of the adaptation.
+
+    Attributes:
+        alpha: The strength; 0 is the base.
+        headlines: By task and data set, then by metric; corrected where the official are wrong.
+        faces: Mean over the tasks of each face, each task by the mean of its headlines.
+    """
+
+    alpha: float
+    headlines: Mapping[str, Mapping[str, float]]
+    faces: Mapping[Face, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Scores over the strength of the adaptation.
+
+    Attributes:
+        model: Name of the model.
+        points: By ascending strength, the base first.
+    """
+
+    model: str
+    points: tuple[SweepPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
     """All tasks on all data sets.
 
     Attributes:
         tasks: In the order of the data sets.
         files: The JSON file of each.
+        pictures: PNG files.
         notices: What the reader must know, one sentence each.
+        sweep: Scores over the strength of the adaptation, if asked for.
     """
 
     tasks: tuple[TaskResult, ...]
     files: tuple[Path, ...]
     notices: tuple[str, ...]
+    pictures: tuple[Path, ...] = ()
+    sweep: Sweep | None = None
 
 
 def compare(
@@ -154,20 +196,26 @@ def compare(
         )
     intervals: dict[str, Interval] = {}
     for base_block, adapted_block in zip(base_items, adapted_items, strict=True):
-        if len(set(adapted_block.group_ids)) < 2:
-            continue
-        for metric, values_N in adapted_block.values.items():
-            intervals[metric] = paired_bootstrap(
-                base_block.values[metric],
-                values_N,
-                group_of_item=adapted_block.group_ids,
-                num_resamples=NUM_RESAMPLES,
-                seed=seed,
-            )
+        intervals |= _block_intervals(base_block, adapted_block, seed=seed)
     return {
         metric: Comparison(base=base_summary[metric], adapted=score, interval=intervals.get(metric))
         for metric, score in adapted_summary.items()
     }
+
+
+def _block_intervals(base: ItemScores, adapted: ItemScores, *, seed: int) -> dict[str, Interval]:
+    """Intervals of a block's metrics; none with a single group, of which nothing can be said."""
+    if len(set(adapted.group_ids)) < 2:
+        return {}
+    intervals = paired_bootstrap(
+        np.stack(list(base.values.values()), axis=1),
+        np.stack(list(adapted.values.values()), axis=1),
+        group_of_item=adapted.group_ids,
+        weight_N=adapted.weights,
+        num_resamples=NUM_RESAMPLES,
+        seed=seed,
+    )
+    return dict(zip(adapted.values, intervals, strict=True))
 
 
 def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versions: Any) -> Path:
@@ -198,53 +246,78 @@ def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versio
 
 
 def format_table(result: EvaluationResult) -> str:
-    """All metrics as plain text, fractions in percent.
+    """One table of all tasks as plain text, fractions in percent.
+
+    Where the official way of scoring is plainly wrong and the corrected score differs, a row with
+    the corrected scores follows; the interval is theirs.
 
     Args:
         result: What `evaluate` returned.
 
     Returns:
-        For each task a heading and a table: test, base, adapted, difference, 95 % interval.
+        Test, base, adapted, difference, 95 % interval; a heading above each task, and above the
+        tasks of each face.
     """
-    blocks = [_format_task(task) for task in result.tasks]
-    return "\n\n".join([*blocks, *(f"Note: {notice}" for notice in result.notices)])
+    lines: list[str | tuple[str, ...]] = [("test", "base", "adapted", "difference", INTERVAL)]
+    for face, heading in FACES.items():
+        tasks = [task for task in result.tasks if task.face == face]
+        lines += [f"\n{heading}"] if tasks else []
+        for task in tasks:
+            lines += [_heading(task), *_rows(task)]
+    rows = [line for line in lines if isinstance(line, tuple)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = [line if isinstance(line, str) else _aligned(line, widths) for line in lines]
+    return "\n".join([*table, *(f"\nNote: {notice}" for notice in result.notices)])
 
 
-def _format_task(task: TaskResult) -> str:
-    """One task's heading and table."""
-    split = "all splits" if task.data.split is None else f"split {task.data.split}"
+def _heading(task: TaskResult) -> str:
+    """What was scored on what."""
+    split = "everything" if task.data.split is None else task.data.split
     counts = ", ".join(f"{count:,} {name}" for name, count in task.counts.items())
     heading = f"{task.task} on {task.data.name} ({split}): {counts}"
     listed = task.data.coverage.get("listed", 0)
     if listed > task.data.coverage.get("stored", 0):
-        heading += f"; {task.data.coverage['stored']:,} of the {listed:,} videos listed are ready"
+        heading += f"; {task.data.coverage['stored']:,} of the {listed:,} files listed are ready"
     if task.left_out:
         heading += f"; {len(task.left_out):,} left out"
-    rows = [("test", "base", "adapted", "difference", "95 % interval")]
+    return heading
+
+
+def _rows(task: TaskResult) -> list[tuple[str, ...]]:
+    """A task's rows of the table."""
+    rows: list[tuple[str, ...]] = []
     for metric, one in task.metrics.items():
+        if one.adapted.is_detail:
+            continue
         unit = one.adapted.unit
-        interval = "-"
-        if one.interval is not None:
-            interval = f"[{_shown(one.interval.low, unit, '+')}, "
-            interval += f"{_shown(one.interval.high, unit, '+')}]"
-        rows.append(
-            (
-                f"{metric}{' (%)' if unit == 'fraction' else ''}",
-                "-" if one.base is None else _shown(one.base.official, unit),
-                _shown(one.adapted.official, unit),
-                "-" if one.difference is None else _shown(one.difference, unit, "+"),
-                interval,
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in rows
-    ]
-    return "\n".join([heading, *lines])
+        name = f"  {metric}{' (%)' if unit == 'fraction' else ''}"
+        scores = [score for score in (one.base, one.adapted) if score is not None]
+        if all(score.value == score.official for score in scores):
+            rows.append(_row(name, one, [score.official for score in scores]))
+            continue
+        official = [score.official for score in scores]
+        rows.append(_row(name, dataclasses.replace(one, interval=None), official))
+        rows.append(_row("    corrected", one, [score.value for score in scores]))
+    return rows
+
+
+def _row(name: str, one: Comparison, values: Sequence[float]) -> tuple[str, ...]:
+    """A row with these values of base and adapted, or of the one model."""
+    unit = one.adapted.unit
+    base, difference, interval = "-", "-", "-"
+    if len(values) == 2:
+        base = _shown(values[0], unit)
+        difference = _shown(values[1] - values[0], unit, "+")
+    if one.interval is not None:
+        low, high = (_shown(bound, unit, "+") for bound in (one.interval.low, one.interval.high))
+        interval = f"[{low}, {high}]"
+    return name, base, _shown(values[-1], unit), difference, interval
+
+
+def _aligned(row: tuple[str, ...], widths: Sequence[int]) -> str:
+    """A row with its first cell to the left, the others to the right."""
+    cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+    return "  ".join([row[0].ljust(widths[0]), *cells[1:]])
 
 
 def _shown(value: float, unit: Unit, sign: str = "") -> str:
@@ -260,6 +333,7 @@ def _result_json(result: TaskResult) -> dict[str, Any]:
         reasons[one.reason].append(one.item)
     return {
         "task": result.task,
+        "face": result.face,
         "data": dataclasses.asdict(result.data),
         "settings": dict(result.settings),
         "counts": dict(result.counts),
@@ -310,12 +384,21 @@ def _item_lines(result: TaskResult) -> list[str]:
                 "base": None if base is None else _values(base, i),
                 "adapted": _values(block, i),
             }
+            if block.labels:
+                line["labels"] = {
+                    "base": None if base is None else _labels(base, i),
+                    "adapted": _labels(block, i),
+                }
             lines.append(json.dumps(line) + "\n")
     return lines
 
 
 def _values(block: ItemScores, item_idx: int) -> dict[str, float]:
     return {metric: float(values_N[item_idx]) for metric, values_N in block.values.items()}
+
+
+def _labels(block: ItemScores, item_idx: int) -> dict[str, str]:
+    return {name: labels[item_idx] for name, labels in block.labels.items()}
 
 
 def _subject(file: Path) -> str | None:
@@ -336,7 +419,3 @@ def _subject_of(content: Mapping[str, Any]) -> str:
 
 def _identity(block: ItemScores) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     return block.block, block.item_ids, block.group_ids
-
-
-def _value(score: Score) -> float:
-    return score.official if score.corrected is None else score.corrected

@@ -56,7 +56,7 @@ def test_from_annotations_to_results(world: World, tmp_path: Path):
         "--cpu", cache=cache,
     )  # fmt: skip
     assert compared.returncode == 0, compared.stderr
-    assert "role swap accuracy" in compared.stdout
+    assert "role swap (%)" in compared.stdout
     assert "95 % interval" in compared.stdout
     assert len(list((run / "eval").glob("*.json"))) == 2
 

@@ -89,3 +89,18 @@ def test_order_of_the_pool_does_not_matter():
     assert [draw(mine, first, 4, seed=s) for s in range(9)] == [
         draw(mine, second, 4, seed=s) for s in range(9)
     ]
+
+
+def test_only_the_places_asked_for_are_filled_anew():
+    mine = video("a", event("man", scene="barn"))
+    pool = build_filler_pool([mine, video("b", event("dog", scene="street"))])
+    true = mine.annotations[0].events[0]
+    for where, expected in (
+        (lambda place: place.slot == "scene", event("man", scene="street")),
+        (lambda place: place.name == "walker", event("dog", scene="barn")),
+        (lambda place: False, None),
+    ):
+        drawn = filler_negatives(
+            true, video=mine, pool=pool, num_negatives=2, seed=0, key="a", where=where
+        )
+        assert drawn == (expected, None)

@@ -11,6 +11,7 @@ from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from figclip.data.pixels import (
+    PIPELINE_NAMES,
     Orientation,
     PixelPipeline,
     frame_to_pixels,
@@ -94,7 +95,54 @@ def test_swscale_is_near_the_reference_and_exactly_repeatable() -> None:
     assert np.array_equal(fast, again)
 
 
-@pytest.mark.parametrize("name", ["pil", "swscale"])
+def slow_vificlip(rgb_HWC: np.ndarray, size: int) -> np.ndarray:
+    """Pixel by pixel: shortest edge to 8/7, bilinear between pixel centres, middle square."""
+    height, width = rgb_HWC.shape[:2]
+    scale = int(256 / 224 * size) / min(height, width)
+    new_height, new_width = int(height * scale + 0.5), int(width * scale + 0.5)
+    top, left = (new_height - size) // 2, (new_width - size) // 2
+    pixels = np.empty((size, size, 3))
+    for row in range(size):
+        for column in range(size):
+            y = (top + row + 0.5) * height / new_height - 0.5
+            x = (left + column + 0.5) * width / new_width - 0.5
+            y, x = min(max(y, 0.0), height - 1.0), min(max(x, 0.0), width - 1.0)
+            y0, x0 = int(y), int(x)
+            y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+            pixels[row, column] = (
+                rgb_HWC[y0, x0] * ((1 - (y - y0)) * (1 - (x - x0)))
+                + rgb_HWC[y1, x0] * ((y - y0) * (1 - (x - x0)))
+                + rgb_HWC[y0, x1] * ((1 - (y - y0)) * (x - x0))
+                + rgb_HWC[y1, x1] * ((y - y0) * (x - x0))
+            )
+    return pixels
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    size=st.integers(1, 24),
+    seed=st.integers(0, 99),
+)
+def test_vificlip_is_bilinear_without_antialiasing(
+    height: int, width: int, size: int, seed: int
+) -> None:
+    rgb_HWC = noise(height, width, seed=seed)
+    pixels = rgb_to_pixels(rgb_HWC, pipeline=PixelPipeline(name="vificlip", size=size))
+    assert pixels.shape == (size, size, 3)
+    # 0.5 of rounding, and float32.
+    assert np.abs(pixels - slow_vificlip(rgb_HWC, size)).max() < 0.501
+
+
+def test_vificlip_cuts_an_eighth_off_the_short_edge() -> None:
+    """256 of 256 x 320 px are kept by the resize, and 224 of them by the crop."""
+    rgb_HWC = noise(256, 320)
+    pixels = rgb_to_pixels(rgb_HWC, pipeline=PixelPipeline(name="vificlip", size=224))
+    assert np.array_equal(pixels, rgb_HWC[16:240, 48:272])
+
+
+@pytest.mark.parametrize("name", PIPELINE_NAMES)
 def test_frame_of_rgb_equals_picture(name: str) -> None:
     rgb_HWC = noise(60, 90)
     pipeline = PixelPipeline(name=name, size=32)
@@ -104,7 +152,7 @@ def test_frame_of_rgb_equals_picture(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["pil", "swscale"])
+@pytest.mark.parametrize("name", PIPELINE_NAMES)
 def test_frame_alpha_is_composited_on_white(name: str) -> None:
     rgba_HWC = noise(40, 60, channels=4)
     pipeline = PixelPipeline(name=name, size=20)
@@ -129,7 +177,7 @@ def test_pil_frame_is_stretched_then_turned_then_processed() -> None:
     assert np.array_equal(pixels, transformers_pixels(turned, 16))
 
 
-@pytest.mark.parametrize("name", ["pil", "swscale"])
+@pytest.mark.parametrize("name", PIPELINE_NAMES)
 def test_what_would_not_fit_in_memory_is_refused(name: str) -> None:
     thin = Image.fromarray(noise(1, 10000))
     with pytest.raises(VideoError, match="too-large: a picture of 10000x1 px"):

@@ -1,4 +1,6 @@
-"""Optional hard negatives: another filler in one role, `the walker is dog` for `… is man`.
+"""Counterfeits by another filler in one role, `the walker is dog` for `… is man`.
+
+Optional hard negatives of training, and what the SRL-swap test draws where they are wanted.
 
 Ours, not the papers'. Pure in the event, the pool, the seed and the event's key.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -63,6 +65,11 @@ def build_filler_pool(records: Iterable[VideoRecord]) -> FillerPool:
     return {place: _place_fillers(texts) for place, texts in sorted(counts.items())}
 
 
+def anywhere(place: Place) -> bool:
+    """Every place may be filled anew."""
+    return True
+
+
 def filler_negatives(
     event: Event,
     *,
@@ -71,6 +78,7 @@ def filler_negatives(
     num_negatives: int,
     seed: int,
     key: str,
+    where: Callable[[Place], bool] = anywhere,
 ) -> tuple[Event | None, ...]:
     """Draw events that differ from the true one in one filler, none twice.
 
@@ -86,6 +94,7 @@ def filler_negatives(
         num_negatives: >= 0.
         seed: Seed of the run.
         key: Name of the event (`records.event_key`), unique in the run.
+        where: Which places may be filled anew.
 
     Returns:
         `num_negatives` events; None marks a masked column, these come last.
@@ -95,7 +104,7 @@ def filler_negatives(
     offers = {
         position: _Offer(pool[place], told, _words(text))
         for position, place, text in _filled_places(event)
-        if place in pool
+        if place in pool and where(place)
     }
     negatives: list[Event | None] = []
     while offers and len(negatives) < num_negatives:

@@ -245,6 +245,13 @@ class FrameStore:
             )
         ]
 
+    def find_video(self, video_hash: str) -> StoredVideo | None:
+        """A stored video by its hash."""
+        sql = "SELECT hash, path, duration_s, num_frames FROM videos WHERE hash = ?"
+        for name, path, duration_s, num_frames in self._rows(sql, video_hash):
+            return StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
+        return None
+
     def quarantine(self) -> list[QuarantinedVideo]:
         """Records that were left out, by id."""
         return [
@@ -253,6 +260,12 @@ class FrameStore:
                 "SELECT id, split, path, reason, detail FROM quarantine ORDER BY id"
             )
         ]
+
+    def content_key(self, video_hash: str, time_s: float) -> bytes:
+        """What determines a frame's pixels: video, time, size, pipeline and codec."""
+        spec = self.spec
+        parts = (video_hash, to_time_us(time_s), spec.size, spec.pipeline, spec.codec)
+        return "/".join(map(str, parts)).encode()
 
     def frame_times_us(self, video_hash: str) -> tuple[int, ...]:
         """Times of the stored frames of a video, ascending; empty for an unknown video."""

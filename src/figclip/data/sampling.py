@@ -1,9 +1,18 @@
-"""Which moments of an event are looked at."""
+"""Which moments of an event or of a whole clip are looked at."""
 
 from __future__ import annotations
 
-from figclip.data.video import sample_midpoints
+import math
+
+import numpy as np
+
+from figclip.data.video import sample_midpoints, to_time_us
+from figclip.errors import VideoError
+from figclip.presets import Sampling
 from figclip.records import Annotation, Event
+
+MAX_CLIP_FRAMES = 2048
+"""Most frames of one clip: 17 minutes at two a second, 308 MB at 224 px while they are decoded."""
 
 
 def frame_times_s(annotation: Annotation, *, frames_per_event: int) -> list[float]:
@@ -16,3 +25,60 @@ def frame_times_s(annotation: Annotation, *, frames_per_event: int) -> list[floa
 def event_times_s(event: Event, frames_per_event: int) -> list[float]:
     """Midpoints in seconds of T equal segments of an event."""
     return list(sample_midpoints(event.start_s, event.end_s, num=frames_per_event))
+
+
+def clip_times_s(duration_s: float, sampling: Sampling) -> tuple[float, ...]:
+    """Times of a whole clip's frames.
+
+    Args:
+        duration_s: End of the clip's last frame.
+        sampling: Name of the rule:
+
+            - `midpoints_20`, `midpoints_32`: midpoints of so many equal segments. The latter is
+              ViFi-CLIP's, which counts frames, not seconds: the same frames at a constant rate.
+            - `seconds_12`: 0, 1, 2, … s; where that is more than 12, those at 12 evenly spaced
+              places, rounded down. CLIP4Clip finds them by frame number and rate rounded down to
+              an integer, so that at 29.97 fps its n-th frame is at 0.968 n s and a 10 s clip has
+              11; we take the time itself.
+            - `half_seconds`: 0.25 and 0.75 s of every second; the midpoint of a clip that ends
+              before 0.25 s. VELOCITI counts frames from 1, so that its frames come one earlier
+              (0.208 s at 24 fps), and stops after 10 s, the length of all its clips.
+
+    Returns:
+        Whole microseconds, distinct, ascending, at least one, below the end.
+
+    Raises:
+        VideoError: `bad-time`, an empty or endless clip; `too-long`, more than MAX_CLIP_FRAMES.
+
+    Source:
+        ArrowLuo/CLIP4Clip@508ffa3 dataloaders/rawvideo_util.py:31-62,
+        dataloaders/dataloader_msrvtt_retrieval.py:104-111;
+        muzairkhattak/ViFi-CLIP@e2d1948 datasets/pipeline.py:1959-1965;
+        katha-ai/VELOCITI@8d66ddb utils/extract_frames.py:21-39.
+    """
+    end_us = to_time_us(duration_s) if math.isfinite(duration_s) else 0
+    if end_us < 1:
+        raise VideoError(f"bad-time: cannot take frames from a clip of {duration_s} s")
+    duration_s = end_us / 1e6
+    if sampling == "seconds_12":
+        num_seconds = math.ceil(end_us / 1_000_000)
+        num_frames = min(num_seconds, 12)
+        times_s = np.linspace(0, num_seconds - 1, num=num_frames, dtype=np.int64).tolist()
+    elif sampling == "half_seconds":
+        times_s = _half_seconds(duration_s)
+    else:
+        times_s = sample_midpoints(0.0, duration_s, num=20 if sampling == "midpoints_20" else 32)
+    times_us = sorted({to_time_us(time_s) for time_s in times_s})
+    return tuple(time_us / 1e6 for time_us in times_us if time_us < end_us)
+
+
+def _half_seconds(duration_s: float) -> list[float]:
+    """0.25 and 0.75 s of every second before the end."""
+    num_frames = math.ceil((duration_s - 0.25) / 0.5)
+    if num_frames > MAX_CLIP_FRAMES:
+        raise VideoError(
+            f"too-long: {num_frames:,} frames, two of each second, are more than "
+            f"{MAX_CLIP_FRAMES:,}",
+            fix="Cut the video, or choose a preset with a fixed number of frames",
+        )
+    return [0.25 + 0.5 * frame_idx for frame_idx in range(num_frames)] or [duration_s / 2]

@@ -64,9 +64,7 @@ class StoredVideos:
 
     def content_key(self, video_idx: int, time_s: float) -> bytes:
         """What determines a frame's pixels: video, time, size, pipeline and codec."""
-        spec = self.stores[self.store_of[video_idx]].spec
-        parts = (self.hash_of[video_idx], to_time_us(time_s), spec.size, spec.pipeline, spec.codec)
-        return "/".join(map(str, parts)).encode()
+        return self.stores[self.store_of[video_idx]].content_key(self.hash_of[video_idx], time_s)
 
     @property
     def content_hash(self) -> str:

@@ -62,6 +62,23 @@ class Preprocessing:
     std: tuple[float, float, float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatistics:
+    """What pixels are normalised with.
+
+    Attributes:
+        mean: Of each RGB channel, in [0, 1].
+        std: Of each RGB channel, in [0, 1].
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET = ChannelStatistics(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""ImageNet's, which some evaluations of CLIP use in place of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
     """Texts as token ids, padded to the longest.
@@ -69,7 +86,7 @@ class TokenBatch:
     Attributes:
         ids_NL: Token ids, start and end tokens included.
         present_NL: 1 where a token is not padding.
-        truncated: Indices of the texts that were cut at the context length.
+        truncated: Indices of the texts that were cut.
     """
 
     ids_NL: Int[Tensor, "N L"]
@@ -120,11 +137,17 @@ class Backbone(nn.Module):
         """Where the weights are."""
         return self.clip.logit_scale.device
 
-    def encode_frames(self, frames_NHWC: UInt8[Tensor, "N H W C"]) -> Float[Tensor, "N D"]:
+    def encode_frames(
+        self,
+        frames_NHWC: UInt8[Tensor, "N H W C"],
+        *,
+        statistics: ChannelStatistics | None = None,
+    ) -> Float[Tensor, "N D"]:
         """Embed frames that are already resized and cropped to the image size.
 
         Args:
             frames_NHWC: RGB, 0 to 255, H = W = `preprocessing.image_size`.
+            statistics: What to normalise with; None: the model's own, `preprocessing`.
 
         Returns:
             Projected embeddings, fp32, not normalised.
@@ -140,7 +163,13 @@ class Backbone(nn.Module):
             )
         dtype = self.clip.logit_scale.dtype
         pixels = frames_NHWC.to(self.device).permute(0, 3, 1, 2).to(dtype) * (1 / 255)
-        pixels = (pixels - self.get_buffer("pixel_mean")) / self.get_buffer("pixel_std")
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        if statistics is not None:
+            mean, std = (
+                torch.tensor(values, dtype=dtype, device=self.device).view(1, 3, 1, 1)
+                for values in (statistics.mean, statistics.std)
+            )
+        pixels = (pixels - mean) / std
         # contiguous: the permuted view would make oneDNN pick a slower, differently rounded path.
         pooled = self.clip.vision_model(pixel_values=pixels.contiguous()).pooler_output
         return _at_least_fp32(self.clip.visual_projection(pooled))
@@ -157,11 +186,17 @@ class Backbone(nn.Module):
         ).pooler_output
         return _at_least_fp32(self.clip.text_projection(pooled))
 
-    def tokenize(self, texts: Sequence[str]) -> TokenBatch:
-        """Tokenise at least one text, cutting at the context length; what is cut is reported."""
+    def tokenize(self, texts: Sequence[str], *, max_tokens: int | None = None) -> TokenBatch:
+        """Tokenise at least one text, cutting what is too long; what is cut is reported.
+
+        Args:
+            texts: What to tokenise.
+            max_tokens: Most tokens of a text, start and end included; None, or more than the
+                context length: the context length.
+        """
         assert texts, "nothing to tokenise"
         encoded = self.tokenizer(list(texts), truncation=False)["input_ids"]
-        limit = self.context_length
+        limit = min(max_tokens or self.context_length, self.context_length)
         end = self.tokenizer.eos_token_id
         rows = [ids if len(ids) <= limit else [*ids[: limit - 1], end] for ids in encoded]
         longest = max(map(len, rows))
@@ -174,10 +209,10 @@ class Backbone(nn.Module):
             tuple(i for i, ids in enumerate(encoded) if len(ids) > limit),
         )
 
-    def count_cut(self, texts: Sequence[str]) -> int:
-        """Number of texts that are longer than the context length."""
+    def count_cut(self, texts: Sequence[str], *, max_tokens: int | None = None) -> int:
+        """Number of texts that `tokenize` cuts."""
         chunks = (texts[start : start + 4096] for start in range(0, len(texts), 4096))
-        return sum(len(self.tokenize(chunk).truncated) for chunk in chunks)
+        return sum(len(self.tokenize(chunk, max_tokens=max_tokens).truncated) for chunk in chunks)
 
     def micro_batches(self, texts: Sequence[str], *, size: int) -> Iterator[list[int]]:
         """Indices of the texts, similar lengths together, `size` at a time.

@@ -1,16 +1,8 @@
 """The interface of a task: load items, score each with an embedder, summarise.
 
 `evaluation` runs `load` once a data set and `score` once a model, compares the two models item by
-item, and writes what it got; it knows nothing else of a task. What varies stays inside:
-
-- retrieval on published sets (MSR-VTT, …): `load` reads the official lists; a block for each
-  direction, one item a query, with values such as `t2v R@1`. The official way of counting ties
-  differs from the per-item values: `summarise` fills both `official` and `corrected`.
-- actions: one item a video, value `top-1`; mean and spread over the three splits in `summarise`.
-- composition (SugarCrepe, …): the same as `dense_choice`, a block for each kind of change. Images
-  are embedded by a further method of the embedder's protocol.
-- situations and captioning: the embedder gives features to a head that the task holds. Scores that
-  are not means over items (CIDEr over a corpus, macro averages) are only in `summarise`.
+item, and writes what it got; it knows nothing else of a task. What varies stays inside. Scores that
+are not means over items (CIDEr over a corpus, macro averages) are only in `summarise`.
 
 A metric whose name is also the name of per-item values is their mean, and gets an interval.
 """
@@ -18,12 +10,13 @@ A metric whose name is also the name of per-item values is their mean, and gets 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from figclip.data.clips import StoredClips
 from figclip.data.stored_videos import StoredVideos
 
 Source = TypeVar("Source", contravariant=True)
@@ -31,21 +24,44 @@ Items = TypeVar("Items")
 
 Setting = str | int | float
 Unit = Literal["fraction", "rank"]
+Face = Literal["detail", "kept"]
+"""The two faces of the claim: what adaptation should teach, and what it must not cost."""
 
 
 @runtime_checkable
-class FrameTextEmbedder(Protocol):
-    """What tasks need of a model; `embedding.Embedder` is one."""
+class TextEmbedder(Protocol):
+    """Embeds texts."""
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
         """L2-normalised embeddings of texts."""
         ...
+
+
+@runtime_checkable
+class FrameTextEmbedder(TextEmbedder, Protocol):
+    """What tasks on annotated events need of a model."""
 
     def embed_frames(
         self, videos: StoredVideos, frames: Sequence[tuple[int, float]]
     ) -> Float32[np.ndarray, "N D"]:
         """L2-normalised embeddings of stored frames: index of the video, time in seconds."""
         ...
+
+
+@runtime_checkable
+class ClipTextEmbedder(TextEmbedder, Protocol):
+    """What tasks on images and whole videos need of a model."""
+
+    def embed_clips(
+        self, clips: StoredClips, clip_idxs: Sequence[int]
+    ) -> Float32[np.ndarray, "N D"]:
+        """L2-normalised embeddings of images and whole videos, pooled as the preset says."""
+        ...
+
+
+@runtime_checkable
+class TaskEmbedder(FrameTextEmbedder, ClipTextEmbedder, Protocol):
+    """All that any task needs of a model; `embedding.Embedder` is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +85,13 @@ class TaskData(Generic[Items]):
         items: In the task's own form.
         counts: How many there are of what, by name.
         left_out: What the source holds and the task cannot score.
+        texts: All texts that are embedded, so that those too long for a model can be counted.
     """
 
     items: Items
     counts: Mapping[str, int]
     left_out: tuple[LeftOut, ...]
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +103,18 @@ class ItemScores:
         item_ids: Unique in the block.
         group_ids: Items of one group (a film, a YouTube video) are resampled together.
         values: From the name of a metric to its value for each item.
+        weights: Weight of each item in the means; None: all equal.
+        labels: What else is to be said of each item in words, for example the predicted class.
+        chance: What guessing would score in the mean, of the metrics where that is known.
     """
 
     block: str
     item_ids: tuple[str, ...]
     group_ids: tuple[str, ...]
     values: Mapping[str, Float64[np.ndarray, " N"]]
+    weights: Float64[np.ndarray, " N"] | None = None
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    chance: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +126,22 @@ class Score:
         corrected: Where the official way is plainly wrong, the right one; None where it is not.
         unit: `fraction` in [0, 1], higher is better; `rank` counted from 1, lower is better.
         chance: What guessing would score; None where that depends on the data.
+        is_headline: One of the few numbers that stand for the task; their mean is its place on
+            the picture of detail against what is kept.
+        is_detail: Only in the result file, not in the table.
     """
 
     official: float
     corrected: float | None = None
     unit: Unit = "fraction"
     chance: float | None = None
+    is_headline: bool = False
+    is_detail: bool = False
+
+    @property
+    def value(self) -> float:
+        """The corrected score where there is one, else the official."""
+        return self.official if self.corrected is None else self.corrected
 
 
 @runtime_checkable
@@ -120,6 +154,11 @@ class Task(Protocol[Source, Items]):
         ...
 
     @property
+    def face(self) -> Face:
+        """Whether it tests detail, or what must be kept."""
+        ...
+
+    @property
     def settings(self) -> Mapping[str, Setting]:
         """All that changes the scores besides data and model, for the result file."""
         ...
@@ -128,7 +167,7 @@ class Task(Protocol[Source, Items]):
         """The items to score; the same for every model."""
         ...
 
-    def score(self, embedder: FrameTextEmbedder, data: TaskData[Items]) -> tuple[ItemScores, ...]:
+    def score(self, embedder: TaskEmbedder, data: TaskData[Items]) -> tuple[ItemScores, ...]:
         """Score every item with a model; blocks without items are left out."""
         ...
 

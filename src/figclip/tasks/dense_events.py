@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from figclip.data.sampling import event_times_s
 from figclip.data.stored_videos import StoredVideos
 from figclip.records import Event, event_key
 from figclip.tasks.base import FrameTextEmbedder, LeftOut
+from figclip.tasks.vectors import normalised_rows
 
 _FRAMES_AT_ONCE = 4096
 """Frames whose embeddings are held at once; the cache stores as many in one transaction."""
@@ -137,22 +137,9 @@ def embed_events(
     return VisualMeans(normalised_rows(event_ND), means_of_videos(event_ND, events))
 
 
-def embed_unique_texts(
-    embedder: FrameTextEmbedder, texts: Sequence[str]
-) -> Float32[np.ndarray, "N D"]:
-    """Embeddings of texts, each different one computed once."""
-    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    return embedder.embed_texts(list(row_of))[[row_of[text] for text in texts]]
-
-
 def means_of_videos(
     row_ND: Float[np.ndarray, "N D"], events: DenseEvents
 ) -> Float32[np.ndarray, "B D"]:
     """Mean of the rows of each video's events, normalised."""
     starts = [start for start, _ in events.spans()]
     return normalised_rows(np.add.reduceat(row_ND.astype(np.float64), starts, axis=0))
-
-
-def normalised_rows(row_ND: Float[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:
-    """Rows of length 1; a mean has the direction of the sum, so sums will do."""
-    return (row_ND / np.linalg.norm(row_ND, axis=1, keepdims=True)).astype(np.float32)

@@ -11,15 +11,15 @@ from jaxtyping import Float32, Int64
 from figclip.data.captions import Template, caption_video_hash, text_hash
 from figclip.data.stored_videos import StoredVideos
 from figclip.metrics.ranking import hits_at_k, median_rank, ranks_by_label
-from figclip.tasks.base import FrameTextEmbedder, ItemScores, Score, Setting, TaskData
+from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
 from figclip.tasks.dense_events import (
     DenseEvents,
     VisualMeans,
     embed_events,
-    embed_unique_texts,
     list_events,
     means_of_videos,
 )
+from figclip.tasks.vectors import embed_unique_texts
 
 CUT_OFFS = (1, 5, 10)
 
@@ -45,6 +45,11 @@ class DenseRetrieval:
     def name(self) -> str:
         """Name in result files."""
         return "dense_retrieval"
+
+    @property
+    def face(self) -> Face:
+        """Who does what to whom, where and how."""
+        return "detail"
 
     @property
     def settings(self) -> Mapping[str, Setting]:

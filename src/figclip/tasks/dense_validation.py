@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from figclip.data.captions import Template
-from figclip.data.sense_pool import SensePool
+from figclip.data.captions import Template, caption_event
+from figclip.data.counterfeits import CounterfeitPools
+from figclip.data.sense_pool import SensePool, build_sense_pool
 from figclip.data.stored_videos import StoredVideos
 from figclip.tasks.base import FrameTextEmbedder
-from figclip.tasks.dense_choice import VERB, DenseChoice, choose_captions
-from figclip.tasks.dense_events import embed_events, embed_unique_texts
+from figclip.tasks.contrasts import (
+    ContrastEmbeddings,
+    choose_texts,
+    draw_counterfeits,
+    word_counterfeits,
+)
+from figclip.tasks.dense_events import embed_events, list_events
 from figclip.tasks.dense_retrieval import retrieve_events
+from figclip.tasks.vectors import embed_unique_texts
 
 
 def validation_scores(
@@ -44,22 +51,29 @@ def validation_scores(
     Raises:
         MetricError: an embedding is not finite.
     """
-    choice = DenseChoice(
-        template=template,
-        frames_per_event=frames_per_event,
-        num_negatives=num_negatives,
-        seed=seed,
-        pool=pool,
-    )
-    items = choice.load(videos).items
-    if not items.events.events:
+    events, _ = list_events(videos, template=template)
+    if not events.events:
         return {}
-    visual = embed_events(embedder, items.events, frames_per_event=frames_per_event)
-    captions_ND = embed_unique_texts(embedder, [event.caption for event in items.events.events])
-    directions = retrieve_events(items.events, visual, captions_ND)
+    visual = embed_events(embedder, events, frames_per_event=frames_per_event)
+    captions_ND = embed_unique_texts(embedder, [event.caption for event in events.events])
+    directions = retrieve_events(events, visual, captions_ND)
     scores = {
         "event_r1": float(np.mean([one.values[f"{one.block} R@1"].mean() for one in directions]))
     }
-    for block in choose_captions(embedder, items, visual, kinds=(VERB,)):
-        scores["choice_accuracy"] = float(block.values[f"{VERB} accuracy"].mean())
+    # Verbs are drawn, fillers are not.
+    pools = CounterfeitPools(senses=pool or build_sense_pool(videos.records), fillers={})
+    counterfeits = draw_counterfeits(
+        events,
+        "verb",
+        pools=[pools] * len(events.videos.records),
+        num_negatives=num_negatives,
+        seed=seed,
+    )
+    contrasts = word_counterfeits(
+        events, counterfeits, lambda event: caption_event(event, template=template)
+    )
+    if contrasts.event_idxs:
+        texts = ContrastEmbeddings(embedder, contrasts)
+        choices = choose_texts(contrasts, texts, visual.event_ND[list(contrasts.event_idxs)])
+        scores["choice_accuracy"] = float(choices.accuracy_N.mean())
     return {**scores, "score": float(np.mean(list(scores.values())))}

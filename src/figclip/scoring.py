@@ -1,0 +1,246 @@
+"""Tasks on their data, ready to be scored with any model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from figclip.columns import Column, Progress
+from figclip.config import TemplateName
+from figclip.data.benchmarks.catalogue import BENCHMARKS
+from figclip.data.benchmarks.records import Benchmark
+from figclip.data.captions import TEMPLATES
+from figclip.data.frames import StoreSpec
+from figclip.data.prompts import prompts_for
+from figclip.data_sources import ANNOTATED, DataSource
+from figclip.errors import ConfigError
+from figclip.opened_sources import (
+    OpenedSource,
+    open_annotated,
+    open_benchmark,
+    read_benchmark,
+)
+from figclip.presets import Preset
+from figclip.tasks.actions import Actions
+from figclip.tasks.base import ItemScores, Score, Task, TaskData
+from figclip.tasks.composition import Composition
+from figclip.tasks.dense_retrieval import DenseRetrieval
+from figclip.tasks.retrieval import Retrieval
+from figclip.tasks.srl_swap import SrlSwap
+
+TASKS_OF: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(ANNOTATED, ("dense_retrieval", "srl_swap")),
+    **{name: (about.family,) for name, about in BENCHMARKS.items()},
+}
+"""Tasks that can run on the data of each NAME."""
+
+FAMILIES = {
+    "retrieval": ("retrieval", "dense_retrieval"),
+    "actions": ("actions",),
+    "composition": ("composition", "srl_swap"),
+}
+"""What `--task` may say for several tasks at once."""
+
+NEGATIVES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSettings:
+    """What changes scores besides models and data.
+
+    Attributes:
+        preset: How whole videos are looked at.
+        prompts: Set of prompts that class names are put into.
+        template: Wording of dense captions.
+        frames_per_event: T.
+        seed: Of negatives, of foreign videos and of intervals.
+    """
+
+    preset: Preset
+    prompts: str
+    template: TemplateName
+    frames_per_event: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        prompts_for("", self.prompts)  # an unknown set is refused before any work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSource:
+    """A data source that was read, and the tasks to run on it.
+
+    Attributes:
+        source: Where it is.
+        benchmark: Its items; None for annotated events.
+        tasks: What to run.
+    """
+
+    source: DataSource
+    benchmark: Benchmark | None
+    tasks: tuple[Task[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A task with its data, once for each kind of pixels that the models take.
+
+    Attributes:
+        task: What to run.
+        source: Where the data are.
+        preset: How whole videos are looked at; None for annotated events.
+        opened: By pixels.
+        data: What the task made of each.
+    """
+
+    task: Task[Any, Any]
+    source: DataSource
+    preset: Preset | None
+    opened: Mapping[StoreSpec, OpenedSource]
+    data: Mapping[StoreSpec, TaskData[Any]]
+
+    def score(self, column: Column) -> TaskScores:
+        """Score one model."""
+        embedder = column.events if self.preset is None else column.clips
+        items = self.task.score(embedder, self.data[column.spec])
+        return TaskScores(items=items, summary=self.task.summarise(items))
+
+    def num_cut(self, column: Column) -> int:
+        """Different texts that are too long for a model."""
+        embedder = column.events if self.preset is None else column.clips
+        return embedder.count_cut(list(dict.fromkeys(self.data[column.spec].texts)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskScores:
+    """What one model got on one task."""
+
+    items: tuple[ItemScores, ...]
+    summary: Mapping[str, Score]
+
+
+def plan_sources(
+    data: Sequence[DataSource],
+    *,
+    asked: Sequence[str] | None,
+    settings: TaskSettings,
+    cache: Path | None,
+) -> tuple[PlannedSource, ...]:
+    """Read the annotations of benchmarks, check the rest, and choose the tasks.
+
+    Args:
+        data: What to test on.
+        asked: Names or families of tasks; None for all that the data allow.
+        settings: Of the tasks.
+        cache: Folder for stores.
+
+    Raises:
+        ConfigError: an unknown task, or none that the data allow.
+        DataError, AnnotationError: data that cannot be used.
+    """
+    names_of = [_task_names(source, asked) for source in data]
+    if not any(names_of):
+        raise ConfigError("there is no task to run", fix="Give --data and, if at all, its --task")
+    return tuple(
+        PlannedSource(
+            source=source,
+            benchmark=read_benchmark(source, cache=cache),
+            tasks=tuple(_build_task(name, settings) for name in names),
+        )
+        for source, names in zip(data, names_of, strict=True)
+        if names
+    )
+
+
+def open_works(
+    planned: Sequence[PlannedSource],
+    specs: Sequence[StoreSpec],
+    *,
+    settings: TaskSettings,
+    cache: Path | None,
+    on_progress: Progress | None,
+) -> list[Work]:
+    """Decode what is missing, and let the tasks make their items.
+
+    Args:
+        planned: What to run on what.
+        specs: Pixels that the models take, different ones.
+        settings: Of the tasks.
+        cache: Folder for stores.
+        on_progress: Told what is being decoded.
+    """
+    works: list[Work] = []
+    for one in planned:
+        opened = {
+            spec: _open(one, spec, settings=settings, cache=cache, on_progress=on_progress)
+            for spec in specs
+        }
+        works += [
+            Work(
+                task=task,
+                source=one.source,
+                preset=None if one.benchmark is None else settings.preset,
+                opened=opened,
+                data={spec: task.load(source.content) for spec, source in opened.items()},
+            )
+            for task in one.tasks
+        ]
+    return works
+
+
+def _open(
+    planned: PlannedSource,
+    spec: StoreSpec,
+    *,
+    settings: TaskSettings,
+    cache: Path | None,
+    on_progress: Progress | None,
+) -> OpenedSource:
+    """A source with the pixels that a model takes."""
+    source, preset = planned.source, settings.preset
+    if planned.benchmark is None:
+        return open_annotated(
+            source, spec=spec, frames_per_event=settings.frames_per_event, cache=cache
+        )
+    assert cache is not None, "checked with the source"
+    return open_benchmark(
+        source,
+        planned.benchmark,
+        spec=StoreSpec(pipeline=preset.pipeline or spec.pipeline, size=spec.size),
+        preset=preset,
+        cache=cache,
+        on_progress=on_progress,
+    )
+
+
+def _task_names(source: DataSource, asked: Sequence[str] | None) -> list[str]:
+    """Tasks to run on a source."""
+    known = sorted({*FAMILIES, *(name for names in TASKS_OF.values() for name in names)})
+    for one in asked or ():
+        if one not in known:
+            raise ConfigError(
+                f"unknown task {one!r}", where="--task", fix=f"Tasks are {', '.join(known)}"
+            )
+    possible = TASKS_OF[source.name]
+    if asked is None:
+        return list(possible)
+    wanted = {name for one in asked for name in FAMILIES.get(one, (one,))}
+    return [name for name in possible if name in wanted]
+
+
+def _build_task(name: str, settings: TaskSettings) -> Task[Any, Any]:
+    """A task by name."""
+    template, frames = TEMPLATES[settings.template], settings.frames_per_event
+    if name == "retrieval":
+        return Retrieval()
+    if name == "actions":
+        return Actions(prompts=settings.prompts)
+    if name == "composition":
+        return Composition()
+    if name == "dense_retrieval":
+        return DenseRetrieval(template=template, frames_per_event=frames)
+    return SrlSwap(
+        template=template, frames_per_event=frames, num_negatives=NEGATIVES, seed=settings.seed
+    )

@@ -1,0 +1,279 @@
+"""Telling true captions of an image or video from false ones that use nearly the same words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from figclip.data.benchmarks.records import CompositionSet, Contrast
+from figclip.metrics.aro import MIN_ATTRIBUTE_ITEMS, SYMMETRIC_RELATIONS
+from figclip.metrics.composition import Verdicts, judge, judge_text_only, judge_winoground
+from figclip.metrics.similarity import paired_dot_products
+from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
+from figclip.tasks.media import MediaSet, embed_media, split_present
+
+ALL = "all"
+TIES = "ties"
+MEAN = "mean over parts"
+PART = "part "
+VELOCITI_CONTROL = "control"
+MAX_ROWS = 20
+"""Benchmarks of more parts (ARO has dozens) show them in the result file only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositionItems:
+    """Items whose media are there."""
+
+    media: MediaSet[CompositionSet]
+    items: tuple[Contrast, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """Published sets of true and false captions, and anyone's; a `tasks.base.Task`.
+
+    An item is right if every true caption is strictly more similar to the picture than every false
+    one: a tie is wrong, and the share of ties is in the result file. What is reported beside the
+    accuracy of all items follows the benchmark: its parts, ARO's and VELOCITI's means over parts,
+    Winoground's three scores, SugarCrepe++'s test of the text tower alone.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name in result files."""
+        return "composition"
+
+    @property
+    def face(self) -> Face:
+        """Who does what to whom, with which attributes."""
+        return "detail"
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """What changes the scores."""
+        return {"ties": "wrong"}
+
+    def load(self, source: MediaSet[CompositionSet]) -> TaskData[CompositionItems]:
+        """Items whose media are there."""
+        listed = ((item, item.media) for item in source.benchmark.items)
+        present = split_present(listed, source.clips)
+        texts = (text for item in present.items for text in (*item.positives, *item.negatives))
+        subsets = Counter(item.subset for item in present.items)
+        counts = {"items": len(present.items)}
+        if len(subsets) > 1:
+            counts["parts"] = len(subsets)
+        return TaskData(
+            items=CompositionItems(media=source, items=present.items),
+            counts=counts,
+            left_out=present.left_out,
+            texts=tuple(dict.fromkeys(texts)),
+        )
+
+    def score(
+        self, embedder: ClipTextEmbedder, data: TaskData[CompositionItems]
+    ) -> tuple[ItemScores, ...]:
+        """Which items are right, by the benchmark's rules."""
+        items, protocol = data.items.items, data.items.media.benchmark.protocol
+        if not items:
+            return ()
+        embedded = _embed(embedder, data.items)
+        if protocol == "winoground":
+            return _winoground_blocks(items, embedded)
+        verdicts = judge(
+            _lowest(embedded, [item.positives for item in items])[:, None],
+            _highest(embedded, [item.negatives for item in items])[:, None],
+        )
+        blocks = [_block(ALL, "accuracy", items, verdicts, chance=_chance(items))]
+        blocks += _part_blocks(items, verdicts)
+        blocks += _mean_over_parts(protocol, items, verdicts)
+        if protocol == "sugarcrepe_pp":
+            text_only = _judge_texts(embedded, items)
+            blocks.append(_block("texts", "text tower alone", items, text_only, chance=1 / 3))
+        return tuple(blocks)
+
+    def summarise(self, scores: Sequence[ItemScores]) -> dict[str, Score]:
+        """Means of all values."""
+        has_mean = any(block.block == MEAN for block in scores)
+        num_parts = sum(block.block.startswith(PART) for block in scores)
+        summary: dict[str, Score] = {}
+        for block in scores:
+            for metric, values in block.values.items():
+                is_overall = block.block == ALL and not has_mean
+                summary[metric] = Score(
+                    official=float(np.average(values, weights=block.weights)),
+                    chance=block.chance.get(metric),
+                    is_headline=metric == MEAN or (is_overall and not metric.endswith(TIES)),
+                    is_detail=metric.endswith(TIES)
+                    or (block.block.startswith(PART) and num_parts > MAX_ROWS),
+                )
+        return summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Embedded:
+    """Embeddings of a set.
+
+    Attributes:
+        medium_ND: Of the first medium of each item.
+        second_ND: Of the second, where the items have two.
+        text_MD: Of all different texts.
+        row_of: Row of each text.
+    """
+
+    medium_ND: Float32[np.ndarray, "N D"]
+    second_ND: Float32[np.ndarray, "N D"] | None
+    text_MD: Float32[np.ndarray, "M D"]
+    row_of: Mapping[str, int]
+
+    def texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
+        """Embeddings of some texts."""
+        return self.text_MD[[self.row_of[text] for text in texts]]
+
+
+def _embed(embedder: ClipTextEmbedder, items: CompositionItems) -> _Embedded:
+    """Embed every different text and medium once."""
+    clips, contrasts = items.media.clips, items.items
+    texts = list(dict.fromkeys(t for one in contrasts for t in (*one.positives, *one.negatives)))
+    has_two = all(len(item.media) == 2 for item in contrasts)
+    return _Embedded(
+        medium_ND=embed_media(embedder, clips, [item.media[0] for item in contrasts]),
+        second_ND=embed_media(embedder, clips, [item.media[1] for item in contrasts])
+        if has_two
+        else None,
+        text_MD=embedder.embed_texts(texts),
+        row_of={text: row for row, text in enumerate(texts)},
+    )
+
+
+def _cosines(
+    embedded: _Embedded, texts_of_item: Sequence[tuple[str, ...]]
+) -> tuple[Float32[np.ndarray, " M"], Int64[np.ndarray, " N"]]:
+    """Cosines of each item's medium with its texts, end to end, and where each item's begin."""
+    count_N = np.array([len(texts) for texts in texts_of_item])
+    medium_MD = np.repeat(embedded.medium_ND, count_N, axis=0)
+    text_MD = embedded.texts([text for texts in texts_of_item for text in texts])
+    return paired_dot_products(medium_MD, text_MD), np.cumsum(count_N) - count_N
+
+
+def _lowest(
+    embedded: _Embedded, texts_of_item: Sequence[tuple[str, ...]]
+) -> Float32[np.ndarray, " N"]:
+    """The least similar of each item's texts: every true caption must win."""
+    return np.minimum.reduceat(*_cosines(embedded, texts_of_item))
+
+
+def _highest(
+    embedded: _Embedded, texts_of_item: Sequence[tuple[str, ...]]
+) -> Float32[np.ndarray, " N"]:
+    """The most similar of each item's texts: every false caption must lose."""
+    return np.maximum.reduceat(*_cosines(embedded, texts_of_item))
+
+
+def _judge_texts(embedded: _Embedded, items: Sequence[Contrast]) -> Verdicts:
+    """SugarCrepe++: the two true captions are nearer to each other than to the false one."""
+    first_ND, second_ND = (embedded.texts([item.positives[i] for item in items]) for i in (0, 1))
+    false_ND = embedded.texts([item.negatives[0] for item in items])
+    to_false = [paired_dot_products(one, false_ND) for one in (first_ND, second_ND)]
+    return judge_text_only(paired_dot_products(first_ND, second_ND), np.stack(to_false, axis=1))
+
+
+def _winoground_blocks(items: Sequence[Contrast], embedded: _Embedded) -> tuple[ItemScores, ...]:
+    """Winoground's three scores; the first caption is true of the first image."""
+    assert embedded.second_ND is not None
+    captions = ([item.positives[0] for item in items], [item.negatives[0] for item in items])
+    sim_N22 = np.stack(
+        [
+            np.stack(
+                [
+                    paired_dot_products(medium_ND, embedded.texts(caption))
+                    for medium_ND in (embedded.medium_ND, embedded.second_ND)
+                ],
+                axis=1,
+            )
+            for caption in captions
+        ],
+        axis=1,
+    )
+    verdicts = judge_winoground(sim_N22)
+    kinds = {"text": verdicts.text, "image": verdicts.image, "group": verdicts.group}
+    return (
+        ItemScores(
+            block=ALL,
+            item_ids=tuple(item.id for item in items),
+            group_ids=tuple(item.group for item in items),
+            values={
+                **{f"{kind} score": one.right_N for kind, one in kinds.items()},
+                **{f"{kind} {TIES}": one.tied_N for kind, one in kinds.items()},
+            },
+            chance={"text score": 1 / 4, "image score": 1 / 4, "group score": 1 / 6},
+        ),
+    )
+
+
+def _block(
+    name: str, metric: str, items: Sequence[Contrast], verdicts: Verdicts, *, chance: float
+) -> ItemScores:
+    """Accuracy and ties of items."""
+    return ItemScores(
+        block=name,
+        item_ids=tuple(item.id for item in items),
+        group_ids=tuple(item.group for item in items),
+        values={metric: verdicts.right_N, f"{metric}, {TIES}": verdicts.tied_N},
+        chance={metric: chance},
+    )
+
+
+def _part_blocks(items: Sequence[Contrast], verdicts: Verdicts) -> list[ItemScores]:
+    """Each part of the benchmark; none where there is only one."""
+    parts = list(dict.fromkeys(item.subset for item in items))
+    if len(parts) == 1:
+        return []
+    blocks: list[ItemScores] = []
+    for part in parts:
+        kept = [i for i, item in enumerate(items) if item.subset == part]
+        members = [items[i] for i in kept]
+        values = Verdicts(verdicts.right_N[kept], verdicts.tied_N[kept])
+        chance = _chance(members)
+        blocks.append(_block(PART + part, f"accuracy, {part}", members, values, chance=chance))
+    return blocks
+
+
+def _mean_over_parts(
+    protocol: str, items: Sequence[Contrast], verdicts: Verdicts
+) -> list[ItemScores]:
+    """The mean in which each part counts alike, as ARO and VELOCITI report; else none.
+
+    None either where not one part counts, for example because too few images are there.
+    """
+    size_of = Counter(item.subset for item in items)
+    counts = {
+        "vg_relation": lambda part: part not in SYMMETRIC_RELATIONS,
+        "vg_attribution": lambda part: size_of[part] >= MIN_ATTRIBUTE_ITEMS,
+        "velociti": lambda part: part != VELOCITI_CONTROL,
+    }.get(protocol, lambda part: False)
+    kept = [i for i, item in enumerate(items) if counts(item.subset)]
+    if not kept:
+        return []
+    block = ItemScores(
+        block=MEAN,
+        item_ids=tuple(items[i].id for i in kept),
+        group_ids=tuple(items[i].group for i in kept),
+        values={MEAN: verdicts.right_N[kept]},
+        weights=np.array([1 / size_of[items[i].subset] for i in kept]),
+        chance={MEAN: _chance([items[i] for i in kept])},
+    )
+    return [block]
+
+
+def _chance(items: Sequence[Contrast]) -> float:
+    """Share of items that a random order of the captions gets right."""
+    shares = [
+        1 / comb(len(item.positives) + len(item.negatives), len(item.positives)) for item in items
+    ]
+    return float(np.mean(shares))

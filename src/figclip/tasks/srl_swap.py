@@ -1,0 +1,333 @@
+"""The SRL-swap test: an event against counterfeits of its annotation, with two controls.
+
+Who and whom exchanged; another verb, filler, direction, manner or scene. In the template of dense
+captions and in plain sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from figclip.data.captions import Template, caption_event
+from figclip.data.counterfeits import (
+    KINDS,
+    VERB_POLICY,
+    WHY_NONE,
+    CounterfeitPools,
+    Kind,
+    build_counterfeit_pools,
+)
+from figclip.data.sentences import plain_sentence
+from figclip.data.stored_videos import StoredVideos
+from figclip.metrics.blind import (
+    BlindControl,
+    choose_blindly,
+    draw_foreign_items,
+    mirrored_pairs,
+    with_half_ties,
+)
+from figclip.metrics.choice import Choices
+from figclip.records import Event
+from figclip.tasks.base import (
+    Face,
+    FrameTextEmbedder,
+    ItemScores,
+    LeftOut,
+    Score,
+    Setting,
+    TaskData,
+)
+from figclip.tasks.contrasts import (
+    ContrastEmbeddings,
+    Contrasts,
+    Counterfeits,
+    choose_texts,
+    draw_counterfeits,
+    word_counterfeits,
+)
+from figclip.tasks.dense_events import DenseEvents, VisualMeans, embed_events, list_events
+from figclip.tasks.text_control import NUM_FOLDS, TOO_FEW, text_only_accuracy
+
+CHANCE = 0.5
+NUM_FOREIGN = 8
+PLAIN = ", plain"
+"""What the names of blocks and metrics of plain sentences end in."""
+
+_ACCURACY, _OVER_BLIND, _BLIND, _BLIND_TIES = "", " over blind", " blind", " blind ties"
+_TIES, _TEXT_ONLY = " ties", " text only"
+_VALUES = {
+    _ACCURACY: CHANCE,
+    _OVER_BLIND: 0.0,
+    _BLIND: CHANCE,
+    _TEXT_ONLY: CHANCE,
+    _TIES: None,
+    _BLIND_TIES: None,
+}
+"""What stands behind the kind in the name of a value, and what guessing would give."""
+_MIRRORED, _YES, _NO = "mirrored", "yes", "no"
+_SAME = "every counterfeit reads as the true text"
+_ONE_GROUP = "blind control: all items are of one group of videos"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapItems:
+    """All events, and what is asked of them, by block.
+
+    Attributes:
+        events: All events of the set.
+        contrasts: By block: a kind, in the template, or in plain sentences if it ends in `PLAIN`.
+        blind: The videos of the blind control, for the blocks that have one.
+        text_only: Text-only accuracy of the items of the blocks in the template.
+    """
+
+    events: DenseEvents
+    contrasts: Mapping[str, Contrasts]
+    blind: Mapping[str, BlindControl]
+    text_only: Mapping[str, Float64[np.ndarray, " N"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SrlSwap:
+    """The true text against each counterfeit, by cosine with the event; a `tasks.base.Task`.
+
+    Accuracy is strict: a tie is not a win. Every event counts once, however many counterfeits it
+    has. Chance is 50 %, but words alone may tell (a man sings, a door does not), so two controls
+    stand beside it. *Blind*: the same choice under the videos of other items; the gain over it can
+    only come from looking. *Text only*: accuracy of a regression that knows words and roles, the
+    same for every model; see `text_control`.
+
+    Attributes:
+        template: Wording of the captions.
+        frames_per_event: T.
+        num_negatives: K counterfeits an event and kind, >= 1.
+        seed: Of the counterfeits and of the blind control.
+    """
+
+    template: Template
+    frames_per_event: int
+    num_negatives: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name in result files."""
+        return "srl_swap"
+
+    @property
+    def face(self) -> Face:
+        """Who does what to whom, where and how."""
+        return "detail"
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """What changes the scores."""
+        return {
+            "template": self.template.name,
+            "frames_per_event": self.frames_per_event,
+            "annotation": "first with events",
+            "negatives": self.num_negatives,
+            "negatives_from": "the tested videos",
+            "verb_policy": VERB_POLICY,
+            "seed": self.seed,
+            "ties": "no win; half a win in the text-only control and of mirrored items",
+            "blind_videos": NUM_FOREIGN,
+            "text_only_folds": NUM_FOLDS,
+        }
+
+    def load(self, source: StoredVideos) -> TaskData[SwapItems]:
+        """Events, their counterfeits, and all of the controls that no model is needed for."""
+        events, left_out = list_events(source, template=self.template)
+        pools = build_counterfeit_pools(source.records)
+        counterfeits: dict[Kind, Counterfeits] = {
+            kind: self._draw(events, kind, [pools] * len(events.videos.records)) for kind in KINDS
+        }
+        contrasts = {
+            kind + ending: word_counterfeits(events, counterfeits[kind], wording)
+            for ending, wording in (("", self._caption), (PLAIN, plain_sentence))
+            for kind in KINDS
+        }
+        blind = self._blind_controls(events, contrasts)
+        text_only = text_only_accuracy(
+            events, counterfeits, lambda kind, each: self._draw(events, kind, each)
+        )
+        items = SwapItems(
+            events=events,
+            contrasts=contrasts,
+            blind=blind,
+            text_only={
+                kind: _of_block(accuracy_N, counterfeits[kind], contrasts[kind])
+                for kind, accuracy_N in text_only.items()
+            },
+        )
+        return TaskData(
+            items=items,
+            counts=_counts(items, counterfeits),
+            left_out=(*left_out, *_left_out(items, counterfeits)),
+        )
+
+    def score(
+        self, embedder: FrameTextEmbedder, data: TaskData[SwapItems]
+    ) -> tuple[ItemScores, ...]:
+        """Share of each event's counterfeits that are beaten, under its own and other videos."""
+        items = data.items
+        asked = {name: one for name, one in items.contrasts.items() if one.event_idxs}
+        if not asked:
+            return ()
+        visual = embed_events(embedder, items.events, frames_per_event=self.frames_per_event)
+        return tuple(_score_block(embedder, items, visual, block) for block in asked)
+
+    def summarise(self, scores: Sequence[ItemScores]) -> dict[str, Score]:
+        """Accuracy of each kind and wording, and what it gains over the blind control."""
+        summary: dict[str, Score] = {}
+        gains: dict[str, list[float]] = {}
+        for block in scores:
+            summary |= _summarise_block(block)
+            if gain := summary.get(_metric(block.block, _OVER_BLIND)):
+                wording = PLAIN if block.block.endswith(PLAIN) else ""
+                gains.setdefault(wording, []).append(gain.official)
+        means = {
+            f"all kinds{_OVER_BLIND}{wording}": Score(official=float(np.mean(each)), chance=0.0)
+            for wording, each in gains.items()
+        }
+        return summary | means
+
+    def _caption(self, event: Event) -> str:
+        return caption_event(event, template=self.template)
+
+    def _draw(
+        self, events: DenseEvents, kind: Kind, pools: Sequence[CounterfeitPools]
+    ) -> Counterfeits:
+        """Counterfeits of every event, from the pools of its video."""
+        return draw_counterfeits(
+            events, kind, pools=pools, num_negatives=self.num_negatives, seed=self.seed
+        )
+
+    def _blind_controls(
+        self, events: DenseEvents, contrasts: Mapping[str, Contrasts]
+    ) -> dict[str, BlindControl]:
+        """The blind control of each block that has items of two groups."""
+        groups = events.group_ids
+        controls = {
+            block: draw_foreign_items(
+                [groups[i] for i in one.event_idxs],
+                mirrored=mirrored_pairs(
+                    one.true, [frozenset(t for t in row if t is not None) for row in one.negatives]
+                ),
+                num_foreign=NUM_FOREIGN,
+                seed=self.seed,
+            )
+            for block, one in contrasts.items()
+        }
+        return {block: control for block, control in controls.items() if control is not None}
+
+
+def _score_block(
+    embedder: FrameTextEmbedder, items: SwapItems, visual: VisualMeans, block: str
+) -> ItemScores:
+    """All values of one kind and wording."""
+    contrasts = items.contrasts[block]
+    texts = ContrastEmbeddings(embedder, contrasts)
+    event_ND = visual.event_ND[list(contrasts.event_idxs)]
+    choices = choose_texts(contrasts, texts, event_ND)
+    values = {block: choices.accuracy_N, _metric(block, _TIES): choices.ties_N}
+    labels: dict[str, tuple[str, ...]] = {}
+    if control := items.blind.get(block):
+        # Where there is no further video, -1 reads the last item's, which is not counted.
+        lead_NFK = np.stack([texts.leads(event_ND[i]) for i in control.foreign_NF.T], axis=1)
+        blind = choose_blindly(lead_NFK, control=control, present_NK=contrasts.present)
+        values[_metric(block, _OVER_BLIND)] = choices.accuracy_N - blind.accuracy_N
+        values[_metric(block, _BLIND)] = blind.accuracy_N
+        values[_metric(block, _BLIND_TIES)] = blind.ties_N
+        if control.mirrored:
+            mirrored = {item for pair in control.mirrored for item in pair}
+            marks = (_YES if item in mirrored else _NO for item in range(len(event_ND)))
+            labels[_MIRRORED] = tuple(marks)
+    if block in items.text_only:
+        values[_metric(block, _TEXT_ONLY)] = items.text_only[block]
+    groups = items.events.group_ids
+    return ItemScores(
+        block=block,
+        item_ids=tuple(items.events.events[i].key for i in contrasts.event_idxs),
+        group_ids=tuple(groups[i] for i in contrasts.event_idxs),
+        values=values,
+        labels=labels,
+    )
+
+
+def _summarise_block(block: ItemScores) -> dict[str, Score]:
+    """The means of a block, in the order to show them; in the table only what fits."""
+    shown = (_ACCURACY, _OVER_BLIND) if block.block in KINDS else (_ACCURACY,)
+    summary: dict[str, Score] = {}
+    for value, chance in _VALUES.items():
+        metric = _metric(block.block, value)
+        if metric in block.values:
+            summary[metric] = Score(
+                official=float(block.values[metric].mean()),
+                chance=chance,
+                is_headline=value == _ACCURACY,
+                is_detail=value not in shown,
+            )
+    if is_mirrored := block.labels.get(_MIRRORED):
+        blind, ties = (block.values[_metric(block.block, one)] for one in (_BLIND, _BLIND_TIES))
+        mirrored_N = np.array([mark == _YES for mark in is_mirrored])
+        half_N = with_half_ties(Choices(blind, ties))[mirrored_N]
+        metric = _metric(block.block, f"{_BLIND}, mirrored items")
+        summary[metric] = Score(official=float(half_N.mean()), chance=CHANCE, is_detail=True)
+    return summary
+
+
+def _of_block(
+    accuracy_N: Float64[np.ndarray, " N"], counterfeits: Counterfeits, contrasts: Contrasts
+) -> Float64[np.ndarray, " M"]:
+    """Values of all events that have a counterfeit, for those whose texts differ."""
+    kept = set(contrasts.event_idxs)
+    with_any = [event_idx for event_idx, row in enumerate(counterfeits) if any(row)]
+    return accuracy_N[[event_idx in kept for event_idx in with_any]]
+
+
+def _counts(items: SwapItems, counterfeits: Mapping[Kind, Counterfeits]) -> dict[str, int]:
+    """How many there are of what."""
+    counts = {"videos": len(items.events.videos.records), "events": len(items.events.events)}
+    for kind in KINDS:
+        rows = [row for row in counterfeits[kind] if any(row)]
+        counts[f"{kind} negatives"] = sum(one is not None for row in rows for one in row)
+        counts[f"{kind} negatives masked"] = sum(one is None for row in rows for one in row)
+        for block in (kind, kind + PLAIN):
+            contrasts, control = items.contrasts[block], items.blind.get(block)
+            counts[f"{block} events"] = len(contrasts.event_idxs)
+            counts[f"{block} negatives that read as the true text"] = contrasts.num_same
+            counts[f"{block} mirrored events"] = 2 * len(control.mirrored) if control else 0
+    return counts
+
+
+def _left_out(items: SwapItems, counterfeits: Mapping[Kind, Counterfeits]) -> tuple[LeftOut, ...]:
+    """Events that a kind or wording cannot ask about, and controls that cannot be made."""
+    left_out: list[LeftOut] = []
+    for kind in KINDS:
+        for event, row in zip(items.events.events, counterfeits[kind], strict=True):
+            if not any(row):
+                left_out.append(LeftOut(item=event.key, reason=f"{kind}: {WHY_NONE[kind]}"))
+        for block in (kind, kind + PLAIN):
+            asked = set(items.contrasts[block].event_idxs)
+            left_out += (
+                LeftOut(item=event.key, reason=f"{block}: {_SAME}")
+                for i, (event, row) in enumerate(
+                    zip(items.events.events, counterfeits[kind], strict=True)
+                )
+                if any(row) and i not in asked
+            )
+            if asked and block not in items.blind:
+                left_out.append(LeftOut(item=block, reason=_ONE_GROUP))
+        if items.contrasts[kind].event_idxs and kind not in items.text_only:
+            left_out.append(LeftOut(item=kind, reason=TOO_FEW))
+    return tuple(left_out)
+
+
+def _metric(block: str, value: str) -> str:
+    """`verb over blind, plain` of the block `verb, plain`."""
+    kind = block.removesuffix(PLAIN)
+    return f"{kind}{value}{block[len(kind) :]}"

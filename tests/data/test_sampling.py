@@ -1,0 +1,111 @@
+"""Which frames of a whole clip: by hand, by the published rules, and for clips of any length."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from figclip.data.sampling import MAX_CLIP_FRAMES, clip_times_s
+from figclip.data.video import sample_midpoints, to_time_us
+from figclip.errors import VideoError
+from figclip.presets import PRESETS, Sampling
+
+RULES: tuple[Sampling, ...] = get_args(Sampling)
+
+
+def test_every_preset_has_a_rule():
+    assert {preset.sampling for preset in PRESETS.values()} == set(RULES)
+
+
+def test_midpoints_of_ten_seconds():
+    assert clip_times_s(10.0, "midpoints_20") == pytest.approx([0.25 + 0.5 * n for n in range(20)])
+    assert clip_times_s(16.0, "midpoints_32") == pytest.approx([0.25 + 0.5 * n for n in range(32)])
+    assert clip_times_s(7.3, "midpoints_20") == pytest.approx(sample_midpoints(0.0, 7.3, num=20))
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "expected"),
+    [
+        (0.4, [0]),
+        (1.0, [0]),
+        (1.000001, [0, 1]),
+        (3.5, [0, 1, 2, 3]),
+        (12.0, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
+        # 13 seconds: places 0, 1.09, 2.18, ..., 10.91, 12 rounded down.
+        (13.0, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12]),
+        # 30 seconds: places 0, 2.64, 5.27, 7.91, 10.55, 13.18, 15.82, 18.45, 21.09, 23.73, ...
+        (29.2, [0, 2, 5, 7, 10, 13, 15, 18, 21, 23, 26, 29]),
+    ],
+)
+def test_seconds_12(duration_s: float, expected: list[float]):
+    assert clip_times_s(duration_s, "seconds_12") == tuple(expected)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "expected"),
+    [
+        (0.2, [0.1]),
+        (0.25, [0.125]),
+        (0.250001, [0.25]),
+        (0.75, [0.25]),
+        (1.0, [0.25, 0.75]),
+        (2.26, [0.25, 0.75, 1.25, 1.75, 2.25]),
+        (10.0, [0.25 + 0.5 * n for n in range(20)]),
+    ],
+)
+def test_half_seconds(duration_s: float, expected: list[float]):
+    assert clip_times_s(duration_s, "half_seconds") == tuple(expected)
+
+
+@given(num_frames=st.integers(1, 4000), fps=st.sampled_from([10, 24, 25, 30, 50]))
+def test_at_a_constant_rate_midpoints_32_shows_vificlips_frames(num_frames: int, fps: int):
+    """ViFi-CLIP takes frame floor((n + 1/2) * frames / 32)."""
+    shown = {math.floor((n + 0.5) * num_frames / 32) for n in range(32)}
+    times_s = clip_times_s(num_frames / fps, "midpoints_32")
+    # A time on the border of two frames shows the later one, as the rule says; half a microsecond
+    # may be lost in rounding, so frames start that much earlier here.
+    assert {math.floor((time_s + 6e-7) * fps) for time_s in times_s} == shown
+
+
+@given(num_frames=st.integers(1, 4000), fps=st.sampled_from([10, 24, 25, 30, 50]))
+def test_at_an_integer_rate_seconds_12_shows_clip4clips_frames(num_frames: int, fps: int):
+    """CLIP4Clip reads frame k * fps while there is one, then thins to 12."""
+    frames = list(range(0, num_frames, fps))
+    if len(frames) > 12:
+        frames = [frames[i] for i in np.linspace(0, len(frames) - 1, num=12, dtype=int)]
+    found = [round(time_s * fps) for time_s in clip_times_s(num_frames / fps, "seconds_12")]
+    assert found == frames
+
+
+@given(
+    duration_s=st.one_of(st.integers(1, 3000).map(lambda us: us / 1e6), st.floats(1e-6, 900.0)),
+    sampling=st.sampled_from(RULES),
+)
+def test_times_are_distinct_microseconds_before_the_end(duration_s: float, sampling: Sampling):
+    times_s = clip_times_s(duration_s, sampling)
+    times_us = [to_time_us(time_s) for time_s in times_s]
+    assert times_us
+    assert times_us == sorted(set(times_us))
+    assert times_us[0] >= 0
+    assert times_us[-1] < to_time_us(duration_s)
+    assert [time_us / 1e6 for time_us in times_us] == list(times_s)
+
+
+@pytest.mark.parametrize("sampling", RULES)
+@pytest.mark.parametrize("duration_s", [0.0, -1.0, 4e-7, math.inf, math.nan])
+def test_nothing_can_be_taken_from_no_clip(duration_s: float, sampling: Sampling):
+    with pytest.raises(VideoError, match="bad-time: cannot take frames"):
+        clip_times_s(duration_s, sampling)
+
+
+def test_a_clip_that_claims_to_last_for_years_is_refused_or_thinned():
+    with pytest.raises(VideoError, match="too-long: 1,999,999,999 frames.*more than 2,048"):
+        clip_times_s(1e9 - 0.5, "half_seconds")
+    assert len(clip_times_s(MAX_CLIP_FRAMES / 2, "half_seconds")) == MAX_CLIP_FRAMES
+    assert clip_times_s(1e9, "seconds_12")[-1] == 1e9 - 1
+    assert len(clip_times_s(1e9, "midpoints_32")) == 32

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from figclip.data.benchmarks.records import CompositionSet, Contrast
+from figclip.metrics.aro import attribution_score, relation_score
+from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
+from figclip.tasks.composition import Composition
+from figclip.tasks.media import MediaSet
+from tests.media_sets import MISSING, Blind, Guessing, TextOracle, clips_of, video
+
+TASK = Composition()
+
+
+def contrast(
+    number: int, *, subset: str = "", positives: int = 1, negatives: int = 1, media: int = 1
+) -> Contrast:
+    return Contrast(
+        id=f"c{number}",
+        subset=subset,
+        media=tuple(video(f"v{number}.{i}") for i in range(media)),
+        positives=tuple(f"true {number} {i}" for i in range(positives)),
+        negatives=tuple(f"false {number} {i}" for i in range(negatives)),
+        group=f"g{number // 2}",
+    )
+
+
+def media_set(
+    *items: Contrast, protocol: str = "sugarcrepe", missing: tuple[str, ...] = ()
+) -> MediaSet[CompositionSet]:
+    media = [medium for one in items for medium in one.media]
+    clips = clips_of(media, missing=[video(name) for name in missing])
+    benchmark = CompositionSet(protocol=protocol, split=None, items=items)
+    return MediaSet(benchmark=benchmark, clips=clips)
+
+
+def oracle(source: MediaSet[CompositionSet], *, truth: float = 1.0) -> TextOracle:
+    texts: dict[str, list[str]] = defaultdict(list)
+    for one in source.benchmark.items:
+        for medium, captions in zip(one.media, (one.positives, one.negatives), strict=False):
+            texts[medium.name] += captions
+    return TextOracle(texts, truth=truth)
+
+
+def summary(source: MediaSet[CompositionSet], embedder: ClipTextEmbedder) -> dict[str, Score]:
+    return TASK.summarise(TASK.score(embedder, TASK.load(source)))
+
+
+SUGARCREPE = media_set(*(contrast(i, subset=f"part{i % 3}") for i in range(12)))
+PLUS = media_set(*(contrast(i, positives=2) for i in range(6)), protocol="sugarcrepe_pp")
+WINOGROUND = media_set(*(contrast(i, media=2) for i in range(6)), protocol="winoground")
+OWN = media_set(*(contrast(i, positives=1 + i % 2, negatives=1 + i % 3) for i in range(6)))
+ALL_SETS = [SUGARCREPE, PLUS, WINOGROUND, OWN]
+
+
+def test_it_is_a_task() -> None:
+    assert isinstance(TASK, Task)
+
+
+@pytest.mark.parametrize("source", ALL_SETS)
+def test_perfect_worst_and_tied(source: MediaSet[CompositionSet]) -> None:
+    def scores(embedder: ClipTextEmbedder) -> dict[str, float]:
+        found = summary(source, embedder)
+        return {m: s.official for m, s in found.items() if m != "text tower alone"}
+
+    for metric, value in scores(oracle(source)).items():
+        assert value == (0.0 if metric.endswith("ties") else 1.0), metric
+    for metric, value in scores(oracle(source, truth=-1.0)).items():
+        assert value == 0.0, metric
+    for metric, value in scores(Blind()).items():
+        assert value == (1.0 if metric.endswith("ties") else 0.0), metric
+
+
+def test_guessing_is_within_three_sigma_of_chance() -> None:
+    for source, items in ((SUGARCREPE, 12), (PLUS, 6), (WINOGROUND, 6), (OWN, 6)):
+        drawn = [summary(source, Guessing(seed)) for seed in range(100)]
+        for metric, score in drawn[0].items():
+            if score.is_headline:
+                assert score.chance is not None
+                mean = np.mean([one[metric].official for one in drawn])
+                sigma = np.sqrt(score.chance * (1 - score.chance) / (100 * items))
+                assert abs(mean - score.chance) < 3 * sigma, metric
+
+
+def test_each_part_has_an_accuracy_and_one_part_alone_none() -> None:
+    right = {f"v{i}.0": [f"true {i} 0" if i < 4 else f"false {i} 0"] for i in range(12)}
+    scores = summary(SUGARCREPE, TextOracle(right))
+    assert scores["accuracy"].official == pytest.approx(4 / 12)
+    parts = {m: s.official for m, s in scores.items() if m.startswith("accuracy, part")}
+    shown = {m: v for m, v in parts.items() if not m.endswith("ties")}
+    assert shown == {"accuracy, part0": 0.5, "accuracy, part1": 0.25, "accuracy, part2": 0.25}
+    assert "accuracy" in summary(PLUS, Blind()) and len(summary(PLUS, Blind())) == 4
+
+
+def test_means_over_parts_are_those_of_the_metric() -> None:
+    relations = ["on", "riding on", "eating", "eating", "wearing"]
+    relation_set = media_set(
+        *(contrast(i, subset=one) for i, one in enumerate(relations)), protocol="vg_relation"
+    )
+    right_N = np.array([1.0, 1.0, 1.0, 0.0, 0.0])
+    texts = {
+        f"v{i}.0": [f"{'true' if right else 'false'} {i} 0"] for i, right in enumerate(right_N)
+    }
+    mean = summary(relation_set, TextOracle(texts))["mean over parts"]
+    assert mean.official == pytest.approx(relation_score(right_N, relations))
+    assert mean.is_headline
+    pairs = ["white_black"] * 25 + ["red_blue"] * 30 + ["rare_pair"] * 24
+    pair_set = media_set(
+        *(contrast(i, subset=one) for i, one in enumerate(pairs)), protocol="vg_attribution"
+    )
+    right_N = (np.arange(len(pairs)) % 3 == 0).astype(np.float64)
+    texts = {
+        f"v{i}.0": [f"{'true' if right else 'false'} {i} 0"] for i, right in enumerate(right_N)
+    }
+    found = summary(pair_set, TextOracle(texts))["mean over parts"].official
+    assert found == pytest.approx(attribution_score(right_N, pairs))
+
+
+def test_no_mean_where_no_part_counts_and_no_control_in_velocitis() -> None:
+    only_symmetric = media_set(contrast(0, subset="near"), protocol="vg_relation")
+    assert "mean over parts" not in summary(only_symmetric, Blind())
+    tests = ["agent_bind", "control", "control"]
+    velociti = media_set(
+        *(contrast(i, subset=one) for i, one in enumerate(tests)), protocol="velociti"
+    )
+    texts = {"v0.0": ["true 0 0"], "v1.0": ["false 1 0"], "v2.0": ["false 2 0"]}
+    scores = summary(velociti, TextOracle(texts))
+    assert scores["mean over parts"].official == 1.0
+    assert scores["accuracy"].official == pytest.approx(1 / 3)
+    assert not scores["accuracy"].is_headline
+
+
+def test_many_parts_are_in_the_result_file_only() -> None:
+    many = media_set(*(contrast(i, subset=f"r{i}") for i in range(21)), protocol="vg_relation")
+    scores = summary(many, Blind())
+    assert scores["accuracy, r3"].is_detail and not scores["accuracy"].is_detail
+
+
+def test_the_text_tower_alone() -> None:
+    # The true captions read alike and the false one does not.
+    alike = TextOracle({f"v{i}.0": ["true"] for i in range(6)}, reads=lambda text: text.split()[0])
+    assert summary(PLUS, alike)["text tower alone"].official == 1.0
+    opposite = TextOracle({f"v{i}.0": ["x"] for i in range(6)}, reads=lambda text: "same")
+    assert summary(PLUS, opposite)["text tower alone"].official == 0.0
+
+
+def test_an_item_needs_all_its_media() -> None:
+    some = media_set(
+        *(contrast(i, media=2) for i in range(3)), protocol="winoground", missing=("v1.1",)
+    )
+    data = TASK.load(some)
+    assert data.left_out == (LeftOut(item="c1", reason=MISSING),)
+    assert data.counts == {"items": 2}
+    (block,) = TASK.score(oracle(some), data)
+    assert block.item_ids == ("c0", "c2")
