@@ -138,17 +138,21 @@ def place(sim_QN: Float[np.ndarray, "Q N"], gold_Q: Int64[np.ndarray, " Q"]) -> 
             "a similarity is NaN", where=f"query {query}", fix="Look at the model's embeddings."
         )
     gold_sim_Q = sim_QN[np.arange(len(sim_QN)), gold_Q]
-    ahead_Q = np.count_nonzero(sim_QN > gold_sim_Q[:, None], axis=1)
-    # Ties are rare: listing them is cheaper than masking the table a third time.
-    query_E, item_E = np.divmod(
-        np.flatnonzero(sim_QN == gold_sim_Q[:, None]), np.int64(sim_QN.shape[1])
-    )
-    before_E = item_E < gold_Q[query_E]
-    return Places(
-        ahead_Q=ahead_Q.astype(np.int64),
-        tied_Q=np.bincount(query_E, minlength=len(sim_QN)) - 1,
-        tied_before_Q=np.bincount(query_E[before_E], minlength=len(sim_QN)),
-    )
+    ahead_Q = count_true(sim_QN > gold_sim_Q[:, None])
+    tied_Q = count_true(sim_QN >= gold_sim_Q[:, None]) - ahead_Q - 1
+    # Ties are rare: only their rows are looked at a third time.
+    rows = np.flatnonzero(tied_Q)
+    item_N = np.arange(sim_QN.shape[1], dtype=np.int64)
+    is_tied_RN = np.equal(sim_QN[rows], gold_sim_Q[rows][:, None])
+    is_before_RN = np.less(item_N, gold_Q[rows][:, None])
+    tied_before_Q = np.zeros_like(tied_Q)
+    tied_before_Q[rows] = count_true(np.logical_and(is_tied_RN, is_before_RN))
+    return Places(ahead_Q=ahead_Q, tied_Q=tied_Q, tied_before_Q=tied_before_Q)
+
+
+def count_true(mask_QN: Bool[np.ndarray, "Q N"]) -> Int64[np.ndarray, " Q"]:
+    """Number of true cells of each row; `np.count_nonzero` of an axis takes twice as long."""
+    return mask_QN.view(np.uint8).sum(axis=1, dtype=np.uint32).astype(np.int64)
 
 
 def hits_at_k(rank_Q: Int64[np.ndarray, " Q"], *, k: int) -> Float64[np.ndarray, " Q"]:

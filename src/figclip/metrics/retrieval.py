@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 
 from figclip.errors import MetricError
 from figclip.metrics.clip4clip import one_caption_scores, several_captions_scores
-from figclip.metrics.ranking import Places, RetrievalScores, place
+from figclip.metrics.ranking import Places, RetrievalScores, count_true, place
 from figclip.metrics.similarity import Similarities, dot_products, dual_softmax, table
 
 
@@ -150,6 +150,8 @@ class _Answers:
         videos_of_label: Videos with a text of the label.
         labels_of_video: Labels of the video's texts.
         texts_of_label: Texts of the label.
+        is_one_to_one: Each video has one text, and no two texts are equal: the corrected rank is
+            then that of the own item.
     """
 
     first_text_B: Int64[np.ndarray, " B"]
@@ -158,6 +160,7 @@ class _Answers:
     videos_of_label: _Lists
     labels_of_video: _Lists
     texts_of_label: _Lists
+    is_one_to_one: bool
 
 
 def _answers(
@@ -187,6 +190,7 @@ def _answers(
         videos_of_label=_lists(label_N, video_of_text_N),
         labels_of_video=_lists(video_of_text_N, label_N),
         texts_of_label=_lists(label_N, np.arange(len(label_N))),
+        is_one_to_one=len(label_N) == num_videos == int(label_N.max()) + 1,
     )
 
 
@@ -214,9 +218,12 @@ def _texts_to_videos(
     ranks: list[Int64[np.ndarray, " R"]] = []
     places: list[Places] = []
     for part, sim_RB in similarities.parts():
+        places.append(place(sim_RB, answers.video_of_text_N[part]))
+        if answers.is_one_to_one:
+            ranks.append(places[-1].worst_ranks)
+            continue
         query_P, video_P = answers.videos_of_label.of(answers.label_N[part])
         ranks.append(_best_rank(sim_RB, query_P, video_P))
-        places.append(place(sim_RB, answers.video_of_text_N[part]))
     joined = _joined(places)
     scores = one_caption_scores(joined) if has_one_caption else several_captions_scores(joined)
     return DirectionScores(rank_Q=np.concatenate(ranks), places=joined, official=scores)
@@ -228,10 +235,13 @@ def _videos_to_texts(similarities: Similarities, answers: _Answers) -> Direction
     places: list[Places] = []
     for part, sim_RN in similarities.parts():
         video_R = np.arange(part.start, part.stop, dtype=np.int64)
+        places.append(place(_best_texts(sim_RN, answers.first_text_B), video_R))
+        if answers.is_one_to_one:
+            ranks.append(places[-1].worst_ranks)
+            continue
         query_P, label_P = answers.labels_of_video.of(video_R)
         pair_P, text_P = answers.texts_of_label.of(label_P)
         ranks.append(_best_rank(sim_RN, query_P[pair_P], text_P))
-        places.append(place(_best_texts(sim_RN, answers.first_text_B), video_R))
     joined = _joined(places)
     return DirectionScores(
         rank_Q=np.concatenate(ranks), places=joined, official=one_caption_scores(joined)
@@ -256,9 +266,9 @@ def _best_rank(
     correct_P = sim_RN[query_P, item_P]
     first_R = np.searchsorted(query_P, np.arange(len(sim_RN)))
     best_R = np.maximum.reduceat(correct_P, first_R)
-    similar_R = np.count_nonzero(sim_RN >= best_R[:, None], axis=1)
+    similar_R = count_true(sim_RN >= best_R[:, None])
     own_R = np.bincount(query_P[correct_P == best_R[query_P]], minlength=len(sim_RN))
-    return 1 + similar_R.astype(np.int64) - own_R
+    return 1 + similar_R - own_R
 
 
 def _joined(parts: Sequence[Places]) -> Places:

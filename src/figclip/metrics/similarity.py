@@ -50,7 +50,7 @@ def table(sim_QN: Float[np.ndarray, "Q N"]) -> Similarities:
     return Similarities(
         num_queries=len(sim_QN),
         num_items=sim_QN.shape[1],
-        rows=lambda part: np.ascontiguousarray(sim_QN[part]),
+        rows=lambda part: sim_QN[part],
     )
 
 
