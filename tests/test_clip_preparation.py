@@ -150,6 +150,16 @@ def test_every_file_that_cannot_be_used_is_named(clip: Path, tmp_path: Path):
     assert run(tmp_path, media).absent == expected
 
 
+def test_other_names_are_tried_where_none_has_the_name_itself(clip: Path, tmp_path: Path):
+    save(tmp_path, "abc.mp4", clip)
+    save(tmp_path, "v_def.mp4", clip)
+    save(tmp_path, "def.mp4", b"text")
+    media = [Medium(kind="video", name=f"v_{one}", also=(one,)) for one in ("abc", "def", "ghi")]
+    clips = run(tmp_path, media)
+    assert list(clips.clip_of) == media[:2]
+    assert clips.absent == {media[2]: "the video is missing"}
+
+
 def test_equal_files_share_a_clip(clip: Path, tmp_path: Path):
     for name in ("a.png", "b.png"):
         save(tmp_path, name, picture(0))

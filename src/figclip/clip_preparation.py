@@ -116,7 +116,11 @@ def _plan_jobs(
     absent: dict[Medium, str] = {}
     for medium in media:
         assert medium.box is None or medium.kind == "image", "only images have boxes"
-        matches = folder.find_anywhere(medium.name, any_suffix=medium.kind == "video")
+        searches = (
+            folder.find_anywhere(name, any_suffix=medium.kind == "video")
+            for name in (medium.name, *medium.also)
+        )
+        matches = next(filter(None, searches), [])
         if len(matches) == 1:
             paths[medium] = matches[0]
         else:

@@ -15,7 +15,8 @@ MSRVTT = "key,vid_key,video_id,sentence\n"
 
 
 def captioned(name: str, caption: str) -> CaptionedMedium:
-    medium = Medium(kind="video", name=name)
+    also = (name.removeprefix("v_"),) if name.startswith("v_") else ()
+    medium = Medium(kind="video", name=name, also=also)
     return CaptionedMedium(id=name, medium=medium, captions=(caption,), group=name)
 
 

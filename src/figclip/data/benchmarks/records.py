@@ -26,11 +26,13 @@ class Medium:
         kind: `image` or `video`.
         name: Path below the folder of images or videos. A video's may lack its extension.
         box: Only this part of an image is looked at; None for all of it. Videos have none.
+        also: Other names that the file may go by, where none has the name itself.
     """
 
     kind: MediumKind
     name: str
     box: Box | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

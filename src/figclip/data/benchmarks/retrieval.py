@@ -82,8 +82,9 @@ def _read_paragraphs(file: Place, *, separator: str) -> list[CaptionedMedium]:
 
 
 def _video(name: str, caption: str) -> CaptionedMedium:
-    """A video with its only caption."""
-    medium = Medium(kind="video", name=name)
+    """A video with its only caption; YouTube's files often go by the id alone, without `v_`."""
+    also = (name.removeprefix("v_"),) if name.startswith("v_") else ()
+    medium = Medium(kind="video", name=name, also=also)
     return CaptionedMedium(id=name, medium=medium, captions=(caption,), group=name)
 
 
