@@ -24,7 +24,7 @@ from transformers import CLIPModel
 
 from figclip.data.pixels import PixelPipeline
 from figclip.data.video import decode_frames, sample_midpoints
-from figclip.errors import ModelError
+from figclip.errors import ModelError, VideoError
 from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import StagedFolder, read_info, resolve_model, write_info
@@ -229,15 +229,15 @@ def test_images_are_pictures_or_files_and_damage_is_named(clip_folder: Path, tmp
     found = model.encode_image([picture, tmp_path / "p.png", str(tmp_path / "p.png")])
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
     assert not found.requires_grad
-    for name, content in {
-        "text.png": b"hello",
-        "cut.png": (tmp_path / "p.png").read_bytes()[:-500],
-        "empty.png": b"",
-    }.items():
+    for name, content, reason in (
+        ("text.png", b"hello", "not-an-image"),
+        ("cut.png", (tmp_path / "p.png").read_bytes()[:-500], "damaged"),
+        ("empty.png", b"", "empty"),
+    ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ModelError, match=f"{name}: cannot be read as an image"):
+        with pytest.raises(VideoError, match=f"{name}: {reason}"):
             model.encode_image([picture, tmp_path / name])
-    with pytest.raises(ModelError, match="cannot be read as an image"):
+    with pytest.raises(VideoError, match="absent.png: missing"):
         model.encode_image([tmp_path / "absent.png"])
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from figclip.data.image_file import read_image
 from figclip.data.pixels import PixelPipeline, image_to_pixels
 from figclip.data.video import decode_frames, probe_video, sample_midpoints
 from figclip.errors import ModelError
@@ -124,9 +125,9 @@ class FiGCLIP:
             L2-normalised, on the CPU.
 
         Raises:
-            ModelError: a file that is not an image.
+            VideoError: a file that is not a picture, see `data.image_file.read_image`.
         """
-        opened = [_open_image(i) if isinstance(i, (str, Path)) else i for i in images]
+        opened = [read_image(Path(i)) if isinstance(i, (str, Path)) else i for i in images]
         pixels = [image_to_pixels(image, pipeline=self._image_pipeline) for image in opened]
         return self.encode_frames(np.stack(pixels)) if pixels else torch.empty(0, self.backbone.dim)
 
@@ -291,13 +292,3 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"cannot be read ({error})", where=str(file), fix="Get the model folder again."
         ) from error
-
-
-def _open_image(path: str | Path) -> Image.Image:
-    """An image file, with damage named."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ModelError(f"cannot be read as an image ({error})", where=str(path)) from error
-    return image
