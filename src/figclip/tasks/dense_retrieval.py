@@ -69,7 +69,8 @@ class DenseRetrieval:
             "events": len(events.events),
             "different captions": len({text_hash(event.caption) for event in events.events}),
         }
-        return TaskData(items=events, counts=counts, left_out=left_out)
+        captions = tuple(event.caption for event in events.events)
+        return TaskData(items=events, counts=counts, left_out=left_out, texts=captions)
 
     def score(
         self, embedder: FrameTextEmbedder, data: TaskData[DenseEvents]

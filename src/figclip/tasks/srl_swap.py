@@ -167,6 +167,8 @@ class SrlSwap:
             items=items,
             counts=_counts(items, counterfeits),
             left_out=(*left_out, *_left_out(items, counterfeits)),
+            # A counterfeit is as long as the true text, give or take a filler.
+            texts=tuple(text for one in contrasts.values() for text in one.true),
         )
 
     def score(
