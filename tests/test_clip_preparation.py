@@ -245,7 +245,7 @@ def test_nothing_there_is_no_error_and_makes_no_store(tmp_path: Path):
 
 def test_folders_and_settings_are_checked(clip: Path, tmp_path: Path):
     save(tmp_path, "v.mp4", clip)
-    with pytest.raises(DataError, match=r"'v' is a video, and no folder of videos is given"):
+    with pytest.raises(DataError, match=r"no folder is given for the video 'v'"):
         run(tmp_path, [video("v")], videos=None)
     with pytest.raises(DataError, match="is not a folder"):
         run(tmp_path, [video("v")], videos=tmp_path / "none")

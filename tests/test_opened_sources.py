@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,18 @@ def test_annotations_are_prepared_into_the_cache_or_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Path] = []
+    told: list[tuple[str, int, int]] = []
 
     def prepare(
-        source: Path, *, videos: Path, out: Path, spec: StoreSpec, frames_per_event: int
+        source: Path,
+        *,
+        videos: Path,
+        out: Path,
+        spec: StoreSpec,
+        frames_per_event: int,
+        on_video: Callable[[int, int, int], None],
     ) -> None:
+        on_video(1, 2, 0)
         assert (source, videos, spec, frames_per_event) == (annotations, tmp_path, SPEC, 2)
         calls.append(out)
         write_store(out, RECORDS)
@@ -97,7 +106,9 @@ def test_annotations_are_prepared_into_the_cache_or_the_store(
     annotations.write_text("{}\n")
     source = DataSource(name="events", path=annotations, videos=tmp_path)
     cache = tmp_path / "cache"
-    assert len(opened(source, cache=cache).content.records) == 3
+    found = opened(source, cache=cache, on_progress=lambda *step: told.append(step))
+    assert len(found.content.records) == 3
+    assert told == [("decoding videos", 1, 2)]
     assert calls[0].parent == cache / "stores"
     assert calls[0].name.startswith("events-own-")
     assert calls[0].name.endswith(f"-pil-{IMAGE_SIZE}-jpeg.store")

@@ -16,8 +16,9 @@ from figclip.errors import AnnotationError, ConfigError, DataError
 from figclip.evaluation import evaluate, format_table
 from figclip.model.backbone import Backbone, TokenBatch
 from figclip.results import EvaluationResult
+from tests.dense_sets import write_store
 from tests.small_benchmarks import SmallBenchmarks, write_benchmarks
-from tests.small_runs import write_tiny_clip
+from tests.small_runs import make_records, write_tiny_clip
 from tests.test_evaluation import write_adapted
 
 
@@ -63,8 +64,10 @@ def test_three_tasks_in_one_call_give_one_table_and_three_files(
     table = format_table(result)
     assert sum(line.startswith("test ") for line in table.splitlines()) == 1
     assert table.index("DETAIL") < table.index("composition on sugarcrepe")
-    assert table.index("KEPT") < table.index("retrieval on msrvtt (1k-A): 6 videos, 6 captions")
-    assert "actions on hmdb51 (1+2+3): 6 videos, 6 classes" in table
+    assert table.index("KEPT") < table.index(
+        "retrieval on msrvtt:msrvtt (1k-A): 6 videos, 6 captions"
+    )
+    assert "actions on hmdb51:hmdb51 (1+2+3): 6 videos, 6 classes" in table
     contents = [json.loads(file.read_text()) for file in result.files]
     assert [one["settings"]["preset"] for one in contents] == ["figclip"] * 3
     assert [one["face"] for one in contents] == ["kept", "kept", "detail"]
@@ -142,6 +145,27 @@ def test_the_sweep_goes_from_the_base_to_the_adapted_model(
     assert result.pictures[-1].stat().st_size > 10_000
 
 
+def test_dense_retrieval_is_a_test_of_detail_too(
+    adapted: Path, benchmarks: SmallBenchmarks, cache: Path, tmp_path: Path
+) -> None:
+    store = write_store(tmp_path / "own.store", make_records([2, 2, 2]))
+    data = [benchmarks.retrieval, f"events:{store}"]
+    result = run(
+        adapted,
+        data,
+        tmp_path,
+        cache,
+        sweep_alpha=True,
+        tasks=["retrieval"],
+        frames_per_event=2,
+    )
+    assert result.sweep is not None
+    (detail,) = (
+        scores for name, scores in result.sweep.points[0].headlines.items() if "dense" in name
+    )
+    assert set(detail) == {"events t2v R@1", "events v2t R@1"}
+
+
 def test_a_sweep_needs_both_faces_and_a_model_with_a_strength(
     adapted: Path, clip: Path, benchmarks: SmallBenchmarks, cache: Path, tmp_path: Path
 ) -> None:
@@ -174,6 +198,7 @@ def test_what_is_missing_or_unreadable_is_named_and_the_rest_is_scored(
     (reason,) = composition["left_out"]
     assert "unreadable image" in reason["reason"] and reason["count"] == 1
     assert "5 of the 6 files listed are ready; 1 left out" in format_table(result)
+    assert "retrieval on msrvtt: 1 left out: the video is missing." in result.notices
 
 
 def test_a_caption_of_300_words_is_cut_and_said_so(
@@ -201,6 +226,10 @@ def test_bad_data_is_named_before_a_model_is_loaded(tmp_path: Path, cache: Path)
         run(none, [some.retrieval], tmp_path / "out", cache)
     with pytest.raises(ConfigError, match="unknown preset 'x'.*clip4clip"):
         run(none, [some.composition], tmp_path / "out", cache, preset="x")
+    with pytest.raises(ConfigError, match="--template: unknown template 'x'.*srl_clip"):
+        run(none, [some.composition], tmp_path / "out", cache, template="x")
+    with pytest.raises(ConfigError, match="no task to run.*sugarcrepe: composition"):
+        run(none, [some.composition], tmp_path / "out", cache, tasks=["actions"])
     with pytest.raises(ConfigError, match="unknown set of prompts 'x'.*bare"):
         run(none, [some.composition], tmp_path / "out", cache, prompts="x")
     assert not (tmp_path / "out").exists()

@@ -102,7 +102,7 @@ def _open_folder(kind: MediumKind, root: Path | None, chosen: Sequence[Medium]) 
     """The folder that holds the media of a kind."""
     if root is None:
         raise DataError(
-            f"{chosen[0].name!r} is a {kind}, and no folder of {kind}s is given",
+            f"no folder is given for the {kind} {chosen[0].name!r}",
             fix=f"Give the folder of {kind}s",
         )
     return MediaFolder(root, suffixes=IMAGE_SUFFIXES if kind == "image" else VIDEO_SUFFIXES)

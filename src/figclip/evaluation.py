@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from figclip.columns import Column, ColumnLoader, Progress
-from figclip.config import TemplateName
 from figclip.data_sources import DataSource, parse_source
 from figclip.presets import find_preset
 from figclip.reporting.figures import draw_confusion, draw_sweep
@@ -40,7 +40,7 @@ def evaluate(
     seed: int = 0,
     preset: str = "figclip",
     prompts: str = "photo",
-    template: TemplateName = "default",
+    template: str = "default",
     frames_per_event: int = 4,
     on_progress: Progress | None = None,
 ) -> EvaluationResult:
@@ -129,6 +129,9 @@ def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
             f"The frames of {work.source.path} are of pipeline {opened.pipeline}, the model's is "
             f"{adapted.spec.pipeline}."
         )
+    if work.preset is not None:
+        reasons = Counter(one.reason for one in work.data[adapted.spec].left_out)
+        notices += [f"{name}: {n:,} left out: {reason}." for reason, n in reasons.items()]
     if num_cut := work.num_cut(adapted):
         notices.append(
             f"{name}: {num_cut:,} different texts are too long for the model and were cut."

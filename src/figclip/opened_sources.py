@@ -58,7 +58,12 @@ class OpenedSource:
 
 
 def open_annotated(
-    source: DataSource, *, spec: StoreSpec, frames_per_event: int, cache: Path | None
+    source: DataSource,
+    *,
+    spec: StoreSpec,
+    frames_per_event: int,
+    cache: Path | None,
+    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> OpenedSource:
     """Annotated events, their videos decoded if they are not yet.
 
@@ -67,13 +72,21 @@ def open_annotated(
         spec: Pixels to decode; of a store that is given as PATH only the size must fit.
         frames_per_event: T, frames to decode for each event.
         cache: Folder of stores, needed for annotations without `store=`.
+        on_progress: Told what is being done, how much of how much.
 
     Raises:
         DataError: PATH does not exist, options that contradict each other, or a split without
             videos.
         StoreError: a store that cannot be used.
     """
-    store = _store(source, spec=spec, frames_per_event=frames_per_event, cache=cache)
+
+    def report(done: int, total: int, _: int) -> None:
+        if on_progress is not None:
+            on_progress("decoding videos", done, total)
+
+    store = _store(
+        source, spec=spec, frames_per_event=frames_per_event, cache=cache, on_video=report
+    )
     everything = open_stored_videos([store], size=spec.size)
     splits = Counter(record.split for record in everything.records)
     frames = everything.stores[0]
@@ -129,7 +142,7 @@ def read_benchmark(source: DataSource, *, cache: Path | None) -> Benchmark | Non
     for medium in media_of(benchmark):
         if folders[medium.kind] is None:
             raise DataError(
-                f"{medium.name!r} is a {medium.kind}, and no folder of {medium.kind}s is given",
+                f"it holds the {medium.kind} {medium.name!r}, and no {medium.kind}s=DIR is given",
                 where=str(source.path),
                 fix=f"Add ,{medium.kind}s=DIR",
             )
@@ -221,7 +234,12 @@ def _media_coverage(clips: StoredClips) -> dict[str, int]:
 
 
 def _store(
-    source: DataSource, *, spec: StoreSpec, frames_per_event: int, cache: Path | None
+    source: DataSource,
+    *,
+    spec: StoreSpec,
+    frames_per_event: int,
+    cache: Path | None,
+    on_video: Callable[[int, int, int], None],
 ) -> Path:
     """The frame store of a source, filled if need be."""
     if is_store(source.path):
@@ -235,7 +253,12 @@ def _store(
         name = f"{source.name}-{source.path.stem}-{_short_hash(places.encode())}"
         out = cache / "stores" / f"{name}-{spec.pipeline}-{spec.size}-{spec.codec}.store"
     prepare(
-        source.path, videos=source.videos, out=out, spec=spec, frames_per_event=frames_per_event
+        source.path,
+        videos=source.videos,
+        out=out,
+        spec=spec,
+        frames_per_event=frames_per_event,
+        on_video=on_video,
     )
     return out
 

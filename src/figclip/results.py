@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from figclip.tasks.base import Face, ItemScores, LeftOut, Score, Setting, Unit
 
 RESULT_FORMAT = 1
 NUM_RESAMPLES = 2000
+NUM_SHOWN_COUNTS = 3
 INTERVAL = "95 % interval"
 FACES: dict[Face, str] = {
     "detail": "DETAIL: what adaptation should teach",
@@ -272,9 +274,10 @@ def format_table(result: EvaluationResult) -> str:
 
 def _heading(task: TaskResult) -> str:
     """What was scored on what."""
-    split = "everything" if task.data.split is None else task.data.split
-    counts = ", ".join(f"{count:,} {name}" for name, count in task.counts.items())
-    heading = f"{task.task} on {task.data.name} ({split}): {counts}"
+    split = "" if task.data.split is None else f" ({task.data.split})"
+    shown = list(task.counts.items())[:NUM_SHOWN_COUNTS]
+    counts = ", ".join(f"{count:,} {name}" for name, count in shown)
+    heading = f"{task.task} on {task.data.name}:{task.data.source}{split}: {counts}"
     listed = task.data.coverage.get("listed", 0)
     if listed > task.data.coverage.get("stored", 0):
         heading += f"; {task.data.coverage['stored']:,} of the {listed:,} files listed are ready"
@@ -292,7 +295,7 @@ def _rows(task: TaskResult) -> list[tuple[str, ...]]:
         unit = one.adapted.unit
         name = f"  {metric}{' (%)' if unit == 'fraction' else ''}"
         scores = [score for score in (one.base, one.adapted) if score is not None]
-        if all(score.value == score.official for score in scores):
+        if all(isclose(score.value, score.official, rel_tol=1e-9) for score in scores):
             rows.append(_row(name, one, [score.official for score in scores]))
             continue
         official = [score.official for score in scores]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from figclip.columns import Column, Progress
-from figclip.config import TemplateName
 from figclip.data.benchmarks.catalogue import BENCHMARKS
 from figclip.data.benchmarks.records import Benchmark
 from figclip.data.captions import TEMPLATES
@@ -60,12 +59,18 @@ class TaskSettings:
 
     preset: Preset
     prompts: str
-    template: TemplateName
+    template: str
     frames_per_event: int
     seed: int
 
     def __post_init__(self) -> None:
         prompts_for("", self.prompts)  # an unknown set is refused before any work
+        if self.template not in TEMPLATES:
+            raise ConfigError(
+                f"unknown template {self.template!r}",
+                where="--template",
+                fix=f"Templates are {', '.join(TEMPLATES)}",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +147,12 @@ def plan_sources(
     """
     names_of = [_task_names(source, asked) for source in data]
     if not any(names_of):
-        raise ConfigError("there is no task to run", fix="Give --data and, if at all, its --task")
+        possible = {name: TASKS_OF[name] for name in dict.fromkeys(one.name for one in data)}
+        listed = "; ".join(f"{name}: {', '.join(tasks)}" for name, tasks in possible.items())
+        raise ConfigError(
+            "there is no task to run",
+            fix=f"The data allow {listed}" if listed else "Give some --data",
+        )
     return tuple(
         PlannedSource(
             source=source,
@@ -202,7 +212,11 @@ def _open(
     source, preset = planned.source, settings.preset
     if planned.benchmark is None:
         return open_annotated(
-            source, spec=spec, frames_per_event=settings.frames_per_event, cache=cache
+            source,
+            spec=spec,
+            frames_per_event=settings.frames_per_event,
+            cache=cache,
+            on_progress=on_progress,
         )
     assert cache is not None, "checked with the source"
     return open_benchmark(

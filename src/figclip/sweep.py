@@ -12,8 +12,8 @@ import numpy as np
 
 from figclip.checkpoint import write_atomically
 from figclip.columns import ColumnLoader
-from figclip.errors import ConfigError
-from figclip.results import Sweep, SweepPoint
+from figclip.errors import ConfigError, DataError
+from figclip.results import FACES, Sweep, SweepPoint
 from figclip.scoring import Work
 from figclip.tasks.base import Face, Score
 
@@ -27,7 +27,7 @@ def check_sweep(faces: Sequence[Face]) -> None:
     Raises:
         ConfigError: tests of one face only.
     """
-    if {"detail", "kept"} - set(faces):
+    if set(FACES) - set(faces):
         raise ConfigError(
             "a sweep needs tests of detail (composition, dense retrieval) and of what must be "
             "kept (actions, retrieval of plain captions)",
@@ -42,12 +42,22 @@ def sweep_strength(works: Mapping[str, Work], loader: ColumnLoader) -> Sweep:
     Args:
         works: Tasks with their data, by name.
         loader: Of a model that can be scaled; one strength is held at a time.
+
+    Raises:
+        DataError: nothing to score of one of the two faces.
     """
     points: list[SweepPoint] = []
     for alpha in ALPHAS:
         column = loader.at_strength(alpha)
         headlines = {name: _headlines(work.score(column).summary) for name, work in works.items()}
-        points.append(SweepPoint(alpha=alpha, headlines=headlines, faces=_faces(works, headlines)))
+        faces = _faces(works, headlines)
+        if unscored := [face for face in FACES if face not in faces]:
+            raise DataError(
+                f"nothing was scored of the tests of {' and '.join(unscored)}",
+                where="--sweep-alpha",
+                fix="Look at what was left out in the result files",
+            )
+        points.append(SweepPoint(alpha=alpha, headlines=headlines, faces=faces))
     return Sweep(model=Path(loader.model).resolve().name, points=tuple(points))
 
 

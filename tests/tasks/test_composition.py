@@ -131,12 +131,19 @@ def test_no_mean_where_no_part_counts_and_no_control_in_velocitis() -> None:
     assert scores["mean over parts"].official == 1.0
     assert scores["accuracy"].official == pytest.approx(1 / 3)
     assert not scores["accuracy"].is_headline
+    assert scores["accuracy, agent_bind"].official == 1.0
+    assert scores["accuracy, control (not in the mean)"].official == 0.0
 
 
 def test_many_parts_are_in_the_result_file_only() -> None:
     many = media_set(*(contrast(i, subset=f"r{i}") for i in range(21)), protocol="vg_relation")
     scores = summary(many, Blind())
     assert scores["accuracy, r3"].is_detail and not scores["accuracy"].is_detail
+
+
+def test_items_without_a_part_are_one_too() -> None:
+    some = media_set(contrast(0), contrast(1, subset="x"), protocol="pairs")
+    assert {"accuracy, no part", "accuracy, x"} <= set(summary(some, Blind()))
 
 
 def test_the_text_tower_alone() -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from figclip.data.benchmarks.records import CaptionedMedium, RetrievalSet
+from figclip.data.benchmarks.records import CaptionedMedium, Medium, RetrievalSet
 from figclip.metrics.retrieval import retrieve
 from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
 from figclip.tasks.media import MediaSet
@@ -129,6 +129,14 @@ def test_missing_videos_are_left_out_of_the_gallery_and_named() -> None:
     none = media_set(item("a", "b"), missing=("a",))
     assert TASK.score(Blind(), TASK.load(none)) == ()
     assert TASK.summarise(()) == {}
+
+
+def test_images_and_videos_are_counted_apart() -> None:
+    picture = CaptionedMedium(
+        id="p", medium=Medium(kind="image", name="p.jpg"), captions=("a",), group="p"
+    )
+    data = TASK.load(media_set(item("v", "b"), picture))
+    assert data.counts == {"videos": 1, "images": 1, "captions": 2}
 
 
 def test_captions_of_a_video_share_its_group() -> None:

@@ -15,7 +15,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Hub id, model folder or run folder.")],
     data: Annotated[
         list[str],
-        typer.Option(help="NAME:PATH[,images=DIR][,videos=DIR][,split=S]; may be repeated."),
+        typer.Option(metavar="NAME:PATH[,…]", help="What to test on, see above; may be repeated."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the result files.")],
     base: Annotated[
@@ -30,10 +30,14 @@ def evaluate(
         typer.Option("--sweep-alpha", help="Also strengths 0, 0.1, ... 1, and a picture of them."),
     ] = False,
     preset: Annotated[
-        str, typer.Option(help="How whole videos are looked at: figclip, clip4clip, ...")
+        str,
+        typer.Option(
+            help="How whole videos are looked at: figclip, clip4clip, vificlip or velociti."
+        ),
     ] = "figclip",
     prompts: Annotated[
-        str, typer.Option(help="What class names are put into: photo, bare, srl, ...")
+        str,
+        typer.Option(help="What class names are put into: bare, photo, kinetics, ucf101 or srl."),
     ] = "photo",
     template: Annotated[str, typer.Option(help="Wording of dense captions.")] = "default",
     frames: Annotated[int, typer.Option(help="Frames of an annotated event.")] = 4,
@@ -45,23 +49,27 @@ def evaluate(
 
     Example: figclip eval runs/mine --data events:my.jsonl,videos=clips --out runs/mine/eval
 
-    NAME is events or vidsitu (dense retrieval, SRL swap); msrvtt, activitynet, youcook2 or, for
-    your own captions, retrieval; hmdb51, ucf101, kinetics or, for your own labels, actions;
-    sugarcrepe, sugarcrepe_pp, aro, winoground, velociti or, for your own true and false captions,
-    pairs. docs/evaluation.md says which files each of them reads.
-    """
-    from figclip.cli.options import cache_folder, quiet_libraries
-    from figclip.cli.progress import ProgressDisplay
-    from figclip.config import TextConfig
+    --data is NAME:PATH[,videos=DIR][,images=DIR][,split=S]. NAME says what PATH holds:
 
-    wording = TextConfig(template=template).template  # pyright: ignore[reportArgumentType]
+    events (own annotations) and vidsitu: dense retrieval and SRL swap.
+
+    msrvtt, activitynet, youcook2, retrieval (own captions): retrieval.
+
+    hmdb51, ucf101, kinetics, actions (own labels): actions.
+
+    sugarcrepe, sugarcrepe_pp, aro, winoground, velociti, pairs (own true and false captions):
+    composition.
+    """
+    from figclip.cli.options import cache_folder, going_on, quiet_libraries
+    from figclip.cli.progress import ProgressDisplay
+
     quiet_libraries()
     import torch
 
     from figclip.evaluation import evaluate as run
     from figclip.evaluation import format_table, parse_source
 
-    with ProgressDisplay() as display:
+    with going_on(), ProgressDisplay() as display:
         result = run(
             model,
             base=base,
@@ -75,7 +83,7 @@ def evaluate(
             seed=seed,
             preset=preset,
             prompts=prompts,
-            template=wording,
+            template=template,
             frames_per_event=frames,
             on_progress=display.update,
         )
@@ -86,5 +94,8 @@ def evaluate(
         typer.echo(format_table(result))
         for file in (*result.files, *result.pictures):
             typer.echo(f"Results: {file}" if file.suffix == ".json" else f"Picture: {file}")
-    if any(task.data.coverage.get("quarantined") for task in result.tasks):
+    if num_bad := sum(task.data.coverage.get("quarantined", 0) for task in result.tasks):
+        typer.echo(
+            f"figclip: {num_bad:,} files could not be used; the result files list them.", err=True
+        )
         raise typer.Exit(3)

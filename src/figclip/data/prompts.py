@@ -44,6 +44,8 @@ def prompts_for(class_name: str, prompt_set: str) -> tuple[str, ...]:
     """
     if prompt_set not in PROMPT_SETS:
         raise ConfigError(
-            f"unknown set of prompts {prompt_set!r}", fix=f"Sets are {', '.join(PROMPT_SETS)}"
+            f"unknown set of prompts {prompt_set!r}",
+            where="--prompts",
+            fix=f"Sets are {', '.join(PROMPT_SETS)}",
         )
     return tuple(prompt.replace("{}", class_name) for prompt in PROMPT_SETS[prompt_set])

@@ -16,7 +16,7 @@ from figclip.metrics.classification import Classified, classify
 from figclip.metrics.ranking import hits_at_k
 from figclip.metrics.similarity import dot_products
 from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
-from figclip.tasks.media import MediaSet, embed_media, split_present
+from figclip.tasks.media import MediaSet, count_media, embed_media, split_present
 from figclip.tasks.vectors import embed_unique_texts, normalised_rows
 
 ALL = "all"
@@ -76,7 +76,7 @@ class Actions:
         present = split_present(listed, source.clips)
         prompts = tuple(prompts_for(name, self.prompts) for name in benchmark.class_names)
         counts = {
-            "videos": len({item.medium for item in present.items}),
+            **count_media({item.medium for item in present.items}),
             "classes": len(benchmark.classes),
             "classes with a video": len({item.class_idx for item in present.items}),
         }

@@ -22,6 +22,9 @@ TIES = "ties"
 MEAN = "mean over parts"
 PART = "part "
 VELOCITI_CONTROL = "control"
+MEAN_PROTOCOLS = ("vg_relation", "vg_attribution", "velociti")
+"""Benchmarks that report a mean over parts, in which not every part counts."""
+
 MAX_ROWS = 20
 """Benchmarks of more parts (ARO has dozens) show them in the result file only."""
 
@@ -66,7 +69,7 @@ class Composition:
         texts = (text for item in present.items for text in (*item.positives, *item.negatives))
         subsets = Counter(item.subset for item in present.items)
         counts = {"items": len(present.items)}
-        if len(subsets) > 1:
+        if len(subsets) > 1 and source.benchmark.protocol != "winoground":
             counts["parts"] = len(subsets)
         return TaskData(
             items=CompositionItems(media=source, items=present.items),
@@ -90,7 +93,7 @@ class Composition:
             _highest(embedded, [item.negatives for item in items])[:, None],
         )
         blocks = [_block(ALL, "accuracy", items, verdicts, chance=_chance(items))]
-        blocks += _part_blocks(items, verdicts)
+        blocks += _part_blocks(protocol, items, verdicts)
         blocks += _mean_over_parts(protocol, items, verdicts)
         if protocol == "sugarcrepe_pp":
             text_only = _judge_texts(embedded, items)
@@ -229,18 +232,21 @@ def _block(
     )
 
 
-def _part_blocks(items: Sequence[Contrast], verdicts: Verdicts) -> list[ItemScores]:
+def _part_blocks(protocol: str, items: Sequence[Contrast], verdicts: Verdicts) -> list[ItemScores]:
     """Each part of the benchmark; none where there is only one."""
-    parts = list(dict.fromkeys(item.subset for item in items))
-    if len(parts) == 1:
+    size_of = Counter(item.subset for item in items)
+    if len(size_of) == 1:
         return []
     blocks: list[ItemScores] = []
-    for part in parts:
+    for part in size_of:
         kept = [i for i, item in enumerate(items) if item.subset == part]
         members = [items[i] for i in kept]
         values = Verdicts(verdicts.right_N[kept], verdicts.tied_N[kept])
         chance = _chance(members)
-        blocks.append(_block(PART + part, f"accuracy, {part}", members, values, chance=chance))
+        metric = f"accuracy, {part or 'no part'}"
+        if protocol in MEAN_PROTOCOLS and not _counts_in_mean(protocol, part, size_of[part]):
+            metric += " (not in the mean)"
+        blocks.append(_block(PART + part, metric, members, values, chance=chance))
     return blocks
 
 
@@ -251,13 +257,14 @@ def _mean_over_parts(
 
     None either where not one part counts, for example because too few images are there.
     """
+    if protocol not in MEAN_PROTOCOLS:
+        return []
     size_of = Counter(item.subset for item in items)
-    counts = {
-        "vg_relation": lambda part: part not in SYMMETRIC_RELATIONS,
-        "vg_attribution": lambda part: size_of[part] >= MIN_ATTRIBUTE_ITEMS,
-        "velociti": lambda part: part != VELOCITI_CONTROL,
-    }.get(protocol, lambda part: False)
-    kept = [i for i, item in enumerate(items) if counts(item.subset)]
+    kept = [
+        i
+        for i, item in enumerate(items)
+        if _counts_in_mean(protocol, item.subset, size_of[item.subset])
+    ]
     if not kept:
         return []
     block = ItemScores(
@@ -269,6 +276,15 @@ def _mean_over_parts(
         chance={MEAN: _chance([items[i] for i in kept])},
     )
     return [block]
+
+
+def _counts_in_mean(protocol: str, part: str, num_items: int) -> bool:
+    """Whether a part counts in the benchmark's mean over parts."""
+    if protocol == "vg_relation":
+        return part not in SYMMETRIC_RELATIONS
+    if protocol == "vg_attribution":
+        return num_items >= MIN_ATTRIBUTE_ITEMS
+    return part != VELOCITI_CONTROL
 
 
 def _chance(items: Sequence[Contrast]) -> float:

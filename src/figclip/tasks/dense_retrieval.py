@@ -22,6 +22,7 @@ from figclip.tasks.dense_events import (
 from figclip.tasks.vectors import embed_unique_texts
 
 CUT_OFFS = (1, 5, 10)
+HEADLINES = ("events t2v R@1", "events v2t R@1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,9 @@ class DenseRetrieval:
         for block in scores:
             for metric, values in block.values.items():
                 unit = "rank" if metric.endswith("rank") else "fraction"
-                summary[metric] = Score(official=float(values.mean()), unit=unit)
+                summary[metric] = Score(
+                    official=float(values.mean()), unit=unit, is_headline=metric in HEADLINES
+                )
             rank_Q = block.values[f"{block.block} mean rank"].astype(np.int64)
             median = Score(official=median_rank(rank_Q), unit="rank")
             summary[f"{block.block} median rank"] = median

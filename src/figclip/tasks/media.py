@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -64,6 +65,12 @@ def split_present(
         else:
             left_out.append(LeftOut(item=item.id, reason=reason))
     return Present(tuple(present), tuple(left_out))
+
+
+def count_media(media: Iterable[Medium]) -> dict[str, int]:
+    """How many images and videos there are, by the plural of their kind."""
+    kinds = Counter(medium.kind for medium in media)
+    return {f"{kind}s": count for kind, count in kinds.items()}
 
 
 def embed_media(

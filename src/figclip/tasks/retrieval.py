@@ -18,7 +18,7 @@ from figclip.metrics.retrieval import (
     retrieve_dual_softmax,
 )
 from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
-from figclip.tasks.media import MediaSet, embed_media, split_present
+from figclip.tasks.media import MediaSet, count_media, embed_media, split_present
 
 CUT_OFFS = (1, 5, 10)
 HEADLINES = ("t2v R@1", "v2t R@1")
@@ -74,7 +74,7 @@ class Retrieval:
         listed = ((item, (item.medium,)) for item in source.benchmark.items)
         present = split_present(listed, source.clips)
         captions = tuple(caption for item in present.items for caption in item.captions)
-        counts = {"videos": len(present.items), "captions": len(captions)}
+        counts = {**count_media(one.medium for one in present.items), "captions": len(captions)}
         if num_equal := len(captions) - len({text_hash(caption) for caption in captions}):
             counts["captions that repeat another"] = num_equal
         items = RetrievalItems(
