@@ -20,7 +20,7 @@ from figclip.tasks.base import Face, ItemScores, LeftOut, Score, Setting, Unit
 
 RESULT_FORMAT = 1
 NUM_RESAMPLES = 2000
-NUM_SHOWN_COUNTS = 3
+NUM_SHOWN_COUNTS = 2
 INTERVAL = "95 % interval"
 FACES: dict[Face, str] = {
     "detail": "DETAIL: what adaptation should teach",
