@@ -229,8 +229,10 @@ def test_progress_is_told_by_kind(clip: Path, tmp_path: Path):
     media = [image("a.png"), image("a.png", 0, 0, 9, 9), image("none.png"), video("v")]
     run(tmp_path, media, on_progress=lambda *call: calls.append(call))
     assert calls == [
+        ("reading images", 1, 1),
         ("decoding images", 1, 2),
         ("decoding images", 2, 2),
+        ("reading videos", 1, 1),
         ("decoding videos", 1, 1),
     ]
 
@@ -277,6 +279,8 @@ def start_preparing(tmp_path: Path, num: int) -> subprocess.Popen[bytes]:
         "from figclip.clip_preparation import prepare_clips\n"
         "from figclip.data.benchmarks.records import Medium\n"
         "def tell(stage, done, total):\n"
+        "    if stage == 'reading images':\n"
+        "        return\n"
         "    print(done, total, flush=True)\n"
         "    if done == 3:\n"
         "        sys.stdin.read()\n"

@@ -60,7 +60,7 @@ def prepare_clips(
         sampling: Which frames of a video.
         num_workers: Decoding processes; None: one a core.
         limit_s: Seconds that one file may take.
-        on_progress: Told what is being decoded, how many files of how many.
+        on_progress: Told what is being read or decoded, how many files of how many.
 
     Returns:
         The clips, in the order of `media`; and why the others are not there: `the image is
@@ -83,7 +83,13 @@ def prepare_clips(
         if not chosen:
             continue
         folder = _open_folder(kind, root, chosen)
-        jobs, absent = _plan_jobs(chosen, folder, num_workers=num_workers or os.cpu_count() or 1)
+        report = on_progress or _no_progress
+        jobs, absent = _plan_jobs(
+            chosen,
+            folder,
+            num_workers=num_workers or os.cpu_count() or 1,
+            on_progress=partial(report, f"reading {kind}s"),
+        )
         clips = _decode(
             {job.key: job for job in jobs.values()},
             folder.root,
@@ -92,7 +98,7 @@ def prepare_clips(
             sampling=sampling,
             num_workers=num_workers or os.cpu_count() or 1,
             limit_s=limit_s,
-            on_progress=None if on_progress is None else partial(on_progress, f"decoding {kind}s"),
+            on_progress=partial(report, f"decoding {kind}s"),
         )
         found |= absent | {medium: clips[job.key] for medium, job in jobs.items()}
     return _number({medium: found[medium] for medium in dict.fromkeys(media)})
@@ -109,7 +115,11 @@ def _open_folder(kind: MediumKind, root: Path | None, chosen: Sequence[Medium]) 
 
 
 def _plan_jobs(
-    media: Sequence[Medium], folder: MediaFolder, *, num_workers: int
+    media: Sequence[Medium],
+    folder: MediaFolder,
+    *,
+    num_workers: int,
+    on_progress: Callable[[int, int], None],
 ) -> tuple[dict[Medium, ClipJob], dict[Medium, str]]:
     """What to decode for each medium, or why it has no file that can be read."""
     paths: dict[Medium, Path] = {}
@@ -127,8 +137,11 @@ def _plan_jobs(
             absent[medium] = _reason(medium.kind, "ambiguous" if matches else "missing")
     files = list(dict.fromkeys(paths.values()))
     # Threads: hashing lets go of the interpreter, and waits for the disk.
+    hashes: dict[Path, str | VideoError] = {}
     with ThreadPoolExecutor(num_workers) as pool:
-        hashes = dict(zip(files, pool.map(_hash, files), strict=True))
+        for path, file_hash in zip(files, pool.map(_hash, files), strict=True):
+            hashes[path] = file_hash
+            on_progress(len(hashes), len(files))
     jobs: dict[Medium, ClipJob] = {}
     for medium, path in paths.items():
         file_hash = hashes[path]
@@ -138,6 +151,10 @@ def _plan_jobs(
             key = clip_key(file_hash, medium.box)
             jobs[medium] = ClipJob(key=key, kind=medium.kind, path=path, box=medium.box)
     return jobs, absent
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Nobody asked."""
 
 
 def _hash(path: Path) -> str | VideoError:
@@ -157,7 +174,7 @@ def _decode(
     sampling: Sampling,
     num_workers: int,
     limit_s: float,
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: Callable[[int, int], None],
 ) -> dict[str, _Clip | str]:
     """Decode what the store lacks; a clip or the reason why there is none for each key."""
     results: dict[str, _Clip | str] = {}
@@ -181,8 +198,7 @@ def _decode(
                     results[job.key] = _clip(store, job, outcome.result.times_us)
                 else:
                     results[job.key] = _reason(job.kind, _reason_word(outcome))
-                if on_progress is not None:
-                    on_progress(done, len(lacking))
+                on_progress(done, len(lacking))
     return results
 
 

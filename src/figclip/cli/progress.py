@@ -16,7 +16,8 @@ PLAIN_EVERY_S = 10.0
 class ProgressDisplay:
     """Shows how far long work is, on stderr; a context manager.
 
-    Stages follow each other: a new label starts a new bar.
+    Stages follow each other: a new label starts a new bar; a count that does not grow starts the
+    bar of its label anew (the next data set is decoded).
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class ProgressDisplay:
         )
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, tuple[float, int]] = {}
+        self._last_done: dict[str, int] = {}
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
@@ -55,14 +57,20 @@ class ProgressDisplay:
             total: All items.
             detail: What else to show, for example the loss.
         """
+        is_new = done <= self._last_done.get(label, done)
+        self._last_done[label] = done
         if self._console.is_terminal:
             if label not in self._tasks:
                 self._tasks[label] = self._bar.add_task(label, total=total, detail=detail)
+            elif is_new:
+                self._bar.reset(self._tasks[label])
             self._bar.update(self._tasks[label], completed=done, total=total, detail=detail)
             return
         now = time.monotonic()
         # What an earlier process did before a resume says nothing about this one's speed.
-        started, first_done = self._started.setdefault(label, (now, done))
+        if is_new:
+            self._started[label] = (now, done)
+        started, first_done = self._started[label]
         if done == total or now - self._last_line >= PLAIN_EVERY_S:
             self._last_line = now
             left = ""
