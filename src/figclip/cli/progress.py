@@ -45,7 +45,8 @@ class ProgressDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def update(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Say that `done` of `total` items of a stage are done.
