@@ -31,7 +31,8 @@ def vectors(items: list[int]) -> np.ndarray:
 
 
 def embed(cache: EmbeddingCache, items: list[int], compute: Counter, **options: int) -> np.ndarray:
-    return cache.embed(items, contents=[b"%d" % n for n in items], compute=compute, **options)
+    contents = [b"%d" % n for n in items]
+    return cache.embed(items, contents=contents, dim=2, compute=compute, **options)
 
 
 def test_everything_is_computed_once_and_comes_back_bit_for_bit(tmp_path: Path):
@@ -132,3 +133,36 @@ def test_a_newer_format_is_refused(tmp_path: Path):
         db.execute("PRAGMA user_version=2")
     with pytest.raises(StoreError, match="format 2, this version reads 1"):
         EmbeddingCache(file, model="m")
+
+
+def test_vectors_of_another_length_are_refused(tmp_path: Path):
+    cache = EmbeddingCache(tmp_path / "c", model="m")
+    embed(cache, [1], Counter())
+    with closing(sqlite3.connect(tmp_path / "c")) as db, db:
+        db.execute("UPDATE embeddings SET vector = ?", (b"123",))
+    with pytest.raises(StoreError, match="has not 2 numbers.*Delete the file"):
+        embed(cache, [1], Counter())
+
+
+def test_a_place_that_cannot_be_written_is_named_and_nothing_is_to_be_deleted(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be read or written.*FIGCLIP_CACHE=DIR"):
+        EmbeddingCache(tmp_path / "file" / "c", model="m")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError, match="cannot be read or written.*FIGCLIP_CACHE=DIR"):
+        EmbeddingCache(tmp_path / "folder", model="m")
+
+
+def test_running_out_of_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cache = EmbeddingCache(tmp_path / "c", model="m")
+    connect = EmbeddingCache._connect
+
+    def full(self: EmbeddingCache) -> sqlite3.Connection:
+        connection = connect(self)
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    monkeypatch.setattr(EmbeddingCache, "_connect", full)
+    with pytest.raises(StoreError, match="cannot be read or written .*full"):
+        embed(cache, list(range(5000)), Counter())

@@ -67,6 +67,7 @@ def result(data_hash: str = "d1") -> TaskResult:
         },
         base_items=(base,),
         adapted_items=(adapted,),
+        notices=("5 items are odd",),
         seed=7,
     )
 
@@ -136,6 +137,7 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
             "base": {"name": "openai/clip", "hash": "h0", "alpha": 0.0},
             "adapted": {"name": "mine", "hash": "h1", "alpha": 0.5},
         },
+        "notices": ["5 items are odd"],
         "metrics": {
             "R@1": {
                 "unit": "fraction",

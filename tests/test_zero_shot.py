@@ -69,6 +69,7 @@ def test_three_tasks_in_one_call_give_one_table_and_three_files(
     )
     assert "actions on hmdb51:hmdb51 (1+2+3): 6 videos, 6 classes" in table
     contents = [json.loads(file.read_text()) for file in result.files]
+    assert [notice for one in contents for notice in one["notices"]] == list(result.notices)
     assert [one["settings"]["preset"] for one in contents] == ["figclip"] * 3
     assert [one["face"] for one in contents] == ["kept", "kept", "detail"]
     for content in contents:
@@ -228,6 +229,9 @@ def test_bad_data_is_named_before_a_model_is_loaded(tmp_path: Path, cache: Path)
         run(none, [some.composition], tmp_path / "out", cache, preset="x")
     with pytest.raises(ConfigError, match="--template: unknown template 'x'.*srl_clip"):
         run(none, [some.composition], tmp_path / "out", cache, template="x")
+    for option, value in (("seed", -1), ("frames_per_event", 0), ("alpha", float("nan"))):
+        with pytest.raises(ConfigError, match=f"--{option.partition('_')[0]}: .*{value}"):
+            run(none, [some.composition], tmp_path / "out", cache, **{option: value})
     with pytest.raises(ConfigError, match="no task to run.*sugarcrepe: composition"):
         run(none, [some.composition], tmp_path / "out", cache, tasks=["actions"])
     with pytest.raises(ConfigError, match="unknown set of prompts 'x'.*bare"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from figclip.errors import StoreError
 
 FORMAT = 1
 _INDEX = "sqlite_autoindex_embeddings_1"  # what SQLite calls the primary key's index
+_FLOAT_BYTES = 4
 _BATCH = 500  # parameters of one SQL statement; SQLite's default limit is 999 in old builds
 
 Item = TypeVar("Item")
@@ -37,40 +38,35 @@ class EmbeddingCache:
         self._path = path
         # Hashed: blake2b's keys are at most 64 bytes, and names may differ only beyond that.
         self._model_digest = hashlib.blake2b(model.encode(), digest_size=32).digest()
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with closing(self._connect()) as db, db:
-                version = db.execute("PRAGMA user_version").fetchone()[0]
-                tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
-                if version == 0 and tables - {"embeddings", _INDEX}:
-                    raise StoreError(
-                        "is a database of another program",
-                        where=str(path),
-                        fix="Choose another file for the embedding cache.",
-                    )
-                if version not in (0, FORMAT):
-                    raise StoreError(
-                        f"embedding cache of format {version}, this version reads {FORMAT}",
-                        where=str(path),
-                        fix="Delete the file; it only saves time.",
-                    )
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute(
-                    "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB)"
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        with _named_errors(path), closing(self._connect()) as db, db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+            if version == 0 and tables - {"embeddings", _INDEX}:
+                raise StoreError(
+                    "is a database of another program",
+                    where=str(path),
+                    fix="Choose another file for the embedding cache.",
                 )
-                db.execute(f"PRAGMA user_version={FORMAT}")
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"is not an embedding cache ({error})",
-                where=str(path),
-                fix="Delete the file; it only saves time.",
-            ) from error
+            if version not in (0, FORMAT):
+                raise StoreError(
+                    f"embedding cache of format {version}, this version reads {FORMAT}",
+                    where=str(path),
+                    fix="Delete the file; it only saves time.",
+                )
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB)")
+            db.execute(f"PRAGMA user_version={FORMAT}")
 
     def embed(
         self,
         items: Sequence[Item],
         *,
         contents: Sequence[bytes],
+        dim: int,
         compute: Callable[[list[Item]], Float32[np.ndarray, "N D"]],
         chunk: int = 4096,
     ) -> Float32[np.ndarray, "N D"]:
@@ -79,15 +75,19 @@ class EmbeddingCache:
         Args:
             items: What to embed.
             contents: One byte string an item that determines its embedding.
+            dim: D, numbers in an embedding.
             compute: Embeds a list of items; its results are stored after every chunk, so an
                 interrupted run loses at most one chunk.
             chunk: Items passed to `compute` at once.
 
         Returns:
             One row an item, in order.
+
+        Raises:
+            StoreError: the file cannot be read or written, or holds something else than vectors.
         """
         keys = [self._key(content) for content in contents]
-        known = self._read(keys)
+        known = self._read(keys, dim=dim)
         missing = list({key: i for i, key in enumerate(keys) if key not in known}.values())
         for start in range(0, len(missing), chunk):
             part = missing[start : start + chunk]
@@ -101,22 +101,29 @@ class EmbeddingCache:
         """Key of one content under this model."""
         return hashlib.blake2b(content, digest_size=16, key=self._model_digest).digest()
 
-    def _read(self, keys: list[bytes]) -> dict[bytes, Float32[np.ndarray, " D"]]:
+    def _read(self, keys: list[bytes], *, dim: int) -> dict[bytes, Float32[np.ndarray, " D"]]:
         """Vectors of the keys that are there."""
         found: dict[bytes, Float32[np.ndarray, " D"]] = {}
-        with closing(self._connect()) as db:
+        with _named_errors(self._path), closing(self._connect()) as db:
             for start in range(0, len(keys), _BATCH):
                 part = keys[start : start + _BATCH]
                 marks = ",".join("?" * len(part))
                 rows = db.execute(
                     f"SELECT key, vector FROM embeddings WHERE key IN ({marks})", part
                 )
-                found.update({key: np.frombuffer(blob, np.float32) for key, blob in rows})
+                for key, blob in rows:
+                    if not isinstance(blob, bytes) or len(blob) != dim * _FLOAT_BYTES:
+                        raise StoreError(
+                            f"holds a vector that has not {dim} numbers",
+                            where=str(self._path),
+                            fix="Delete the file; it only saves time.",
+                        )
+                    found[key] = np.frombuffer(blob, np.float32)
         return found
 
     def _write(self, vectors: dict[bytes, Float32[np.ndarray, " D"]]) -> None:
         """Add vectors in one transaction."""
-        with closing(self._connect()) as db, db:
+        with _named_errors(self._path), closing(self._connect()) as db, db:
             db.executemany(
                 "INSERT OR REPLACE INTO embeddings VALUES (?, ?)",
                 [
@@ -128,3 +135,27 @@ class EmbeddingCache:
     def _connect(self) -> sqlite3.Connection:
         """A connection for one use: SQLite's must not cross processes or threads."""
         return sqlite3.connect(self._path, timeout=60)
+
+
+@contextmanager
+def _named_errors(path: Path) -> Generator[None]:
+    """Turn SQLite's errors into StoreError."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:  # no place, no right, locked for too long
+        raise _unusable(path, error) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"is not an embedding cache ({error})",
+            where=str(path),
+            fix="Delete the file; it only saves time.",
+        ) from error
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    """The error for a cache in a bad place."""
+    return StoreError(
+        f"the embedding cache cannot be read or written ({error})",
+        where=str(path),
+        fix="Give a cache folder with space that you may write into: FIGCLIP_CACHE=DIR",
+    )

@@ -82,13 +82,14 @@ def parse_source(text: str) -> DataSource:
         if not value or key in options:
             raise ConfigError(f"{key}= is {'given twice' if value else 'empty'}", where=where)
         options[key] = value
+    folders = {key: _path(value) for key, value in options.items() if key != "split"}
     return DataSource(
         name=name,
-        path=Path(path).expanduser(),
-        videos=_path(options.get("videos")),
-        images=_path(options.get("images")),
+        path=_path(path),
+        videos=folders.get("videos"),
+        images=folders.get("images"),
         split=options.get("split"),
-        store=_path(options.get("store")),
+        store=folders.get("store"),
     )
 
 
@@ -159,5 +160,9 @@ def _check_benchmark(source: DataSource, where: str, *, cache: Path | None) -> N
         raise DataError("there is no place for decoded pictures", fix="Give a cache folder")
 
 
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text).expanduser()
+def _path(text: str) -> Path:
+    """A path in which `~` may be somebody's home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(str(error), where=f"--data: {text}") from error

@@ -179,7 +179,7 @@ class Embedder:
             return np.zeros((0, self._backbone.dim), np.float32)
         if cache is None:
             return compute(list(items))
-        return cache.embed(items, contents=contents, compute=compute)
+        return cache.embed(items, contents=contents, dim=self._backbone.dim, compute=compute)
 
     def _compute_texts(self, texts: list[str]) -> Float32[np.ndarray, "N D"]:
         """Texts through the text tower, similar lengths together."""

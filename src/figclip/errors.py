@@ -93,14 +93,20 @@ class Problem:
         return f"{self.where}{field}: {self.what}. {self.fix}"
 
 
+MAX_SHOWN_PROBLEMS = 100
+
+
 class AnnotationError(FigclipError):
-    """An annotation file has problems; all of them are listed, in the order of the file."""
+    """An annotation file has problems, in the order of the file; the message shows the first."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         assert problems, "an AnnotationError needs at least one problem"
         self.problems = tuple(problems)
         head = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the annotations"
-        super().__init__("\n  ".join([head, *map(str, problems)]))
+        shown = [str(problem) for problem in problems[:MAX_SHOWN_PROBLEMS]]
+        if len(problems) > MAX_SHOWN_PROBLEMS:
+            shown.append(f"… and {len(problems) - MAX_SHOWN_PROBLEMS:,} more")
+        super().__init__("\n  ".join([head, *shown]))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (AnnotationError, (self.problems,))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 
 from figclip.columns import Column, ColumnLoader, Progress
 from figclip.data_sources import DataSource, parse_source
+from figclip.errors import ConfigError
 from figclip.presets import find_preset
 from figclip.reporting.figures import draw_confusion, draw_sweep
 from figclip.results import (
     DataInfo,
     EvaluationResult,
+    Sweep,
     TaskResult,
     compare,
     format_table,
@@ -65,8 +69,7 @@ def evaluate(
         on_progress: Told what is being done, how many items of how many.
 
     Raises:
-        ConfigError: an unknown task, preset or set of prompts; no task that the data allow.
-        DataError, AnnotationError: data that cannot be used.
+        ConfigError, DataError, AnnotationError: settings or data that cannot be used.
         ModelError: a model that cannot be loaded, or not at this strength.
         StoreError: a frame store of other frames than needed.
         MetricError: a model whose embeddings are not finite.
@@ -81,7 +84,7 @@ def evaluate(
     planned = plan_sources(data, asked=tasks, settings=settings, cache=cache)
     if sweep_alpha:
         check_sweep([task.face for one in planned for task in one.tasks])
-    out.mkdir(parents=True, exist_ok=True)
+    _check_before_work(alpha, out)
     loader = ColumnLoader(
         model=model,
         base=base,
@@ -93,29 +96,42 @@ def evaluate(
     columns, notices = loader.load(alpha=alpha, scalable=sweep_alpha)
     specs = list(dict.fromkeys(column.spec for column in columns.values()))
     works = open_works(planned, specs, settings=settings, cache=cache, on_progress=on_progress)
-    results = [_run(work, columns, seed=seed) for work in works]
-    files, pictures = _write(results, out)
+    results: list[TaskResult] = []
+    files: list[Path] = []
+    for work in works:
+        results.append(_run(work, columns, seed=seed))
+        files.append(write_result(results[-1], out, taken=files, versions=_versions()))
     named = dict(zip((file.stem for file in files), works, strict=True))
     sweep = sweep_strength(named, loader) if sweep_alpha else None
-    pictures += [] if sweep is None else draw_sweep(sweep, write_sweep(sweep, out))
-    notices += [notice for work in works for notice in _notices(work, columns)]
     return EvaluationResult(
         tasks=tuple(results),
         files=tuple(files),
-        notices=tuple(notices),
-        pictures=tuple(pictures),
+        notices=(*notices, *(notice for one in results for notice in one.notices)),
+        pictures=_draw(results, files, sweep=sweep, out=out),
         sweep=sweep,
     )
 
 
-def _write(results: Sequence[TaskResult], out: Path) -> tuple[list[Path], list[Path]]:
-    """Write result files, and pictures where a task has one."""
-    files: list[Path] = []
+def _check_before_work(alpha: float | None, out: Path) -> None:
+    """Refuse what would only be noticed after hours."""
+    # Beyond 0 and 1 a strength extrapolates, which is allowed.
+    if alpha is not None and not isfinite(alpha):
+        raise ConfigError(f"{alpha} is no strength", where="--alpha", fix="0 is the base")
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK):
+        raise ConfigError("cannot be written into", where=f"--out {out}", fix="Choose another")
+
+
+def _draw(
+    results: Sequence[TaskResult], files: Sequence[Path], *, sweep: Sweep | None, out: Path
+) -> tuple[Path, ...]:
+    """Draw what there is to draw, beside the result files."""
     pictures: list[Path] = []
-    for result in results:
-        files.append(write_result(result, out, taken=files, versions=_versions()))
-        pictures += draw_confusion(result, files[-1].with_suffix(".confusion.png"))
-    return files, pictures
+    for result, file in zip(results, files, strict=True):
+        pictures += draw_confusion(result, file.with_suffix(".confusion.png"))
+    if sweep is not None:
+        pictures += draw_sweep(sweep, write_sweep(sweep, out))
+    return tuple(pictures)
 
 
 def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
@@ -132,10 +148,9 @@ def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
     if work.preset is not None:
         reasons = Counter(one.reason for one in work.data[adapted.spec].left_out)
         notices += [f"{name}: {n:,} left out: {reason}." for reason, n in reasons.items()]
-    if num_cut := work.num_cut(adapted):
-        notices.append(
-            f"{name}: {num_cut:,} different texts are too long for the model and were cut."
-        )
+    for role, column in columns.items():
+        if num_cut := work.num_cut(column):
+            notices.append(f"{name}: {num_cut:,} different texts are too long for {role}: cut.")
     return notices
 
 
@@ -169,6 +184,7 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
         ),
         base_items=base and base.items,
         adapted_items=adapted.items,
+        notices=tuple(_notices(work, columns)),
         seed=seed,
     )
 

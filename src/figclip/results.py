@@ -104,6 +104,7 @@ class TaskResult:
         metrics: By name.
         base_items: Per-item scores of the base.
         adapted_items: Per-item scores of the model asked for, same items.
+        notices: What the reader must know, one sentence each.
         seed: Of the intervals.
     """
 
@@ -118,6 +119,7 @@ class TaskResult:
     metrics: Mapping[str, Comparison]
     base_items: tuple[ItemScores, ...] | None
     adapted_items: tuple[ItemScores, ...]
+    notices: tuple[str, ...]
     seed: int
 
 
@@ -157,7 +159,7 @@ class EvaluationResult:
         tasks: In the order of the data sets.
         files: The JSON file of each.
         pictures: PNG files.
-        notices: What the reader must know, one sentence each.
+        notices: What the reader must know of models and tasks, one sentence each.
         sweep: Scores over the strength of the adaptation, if asked for.
     """
 
@@ -348,6 +350,7 @@ def _result_json(result: TaskResult) -> dict[str, Any]:
             "base": None if result.base is None else dataclasses.asdict(result.base),
             "adapted": dataclasses.asdict(result.adapted),
         },
+        "notices": list(result.notices),
         "metrics": {metric: _comparison_json(one) for metric, one in result.metrics.items()},
         "interval": {
             "method": "paired percentile bootstrap over groups, gallery fixed",
@@ -410,7 +413,7 @@ def _subject(file: Path) -> str | None:
         return None
     try:
         return _subject_of(json.loads(file.read_text()))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""  # not a result of ours, so not ours to replace
 
 

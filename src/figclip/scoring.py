@@ -14,7 +14,7 @@ from figclip.data.captions import TEMPLATES
 from figclip.data.frames import StoreSpec
 from figclip.data.prompts import prompts_for
 from figclip.data_sources import ANNOTATED, DataSource
-from figclip.errors import ConfigError
+from figclip.errors import ConfigError, MetricError
 from figclip.opened_sources import (
     OpenedSource,
     open_annotated,
@@ -65,6 +65,10 @@ class TaskSettings:
 
     def __post_init__(self) -> None:
         prompts_for("", self.prompts)  # an unknown set is refused before any work
+        if self.seed < 0:
+            raise ConfigError(f"{self.seed} is below 0", where="--seed")
+        if self.frames_per_event < 1:
+            raise ConfigError(f"{self.frames_per_event} is below 1", where="--frames")
         if self.template not in TEMPLATES:
             raise ConfigError(
                 f"unknown template {self.template!r}",
@@ -107,10 +111,19 @@ class Work:
     data: Mapping[StoreSpec, TaskData[Any]]
 
     def score(self, column: Column) -> TaskScores:
-        """Score one model."""
+        """Score one model.
+
+        Raises:
+            MetricError: its embeddings are of no use; the message says of which model and task.
+        """
         embedder = column.events if self.preset is None else column.clips
-        items = self.task.score(embedder, self.data[column.spec])
-        return TaskScores(items=items, summary=self.task.summarise(items))
+        try:
+            items = self.task.score(embedder, self.data[column.spec])
+            return TaskScores(items=items, summary=self.task.summarise(items))
+        except MetricError as error:
+            where = f"{self.task.name} on {self.source.name}, {column.info.name} at strength "
+            where += f"{column.info.alpha:g}{error.where and ', '}{error.where}"
+            raise MetricError(error.what, where=where, fix=error.fix) from error
 
     def num_cut(self, column: Column) -> int:
         """Different texts that are too long for a model."""

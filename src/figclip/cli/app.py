@@ -6,6 +6,7 @@ interrupted by Ctrl-C and SIGTERM; interrupted work goes on where it stopped.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import traceback
@@ -50,6 +51,10 @@ def _options(
 def run() -> NoReturn:
     """Run the verb on the command line and exit."""
     signal.signal(signal.SIGTERM, _raise_on_sigterm)
+    for stream in (sys.stdout, sys.stderr):
+        # Names from data may hold signs that the terminal has not.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except FigclipError as error:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from figclip.cli.options import Cpu, Json
+
+if TYPE_CHECKING:
+    from figclip.results import EvaluationResult
 
 
 def evaluate(
@@ -67,14 +70,14 @@ def evaluate(
     import torch
 
     from figclip.evaluation import evaluate as run
-    from figclip.evaluation import format_table, parse_source
+    from figclip.evaluation import parse_source
 
     with going_on(), ProgressDisplay() as display:
         result = run(
             model,
             base=base,
             data=[parse_source(one) for one in data],
-            tasks=task.split(",") if task else None,
+            tasks=None if task is None else task.split(","),
             out=out,
             alpha=alpha,
             sweep_alpha=sweep_alpha,
@@ -87,14 +90,29 @@ def evaluate(
             frames_per_event=frames,
             on_progress=display.update,
         )
+    _show(result, as_json=as_json)
+    _exit_by_coverage(result)
+
+
+def _show(result: EvaluationResult, *, as_json: bool) -> None:
+    """The table, or the result files' content with the notices on stderr."""
+    from figclip.evaluation import format_table
+
     if as_json:
         files = [json.loads(file.read_text()) for file in result.files]
         typer.echo(json.dumps(files, indent=2))
-    else:
-        typer.echo(format_table(result))
-        for file in (*result.files, *result.pictures):
-            typer.echo(f"Results: {file}" if file.suffix == ".json" else f"Picture: {file}")
-    if num_bad := sum(task.data.coverage.get("quarantined", 0) for task in result.tasks):
+        for notice in result.notices:
+            typer.echo(f"Note: {notice}", err=True)
+        return
+    typer.echo(format_table(result))
+    for file in (*result.files, *result.pictures):
+        typer.echo(f"Results: {file}" if file.suffix == ".json" else f"Picture: {file}")
+
+
+def _exit_by_coverage(result: EvaluationResult) -> None:
+    """Exit 3 when files are there that could not be used; several tasks may share data."""
+    bad = {task.data.hash: task.data.coverage.get("quarantined", 0) for task in result.tasks}
+    if num_bad := sum(bad.values()):
         typer.echo(
             f"figclip: {num_bad:,} files could not be used; the result files list them.", err=True
         )

@@ -17,8 +17,8 @@ Cpu = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there i
 
 def cache_folder() -> Path:
     """Folder of embeddings and decoded frames that can be made again: $FIGCLIP_CACHE."""
-    default = Path.home() / ".cache" / "figclip"
-    return Path(os.environ.get("FIGCLIP_CACHE", default))
+    # An empty variable would put the cache into the current folder.
+    return Path(os.environ.get("FIGCLIP_CACHE") or Path.home() / ".cache" / "figclip")
 
 
 @contextmanager

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from figclip.data.reading import Place, nearest, shown
+from figclip.data.reading import Place, csv_rows, nearest, shown
 
 ROLE_PREFIX = "role:"
 VIDEO_COLUMNS = ("id", "video", "split", "group")
@@ -48,7 +45,7 @@ def parse_csv(text: str, file: Place) -> list[RawVideo]:
         One entry an annotation. Empty cells are left out; times are numbers where they are
         written as numbers. Nothing else is checked here.
     """
-    rows = _rows(text, file)
+    rows = csv_rows(text, file)
     first_row = next(rows, None)
     if first_row is None or not _check_header(*first_row):
         return []
@@ -78,20 +75,6 @@ class _Gathered:
     head: dict[str, str]
     events: list[object] = field(default_factory=list[object])
     places: list[Place] = field(default_factory=list[Place])
-
-
-def _rows(text: str, file: Place) -> Iterator[tuple[Place, list[str]]]:
-    """Every row that is not blank, with the line that it starts on."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield file.at(f"{file.where}:{line}"), cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        place = file.at(f"{file.where}:{line}")
-        place.add("", what=f"is not CSV: {error}", fix="Rows after this one were not read")
 
 
 def _check_header(place: Place, header: list[str]) -> bool:

@@ -249,6 +249,12 @@ class FrameStore:
         """A stored video by its hash."""
         sql = "SELECT hash, path, duration_s, num_frames FROM videos WHERE hash = ?"
         for name, path, duration_s, num_frames in self._rows(sql, video_hash):
+            if not isinstance(duration_s, float) or not isinstance(num_frames, int):
+                raise StoreError(
+                    "the description of a video is damaged",
+                    where=f"{self.path}, video {video_hash[:12]}",
+                    fix="Delete the store; what it held is decoded again",
+                )
             return StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
         return None
 

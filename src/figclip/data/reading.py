@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -177,3 +179,22 @@ def check_text(value: object, name: str, *, place: Place) -> str:
         return value
     place.add(name, what=what, fix=fix)
     return ""
+
+
+def csv_rows(text: str, file: Place) -> Iterator[tuple[Place, list[str]]]:
+    """Every row of a CSV text that is not blank, with the line that it starts on.
+
+    Args:
+        text: All of the file.
+        file: Where it is; a row that is not CSV is noted there, and ends the reading.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield file.at(f"{file.where}:{line}"), cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        place = file.at(f"{file.where}:{line}")
+        place.add("", what=f"is not CSV: {error}", fix="Rows after this one were not read")

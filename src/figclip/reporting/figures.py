@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from figclip.checkpoint import write_atomically
 from figclip.results import Sweep, TaskResult
@@ -22,6 +24,7 @@ SHARES = Normalize(0, 1)
 _INCHES_PER_CLASS = 0.16
 _MAX_INCHES = 24.0
 _MAX_NAMED_CLASSES = 160
+_MAX_NAME_CHARS = 30
 _DPI = 150
 
 
@@ -47,7 +50,8 @@ def draw_confusion(result: TaskResult, file: Path) -> list[Path]:
         shares = _confusion(block, classes)
         ax.imshow(shares, norm=SHARES, cmap="Blues")
         _name_classes(ax, classes, vertical=role == blocks[0][0])
-        ax.set_title(f"{role}: {np.mean(_hits(block)):.1%} right")
+        score = getattr(result.metrics["top-1"], role)
+        ax.set_title(f"{role}: {score.official:.1%} right")
         ax.set_xlabel("taken for")
     figure.axes[0].set_ylabel("is")
     colours = ScalarMappable(norm=SHARES, cmap="Blues")
@@ -86,12 +90,6 @@ def draw_sweep(sweep: Sweep, file: Path) -> list[Path]:
     return [file]
 
 
-def _hits(block: ItemScores) -> Float64[np.ndarray, " N"]:
-    """1 where the class was recognised."""
-    pairs = zip(block.labels["true"], block.labels["predicted"], strict=True)
-    return np.array([true == predicted for true, predicted in pairs], np.float64)
-
-
 def _confusion(block: ItemScores, classes: Sequence[str]) -> Float64[np.ndarray, "C C"]:
     """Share of each true class (rows) that is taken for each class; NaN rows have no item."""
     row_of = {name: row for row, name in enumerate(classes)}
@@ -102,18 +100,30 @@ def _confusion(block: ItemScores, classes: Sequence[str]) -> Float64[np.ndarray,
     return np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
 
 
+def shorten(name: str, num_chars: int) -> str:
+    """The beginning of a long name."""
+    return name if len(name) <= num_chars else f"{name[: num_chars - 1]}…"
+
+
 def _name_classes(ax: Axes, classes: Sequence[str], *, vertical: bool) -> None:
     """Names on the axes; the rows of the second picture are those of the first."""
     if len(classes) > _MAX_NAMED_CLASSES:
         ax.set_title(f"{len(classes)} classes by name", loc="right", fontsize=8)
         return
     places = range(len(classes))
-    ax.set_xticks(places, classes, rotation=90, fontsize=6)
-    ax.set_yticks(places, classes if vertical else [], fontsize=6)
+    names = [shorten(name, _MAX_NAME_CHARS) for name in classes]
+    ax.set_xticks(places, names, rotation=90, fontsize=6)
+    ax.set_yticks(places, names if vertical else [], fontsize=6)
 
 
 def _write(figure: Figure, file: Path) -> None:
     """Whole or not at all."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)  # a class or model may be called `$5`
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=_DPI)
+    with warnings.catch_warnings():
+        # Signs that the font lacks become boxes; matplotlib says so for each of them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(picture, format="png", dpi=_DPI)
     write_atomically(file, picture.getvalue())

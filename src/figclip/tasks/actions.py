@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -52,17 +53,10 @@ class Actions:
         prompts: Key of `data.prompts.PROMPT_SETS`.
     """
 
+    name: ClassVar[str] = "actions"
+    face: ClassVar[Face] = "kept"
+
     prompts: str
-
-    @property
-    def name(self) -> str:
-        """Name in result files."""
-        return "actions"
-
-    @property
-    def face(self) -> Face:
-        """What CLIP recognised it must still recognise."""
-        return "kept"
 
     @property
     def settings(self) -> Mapping[str, Setting]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -148,15 +148,11 @@ class Score:
 class Task(Protocol[Source, Items]):
     """A way to test a model. Its settings are those of its constructor."""
 
-    @property
-    def name(self) -> str:
-        """Name in result files, `dense_retrieval`."""
-        ...
+    name: ClassVar[str]
+    """In result files, `dense_retrieval`."""
 
-    @property
-    def face(self) -> Face:
-        """Whether it tests detail, or what must be kept."""
-        ...
+    face: ClassVar[Face]
+    """Whether it tests detail, or what must be kept."""
 
     @property
     def settings(self) -> Mapping[str, Setting]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -47,15 +48,8 @@ class Composition:
     Winoground's three scores, SugarCrepe++'s test of the text tower alone.
     """
 
-    @property
-    def name(self) -> str:
-        """Name in result files."""
-        return "composition"
-
-    @property
-    def face(self) -> Face:
-        """Who does what to whom, with which attributes."""
-        return "detail"
+    name: ClassVar[str] = "composition"
+    face: ClassVar[Face] = "detail"
 
     @property
     def settings(self) -> Mapping[str, Setting]:
@@ -111,8 +105,8 @@ class Composition:
                 summary[metric] = Score(
                     official=float(np.average(values, weights=block.weights)),
                     chance=block.chance.get(metric),
-                    is_headline=metric == MEAN or (is_overall and not metric.endswith(TIES)),
-                    is_detail=metric.endswith(TIES)
+                    is_headline=metric == MEAN or (is_overall and not metric.startswith(TIES)),
+                    is_detail=metric.startswith(TIES)
                     or (block.block.startswith(PART) and num_parts > MAX_ROWS),
                 )
         return summary
@@ -212,7 +206,7 @@ def _winoground_blocks(items: Sequence[Contrast], embedded: _Embedded) -> tuple[
             group_ids=tuple(item.group for item in items),
             values={
                 **{f"{kind} score": one.right_N for kind, one in kinds.items()},
-                **{f"{kind} {TIES}": one.tied_N for kind, one in kinds.items()},
+                **{f"{TIES}, {kind} score": one.tied_N for kind, one in kinds.items()},
             },
             chance={"text score": 1 / 4, "image score": 1 / 4, "group score": 1 / 6},
         ),
@@ -227,24 +221,25 @@ def _block(
         block=name,
         item_ids=tuple(item.id for item in items),
         group_ids=tuple(item.group for item in items),
-        values={metric: verdicts.right_N, f"{metric}, {TIES}": verdicts.tied_N},
+        values={metric: verdicts.right_N, f"{TIES}, {metric}": verdicts.tied_N},
         chance={metric: chance},
     )
 
 
 def _part_blocks(protocol: str, items: Sequence[Contrast], verdicts: Verdicts) -> list[ItemScores]:
     """Each part of the benchmark; none where there is only one."""
-    size_of = Counter(item.subset for item in items)
-    if len(size_of) == 1:
+    members_of: defaultdict[str, list[int]] = defaultdict(list)
+    for i, item in enumerate(items):
+        members_of[item.subset].append(i)
+    if len(members_of) == 1:
         return []
     blocks: list[ItemScores] = []
-    for part in size_of:
-        kept = [i for i, item in enumerate(items) if item.subset == part]
+    for part, kept in members_of.items():
         members = [items[i] for i in kept]
         values = Verdicts(verdicts.right_N[kept], verdicts.tied_N[kept])
         chance = _chance(members)
-        metric = f"accuracy, {part or 'no part'}"
-        if protocol in MEAN_PROTOCOLS and not _counts_in_mean(protocol, part, size_of[part]):
+        metric = f"accuracy, {part or '(none)'}"
+        if protocol in MEAN_PROTOCOLS and not _counts_in_mean(protocol, part, len(kept)):
             metric += " (not in the mean)"
         blocks.append(_block(PART + part, metric, members, values, chance=chance))
     return blocks
@@ -288,8 +283,6 @@ def _counts_in_mean(protocol: str, part: str, num_items: int) -> bool:
 
 
 def _chance(items: Sequence[Contrast]) -> float:
-    """Share of items that a random order of the captions gets right."""
-    shares = [
-        1 / comb(len(item.positives) + len(item.negatives), len(item.positives)) for item in items
-    ]
-    return float(np.mean(shares))
+    """Share of items that a random order of the different captions gets right."""
+    counts = [(len(set(item.positives)), len(set(item.negatives))) for item in items]
+    return float(np.mean([1 / comb(trues + falses, trues) for trues, falses in counts]))

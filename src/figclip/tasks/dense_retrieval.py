@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -39,18 +40,11 @@ class DenseRetrieval:
         frames_per_event: T.
     """
 
+    name: ClassVar[str] = "dense_retrieval"
+    face: ClassVar[Face] = "detail"
+
     template: Template
     frames_per_event: int
-
-    @property
-    def name(self) -> str:
-        """Name in result files."""
-        return "dense_retrieval"
-
-    @property
-    def face(self) -> Face:
-        """Who does what to whom, where and how."""
-        return "detail"
 
     @property
     def settings(self) -> Mapping[str, Setting]:

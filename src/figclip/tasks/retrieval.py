@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -54,15 +55,8 @@ class Retrieval:
     is another task: they are in the result file under names of their own.
     """
 
-    @property
-    def name(self) -> str:
-        """Name in result files."""
-        return "retrieval"
-
-    @property
-    def face(self) -> Face:
-        """Plain captions must still find what they found."""
-        return "kept"
+    name: ClassVar[str] = "retrieval"
+    face: ClassVar[Face] = "kept"
 
     @property
     def settings(self) -> Mapping[str, Setting]:
@@ -77,6 +71,9 @@ class Retrieval:
         counts = {**count_media(one.medium for one in present.items), "captions": len(captions)}
         if num_equal := len(captions) - len({text_hash(caption) for caption in captions}):
             counts["captions that repeat another"] = num_equal
+        clips = {source.clips.clip_of[item.medium] for item in present.items}
+        if num_equal := len(present.items) - len(clips):
+            counts["files equal to another"] = num_equal
         items = RetrievalItems(
             media=source,
             items=present.items,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -107,20 +108,13 @@ class SrlSwap:
         seed: Of the counterfeits and of the blind control.
     """
 
+    name: ClassVar[str] = "srl_swap"
+    face: ClassVar[Face] = "detail"
+
     template: Template
     frames_per_event: int
     num_negatives: int
     seed: int
-
-    @property
-    def name(self) -> str:
-        """Name in result files."""
-        return "srl_swap"
-
-    @property
-    def face(self) -> Face:
-        """Who does what to whom, where and how."""
-        return "detail"
 
     @property
     def settings(self) -> Mapping[str, Setting]:

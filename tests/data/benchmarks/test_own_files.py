@@ -52,12 +52,13 @@ def test_retrieval_problems_are_all_named(tmp_path: Path) -> None:
         GOAT,
         {**GOAT, "image": "hat.jpg", "id": "3"},
         {"captions": ["A hat."], "id": "4"},
-        {**GOAT, "id": "5", "captoins": []},
-        {**GOAT, "id": 6, "group": "", "split": None},
+        {**GOAT, "video": "5.mp4", "id": "5", "captoins": []},
+        {**GOAT, "video": "6.mp4", "id": 6, "group": "", "split": None},
         {"video": "x.mp4", "captions": [], "id": "a\nb"},
         {"video": "C:/x.mp4", "captions": ["A\x00"]},
         "nonsense",
         '{"video": "y.mp4", "captions": ["\\ud800"]}',
+        {**GOAT, "id": "11"},
     ]
     file = write_lines(tmp_path / "mine.jsonl", lines)
     assert problems_of("retrieval", file) == [
@@ -73,6 +74,8 @@ def test_retrieval_problems_are_all_named(tmp_path: Path) -> None:
         ("mine.jsonl:8", "captions[0]", "holds the character '\\x00', which is not text"),
         ("mine.jsonl:9", "", "is not JSON: Expecting value (column 1)"),
         ("mine.jsonl:10", "captions[0]", "holds the character '\\ud800', which is not text"),
+        ("mine.jsonl:11", "video", "'a/goat.mp4' is in an earlier line too"),
+        ("mine.jsonl:11", "video", "'a/goat.mp4' is in an earlier line too"),
     ]
 
 

@@ -64,7 +64,10 @@ class ClassList:
         for name in self.names:
             words = class_in_words(name)
             other = first.setdefault(words, name)
-            if other is not name:
+            if not words and name:
+                what = f"the class {shown(name)} has no words"
+                place.add("", what=what, fix="Give it a name")
+            elif other is not name:
                 what = f"{shown(other)} and {shown(name)} are the same words"
                 place.add("", what=what, fix="Spell one class one way")
         return tuple(map(class_in_words, self.names))

@@ -288,11 +288,11 @@ def _checked(
         protocol=protocol,
         split=split,
         items=tuple(items),
-        notices=(*notices, *_never_right(items)),
+        notices=(*notices, *never_right(items)),
     )
 
 
-def _never_right(items: Sequence[Contrast]) -> tuple[str, ...]:
+def never_right(items: Sequence[Contrast]) -> tuple[str, ...]:
     """A notice of items with a false caption that is also a true one, up to case and spaces."""
 
     def folded(texts: Sequence[str]) -> set[str]:

@@ -7,8 +7,6 @@ asked for, so that problems are noted in the order of the file.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +16,7 @@ from pathlib import Path
 from figclip.data.reading import (
     Place,
     check_keys,
+    csv_rows,
     is_list,
     is_object,
     parse_json,
@@ -211,7 +210,7 @@ def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] 
     text = read_text(Path(file.where), file)
     if not text and len(file.problems) > before:
         return Table(rows=iter(()), ignored=())
-    rows = _csv_rows(text, file)
+    rows = csv_rows(text, file)
     first = next(rows, None)
     place, header = first if first else (file, list[str]())
     before = len(file.problems)
@@ -241,20 +240,6 @@ def _filled_rows(
             what = f"has {len(cells)} cells, the first row has {len(header)}"
             fix = "Give every row the same number; quote texts with commas"
             place.add("", what=what, fix=fix)
-
-
-def _csv_rows(text: str, file: Place) -> Iterator[tuple[Place, list[str]]]:
-    """Every row that is not blank, with the line that it starts on."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield file.at(f"{file.where}:{line}"), cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        place = file.at(f"{file.where}:{line}")
-        place.add("", what=f"is not CSV: {error}", fix="Rows after this one were not read")
 
 
 def _read_json(file: Place) -> object:

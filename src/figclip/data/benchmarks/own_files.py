@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from figclip.data.benchmarks.class_names import ClassList
+from figclip.data.benchmarks.composition import never_right
 from figclip.data.benchmarks.fields import Fields, UniqueIds, ignored_columns, take_split
 from figclip.data.benchmarks.files import find_own_file, read_json_lines, read_table
 from figclip.data.benchmarks.records import (
@@ -19,7 +20,7 @@ from figclip.data.benchmarks.records import (
     MediumKind,
     RetrievalSet,
 )
-from figclip.data.reading import raise_problems
+from figclip.data.reading import raise_problems, shown
 
 RETRIEVAL_KEYS = ("image", "video", "captions", "id", "group", "split")
 PAIR_KEYS = ("image", "video", "positives", "negatives", "id", "group", "subset", "split")
@@ -42,6 +43,7 @@ def read_retrieval(path: Path, split: str) -> RetrievalSet:
     """
     file = find_own_file(path, ".jsonl")
     ids = UniqueIds()
+    seen: set[Medium] = set()
     items: list[tuple[str, CaptionedMedium]] = []
     for place, value in read_json_lines(file, valid=RETRIEVAL_KEYS):
         fields = Fields(value, place)
@@ -53,6 +55,11 @@ def read_retrieval(path: Path, split: str) -> RetrievalSet:
             group=fields.optional_name("group", default=medium.name),
         )
         ids.check(item.id, place=place)
+        # As two items of the gallery, each would count as wrong for the captions of the other.
+        if medium in seen and medium.name not in ("", item.id):
+            what = f"{shown(medium.name)} is in an earlier line too"
+            place.add(medium.kind, what=what, fix="Give all captions of it in one line")
+        seen.add(medium)
         items.append((fields.optional_name("split", default=""), item))
     if not items and not file.problems:
         file.add("", what="holds no items", fix="Write at least one")
@@ -134,7 +141,7 @@ def read_pairs(path: Path, split: str) -> CompositionSet:
         file.add("", what="holds no items", fix="Write at least one")
     raise_problems(file.problems)
     name, taken = take_split(items, split, where=file.where)
-    return CompositionSet(protocol="pairs", split=name, items=taken)
+    return CompositionSet(protocol="pairs", split=name, items=taken, notices=never_right(taken))
 
 
 def _action_row(fields: Fields) -> tuple[str, LabelledMedium]:
