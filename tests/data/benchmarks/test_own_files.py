@@ -75,7 +75,6 @@ def test_retrieval_problems_are_all_named(tmp_path: Path) -> None:
         ("mine.jsonl:9", "", "is not JSON: Expecting value (column 1)"),
         ("mine.jsonl:10", "captions[0]", "holds the character '\\ud800', which is not text"),
         ("mine.jsonl:11", "video", "'a/goat.mp4' is in an earlier line too"),
-        ("mine.jsonl:11", "video", "'a/goat.mp4' is in an earlier line too"),
     ]
 
 
