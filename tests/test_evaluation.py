@@ -133,6 +133,13 @@ def test_without_a_base_there_is_one_column_and_a_notice(
     assert result.notices == ()
 
 
+def test_a_strength_beyond_the_trained_ones_is_noticed(
+    adapted: Path, store: Path, tmp_path: Path
+) -> None:
+    result = run(adapted, store, tmp_path, alpha=1.5, tasks=["dense_retrieval"])
+    assert "Strength 1.5 is beyond what was trained, 0 to 1." in result.notices
+
+
 def test_another_model_than_the_base_is_noticed(adapted: Path, store: Path, tmp_path: Path) -> None:
     other = write_tiny_clip(tmp_path / "other", seed=2)
     result = run(adapted, store, tmp_path / "out", base=other)

@@ -75,6 +75,8 @@ class ColumnLoader:
         if base is not None:
             columns["base"] = self._column("base", base, self.base or self.model, pipeline)
         columns["adapted"] = self._column("adapted", adapted, self.model, pipeline)
+        if not 0 <= adapted.alpha <= 1:
+            notices.append(f"Strength {adapted.alpha:g} is beyond what was trained, 0 to 1.")
         expected = None if adapted.info is None else adapted.info.base_hash
         if self.base is not None and expected and columns["base"].info.hash != expected:
             notices.append(f"{self.base} is not the base that {self.model} was adapted from.")

@@ -253,7 +253,7 @@ class FrameStore:
                 raise StoreError(
                     "the description of a video is damaged",
                     where=f"{self.path}, video {video_hash[:12]}",
-                    fix="Delete the store; what it held is decoded again",
+                    fix="Delete the store, and run what made it again",
                 )
             return StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
         return None
@@ -320,7 +320,7 @@ class FrameStore:
         return StoreError(
             f"the frame at {time_us / 1e6:g} s is damaged: {what}",
             where=f"{self.path}, video {video_hash[:12]}",
-            fix="Delete the store and run `figclip prepare` again",
+            fix="Delete the store, and run what made it again",
         )
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
@@ -575,7 +575,7 @@ def _read_spec(connection: sqlite3.Connection, *, path: Path) -> StoreSpec:
         raise StoreError(
             f"the store's description is damaged ({error!r})",
             where=str(path),
-            fix="Delete the store and run `figclip prepare` again",
+            fix="Delete the store, and run what made it again",
         ) from error
     raise StoreError(
         f"frame store format {version} is newer than this program's {FORMAT_VERSION}",
@@ -598,6 +598,6 @@ def _named_errors(path: Path) -> Generator[None]:
         raise StoreError(
             f"the frame store cannot be read or written ({error})",
             where=str(path),
-            fix="Check the disk and the file's rights; if it is damaged, delete it and run "
-            "`figclip prepare` again",
+            fix="Check the disk and the file's rights; if it is damaged, delete it and run what "
+            "made it again",
         ) from error
