@@ -1,0 +1,118 @@
+"""MSR-VTT, ActivityNet Captions and HMDB51, read back by the benchmarks' readers."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from figclip.data.benchmarks.catalogue import load_benchmark
+from figclip.data.benchmarks.records import ActionSet, RetrievalSet
+from figclip.world.grammar import sample_situation, sample_story
+from figclip.world.layouts.hmdb51 import write_hmdb51
+from figclip.world.layouts.own_files import write_still_captions, write_still_classes
+from figclip.world.layouts.retrieval import write_activitynet, write_msrvtt
+from figclip.world.situations import VERBS
+from figclip.world.wording import EVALUATION_STYLES, natural_sentence
+from tests.world.layouts.plain_painter import PAINTER, digests, still_at, video_at
+
+RNG = random.Random("layouts")
+SITUATIONS = [sample_situation(RNG, held_out=None) for _ in range(150)]
+STORIES = [sample_story(RNG, held_out=None) for _ in range(10)]
+
+
+def test_msrvtt(tmp_path: Path):
+    write_msrvtt(tmp_path, SITUATIONS, painter=PAINTER, seed=0)
+    loaded = load_benchmark("msrvtt", tmp_path)
+    assert isinstance(loaded, RetrievalSet) and loaded.notices == ()
+    assert len(loaded.items) == len(SITUATIONS)
+    styles = Counter()
+    for item, situation in zip(loaded.items, SITUATIONS, strict=True):
+        _, shown = video_at(tmp_path / "videos", item.medium.name)
+        assert shown == (situation,)
+        (style,) = [
+            style.name
+            for style in EVALUATION_STYLES
+            if natural_sentence(situation, style) == item.captions[0]
+        ]
+        styles[style] += 1
+    assert len(styles) == len(EVALUATION_STYLES)
+    row = (tmp_path / "MSRVTT_JSFUSION_test.csv").read_text().splitlines()[1]
+    assert row.startswith("ret0,msr7020,video7020,")
+
+
+def test_activitynet(tmp_path: Path):
+    write_activitynet(tmp_path, STORIES, painter=PAINTER, seed=0)
+    sets = [load_benchmark("activitynet", tmp_path, split=split) for split in ("val_1", "val_2")]
+    for loaded in sets:
+        assert isinstance(loaded, RetrievalSet) and loaded.notices == ()
+        assert len(loaded.items) == len(STORIES)
+        for item, story in zip(loaded.items, STORIES, strict=True):
+            assert video_at(tmp_path / "videos", item.medium.name)[1] == story
+            sentences = item.captions[0].split(". ")
+            assert len(sentences) == 5
+            for sentence, event in zip(sentences, story, strict=True):
+                told = sentence.lower().removesuffix(".")
+                assert told in {natural_sentence(event, style) for style in EVALUATION_STYLES}
+    assert [one.id for one in sets[0].items] == [one.id for one in sets[1].items]
+    assert sets[0].items != sets[1].items
+    entry = next(iter(json.loads((tmp_path / "val_1.json").read_text()).values()))
+    assert entry["duration"] == 10.0 and entry["timestamps"][4] == [8.0, 10.0]
+
+
+def test_hmdb51(tmp_path: Path):
+    write_hmdb51(tmp_path, SITUATIONS, painter=PAINTER, seed=0)
+    loaded = load_benchmark("hmdb51", tmp_path)
+    assert isinstance(loaded, ActionSet)
+    assert loaded.classes == tuple(sorted(VERBS))
+    assert loaded.notices == ("only 16 of the 51 classes have lists",)
+    # Each video is tested in one split.
+    assert len({item.id for item in loaded.items}) == len(loaded.items) == len(SITUATIONS)
+    assert len({item.group for item in loaded.items}) == len(SITUATIONS)
+    per_class = Counter((item.split, item.class_idx) for item in loaded.items)
+    assert len(per_class) == 3 * len(VERBS)
+    for item in loaded.items:
+        _, (shown,) = video_at(tmp_path / "videos", item.medium.name)
+        assert shown.verb == loaded.classes[item.class_idx]
+    lines = (tmp_path / "splits/walk_test_split1.txt").read_text().splitlines()
+    assert [line.split()[1] for line in lines[:4]] == ["2", "1", "1", "2"]
+
+
+def test_hmdb51_wants_a_video_of_each_verb_for_each_split(tmp_path: Path):
+    with pytest.raises(AssertionError, match="only 1 videos"):
+        write_hmdb51(tmp_path, SITUATIONS[:1], painter=PAINTER, seed=0)
+
+
+def test_still_captions(tmp_path: Path):
+    write_still_captions(tmp_path, SITUATIONS, painter=PAINTER, seed=0)
+    loaded = load_benchmark("retrieval", tmp_path / "retrieval.jsonl")
+    assert isinstance(loaded, RetrievalSet) and len(loaded.items) == len(SITUATIONS)
+    for item, situation in zip(loaded.items, SITUATIONS, strict=True):
+        assert still_at(tmp_path / "images" / item.medium.name)[1] == situation
+
+
+@pytest.mark.parametrize("label", ["kind", "colour", "scene"])
+def test_still_classes(tmp_path: Path, label):
+    alone = [one for one in SITUATIONS if one.patient is None]
+    write_still_classes(tmp_path, alone, label=label, painter=PAINTER, seed=0)
+    loaded = load_benchmark("actions", tmp_path / "actions.csv")
+    assert isinstance(loaded, ActionSet) and loaded.notices == ()
+    for item in loaded.items:
+        _, shown = still_at(tmp_path / "images" / item.medium.name)
+        facts = {"kind": shown.agent.kind, "colour": shown.agent.colour, "scene": shown.scene}
+        assert loaded.classes[item.class_idx] == facts[label]
+    with pytest.raises(AssertionError):
+        write_still_classes(tmp_path, SITUATIONS, label=label, painter=PAINTER, seed=0)
+
+
+def test_same_seed_same_files(tmp_path: Path):
+    for name in ("one", "two"):
+        out = tmp_path / name
+        write_msrvtt(out / "msrvtt", SITUATIONS, painter=PAINTER, seed=3)
+        write_activitynet(out / "activitynet", STORIES, painter=PAINTER, seed=3)
+        write_hmdb51(out / "hmdb51", SITUATIONS, painter=PAINTER, seed=3)
+        write_still_captions(out / "stills", SITUATIONS, painter=PAINTER, seed=3)
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
