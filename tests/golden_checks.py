@@ -21,7 +21,7 @@ from figclip.errors import MetricError
 from figclip.metrics.aro import attribution_score, relation_score
 from figclip.metrics.averages import means_by_name
 from figclip.metrics.clip4clip import several_captions_scores
-from figclip.metrics.composition import judge, judge_image_to_text, judge_winoground
+from figclip.metrics.composition import judge, judge_winoground
 from figclip.metrics.ranking import Places, RetrievalScores, hits_at_k, place, ranks
 from figclip.metrics.retrieval import BothDirections, retrieve_from_table
 from figclip.metrics.similarity import dot_products
@@ -305,9 +305,9 @@ def check_order(inputs: Case, expected: Case) -> None:
     scores = np.array([[float(value) for value in row] for row in rows], np.float32)
     if not np.isfinite(scores).all():
         with pytest.raises(MetricError, match="not finite"):
-            judge_image_to_text(scores[:, :1], scores[:, 1:])
+            judge(scores[:, :1], scores[:, 1:].max(axis=1, keepdims=True))
         return
-    verdicts = judge_image_to_text(scores[:, :1], scores[:, 1:])
+    verdicts = judge(scores[:, :1], scores[:, 1:].max(axis=1, keepdims=True))
     close((verdicts.right_N + verdicts.tied_N).mean(), expected["Precision@1"])
 
 

@@ -126,10 +126,6 @@ def test_lists(path: Path) -> None:
 def test_resuming(path: Path) -> None:
     pixels = write_store(path)
     with FrameStoreWriter(path, spec=RAW) as writer:
-        assert writer.has(HASH, [0, 750_000])
-        assert writer.has(HASH, [])
-        assert not writer.has(HASH, [0, 1])
-        assert not writer.has("00" * 32, [])
         more = frames(2, seed=1)
         writer.add_video(HASH, "clips/a.mp4", more, times_us=[1, 0], duration_s=10.0)
     store = FrameStore.open(path)
@@ -354,8 +350,8 @@ def test_a_killed_writer_leaves_whole_videos(path: Path) -> None:
             assert video.num_frames == 20
             read = store.read_frames(video.hash, list(range(20)))
             assert (read == number % 256).all()
-        with FrameStoreWriter(path, spec=StoreSpec(size=64, codec="raw")) as resumed:
-            assert resumed.has(f"{0:064x}", range(20))
+        with FrameStoreWriter(path, spec=StoreSpec(size=64, codec="raw")):
+            pass  # it can be gone on with
 
 
 texts = st.text(st.characters(), max_size=8)

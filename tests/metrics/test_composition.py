@@ -6,7 +6,6 @@ import pytest
 from figclip.errors import MetricError
 from figclip.metrics.composition import (
     judge,
-    judge_image_to_text,
     judge_text_only,
     judge_winoground,
 )
@@ -23,24 +22,6 @@ def test_hand_worked_wins_losses_and_ties() -> None:
     )
     assert found.right_N.tolist() == [1, 0, 0, 0]
     assert found.tied_N.tolist() == [0, 1, 1, 0]
-
-
-def test_every_true_caption_beats_every_false_one() -> None:
-    positive = rows([0.5, 0.4], [0.5, 0.4], [0.5, 0.4])
-    negative = rows([0.3, 0.2, 0.1], [0.3, 0.45, 0.1], [0.4, 0.1, 0.1])
-    found = judge_image_to_text(positive, negative)
-    assert found.right_N.tolist() == [1, 0, 0]
-    assert found.tied_N.tolist() == [0, 0, 1]
-
-
-def test_image_to_text_is_the_least_against_the_greatest() -> None:
-    rng = np.random.default_rng(0)
-    positive = rng.integers(0, 5, (200, 2)).astype(np.float32)
-    negative = rng.integers(0, 5, (200, 3)).astype(np.float32)
-    found = judge_image_to_text(positive, negative)
-    least, greatest = positive.min(axis=1), negative.max(axis=1)
-    assert (found.right_N == (least > greatest)).all()
-    assert (found.tied_N == (least == greatest)).all()
 
 
 def test_text_only_wants_the_true_captions_closer_than_either_to_the_false() -> None:
@@ -88,7 +69,7 @@ def test_a_random_model_is_at_chance() -> None:
     # Of 24 orders of four scores, both true ones lead in 4; each true one beats one other in 6.
     for verdicts, chance in (
         (judge(triples[:, :1], triples[:, 1:2]), 1 / 2),
-        (judge_image_to_text(triples[:, :2], triples[:, 2:]), 1 / 3),
+        (judge(triples[:, :2].min(axis=1, keepdims=True), triples[:, 2:]), 1 / 3),
         (judge_text_only(triples[:, 0], triples[:, 1:]), 1 / 3),
         (winoground.text, 1 / 4),
         (winoground.image, 1 / 4),
@@ -104,4 +85,4 @@ def test_undefined_judgements_are_refused() -> None:
     with pytest.raises(MetricError, match="row 1: a value is not finite"):
         judge(rows([1], [np.nan]), rows([0], [0]))
     with pytest.raises(MetricError, match="row 0: a value is not finite"):
-        judge_image_to_text(rows([1, 1]), rows([np.inf]))
+        judge(rows([1, 1]), rows([np.inf, 1]))

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 from figclip.data.sampling import frame_times_s
 from figclip.errors import ConfigError, FigclipError
 from figclip.records import VideoRecord
+
+_Batch = TypeVar("_Batch")
 
 
 @runtime_checkable
@@ -197,16 +199,14 @@ class BatchLoader:
             # Its own: a DataLoader takes a number from torch's, which would move with each resume.
             generator=torch.Generator(),
         )
-        batches = _raising(_start(loader))
+        batches = _raising(start_loader(loader))
         try:
             yield batches
         finally:
             batches.close()
 
 
-def _start(
-    loader: DataLoader[ClipBatch | FigclipError],
-) -> Iterator[ClipBatch | FigclipError]:
+def start_loader(loader: DataLoader[_Batch]) -> Iterator[_Batch]:
     """Start the workers with SIGINT and SIGTERM blocked, which they inherit for life.
 
     A terminal's Ctrl-C and torchrun signal the whole process group. Workers that died of it would

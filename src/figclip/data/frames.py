@@ -373,19 +373,6 @@ class FrameStoreWriter:
         """Close the file; every call before has already committed."""
         self._connection.close()
 
-    def has(self, video_hash: str, times_us: Iterable[int]) -> bool:
-        """True when the video is stored with frames at all these times."""
-        with _named_errors(self.path):
-            known = self._connection.execute(
-                "SELECT 1 FROM videos WHERE hash = ?", (video_hash,)
-            ).fetchone()
-            (num_absent,) = self._connection.execute(
-                "SELECT COUNT(*) FROM json_each(?) WHERE value NOT IN "
-                "(SELECT time_us FROM frames WHERE video_hash = ?)",
-                (json.dumps(list(times_us)), video_hash),
-            ).fetchone()
-        return known is not None and num_absent == 0
-
     def add_video(
         self,
         video_hash: str,

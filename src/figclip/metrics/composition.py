@@ -36,6 +36,9 @@ class WinogroundVerdicts:
 def judge(higher_NM: Float32[np.ndarray, "N M"], lower_NM: Float32[np.ndarray, "N M"]) -> Verdicts:
     """An item is right if each of its M scores exceeds its counterpart.
 
+    Several true captions against several false ones: the least similar true one against the most
+    similar false one, as SugarCrepe++ does (Sri-Harsha/scpp, VLMs/test_Variants_CLIP.py).
+
     Strict, in float32, as SugarCrepe (RAIVNLab/sugar-crepe @ 0047054, main_eval.py:54), ARO's
     relations and attributes (mertyg/vision-language-models-are-bows @ 81fdd20, aro_datasets.py:
     argmax of [false, true]) and VELOCITI's ClassicVLE (katha-ai/VELOCITI @ 8d66ddb, metrics.py:6)
@@ -56,27 +59,6 @@ def judge(higher_NM: Float32[np.ndarray, "N M"], lower_NM: Float32[np.ndarray, "
     won_N = np.where(higher_NM > lower_NM, 1.0, 0.0).min(axis=1)
     not_lost_N = np.where(higher_NM >= lower_NM, 1.0, 0.0).min(axis=1)
     return Verdicts(right_N=won_N, tied_N=not_lost_N - won_N)
-
-
-def judge_image_to_text(
-    positive_NP: Float32[np.ndarray, "N P"], negative_NK: Float32[np.ndarray, "N K"]
-) -> Verdicts:
-    """`judge` where every true caption must exceed every false one.
-
-    SugarCrepe++'s image-to-text task has two true captions and one false (Sri-Harsha/scpp,
-    VLMs/test_Variants_CLIP.py).
-
-    Args:
-        positive_NP: Scores of the true captions.
-        negative_NK: Scores of the false ones.
-
-    Raises:
-        MetricError: as `judge`.
-    """
-    num_positives, num_negatives = positive_NP.shape[1], negative_NK.shape[1]
-    return judge(
-        np.repeat(positive_NP, num_negatives, axis=1), np.tile(negative_NK, (1, num_positives))
-    )
 
 
 def judge_text_only(

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from figclip.checkpoint import write_atomically
+from figclip.metrics.classification import confusion_counts
 from figclip.results import Sweep, TaskResult
 from figclip.tasks.base import ItemScores
 
@@ -93,11 +94,13 @@ def draw_sweep(sweep: Sweep, file: Path) -> list[Path]:
 def _confusion(block: ItemScores, classes: Sequence[str]) -> Float64[np.ndarray, "C C"]:
     """Share of each true class (rows) that is taken for each class; NaN rows have no item."""
     row_of = {name: row for row, name in enumerate(classes)}
-    counts = np.zeros((len(classes), len(classes)))
-    for true, predicted in zip(block.labels["true"], block.labels["predicted"], strict=True):
-        counts[row_of[true], row_of[predicted]] += 1
+    true_N, predicted_N = (
+        np.array([row_of[name] for name in block.labels[kind]], np.int64)
+        for kind in ("true", "predicted")
+    )
+    counts = confusion_counts(true_N, predicted_N, num_classes=len(classes))
     totals = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
 
 
 def shorten(name: str, num_chars: int) -> str:
