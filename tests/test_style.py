@@ -50,7 +50,7 @@ LAYERS = [
     "model.figclip",
     "cache",
     "embedding",
-    "losses",
+    "losses optimizer",
     "loop",
     "worker_pool",
     "preparation",

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from figclip.checkpoint import MetricsLog, RunFolder, write_atomically
 from figclip.errors import CheckpointError, TrainingError
+from figclip.optimizer import GroupedOptimizer, Method
 
 Batch = TypeVar("Batch")
 BatchIn = TypeVar("BatchIn", contravariant=True)
@@ -59,12 +60,13 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterGroup:
-    """Parameters, by unique name, that share a learning rate and a weight decay."""
+    """Parameters, by unique name, that share a method, a learning rate and a weight decay."""
 
     name: str
     parameters: dict[str, nn.Parameter]
     lr: float
     weight_decay: float
+    method: Method = "adamw"
 
 
 @runtime_checkable
@@ -169,12 +171,13 @@ class TrainingLoop(Generic[Batch]):
         self._on_step = on_step
         self._groups = list(trainee.parameter_groups())
         self._parameters = {n: p for group in self._groups for n, p in group.parameters.items()}
-        self._optimizer = torch.optim.AdamW(
+        self._optimizer = GroupedOptimizer(
             [
                 {
                     "params": list(group.parameters.values()),
                     "lr": group.lr,
                     "weight_decay": group.weight_decay,
+                    "method": group.method,
                 }
                 for group in self._groups
             ]
