@@ -59,3 +59,10 @@ def test_muon_refuses_vectors():
     group = {"params": parameters[1:], "lr": 0.1, "weight_decay": 0.0, "method": "muon"}
     with pytest.raises(ValueError, match="2D"):
         GroupedOptimizer([group])
+
+
+def test_loading_states_torch_s_way_is_refused():
+    group = {"params": weights()[1:], "lr": 0.1, "weight_decay": 0.0, "method": "adamw"}
+    optimizer = GroupedOptimizer([group])
+    with pytest.raises(NotImplementedError, match="in place"):
+        optimizer.load_state_dict(optimizer.state_dict())

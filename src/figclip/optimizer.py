@@ -14,6 +14,8 @@ Method = Literal["adamw", "muon"]
 class GroupedOptimizer(torch.optim.Optimizer):
     """Steps each group by its own method; groups and states are those of one optimiser.
 
+    States are restored in place, `state[parameter] = …`, as the training loop does.
+
     Args:
         groups: As for torch's optimisers, each with its `method`.
     """
@@ -33,6 +35,10 @@ class GroupedOptimizer(torch.optim.Optimizer):
         assert closure is None, "gradients are accumulated before the step"
         for part in self._parts:
             part.step()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Not supported: torch's would make new groups and states, which the parts do not see."""
+        raise NotImplementedError("restore states in place")
 
 
 def _build(groups: list[dict[str, Any]], method: Method) -> torch.optim.Optimizer:
