@@ -54,6 +54,7 @@ def load_peer(path: Path) -> ModuleType:
 
 
 def score_with_figclip(sim: Float32[np.ndarray, "N N"]) -> BothDirections:
+    """All scores of both directions, one caption a video."""
     index = np.arange(len(sim))
     return retrieve_from_table(sim, video_of_text_N=index, text_label_N=index)
 

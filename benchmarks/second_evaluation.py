@@ -18,6 +18,7 @@ from figclip.evaluation import evaluate, format_table, parse_source
 
 
 def main() -> None:
+    """Evaluate three times and print the seconds."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("model")
     parser.add_argument("--data", action="append", required=True)

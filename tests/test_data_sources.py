@@ -61,6 +61,10 @@ def test_options_of_benchmarks_are_checked_before_any_work(tmp_path: Path) -> No
     file = tmp_path / "own.jsonl"
     file.write_text("{}\n")
     for source, message in [
+        (
+            DataSource(name="msrvtt", path=tmp_path / "none"),
+            "does not exist. msrvtt reads: folder with MSRVTT_JSFUSION_test.csv",
+        ),
         (DataSource(name="sugarcrepe", path=tmp_path), "needs its images.*Add ,images=DIR"),
         (DataSource(name="msrvtt", path=tmp_path), "needs its videos.*Add ,videos=DIR"),
         (DataSource(name="pairs", path=file), "Add ,images=DIR or ,videos=DIR"),

@@ -159,7 +159,7 @@ def test_results_are_files_that_say_what_they_are_about(
     assert content["counts"]["events"] == 10
     assert content["models"]["adapted"]["name"] == "mine"
     assert str(tmp_path) not in json.dumps(content["models"])
-    assert set(content["versions"]) == {"python", "figclip", "torch", "transformers", "numpy"}
+    assert {"python", "figclip", "torch", "pillow", "av"} < set(content["versions"])
     accuracy = content["metrics"]["verb"]
     items = [
         json.loads(line)

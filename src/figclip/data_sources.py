@@ -101,7 +101,9 @@ def check_source(source: DataSource, *, cache: Path | None) -> None:
     """
     where = str(source.path)
     if not source.path.exists():
-        raise DataError("does not exist", where=where)
+        files = BENCHMARKS[source.name].files if source.name in BENCHMARKS else ""
+        fix = f"{source.name} reads: {files}" if files else ""
+        raise DataError("does not exist", where=where, fix=fix)
     if source.name in ANNOTATED:
         _check_annotated(source, where, cache=cache)
     else:

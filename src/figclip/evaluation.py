@@ -130,7 +130,7 @@ def _draw(
     for result, file in zip(results, files, strict=True):
         pictures += draw_confusion(result, file.with_suffix(".confusion.png"))
     if sweep is not None:
-        pictures += draw_sweep(sweep, write_sweep(sweep, out))
+        pictures += draw_sweep(sweep, write_sweep(sweep, out).with_suffix(".png"))
     return tuple(pictures)
 
 
@@ -191,5 +191,5 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
 
 def _versions() -> dict[str, str]:
     """Versions of what the scores depend on."""
-    packages = ("figclip", "torch", "transformers", "numpy")
+    packages = ("figclip", "torch", "transformers", "numpy", "pillow", "av", "scikit-learn")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

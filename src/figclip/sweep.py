@@ -62,15 +62,11 @@ def sweep_strength(works: Mapping[str, Work], loader: ColumnLoader) -> Sweep:
 
 
 def write_sweep(sweep: Sweep, out: Path) -> Path:
-    """Write `sweep.json` into a folder.
-
-    Returns:
-        Where its picture belongs.
-    """
+    """Write `sweep.json` into a folder; returns its path."""
     file = out / "sweep.json"
     content = {"format": SWEEP_FORMAT, **asdict(sweep)}
     write_atomically(file, json.dumps(content, indent=2) + "\n")
-    return file.with_suffix(".png")
+    return file
 
 
 def _headlines(summary: Mapping[str, Score]) -> dict[str, float]:
