@@ -66,7 +66,8 @@ def _fall(beat: Beat) -> Stage:
     progress = min(1.0, beat.phase / (0.8 if beat.situation.manner == "slowly" else 0.6))
     mood = beat.mood if beat.mood in ("happy", "angry") else "scared"
     if progress < 1:
-        height = 0.3 * (1 - progress**2)
+        # From as high as a big one's ears allow.
+        height = (0.36 - 0.35 * beat.agent(poses.sprawling()).height) * (1 - progress**2)
         pose = poses.tumbling(math.floor(progress * STEPS) / STEPS)
         faller = replace(beat.agent(pose, complex(0, height + 0.02)), mood=mood)
         lines = Sign(name="drop", place=complex(0, height + 0.09 + 0.95 * faller.height), side=0.14)
@@ -135,13 +136,13 @@ def _pull(beat: Beat) -> Stage:
 
 def _carry(beat: Beat) -> Stage:
     # A little nearer to the viewer, which is lower, so that two big ones fit into the picture.
-    low = -0.05
+    low = -0.06
     carrier = beat.agent(poses.lifting(beat.step(0.9)), complex(0, low))
     carrier = replace(carrier, ground=low)
     body = joints(carrier.pose)
     hands = (body.near_arm[2] + body.far_arm[2]) / 2
     carried = beat.patient(poses.sitting(), "calm")
-    carried = replace(carried, place=carrier.point(hands) + 0.02j, ground=low)
+    carried = replace(carried, place=carrier.point(hands) - 0.02j, ground=low)
     return Stage(figures=(carrier, carried))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from figclip.world.drawing.skeleton import Pose
 from figclip.world.situations import Actor, Situation
 
-HEIGHTS = {"small": 0.25, "big": 0.36}
+HEIGHTS = {"small": 0.32, "big": 0.43}
 EVENT_S = 2
 PACES = {"slowly": 0.5, "quickly": 1.7, "happily": 1.0, "angrily": 1.0}
 _MOODS = {"slowly": "sleepy", "quickly": "hasty", "happily": "happy", "angrily": "angry"}
