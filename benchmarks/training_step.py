@@ -50,7 +50,7 @@ from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.lora import TOWER_PATTERNS, add_adaptation
 from figclip.recipes import build_recipe
 from figclip.records import Annotation, Event, VideoRecord
-from figclip.world.small_clip import CLIP_MEAN, CLIP_STD
+from figclip.world.mini_clip import CLIP_MEAN, CLIP_STD
 
 NUM_EVENTS = 5
 VARIANTS = ("figclip", "one-shot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from figclip.config import RunConfig, apply_overrides
 from figclip.data.frames import StoreSpec
 from figclip.preparation import prepare
 from figclip.recipes import build_recipe
-from figclip.world.sketch import draw_sketch
-from figclip.world.small_clip import write_small_clip
+from figclip.world.grammar import sample_story
+from figclip.world.layouts.vidsitu import write_vidsitu
+from figclip.world.paint_orders import PaintOrders, paint
+from tests.small_clip import write_small_clip
 
 IMAGE_SIZE = 32
 
@@ -32,7 +35,11 @@ class World:
 
 def make_world(folder: Path, *, num_videos: int, num_valid: int = 1) -> World:
     """Draw, write the base, prepare."""
-    draw_sketch(folder / "world", num_videos=num_videos, num_valid=num_valid, seed=0)
+    rng, orders = random.Random(0), PaintOrders()
+    stories = [sample_story(rng, held_out=None) for _ in range(num_videos)]
+    train, valid = stories[num_valid:], stories[:num_valid]
+    write_vidsitu(folder / "world", train=train, valid=valid, painter=orders, seed=0)
+    paint(orders.orders, workers=0, on_progress=lambda done, total: None)
     write_small_clip(
         folder / "base", seed=0, image_size=IMAGE_SIZE, patch_size=8, width=64, layers=2
     )

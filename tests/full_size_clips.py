@@ -10,7 +10,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from figclip.model.backbone import Preprocessing, text_config
 from figclip.model.folder import write_clip_files
-from figclip.world.small_clip import CLIP_MEAN, CLIP_STD, write_small_clip
+from figclip.world.mini_clip import CLIP_MEAN, CLIP_STD
+from tests.small_clip import write_small_clip
 
 # Width, layers, heads, patch, image and projection as in the config.json of each on the hub.
 ARCHITECTURES: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from figclip.model.backbone import Backbone, load_backbone
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.lora import add_adaptation, lora_layers
 from figclip.records import Annotation, Event, Role, VideoRecord
-from figclip.world.small_clip import write_small_clip
+from tests.small_clip import write_small_clip
 
 IMAGE_SIZE = 16
 

@@ -26,6 +26,14 @@ def test_a_whole_source_is_parsed() -> None:
     )
 
 
+def test_what_is_tested_may_be_said() -> None:
+    source = parse_source("actions:verbs.csv,videos=clips,face=detail,prompts=someone {} here")
+    assert (source.face, source.prompts) == ("detail", "someone {} here")
+    source = parse_source("retrieval:dense.jsonl,videos=clips")
+    assert (source.face, source.prompts) == (None, None)
+    assert parse_source("ucf101:u,prompts=ucf101,face=kept").face == "kept"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -33,9 +41,17 @@ def test_a_whole_source_is_parsed() -> None:
         ("coco:/a", "unknown data set 'coco'.*events, vidsitu, msrvtt"),
         ("events:", "says no path"),
         ("events:/a,b.jsonl", "'b.jsonl' is not an option.*comma"),
-        ("events:/a,image=/b", "'image=/b' is not an option.*videos=…, images=…, split=…, store=…"),
+        (
+            "events:/a,image=/b",
+            "'image=/b' is not an option.*videos=…, images=…, .*prompts=…",
+        ),
         ("events:/a,split=", "split= is empty"),
         ("events:/a,split=x,split=y", "split= is given twice"),
+        ("pairs:/a,face=both", "unknown face 'both'. Faces are detail and kept"),
+        ("pairs:/a,prompts=srl", "pairs:/a: pairs has no classes to put into prompts"),
+        ("events:/a,prompts=srl", "events has no classes"),
+        ("actions:/a,prompts=k400", "actions:/a: unknown set of prompts 'k400'.*bare.*needs {}"),
+        ("actions:/a,prompts=a {}, b", "' b' is not an option.*comma only by --prompts"),
     ],
 )
 def test_a_wrong_source_says_what_is_right(text: str, message: str) -> None:

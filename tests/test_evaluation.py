@@ -151,8 +151,8 @@ def test_results_are_files_that_say_what_they_are_about(
 ) -> None:
     result = run(adapted, store, tmp_path, seed=3)
     assert [one.name for one in result.files] == [
-        "dense_retrieval-events.json",
-        "srl_swap-events.json",
+        "dense_retrieval-own.json",
+        "srl_swap-own.json",
     ]
     content = json.loads(result.files[1].read_text())
     assert content["settings"]["seed"] == content["interval"]["seed"] == 3
@@ -163,7 +163,7 @@ def test_results_are_files_that_say_what_they_are_about(
     accuracy = content["metrics"]["verb"]
     items = [
         json.loads(line)
-        for line in (tmp_path / "srl_swap-events.items.jsonl").read_text().splitlines()
+        for line in (tmp_path / "srl_swap-own.items.jsonl").read_text().splitlines()
     ]
     values = [one["adapted"]["verb"] for one in items if one["block"] == "verb"]
     assert accuracy["adapted"]["official"] == pytest.approx(sum(values) / len(values))
@@ -184,13 +184,13 @@ def test_several_data_sets_keep_their_results_apart(
         tasks=["retrieval"],
     )
     assert [one.name for one in result.files] == [
-        "dense_retrieval-events.json",
-        "dense_retrieval-events-2.json",
+        "dense_retrieval-own.json",
+        "dense_retrieval-b.json",
     ]
     counts = [json.loads(file.read_text())["counts"]["videos"] for file in result.files]
     assert counts == [4, 2]
     again = run(clip, other, tmp_path / "out", tasks=["dense_retrieval"])
-    assert again.files[0].name == "dense_retrieval-events-2.json"
+    assert again.files[0].name == "dense_retrieval-b.json"
 
 
 def test_a_second_run_embeds_nothing(

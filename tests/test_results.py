@@ -113,7 +113,7 @@ def test_other_items_are_refused() -> None:
 
 def test_the_file_holds_everything(tmp_path: Path) -> None:
     file = write_result(result(), tmp_path, taken=[], versions={"figclip": "0"})
-    assert file == tmp_path / "dense_retrieval-events.json"
+    assert file == tmp_path / "dense_retrieval-a.json"
     content = json.loads(file.read_text())
     assert content == {
         "format": 1,
@@ -142,6 +142,8 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
             "R@1": {
                 "unit": "fraction",
                 "chance": None,
+                "headline": False,
+                "in_table": True,
                 "base": {"official": 0.25, "corrected": None},
                 "adapted": {"official": 0.5, "corrected": None},
                 "difference": 0.25,
@@ -150,6 +152,8 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
             "median rank": {
                 "unit": "rank",
                 "chance": None,
+                "headline": False,
+                "in_table": True,
                 "base": {"official": 12.5, "corrected": None},
                 "adapted": {"official": 9.0, "corrected": None},
                 "difference": -3.5,
@@ -163,7 +167,7 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
         },
         "versions": {"figclip": "0"},
     }
-    lines = (tmp_path / "dense_retrieval-events.items.jsonl").read_text().splitlines()
+    lines = (tmp_path / "dense_retrieval-a.items.jsonl").read_text().splitlines()
     assert len(lines) == 4
     assert json.loads(lines[0]) == {
         "block": "events t2v",
@@ -178,18 +182,44 @@ def test_files_of_other_data_are_never_replaced(tmp_path: Path) -> None:
     names = []
     for data_hash in ("d1", "d2", "d1", "d2", "d3"):
         names.append(write_result(result(data_hash), tmp_path, taken=[], versions={}).name)
-    first, second, third = (f"dense_retrieval-events{n}.json" for n in ("", "-2", "-3"))
+    first, second, third = (f"dense_retrieval-a{n}.json" for n in ("", "-2", "-3"))
     assert names == [first, second, first, second, third]
     assert json.loads((tmp_path / first).read_text())["data"]["hash"] == "d1"
     taken = [tmp_path / first]
     assert write_result(result("d1"), tmp_path, taken=taken, versions={}).name == (
-        "dense_retrieval-events-4.json"
+        "dense_retrieval-a-4.json"
     )
     (tmp_path / first).write_text("notes of mine")
     assert write_result(result("d5"), tmp_path, taken=[], versions={}).name == (
-        "dense_retrieval-events-5.json"
+        "dense_retrieval-a-5.json"
     )
     assert (tmp_path / first).read_text() == "notes of mine"
+
+
+def test_own_files_of_one_name_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    swaps, verbs = (
+        dataclasses.replace(
+            result(source), task="composition", data=dataclasses.replace(result(source).data, **new)
+        )
+        for source in ("role_swap", "verb")
+        for new in [{"name": "pairs", "source": f"{source}.jsonl", "split": None}]
+    )
+    files = [
+        [write_result(one, tmp_path, taken=[], versions={}).name for one in order]
+        for order in ((swaps, verbs), (verbs, swaps))
+    ]
+    assert files[0] == ["composition-role_swap.json", "composition-verb.json"]
+    assert files[1] == files[0][::-1]
+    table = format_table(EvaluationResult(tasks=(swaps, verbs), files=(), notices=()))
+    headings = [line for line in table.splitlines() if line.startswith("composition")]
+    assert [line.partition(":")[2][:20] for line in headings] == [
+        "role_swap.jsonl: 2 v",
+        "verb.jsonl: 2 videos",
+    ]
+    published = dataclasses.replace(
+        swaps, data=dataclasses.replace(swaps.data, name="aro", source="my_aro")
+    )
+    assert write_result(published, tmp_path, taken=[], versions={}).name == "composition-aro.json"
 
 
 def test_another_model_or_setting_gets_a_file_of_its_own(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_base_and_adapted_share_text_embeddings(
     assert sum(texts) == 2 * 6
 
 
-@pytest.mark.parametrize("preset", ["figclip", "clip4clip", "vificlip", "velociti"])
+@pytest.mark.parametrize("preset", ["figclip", "event", "clip4clip", "vificlip", "velociti"])
 def test_every_preset_gives_scores_of_its_own(
     preset: str, clip: Path, benchmarks: SmallBenchmarks, cache: Path, tmp_path: Path
 ) -> None:
@@ -144,6 +144,31 @@ def test_the_sweep_goes_from_the_base_to_the_adapted_model(
     assert content["points"][3]["alpha"] == pytest.approx(0.3)
     assert result.pictures[-1] == tmp_path / "sweep.png"
     assert result.pictures[-1].stat().st_size > 10_000
+
+
+def test_a_source_may_say_what_it_tests_and_its_prompts(
+    adapted: Path, benchmarks: SmallBenchmarks, cache: Path, tmp_path: Path
+) -> None:
+    data = [
+        f"{benchmarks.actions},face=detail,prompts=someone who is busy with {{}}",
+        benchmarks.actions,
+        f"{benchmarks.retrieval},face=detail",
+    ]
+    result = run(adapted, data, tmp_path, cache, sweep_alpha=True)
+    assert [one.face for one in result.tasks] == ["detail", "kept", "detail"]
+    prompts = [one.settings.get("prompts") for one in result.tasks]
+    assert prompts == ["someone who is busy with {}", "photo", None]
+    contents = [json.loads(file.read_text()) for file in result.files]
+    assert [one["face"] for one in contents] == ["detail", "kept", "detail"]
+    table = format_table(result)
+    assert table.index("DETAIL") < table.index("retrieval on msrvtt") < table.index("KEPT")
+    assert result.sweep is not None
+    point = result.sweep.points[-1]
+    busy, photo, retrieval = (
+        sum(scores.values()) / len(scores) for scores in point.headlines.values()
+    )
+    assert point.faces["detail"] == pytest.approx((busy + retrieval) / 2)
+    assert point.faces["kept"] == pytest.approx(photo)
 
 
 def test_dense_retrieval_is_a_test_of_detail_too(
@@ -214,6 +239,39 @@ def test_a_caption_of_300_words_is_cut_and_said_so(
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     result = run(clip, [f"retrieval:{file},videos={folder}"], tmp_path / "out", cache)
     assert any("1 different texts are too long" in notice for notice in result.notices)
+
+
+def test_own_pairs_have_controls_and_files_named_after_theirs(
+    clip: Path, cache: Path, benchmarks: SmallBenchmarks, tmp_path: Path
+) -> None:
+    images = benchmarks.composition.split("images=")[1]
+    sides = ("a red one", "a blue one")
+    for name in ("role_swap", "verb"):
+        lines = [
+            {
+                "image": f"{number:012d}.jpg",
+                "positives": [f"{name} {number // 2} {sides[number % 2]}"],
+                "negatives": [f"{name} {number // 2} {sides[1 - number % 2]}"],
+                "group": str(number // 2),
+            }
+            for number in range(6)
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    data = [f"pairs:{tmp_path / name}.jsonl,images={images}" for name in ("role_swap", "verb")]
+    result = run(clip, data, tmp_path / "out", cache)
+    assert [file.name for file in result.files] == [
+        "composition-role_swap.json",
+        "composition-verb.json",
+    ]
+    content = json.loads(result.files[1].read_text())
+    for control in ("blind accuracy", "text-only accuracy"):
+        assert content["metrics"][control]["adapted"]["official"] == 0.5
+        assert content["metrics"][control]["chance"] == 0.5
+    table = format_table(result)
+    assert "composition on pairs:role_swap.jsonl: 6 items, 6 mirrored items" in table
+    assert "composition on pairs:verb.jsonl: 6 items, 6 mirrored items" in table
+    assert table.count("blind accuracy (%)") == table.count("text-only accuracy (%)") == 2
 
 
 def test_bad_data_is_named_before_a_model_is_loaded(tmp_path: Path, cache: Path) -> None:

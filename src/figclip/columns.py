@@ -27,12 +27,14 @@ class Column:
         events: Embeds annotated events.
         clips: Embeds images and whole videos, by the preset.
         spec: The pixels it takes, of events.
+        selected_on: `halves.items_hash` of the data whose selecting half chose its strength.
     """
 
     info: ModelColumn
     events: Embedder
     clips: Embedder
     spec: StoreSpec
+    selected_on: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,4 +128,5 @@ class ColumnLoader:
             events=embedder,
             clips=embedder.with_preset(self.preset),
             spec=StoreSpec(pipeline=pipeline, size=size),
+            selected_on=frozenset() if model.info is None else model.info.selected_on,
         )

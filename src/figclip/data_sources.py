@@ -9,21 +9,33 @@ NAME says how PATH is read and which tasks can run on it:
 Files of `events` and `vidsitu` need `videos=DIR`, unless PATH is a frame store that `prepare`
 made; without `split=S` the videos of split `valid` are used, or all when the annotations have no
 such split. Benchmarks need `images=DIR` or `videos=DIR`, whichever they are about.
+
+`face=detail` or `face=kept` says what the data test, where that is not what their task mostly does:
+classes may be fine-grained, and the captions of a set for retrieval dense. `prompts=…` replaces
+`--prompts` for one set of classes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from figclip.data.benchmarks.catalogue import BENCHMARKS
+from figclip.data.prompts import find_prompts
 from figclip.errors import ConfigError, DataError
+from figclip.tasks.base import Face
 
 ANNOTATED = ("events", "vidsitu")
 """NAMEs of annotated events."""
 
+OWN = ("events", "retrieval", "actions", "pairs")
+"""NAMEs of anyone's own files: these say nothing of what is tested, the file's own name may."""
+
 NAMES = (*ANNOTATED, *BENCHMARKS)
-OPTIONS = ("videos", "images", "split", "store")
+FACES: tuple[Face, ...] = get_args(Face)
+PATHS = ("videos", "images", "store")
+OPTIONS = (*PATHS, "split", "face", "prompts")
 _SQLITE_HEADER = b"SQLite format 3\0"
 
 
@@ -38,6 +50,12 @@ class DataSource:
         images: Folder of the images; None when there are none.
         split: Only this split; None for the default.
         store: Frame store to fill or reuse instead of one in the cache; of annotated events only.
+        face: Whether the data test detail or what must be kept; None: as their task says.
+        prompts: What class names are put into, see `data.prompts`; None: as for all data. Only of
+            sets of classes.
+
+    Raises:
+        ConfigError: prompts that there are not, or for data without classes.
     """
 
     name: str
@@ -46,19 +64,35 @@ class DataSource:
     images: Path | None = None
     split: str | None = None
     store: Path | None = None
+    face: Face | None = None
+    prompts: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.prompts is None:
+            return
+        where = f"--data {self.name}:{self.path}"
+        if self.name not in BENCHMARKS or BENCHMARKS[self.name].family != "actions":
+            raise ConfigError(
+                f"{self.name} has no classes to put into prompts",
+                where=where,
+                fix="Leave prompts= out",
+            )
+        find_prompts(self.prompts, where=where)  # unknown ones are refused before any work
 
 
-def parse_source(text: str) -> DataSource:
-    """Parse the value of `--data`.
+def parse_source(text: str, *, option: str = "--data") -> DataSource:
+    """Parse the value of `--data`, or of another option that takes data.
 
     Args:
-        text: `NAME:PATH[,videos=DIR][,images=DIR][,split=S][,store=FILE]`.
+        text: `NAME:PATH[,videos=DIR][,images=DIR][,split=S][,store=FILE][,face=F][,prompts=P]`.
+        option: What it was given to, for messages.
 
     Raises:
         ConfigError: no NAME, an unknown one (the valid ones are listed), no PATH, or an option that
-            is unknown, empty or given twice. Paths with a comma cannot be written this way.
+            is unknown, empty or given twice, an unknown face, or prompts that `DataSource` refuses.
+            Paths and prompts with a comma cannot be written this way.
     """
-    where = f"--data {text}"
+    where = f"{option} {text}"
     name, colon, rest = text.partition(":")
     if not colon or name not in NAMES:
         raise ConfigError(
@@ -77,19 +111,22 @@ def parse_source(text: str) -> DataSource:
                 f"{part!r} is not an option",
                 where=where,
                 fix=f"Options are {', '.join(f'{one}=…' for one in OPTIONS)}. A path that has a "
-                "comma in it cannot be given here: rename it, or make a link to it",
+                "comma in it cannot be given here: rename it, or make a link to it; prompts with a "
+                "comma only by --prompts",
             )
         if not value or key in options:
             raise ConfigError(f"{key}= is {'given twice' if value else 'empty'}", where=where)
         options[key] = value
-    folders = {key: _path(value) for key, value in options.items() if key != "split"}
+    paths = {key: _path(value) for key, value in options.items() if key in PATHS}
     return DataSource(
         name=name,
         path=_path(path),
-        videos=folders.get("videos"),
-        images=folders.get("images"),
+        videos=paths.get("videos"),
+        images=paths.get("images"),
         split=options.get("split"),
-        store=folders.get("store"),
+        store=paths.get("store"),
+        face=_face(options["face"], where) if "face" in options else None,
+        prompts=options.get("prompts"),
     )
 
 
@@ -160,6 +197,14 @@ def _check_benchmark(source: DataSource, where: str, *, cache: Path | None) -> N
         raise DataError(f"{source.name} needs its {kinds[0]}s", where=where, fix=f"Add {wanted}")
     if cache is None:
         raise DataError("there is no place for decoded pictures", fix="Give a cache folder")
+
+
+def _face(text: str, where: str) -> Face:
+    """A face by its name."""
+    for face in FACES:
+        if text == face:
+            return face
+    raise ConfigError(f"unknown face {text!r}", where=where, fix=f"Faces are {' and '.join(FACES)}")
 
 
 def _path(text: str) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from figclip.columns import Column, ColumnLoader, Progress
 from figclip.data_sources import DataSource, parse_source
 from figclip.errors import ConfigError
+from figclip.halves import reported_half
 from figclip.presets import find_preset
 from figclip.reporting.figures import draw_confusion, draw_sweep
 from figclip.results import (
@@ -24,7 +25,7 @@ from figclip.results import (
     format_table,
     write_result,
 )
-from figclip.scoring import TaskSettings, Work, open_works, plan_sources
+from figclip.scoring import PlannedSource, TaskSettings, Work, open_works, plan_sources
 from figclip.sweep import check_sweep, sweep_strength, write_sweep
 
 __all__ = ["DataSource", "EvaluationResult", "evaluate", "format_table", "parse_source"]
@@ -63,7 +64,7 @@ def evaluate(
         device: Where the models run.
         seed: Of negatives, of foreign videos and of the intervals.
         preset: How whole videos are looked at, see `presets`.
-        prompts: Set of prompts for class names, see `data.prompts`.
+        prompts: What class names are put into where their source does not say, see `data.prompts`.
         template: Wording of the dense captions.
         frames_per_event: T. A frame store given as PATH must have been made with the same.
         on_progress: Told what is being done, how many items of how many.
@@ -83,7 +84,7 @@ def evaluate(
     )
     planned = plan_sources(data, asked=tasks, settings=settings, cache=cache)
     if sweep_alpha:
-        check_sweep([task.face for one in planned for task in one.tasks])
+        check_sweep([face for one in planned for face in one.faces])
     _check_before_work(alpha, out)
     loader = ColumnLoader(
         model=model,
@@ -94,8 +95,7 @@ def evaluate(
         on_progress=on_progress,
     )
     columns, notices = loader.load(alpha=alpha, scalable=sweep_alpha)
-    specs = list(dict.fromkeys(column.spec for column in columns.values()))
-    works = open_works(planned, specs, settings=settings, cache=cache, on_progress=on_progress)
+    works = _open(planned, columns, settings=settings, cache=cache, on_progress=on_progress)
     results: list[TaskResult] = []
     files: list[Path] = []
     for work in works:
@@ -110,6 +110,21 @@ def evaluate(
         pictures=_draw(results, files, sweep=sweep, out=out),
         sweep=sweep,
     )
+
+
+def _open(
+    planned: Sequence[PlannedSource],
+    columns: Mapping[str, Column],
+    *,
+    settings: TaskSettings,
+    cache: Path | None,
+    on_progress: Progress | None,
+) -> list[Work]:
+    """The tasks on data that all models can be tested on: what chose a strength is left out."""
+    specs = list(dict.fromkeys(column.spec for column in columns.values()))
+    works = open_works(planned, specs, settings=settings, cache=cache, on_progress=on_progress)
+    selected_on = frozenset[str]().union(*(one.selected_on for one in columns.values()))
+    return [reported_half(work, selected_on=selected_on) for work in works]
 
 
 def _check_before_work(alpha: float | None, out: Path) -> None:
@@ -163,7 +178,7 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
     preset = {} if work.preset is None else {"preset": work.preset.name}
     return TaskResult(
         task=work.task.name,
-        face=work.task.face,
+        face=work.face,
         data=DataInfo(
             name=work.source.name,
             source=work.source.path.name,

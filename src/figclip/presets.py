@@ -10,7 +10,7 @@ from typing import Literal
 
 from figclip.errors import ConfigError
 
-Sampling = Literal["midpoints_20", "midpoints_32", "seconds_12", "half_seconds"]
+Sampling = Literal["midpoints_4", "midpoints_20", "midpoints_32", "seconds_12", "half_seconds"]
 """Names of rules in `data.sampling.clip_times_s`."""
 
 
@@ -42,6 +42,8 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         # Ours: 20 frames at the midpoints of equal segments, as 5 events of 4 frames have.
         Preset(name="figclip", sampling="midpoints_20"),
+        # A clip of one event, looked at as adaptation looks at an annotated event of 4 frames.
+        Preset(name="event", sampling="midpoints_4"),
         # CLIP4Clip: at most 12 of the frames at 0, 1, 2, ... s, 32 tokens.
         Preset(name="clip4clip", sampling="seconds_12", max_tokens=32),
         # ViFi-CLIP's evaluation: shortest edge to 8/7 of the image size, ImageNet's statistics.

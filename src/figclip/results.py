@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from figclip.checkpoint import write_atomically
+from figclip.data_sources import OWN
 from figclip.errors import DataError
 from figclip.metrics.intervals import Interval, paired_bootstrap
 from figclip.tasks.base import Face, ItemScores, LeftOut, Score, Setting, Unit
@@ -94,7 +95,7 @@ class TaskResult:
 
     Attributes:
         task: Name of the task.
-        face: Whether it tests detail or what must be kept.
+        face: Whether it tests detail or what must be kept, on these data.
         data: What it was tested on.
         settings: All that changes the scores besides data and models.
         counts: How many there are of what.
@@ -222,10 +223,16 @@ def _block_intervals(base: ItemScores, adapted: ItemScores, *, seed: int) -> dic
     return dict(zip(adapted.values, intervals, strict=True))
 
 
+def result_name(task: str, name: str, source: str) -> str:
+    """What a test is called in files: task and NAME, or the name of PATH if that is an own file."""
+    return f"{task}-{Path(source).stem if name in OWN else name}"
+
+
 def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versions: Any) -> Path:
     """Write `TASK-NAME.json`, and `TASK-NAME.items.jsonl` with the per-item scores.
 
-    A file about other data, models or settings is never replaced: the name gets a number instead.
+    Own files are named themselves: `composition-verbs.json` of `pairs:verbs.jsonl`. A file about
+    other data, models or settings is never replaced: the name gets a number instead.
 
     Args:
         result: What to write.
@@ -236,7 +243,7 @@ def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versio
     Returns:
         The JSON file.
     """
-    stem = f"{result.task}-{result.data.name}"
+    stem = result_name(result.task, result.data.name, result.data.source)
     number = 1
     file = out / f"{stem}.json"
     content = {"format": RESULT_FORMAT, **_result_json(result), "versions": versions}
@@ -366,6 +373,8 @@ def _comparison_json(one: Comparison) -> dict[str, Any]:
     return {
         "unit": one.adapted.unit,
         "chance": one.adapted.chance,
+        "headline": one.adapted.is_headline,
+        "in_table": not one.adapted.is_detail,
         "base": None if one.base is None else _score_json(one.base),
         "adapted": _score_json(one.adapted),
         "difference": one.difference,

@@ -66,14 +66,27 @@ def check_run(run: RunFolder, config: RunConfig, *, resume: bool) -> None:
 
 
 def write_run_files(
-    run: RunFolder, config: RunConfig, parts: RunParts, data: Sequence[Path]
+    run: RunFolder,
+    config: RunConfig,
+    parts: RunParts,
+    data: Sequence[Path],
+    *,
+    kept: Sequence[str],
 ) -> None:
     """Write config.json, environment.json and data.json.
 
+    Args:
+        run: The run folder.
+        config: Its configuration.
+        parts: What it is made of.
+        data: Its stores.
+        kept: `halves.items_hash` of the data of each kept test.
+
     Raises:
-        CheckpointError: the run was started on other data than the stores hold now.
+        CheckpointError: the run was started on other data than the stores hold now, or with other
+            kept tests.
     """
-    _check_data(run, parts.videos.content_hash)
+    _check_data(run, parts.videos.content_hash, kept)
     run.path.mkdir(parents=True, exist_ok=True)
     write_atomically(run.config, configs.to_json(config))
     environment = {
@@ -100,6 +113,7 @@ def write_run_files(
         "train": [record.id for record in parts.train.records],
         "val": [record.id for record in parts.val.records],
         "stores": stores,
+        "kept": list(kept),
     }
     write_atomically(run.data, json.dumps(content, indent=2) + "\n")
 
@@ -120,12 +134,13 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _check_data(run: RunFolder, content_hash: str) -> None:
-    """A resumed run must see the same videos and annotations."""
+def _check_data(run: RunFolder, content_hash: str, kept: Sequence[str]) -> None:
+    """A resumed run must see the same videos and annotations, and be held to the same tests."""
     if not run.data.exists() or not run.steps():
         return
     try:
-        before = json.loads(_read(run.data))["hash"]
+        content = json.loads(_read(run.data))
+        before, kept_before = content["hash"], content.get("kept", [])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"is damaged ({error!r})", where=str(run.data), fix="Choose another --out."
@@ -135,6 +150,12 @@ def _check_data(run: RunFolder, content_hash: str) -> None:
             "was started on other data: videos, annotations or pixels have changed since",
             where=str(run.path),
             fix="Give the stores as they were, or choose another --out.",
+        )
+    if kept_before != list(kept):
+        raise CheckpointError(
+            f"was started with other tests to keep ({len(kept_before)} then, {len(kept)} now)",
+            where=str(run.path),
+            fix="Give --keep as it was, or choose another --out.",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accelerate import Accelerator
@@ -14,6 +15,7 @@ from figclip.data.splits import MIN_GROUPS
 from figclip.loop import LoopSettings
 from figclip.model.backbone import text_config, vision_config
 from figclip.preparation import MASKED_WARNING
+from figclip.strength import KeptTest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class AdaptationPlan:
         contextualizer_parameters: Trained parameters of the contextualizer.
         memory_bytes: About the peak memory of one process, batches of frames included.
         device: Where it runs.
+        kept: Names of the tests by which the strength is chosen; empty: it is 1.
         warnings: What the user should know first.
     """
 
@@ -50,6 +53,7 @@ class AdaptationPlan:
     contextualizer_parameters: int
     memory_bytes: int
     device: str
+    kept: tuple[str, ...]
     warnings: tuple[str, ...]
 
     def sentences(self) -> list[str]:
@@ -63,13 +67,19 @@ class AdaptationPlan:
             f"{'es' if self.num_processes > 1 else ''} on {self.device}",
             f"{self.tower_parameters:,} parameters of the towers are trained, "
             f"{self.contextualizer_parameters:,} of the contextualizer",
+            *([f"the strength is chosen by val and {', '.join(self.kept)}"] if self.kept else []),
             f"about {self.memory_bytes / 2**30:.1f} GiB of memory a process",
             *(f"Warning: {warning}" for warning in self.warnings),
         ]
 
 
 def describe_run(
-    config: RunConfig, parts: RunParts, settings: LoopSettings, accelerator: Accelerator
+    config: RunConfig,
+    parts: RunParts,
+    settings: LoopSettings,
+    accelerator: Accelerator,
+    *,
+    kept: Sequence[KeptTest],
 ) -> AdaptationPlan:
     """The plan in numbers, with warnings."""
     annotations = [a for record in parts.train.records for a in record.annotations]
@@ -110,6 +120,7 @@ def describe_run(
         contextualizer_parameters=_num_parameters(parts.contextualizer),
         memory_bytes=_memory_estimate(config, parts, batch_frames),
         device=str(accelerator.device),
+        kept=tuple(test.name for test in kept),
         warnings=tuple(warnings),
     )
 

@@ -12,7 +12,7 @@ from figclip.data.benchmarks.catalogue import BENCHMARKS
 from figclip.data.benchmarks.records import Benchmark
 from figclip.data.captions import TEMPLATES
 from figclip.data.frames import StoreSpec
-from figclip.data.prompts import prompts_for
+from figclip.data.prompts import find_prompts
 from figclip.data_sources import ANNOTATED, DataSource
 from figclip.errors import ConfigError, MetricError
 from figclip.opened_sources import (
@@ -23,7 +23,7 @@ from figclip.opened_sources import (
 )
 from figclip.presets import Preset
 from figclip.tasks.actions import Actions
-from figclip.tasks.base import ItemScores, Score, Task, TaskData
+from figclip.tasks.base import Face, ItemScores, Score, Task, TaskData
 from figclip.tasks.composition import Composition
 from figclip.tasks.dense_retrieval import DenseRetrieval
 from figclip.tasks.retrieval import Retrieval
@@ -51,7 +51,7 @@ class TaskSettings:
 
     Attributes:
         preset: How whole videos are looked at.
-        prompts: Set of prompts that class names are put into.
+        prompts: What class names are put into where their source does not say, see `data.prompts`.
         template: Wording of dense captions.
         frames_per_event: T.
         seed: Of negatives, of foreign videos and of intervals.
@@ -64,7 +64,7 @@ class TaskSettings:
     seed: int
 
     def __post_init__(self) -> None:
-        prompts_for("", self.prompts)  # an unknown set is refused before any work
+        find_prompts(self.prompts)  # unknown ones are refused before any work
         if self.seed < 0:
             raise ConfigError(f"{self.seed} is below 0", where="--seed")
         if self.frames_per_event < 1:
@@ -91,6 +91,11 @@ class PlannedSource:
     benchmark: Benchmark | None
     tasks: tuple[Task[Any, Any], ...]
 
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        """What each task tests on these data."""
+        return tuple(_face(task, self.source) for task in self.tasks)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
@@ -109,6 +114,11 @@ class Work:
     preset: Preset | None
     opened: Mapping[StoreSpec, OpenedSource]
     data: Mapping[StoreSpec, TaskData[Any]]
+
+    @property
+    def face(self) -> Face:
+        """Whether the task tests detail or what must be kept on these data."""
+        return _face(self.task, self.source)
 
     def score(self, column: Column) -> TaskScores:
         """Score one model.
@@ -170,7 +180,7 @@ def plan_sources(
         PlannedSource(
             source=source,
             benchmark=read_benchmark(source, cache=cache),
-            tasks=tuple(_build_task(name, settings) for name in names),
+            tasks=tuple(_build_task(name, source, settings) for name in names),
         )
         for source, names in zip(data, names_of, strict=True)
         if names
@@ -257,15 +267,20 @@ def _task_names(source: DataSource, asked: Sequence[str] | None) -> list[str]:
     return [name for name in possible if name in wanted]
 
 
-def _build_task(name: str, settings: TaskSettings) -> Task[Any, Any]:
+def _face(task: Task[Any, Any], source: DataSource) -> Face:
+    """What a task tests on a source: as the source says, else as the task does."""
+    return source.face or task.face
+
+
+def _build_task(name: str, source: DataSource, settings: TaskSettings) -> Task[Any, Any]:
     """A task by name."""
     template, frames = TEMPLATES[settings.template], settings.frames_per_event
     if name == "retrieval":
         return Retrieval()
     if name == "actions":
-        return Actions(prompts=settings.prompts)
+        return Actions(prompts=source.prompts or settings.prompts)
     if name == "composition":
-        return Composition()
+        return Composition(controls_seed=settings.seed if source.name == "pairs" else None)
     if name == "dense_retrieval":
         return DenseRetrieval(template=template, frames_per_event=frames)
     return SrlSwap(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,16 +14,32 @@ from jaxtyping import Float32
 from figclip.adaptation import ClipTrainee
 from figclip.assembly import RunParts, assemble
 from figclip.checkpoint import RunFolder
+from figclip.columns import Progress
 from figclip.config import RunConfig
 from figclip.data.batches import BatchLoader, BatchPlan
 from figclip.data.captions import TEMPLATES
+from figclip.data.frames import StoreSpec
 from figclip.data.sense_pool import build_sense_pool
+from figclip.data.splits import MIN_GROUPS
 from figclip.data.stored_videos import StoredVideos
+from figclip.data_sources import DataSource
 from figclip.embedding import Embedder, FrameRef
+from figclip.errors import ConfigError
 from figclip.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
 from figclip.run_files import check_run, package_versions, write_run_files
 from figclip.run_plan import AdaptationPlan, describe_run
+from figclip.strength import (
+    OPTION,
+    KeptPlan,
+    KeptTest,
+    StrengthChoice,
+    choose_strength,
+    open_kept,
+    plan_kept,
+    write_choice,
+)
+from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_validation import validation_scores
 
 
@@ -35,11 +51,13 @@ class AdaptationResult:
         outcome: Of the training loop.
         model: The model folder; None when interrupted.
         kept_step: Step whose weights it holds; None when interrupted.
+        strength: How its strength was chosen; None without `keep`, or when interrupted.
     """
 
     outcome: Outcome
     model: Path | None
     kept_step: int | None
+    strength: StrengthChoice | None = None
 
 
 def adapt(
@@ -47,39 +65,48 @@ def adapt(
     *,
     data: Sequence[Path],
     out: Path,
+    keep: Sequence[DataSource] = (),
     resume: bool = False,
     cache: Path | None = None,
     cpu: bool = False,
     on_plan: Callable[[AdaptationPlan], None] | None = None,
     on_texts: Callable[[int, int], None] | None = None,
     on_step: Callable[[StepReport], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> AdaptationResult:
     """Adapt a CLIP to densely annotated videos.
 
     Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
-    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads).
+    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads). While the
+    strength is chosen there is nothing to save: it is chosen again.
 
     Args:
         config: From a recipe.
         data: Frame stores that `prepare` wrote.
         out: Run folder.
+        keep: Tests that must not suffer, by half of which the strength is chosen; none: strength 1.
         resume: Go on with the run in `out`.
-        cache: Folder of the cache of text embeddings; None keeps none.
+        cache: Folder of the cache of text embeddings and, for `keep`, of decoded pictures; None
+            keeps none.
         cpu: Use the CPU even where there is a GPU.
         on_plan: Told once what is about to be done.
         on_texts: Told how many texts of how many are embedded, while they are.
         on_step: Told about every step.
+        on_progress: Told what is being decoded or scored for `keep`, how much of how much.
 
     Raises:
+        ConfigError: `keep` without a strength to choose, or without a validation set.
         CheckpointError: `out` holds another run, or none to resume.
-        ModelError, StoreError, DataError: the base, a store, or its videos cannot be used.
+        ModelError, StoreError, DataError: the base, a store, its videos, or `keep` cannot be used.
         TrainingError: a loss is not finite.
     """
     accelerator = Accelerator(cpu=cpu)
     run = RunFolder(out)
     check_run(run, config, resume=resume)
+    planned = plan_kept(keep, config, cache=cache)
     accelerator.wait_for_everyone()  # before the main process writes what the others check
     parts = assemble(config, data, cache=cache, on_texts=on_texts, device=accelerator.device)
+    tests = _open_tests(planned, parts, accelerator, on_progress)
     plan = BatchPlan(
         parts.train.records,
         videos_per_batch=config.data.videos_per_batch,
@@ -87,9 +114,9 @@ def adapt(
     )
     settings = _loop_settings(config, plan.steps_per_epoch)
     if accelerator.is_main_process:
-        write_run_files(run, config, parts, data)
+        write_run_files(run, config, parts, data, kept=[test.hash for test in tests])
     if on_plan is not None and accelerator.is_main_process:
-        on_plan(describe_run(config, parts, settings, accelerator))
+        on_plan(describe_run(config, parts, settings, accelerator, kept=tests))
     loop = TrainingLoop(
         _build_trainee(config, parts, accelerator),
         settings,
@@ -98,27 +125,86 @@ def adapt(
         validator=_validator(config, parts) if parts.val.records else None,
         on_step=on_step,
     )
-    batches = BatchLoader(
-        plan=plan,
-        frames=parts.train,
-        records=parts.train.records,
-        num_steps=settings.num_steps,
-        frames_per_event=config.data.frames_per_event,
-        workers=config.data.loader_workers,
-        rank=accelerator.process_index,
-        num_ranks=accelerator.num_processes,
-    )
+    batches = _load_batches(config, parts, plan, accelerator, num_steps=settings.num_steps)
     outcome = loop.run(batches, resume=resume)
     if outcome.interrupted_by is not None:
         return AdaptationResult(outcome=outcome, model=None, kept_step=None)
     kept_step = outcome.step
     if config.train.keep == "best" and outcome.best_step is not None:
         kept_step = outcome.best_step
+    choice = None
     if accelerator.is_main_process:
         loop.load_weights(kept_step)
-        _write_model(run, config, parts, kept_step)
+        choice = _choose(run, config, parts, tests, on_progress) if tests else None
+        _write_model(run, config, parts, kept_step, choice)
     accelerator.wait_for_everyone()
-    return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step)
+    return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
+
+
+def _load_batches(
+    config: RunConfig,
+    parts: RunParts,
+    plan: BatchPlan,
+    accelerator: Accelerator,
+    *,
+    num_steps: int,
+) -> BatchLoader:
+    """This process's share of the batches."""
+    return BatchLoader(
+        plan=plan,
+        frames=parts.train,
+        records=parts.train.records,
+        num_steps=num_steps,
+        frames_per_event=config.data.frames_per_event,
+        workers=config.data.loader_workers,
+        rank=accelerator.process_index,
+        num_ranks=accelerator.num_processes,
+    )
+
+
+def _open_tests(
+    planned: KeptPlan | None,
+    parts: RunParts,
+    accelerator: Accelerator,
+    on_progress: Progress | None,
+) -> tuple[KeptTest, ...]:
+    """The kept tests, by the process that will choose; the others have none."""
+    if planned is None:
+        return ()
+    if not parts.val.records:
+        raise ConfigError(
+            f"a strength is chosen by detail on val, and with fewer than {MIN_GROUPS} groups "
+            "there is none",
+            where=OPTION,
+            fix="Prepare more videos, or leave --keep out",
+        )
+    if not accelerator.is_main_process:
+        return ()
+    spec = StoreSpec(
+        pipeline=parts.videos.stores[0].spec.pipeline,
+        size=parts.backbone.preprocessing.image_size,
+    )
+    return open_kept(planned, spec, on_progress=on_progress)
+
+
+def _choose(
+    run: RunFolder,
+    config: RunConfig,
+    parts: RunParts,
+    tests: Sequence[KeptTest],
+    on_progress: Progress | None,
+) -> StrengthChoice:
+    """Choose the strength of the weights that the parts hold now, and record why."""
+    choice = choose_strength(
+        parts.backbone,
+        tests,
+        detail=_val_scorer(config, parts),
+        micro_batch=config.train.micro_batch,
+        seed=config.train.seed,
+        on_progress=on_progress,
+    )
+    write_choice(choice, run.path, model=run.path.resolve().name)
+    return choice
 
 
 def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator) -> ClipTrainee:
@@ -134,14 +220,16 @@ def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator)
     )
 
 
-def _write_model(run: RunFolder, config: RunConfig, parts: RunParts, step: int) -> None:
-    """The model folder, with the weights that the parts hold now."""
+def _write_model(
+    run: RunFolder, config: RunConfig, parts: RunParts, step: int, choice: StrengthChoice | None
+) -> None:
+    """The model folder, with the weights that the parts hold now, at the chosen strength."""
     write_adapted(
         run.model,
         parts.backbone,
         adapter=parts.adapter,
         contextualizer=parts.contextualizer,
-        info=_model_info(config, parts, step),
+        info=_model_info(config, parts, step, choice),
     )
 
 
@@ -173,17 +261,25 @@ class _ValidationEmbedder:
         return self.frames.embed_frames(videos, frames)
 
 
-def _validator(config: RunConfig, parts: RunParts) -> Callable[[], dict[str, float]]:
-    """Scores on val: retrieval of its events, telling true captions from negatives.
+def _validator(config: RunConfig, parts: RunParts) -> Callable[[], Mapping[str, float]]:
+    """Scores on val of the model as it is now.
 
     Called before the first step, when LoRA's B is zero, it scores the base.
     """
     now = Embedder(parts.backbone, micro_batch=config.train.micro_batch)
     frozen_text = config.model.adaptation == "lora_image"
     embedder = _ValidationEmbedder(now, parts.text_embedder if frozen_text else now)
+    score = _val_scorer(config, parts)
+    return lambda: score(embedder)
+
+
+def _val_scorer(
+    config: RunConfig, parts: RunParts
+) -> Callable[[FrameTextEmbedder], Mapping[str, float]]:
+    """Scores on val: retrieval of its events, telling true captions from negatives."""
     pool = build_sense_pool(parts.train.records)
 
-    def validate() -> dict[str, float]:
+    def score(embedder: FrameTextEmbedder) -> Mapping[str, float]:
         return validation_scores(
             embedder,
             parts.val,
@@ -194,7 +290,7 @@ def _validator(config: RunConfig, parts: RunParts) -> Callable[[], dict[str, flo
             pool=pool,
         )
 
-    return validate
+    return score
 
 
 def _loop_settings(config: RunConfig, steps_per_epoch: int) -> LoopSettings:
@@ -214,7 +310,9 @@ def _loop_settings(config: RunConfig, steps_per_epoch: int) -> LoopSettings:
     )
 
 
-def _model_info(config: RunConfig, parts: RunParts, step: int) -> ModelInfo:
+def _model_info(
+    config: RunConfig, parts: RunParts, step: int, choice: StrengthChoice | None
+) -> ModelInfo:
     """The content of the model folder's figclip.json."""
     model, settings = config.model, asdict(config)
     shape = None
@@ -227,7 +325,7 @@ def _model_info(config: RunConfig, parts: RunParts, step: int) -> ModelInfo:
     return ModelInfo(
         activation=parts.backbone.activation,
         adaptation=model.adaptation,
-        alpha=1.0,
+        alpha=1.0 if choice is None else choice.chosen.alpha,
         lora_scale=0.0 if model.adaptation == "full" else model.lora_alpha / model.lora_rank,
         pixel_pipeline=parts.videos.stores[0].spec.pipeline,
         pooling="mean",
@@ -241,5 +339,6 @@ def _model_info(config: RunConfig, parts: RunParts, step: int) -> ModelInfo:
             "step": step,
             "data": parts.videos.content_hash,
             "packages": package_versions(),
+            **({} if choice is None else {"selected_on": list(choice.selected_on)}),
         },
     )

@@ -32,7 +32,7 @@ def check_sweep(faces: Sequence[Face]) -> None:
             "a sweep needs tests of detail (composition, dense retrieval) and of what must be "
             "kept (actions, retrieval of plain captions)",
             where="--sweep-alpha",
-            fix="Add --data of the other kind",
+            fix="Add --data of the other kind, or say face=detail or face=kept of some",
         )
 
 
@@ -81,5 +81,5 @@ def _faces(
     values: defaultdict[Face, list[float]] = defaultdict(list)
     for name, scores in headlines.items():
         if scores:
-            values[works[name].task.face].append(float(np.mean(list(scores.values()))))
+            values[works[name].face].append(float(np.mean(list(scores.values()))))
     return {face: float(np.mean(means)) for face, means in values.items()}

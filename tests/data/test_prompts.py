@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from figclip.data.prompts import PROMPT_SETS, prompts_for
+from figclip.data.prompts import PROMPT_SETS, find_prompts, prompts_for
 from figclip.errors import ConfigError
 
 
@@ -48,5 +48,17 @@ def test_prompts_for() -> None:
 
 
 def test_unknown_set() -> None:
-    with pytest.raises(ConfigError, match="unknown set of prompts 'k400'. Sets are bare, photo"):
+    with pytest.raises(
+        ConfigError,
+        match="--prompts: unknown set of prompts 'k400'. Sets are bare,.*needs {}",
+    ):
         prompts_for("yo yo", "k400")
+
+
+def test_a_text_of_ones_own() -> None:
+    assert find_prompts("a video of someone {}") == ("a video of someone {}",)
+    assert prompts_for("{x}", "{} is done, {}") == ("{x} is done, {x}",)
+    assert find_prompts("srl") == PROMPT_SETS["srl"]
+    for wrong in ("a video of someone", "a { } video", "", "Photo"):
+        with pytest.raises(ConfigError, match="--data a:b: unknown set"):
+            find_prompts(wrong, where="--data a:b")

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from figclip.data.sampling import MAX_CLIP_FRAMES, clip_times_s
+from figclip.data.sampling import MAX_CLIP_FRAMES, clip_times_s, event_times_s
 from figclip.data.video import sample_midpoints, to_time_us
 from figclip.errors import VideoError
 from figclip.presets import PRESETS, Sampling
+from figclip.records import Event
 
 RULES: tuple[Sampling, ...] = get_args(Sampling)
 
@@ -22,10 +23,17 @@ def test_every_preset_has_a_rule():
     assert {preset.sampling for preset in PRESETS.values()} == set(RULES)
 
 
-def test_midpoints_of_ten_seconds():
+def test_midpoints():
+    assert clip_times_s(2.0, "midpoints_4") == (0.25, 0.75, 1.25, 1.75)
     assert clip_times_s(10.0, "midpoints_20") == pytest.approx([0.25 + 0.5 * n for n in range(20)])
     assert clip_times_s(16.0, "midpoints_32") == pytest.approx([0.25 + 0.5 * n for n in range(32)])
     assert clip_times_s(7.3, "midpoints_20") == pytest.approx(sample_midpoints(0.0, 7.3, num=20))
+
+
+def test_the_event_preset_takes_the_frames_of_an_annotated_event():
+    event = Event(start_s=0.0, end_s=2.04, verb="run", roles=())
+    found = clip_times_s(2.04, PRESETS["event"].sampling)
+    assert found == pytest.approx(event_times_s(event, 4))
 
 
 @pytest.mark.parametrize(

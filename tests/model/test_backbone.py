@@ -22,7 +22,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, load_backbone, load_tokenizer, weights_hash
 from figclip.model.figclip import FiGCLIP
-from figclip.world.small_clip import write_small_clip
+from tests.small_clip import write_small_clip
 
 TEXTS = [
     "A man pushes a WOMAN",

@@ -283,6 +283,7 @@ SHAPE = {"layers": 1, "head_dim": 16, "frames_per_event": 4}
         (info_with(alpha="1"), "a field has a value that it cannot have"),
         (info_with(alpha=math.nan), "a field has a value that it cannot have"),
         (info_with(lora_scale=None), "a field has a value that it cannot have"),
+        (info_with(provenance={"selected_on": "all"}), "a field has a value that it cannot have"),
         (info_with(adaptation="magic"), "a field has a value that it cannot have"),
         (info_with(pooling="max"), "a field has a value that it cannot have"),
         (info_with(base_hash=3), "a field has a value that it cannot have"),

@@ -20,8 +20,8 @@ from figclip.evaluation import evaluate, format_table
 from figclip.results import EvaluationResult
 from figclip.tasks.media import MediaSet
 from figclip.tasks.retrieval import Retrieval
-from figclip.world.small_clip import write_small_clip
 from tests.media_sets import Guessing, TextOracle, clips_of
+from tests.small_clip import write_small_clip
 
 pytestmark = pytest.mark.real
 DATA = Path(os.environ.get("FIGCLIP_REAL_DATA", "/nonexistent")) / "data"

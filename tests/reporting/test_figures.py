@@ -88,6 +88,19 @@ def test_names_may_hold_anything(tmp_path: Path, drawn: list[Figure]) -> None:
     assert (tmp_path / "s.png").exists()
 
 
+def test_a_chosen_strength_is_marked_instead_of_the_last(tmp_path: Path) -> None:
+    points = tuple(
+        SweepPoint(alpha=alpha, headlines={}, faces={"kept": 0.9 - alpha**3 / 9, "detail": alpha})
+        for alpha in (0.0, 0.3, 0.6, 1.0)
+    )
+    sweep = Sweep(model="mine", points=points)
+    pictures = []
+    for chosen in (None, 0.0, 0.6, 1.0):
+        draw_sweep(sweep, tmp_path / "s.png", chosen=chosen)
+        pictures.append((tmp_path / "s.png").read_bytes())
+    assert len(set(pictures)) == 4
+
+
 def test_hundreds_of_classes_stay_a_picture_of_bearable_size(tmp_path: Path) -> None:
     many = tuple(f"class {i}" for i in range(700))
     draw_confusion(result(many, many), tmp_path / "p.png")

@@ -20,7 +20,7 @@ from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import ModelInfo, write_adapted
 from figclip.model.lora import add_adaptation, lora_layers
 from figclip.recipes import build_recipe
-from figclip.world.small_clip import CLIP_MEAN, CLIP_STD
+from figclip.world.mini_clip import CLIP_MEAN, CLIP_STD
 from tests.full_size_clips import ARCHITECTURES, clip_config, write_vit_b_32
 
 pytestmark = pytest.mark.slow

@@ -21,8 +21,8 @@ import torch
 from PIL import Image
 
 from figclip.model.figclip import FiGCLIP
-from figclip.world.small_clip import write_small_clip
 from tests.model_folders import adapt_at_random
+from tests.small_clip import write_small_clip
 
 pytestmark = pytest.mark.slow
 

@@ -11,6 +11,7 @@ from figclip.metrics.aro import attribution_score, relation_score
 from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
 from figclip.tasks.composition import Composition
 from figclip.tasks.media import MediaSet
+from figclip.tasks.pair_controls import NO_FOREIGN, TOO_FEW
 from tests.media_sets import MISSING, Blind, Guessing, TextOracle, clips_of, video
 
 TASK = Composition()
@@ -178,3 +179,79 @@ def test_an_item_needs_all_its_media() -> None:
     assert data.counts == {"items": 2}
     (block,) = TASK.score(oracle(some), data)
     assert block.item_ids == ("c0", "c2")
+
+
+WITH_CONTROLS = Composition(controls_seed=0)
+
+
+def mirrored_set(num_groups: int) -> MediaSet[CompositionSet]:
+    """Groups of two videos that exchange a true and a false caption."""
+    items = [
+        replace(contrast(2 * i + side), positives=(f"{side} {i}",), negatives=(f"{other} {i}",))
+        for i in range(num_groups)
+        for side, other in ((0, 1), (1, 0))
+    ]
+    return media_set(*items, protocol="pairs")
+
+
+def with_controls(source: MediaSet[CompositionSet], embedder: ClipTextEmbedder) -> dict[str, Score]:
+    data = WITH_CONTROLS.load(source)
+    return WITH_CONTROLS.summarise(WITH_CONTROLS.score(embedder, data))
+
+
+def test_the_blind_control_of_a_mirrored_set_is_at_50_percent() -> None:
+    mirrored = mirrored_set(20)
+    for embedder, accuracy in (
+        (oracle(mirrored), 1.0),
+        (oracle(mirrored, truth=-1.0), 0.0),
+        (Blind(), 0.0),
+    ):
+        scores = with_controls(mirrored, embedder)
+        assert scores["accuracy"].official == accuracy
+        assert scores["blind accuracy"] == Score(official=0.5, chance=0.5)
+        assert scores["text-only accuracy"] == Score(official=0.5, chance=0.5)
+        assert [name for name, score in scores.items() if score.is_headline] == ["accuracy"]
+    assert WITH_CONTROLS.load(mirrored).counts == {"items": 40, "mirrored items": 40}
+
+
+def test_the_blind_control_sees_another_groups_medium() -> None:
+    # Every video looks like the true captions of all items: nothing needs to be looked at.
+    own = media_set(*(contrast(i) for i in range(8)), protocol="pairs")
+    trues = [f"true {i} 0" for i in range(8)]
+    known = with_controls(own, TextOracle({f"v{i}.0": trues for i in range(8)}))
+    assert known["accuracy"].official == known["blind accuracy"].official == 1.0
+    # Only its own captions show in a video: another's says nothing.
+    seen = oracle(own)
+    tasks = [Composition(controls_seed=seed) for seed in range(40)]
+    blind = [
+        task.summarise(task.score(seen, task.load(own)))["blind accuracy"].official
+        for task in tasks
+    ]
+    # Eight items under six videos each.
+    assert abs(np.mean(blind) - 0.5) < 3 * np.sqrt(0.25 / 48)
+    assert len(set(blind)) > 1
+
+
+def test_the_text_only_control_is_the_same_for_every_model() -> None:
+    own = media_set(*(contrast(i) for i in range(8)), protocol="pairs")
+    for embedder in (oracle(own), Blind(), Guessing(3)):
+        assert with_controls(own, embedder)["text-only accuracy"].official == 1.0
+
+
+def test_controls_that_cannot_be_made_are_missing_and_say_why() -> None:
+    one_group = media_set(*(replace(contrast(i), group="g") for i in range(4)), protocol="pairs")
+    data = WITH_CONTROLS.load(one_group)
+    assert data.left_out == (
+        LeftOut(item="blind accuracy", reason=NO_FOREIGN),
+        LeftOut(item="text-only accuracy", reason=TOO_FEW),
+    )
+    scores = with_controls(one_group, oracle(one_group))
+    assert set(scores) == {"accuracy", "ties, accuracy"}
+    nothing = media_set(contrast(0), protocol="pairs", missing=("v0.0",))
+    assert WITH_CONTROLS.load(nothing).left_out == (LeftOut(item="c0", reason=MISSING),)
+
+
+def test_published_sets_have_no_controls() -> None:
+    assert not {"blind accuracy", "text-only accuracy"} & set(summary(SUGARCREPE, Blind()))
+    assert TASK.settings == {"ties": "wrong"}
+    assert WITH_CONTROLS.settings["seed"] == 0

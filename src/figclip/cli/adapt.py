@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from figclip.cli.options import Cpu, Json
+
+if TYPE_CHECKING:
+    from figclip.selection import AdaptationResult
+    from figclip.strength import StrengthChoice
+
+
+@contextmanager
+def _resumable() -> Generator[None]:
+    """Say that a run interrupted outside its steps goes on, and exit as interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("figclip: interrupted. Go on with --resume.", err=True)
+        raise typer.Exit(128 + signal.SIGINT) from None
+
+
+def _strength_line(choice: StrengthChoice) -> str:
+    """The chosen strength, and what it gains and costs."""
+    base, chosen = choice.base, choice.chosen
+    return (
+        f"Strength {chosen.alpha:g}: detail on val {base.detail * 100:.1f} → "
+        f"{chosen.detail * 100:.1f}, kept tests {base.kept * 100:.1f} → {chosen.kept * 100:.1f} "
+        f"(loss at most {chosen.loss_bound * 100:.1f} points, one-sided 95 % bound)"
+    )
 
 
 def adapt(
@@ -22,6 +49,13 @@ def adapt(
         list[str] | None,
         typer.Option("--set", help="section.field=value, over the recipe; may be repeated."),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:PATH[,…]",
+            help="Test that must not suffer: half of it chooses the strength; may be repeated.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     cpu: Cpu = False,
     as_json: Json = False,
@@ -30,12 +64,16 @@ def adapt(
 
     Example: figclip adapt --recipe default --data frames.store --out runs/mine
 
+    --keep is NAME:PATH[,videos=DIR][,images=DIR][,split=S], as --data of `figclip eval`. Without it
+    the strength is 1.
+
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop. On several
     GPUs: torchrun --nproc-per-node 4 -m figclip adapt …
     """
     from figclip.cli.options import cache_folder, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
     from figclip.config import apply_overrides
+    from figclip.data_sources import parse_source
     from figclip.recipes import build_recipe
 
     config = apply_overrides(build_recipe(recipe), overrides or [])
@@ -53,26 +91,37 @@ def adapt(
             name = "base" if report.step == 0 else f"step {report.step}"
             typer.echo(f"{name}: val {scores}", err=True)
 
-    with ProgressDisplay() as display:
+    with _resumable(), ProgressDisplay() as display:
         result = run(
             config,
             data=data,
             out=out,
+            keep=[parse_source(one, option="--keep") for one in keep or []],
             resume=resume,
             cache=cache_folder(),
             cpu=cpu,
             on_plan=lambda plan: typer.echo("\n".join(plan.sentences()), err=True),
             on_texts=lambda done, total: display.update("texts", done, total),
             on_step=show_step,
+            on_progress=display.update,
         )
     if result.outcome.interrupted_by is not None:
         typer.echo(f"Saved step {result.outcome.step}. Go on with --resume.", err=True)
         raise typer.Exit(128 + result.outcome.interrupted_by)
+    _show(result, out, as_json=as_json)
+
+
+def _show(result: AdaptationResult, out: Path, *, as_json: bool) -> None:
+    """Where the model is, and at what strength."""
     if as_json:
         content = {"model": str(result.model), "kept_step": result.kept_step}
+        if result.strength is not None:
+            content["alpha"] = result.strength.chosen.alpha
         typer.echo(json.dumps(content))
     else:
         typer.echo(f"Model of step {result.kept_step}: {result.model}")
+        if result.strength is not None:
+            typer.echo(_strength_line(result.strength))
         typer.echo(
             f"Compare it with its base: figclip eval {out} --data NAME:PATH --out {out}/eval"
         )

@@ -21,6 +21,7 @@ from figclip.cli.evaluate import evaluate
 from figclip.cli.prepare import prepare
 from figclip.cli.quickstart import quickstart
 from figclip.cli.recipes import recipes
+from figclip.cli.report import report
 from figclip.errors import ConfigError, FigclipError
 
 FAILED, WRONG_USE = 1, 2
@@ -37,6 +38,7 @@ app.command()(caption)
 app.command()(prepare)
 app.command()(adapt)
 app.command(name="eval")(evaluate)
+app.command()(report)
 app.command()(recipes)
 
 

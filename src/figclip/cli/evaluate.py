@@ -13,6 +13,20 @@ from figclip.cli.options import Cpu, Json
 if TYPE_CHECKING:
     from figclip.results import EvaluationResult
 
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="How whole videos are looked at: figclip, event, clip4clip, vificlip or velociti."
+    ),
+]
+Prompts = Annotated[
+    str,
+    typer.Option(
+        help="What class names are put into: bare, photo, kinetics, ucf101, srl, or a text with {} "
+        "in it."
+    ),
+]
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Hub id, model folder or run folder.")],
@@ -32,16 +46,8 @@ def evaluate(
         bool,
         typer.Option("--sweep-alpha", help="Also strengths 0, 0.1, ... 1, and a picture of them."),
     ] = False,
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="How whole videos are looked at: figclip, clip4clip, vificlip or velociti."
-        ),
-    ] = "figclip",
-    prompts: Annotated[
-        str,
-        typer.Option(help="What class names are put into: bare, photo, kinetics, ucf101 or srl."),
-    ] = "photo",
+    preset: Preset = "figclip",
+    prompts: Prompts = "photo",
     template: Annotated[str, typer.Option(help="Wording of dense captions.")] = "default",
     frames: Annotated[int, typer.Option(help="Frames of an annotated event.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of negatives, blind controls, intervals.")] = 0,
@@ -52,7 +58,9 @@ def evaluate(
 
     Example: figclip eval runs/mine --data events:my.jsonl,videos=clips --out runs/mine/eval
 
-    --data is NAME:PATH[,videos=DIR][,images=DIR][,split=S]. NAME says what PATH holds:
+    --data is NAME:PATH[,videos=DIR][,images=DIR][,split=S][,face=detail|kept][,prompts=P]. face=
+    says what these data test where that is not what their task mostly does; prompts= replaces
+    --prompts for one set of classes. NAME says what PATH holds:
 
     events (own annotations) and vidsitu: dense retrieval and SRL swap.
 

@@ -1,4 +1,4 @@
-"""Sets of prompts for the names of classes.
+"""Prompts for the names of classes: published sets, or a text of one's own.
 
 A class is embedded once a prompt; how the embeddings are pooled is the caller's business.
 """
@@ -32,20 +32,37 @@ PROMPT_SETS: dict[str, tuple[str, ...]] = {
 }
 
 
-def prompts_for(class_name: str, prompt_set: str) -> tuple[str, ...]:
+def find_prompts(prompts: str, *, where: str = "--prompts") -> tuple[str, ...]:
+    """The prompts of a set, or the one that is given.
+
+    Args:
+        prompts: A key of `PROMPT_SETS`; or a text with `{}` where the class goes, which is its own
+            only prompt.
+        where: Where it was asked for, for the error.
+
+    Raises:
+        ConfigError: Neither; the message lists the sets.
+    """
+    if prompts in PROMPT_SETS:
+        return PROMPT_SETS[prompts]
+    if "{}" not in prompts:
+        raise ConfigError(
+            f"unknown set of prompts {prompts!r}",
+            where=where,
+            fix=f"Sets are {', '.join(PROMPT_SETS)}; a text of your own needs {{}} where the "
+            "class goes",
+        )
+    return (prompts,)
+
+
+def prompts_for(class_name: str, prompts: str) -> tuple[str, ...]:
     """The texts that stand for a class.
 
     Args:
         class_name: In words; it may hold braces.
-        prompt_set: A key of `PROMPT_SETS`.
+        prompts: As for `find_prompts`.
 
     Raises:
-        ConfigError: No such set; the message lists them.
+        ConfigError: As `find_prompts`.
     """
-    if prompt_set not in PROMPT_SETS:
-        raise ConfigError(
-            f"unknown set of prompts {prompt_set!r}",
-            where="--prompts",
-            fix=f"Sets are {', '.join(PROMPT_SETS)}",
-        )
-    return tuple(prompt.replace("{}", class_name) for prompt in PROMPT_SETS[prompt_set])
+    return tuple(prompt.replace("{}", class_name) for prompt in find_prompts(prompts))

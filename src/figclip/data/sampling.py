@@ -14,6 +14,8 @@ from figclip.records import Annotation, Event
 MAX_CLIP_FRAMES = 2048
 """Most frames of one clip: 17 minutes at two a second, 308 MB at 224 px while they are decoded."""
 
+_NUM_MIDPOINTS: dict[Sampling, int] = {"midpoints_4": 4, "midpoints_20": 20, "midpoints_32": 32}
+
 
 def frame_times_s(annotation: Annotation, *, frames_per_event: int) -> list[float]:
     """Times of all frames of an annotation's events: midpoints of T equal segments of each."""
@@ -34,8 +36,9 @@ def clip_times_s(duration_s: float, sampling: Sampling) -> tuple[float, ...]:
         duration_s: End of the clip's last frame.
         sampling: Name of the rule:
 
-            - `midpoints_20`, `midpoints_32`: midpoints of so many equal segments. The latter is
-              ViFi-CLIP's, which counts frames, not seconds: the same frames at a constant rate.
+            - `midpoints_4`, `midpoints_20`, `midpoints_32`: midpoints of so many equal segments.
+              The last is ViFi-CLIP's, which counts frames, not seconds: the same frames at a
+              constant rate.
             - `seconds_12`: 0, 1, 2, … s; where that is more than 12, those at 12 evenly spaced
               places, rounded down. CLIP4Clip finds them by frame number and rate rounded down to
               an integer, so that at 29.97 fps its n-th frame is at 0.968 n s and a 10 s clip has
@@ -67,7 +70,7 @@ def clip_times_s(duration_s: float, sampling: Sampling) -> tuple[float, ...]:
     elif sampling == "half_seconds":
         times_s = _half_seconds(duration_s)
     else:
-        times_s = sample_midpoints(0.0, duration_s, num=20 if sampling == "midpoints_20" else 32)
+        times_s = sample_midpoints(0.0, duration_s, num=_NUM_MIDPOINTS[sampling])
     times_us = sorted({to_time_us(time_s) for time_s in times_s})
     return tuple(time_us / 1e6 for time_us in times_us if time_us < end_us)
 

@@ -14,6 +14,7 @@ from sklearn.model_selection import GroupKFold  # pyright: ignore[reportMissingT
 
 from figclip.errors import MetricError
 
+NUM_FOLDS = 5
 _MAX_STEPS = 1000
 
 
@@ -76,6 +77,8 @@ def text_only_margins(train: CandidatePairs, test: CandidatePairs) -> Float64[np
     """
     assert is_fittable(train, test), "ask is_fittable first"
     margin_N = np.zeros(len(test.differences))
+    if not any(train.differences):
+        return margin_N
     # scikit-learn comes without types.
     vectorizer: Any = DictVectorizer()
     train_NW: Any = vectorizer.fit_transform(train.differences)

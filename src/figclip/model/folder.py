@@ -62,7 +62,7 @@ class ModelInfo:
         base: Hub id of the base, empty for a local one.
         base_hash: `weights_hash` of the base.
         contextualizer: Its shape, None when there is none.
-        provenance: Recipe, step, data hashes, versions.
+        provenance: Recipe, step, data hashes, versions; with `--keep` also `selected_on`.
     """
 
     activation: str
@@ -75,6 +75,11 @@ class ModelInfo:
     base_hash: str
     contextualizer: ContextualizerShape | None
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def selected_on(self) -> frozenset[str]:
+        """`halves.items_hash` of the data whose selecting half chose the strength."""
+        return frozenset(self.provenance.get("selected_on", ()))
 
 
 def write_clip_files(
@@ -228,6 +233,8 @@ def _check_info(info: ModelInfo) -> None:
         and (shape is None or shape.layers <= MAX_LAYERS)
         and (shape is None or shape.frames_per_event <= MAX_POSITIONS)
         and isinstance(info.provenance, dict)
+        and isinstance(selected_on := info.provenance.get("selected_on", []), list)
+        and all(isinstance(one, str) for one in selected_on)
     )
     if not valid:
         raise ValueError("a field has a value that it cannot have")

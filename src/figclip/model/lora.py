@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -66,6 +67,15 @@ def add_adaptation(
 def lora_layers(clip: nn.Module) -> dict[str, LoraLinear]:
     """The projections that carry LoRA, by their name in the plain CLIP."""
     return {name: m for name, m in clip.named_modules() if isinstance(m, LoraLinear)}
+
+
+def plain_copy(backbone: Backbone) -> Backbone:
+    """A copy without LoRA layers, at strength 0; it takes what `plain_state` returns."""
+    plain = copy.deepcopy(backbone)
+    for name, layer in lora_layers(plain.clip).items():
+        parent, _, own_name = name.rpartition(".")
+        setattr(plain.clip.get_submodule(parent), own_name, layer.get_base_layer())
+    return plain
 
 
 def plain_state(clip: nn.Module, *, alpha: float) -> dict[str, Tensor]:

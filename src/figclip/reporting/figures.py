@@ -62,12 +62,13 @@ def draw_confusion(result: TaskResult, file: Path) -> list[Path]:
     return [file]
 
 
-def draw_sweep(sweep: Sweep, file: Path) -> list[Path]:
+def draw_sweep(sweep: Sweep, file: Path, *, chosen: float | None = None) -> list[Path]:
     """Draw detail against what is kept, a point a strength of the adaptation.
 
     Args:
         sweep: Points that have both faces.
         file: PNG to write.
+        chosen: Strength to mark; None: the last one.
 
     Returns:
         The file.
@@ -76,16 +77,22 @@ def draw_sweep(sweep: Sweep, file: Path) -> list[Path]:
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     ax = figure.subplots()
     ax.plot([x for _, x, _ in points], [y for _, _, y in points], color="0.6", zorder=1)
+    marked = {points[0][0]: (BASE_COLOUR, "base")}
+    title = f"{sweep.model}: strength of the adaptation from 0 to 1"
+    if chosen is None:
+        marked[points[-1][0]] = (ADAPTED_COLOUR, "adapted")
+    else:
+        marked[chosen] = (ADAPTED_COLOUR, f"{chosen:g}, chosen")
+        title += "\n(detail on val, kept on the halves that select)"
     for alpha, kept, detail in points:
-        ends = {points[0][0]: BASE_COLOUR, points[-1][0]: ADAPTED_COLOUR}
-        ax.scatter(kept, detail, color=ends.get(alpha, "0.45"), s=60 if alpha in ends else 25)
-        name = {points[0][0]: "base", points[-1][0]: "adapted"}.get(alpha, f"{alpha:g}")
+        colour, name = marked.get(alpha, ("0.45", f"{alpha:g}"))
+        ax.scatter(kept, detail, color=colour, s=60 if alpha in marked else 25)
         ax.annotate(name, (kept, detail), textcoords="offset points", xytext=(6, 5))
     ax.axvline(points[0][1], color=BASE_COLOUR, linewidth=0.8, linestyle=":")
     ax.axhline(points[0][2], color=BASE_COLOUR, linewidth=0.8, linestyle=":")
-    ax.set_xlabel("kept: mean of zero-shot classification and plain-caption retrieval (%)")
-    ax.set_ylabel("detail: mean of composition and dense retrieval (%)")
-    ax.set_title(f"{sweep.model}: strength of the adaptation from 0 to 1")
+    ax.set_xlabel("kept: mean of the tests of what must be kept (%)")
+    ax.set_ylabel("detail: mean of the tests of detail (%)")
+    ax.set_title(title)
     ax.margins(0.12)
     _write(figure, file)
     return [file]

@@ -50,7 +50,7 @@ class Actions:
     deviation.
 
     Attributes:
-        prompts: Key of `data.prompts.PROMPT_SETS`.
+        prompts: A set of prompts or a text with `{}`, see `data.prompts.find_prompts`.
     """
 
     name: ClassVar[str] = "actions"

@@ -152,7 +152,7 @@ class Task(Protocol[Source, Items]):
     """In result files, `dense_retrieval`."""
 
     face: ClassVar[Face]
-    """Whether it tests detail, or what must be kept."""
+    """Whether it tests detail, or what must be kept; a data source may say otherwise."""
 
     @property
     def settings(self) -> Mapping[str, Setting]:

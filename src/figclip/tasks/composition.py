@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from typing import ClassVar
 
@@ -13,14 +13,27 @@ from jaxtyping import Float32, Int64
 
 from figclip.data.benchmarks.records import CompositionSet, Contrast
 from figclip.metrics.aro import MIN_ATTRIBUTE_ITEMS, SYMMETRIC_RELATIONS
+from figclip.metrics.blind import check_mirrored, with_half_ties
+from figclip.metrics.choice import Choices
 from figclip.metrics.composition import Verdicts, judge, judge_text_only, judge_winoground
 from figclip.metrics.similarity import paired_dot_products
-from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
+from figclip.metrics.text_only import NUM_FOLDS
+from figclip.tasks.base import (
+    ClipTextEmbedder,
+    Face,
+    ItemScores,
+    LeftOut,
+    Score,
+    Setting,
+    TaskData,
+)
 from figclip.tasks.media import MediaSet, embed_media, split_present
+from figclip.tasks.pair_controls import NO_FOREIGN, TOO_FEW, PairControls, make_controls
 
 ALL = "all"
 TIES = "ties"
 MEAN = "mean over parts"
+BLIND, TEXT_ONLY = "blind accuracy", "text-only accuracy"
 PART = "part "
 VELOCITI_CONTROL = "control"
 MEAN_PROTOCOLS = ("vg_relation", "vg_attribution", "velociti")
@@ -32,10 +45,17 @@ MAX_ROWS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompositionItems:
-    """Items whose media are there."""
+    """Items whose media are there.
+
+    Attributes:
+        media: Where the media are.
+        items: With their captions.
+        controls: None for sets that are scored without.
+    """
 
     media: MediaSet[CompositionSet]
     items: tuple[Contrast, ...]
+    controls: PairControls | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +66,30 @@ class Composition:
     one: a tie is wrong, and the share of ties is in the result file. What is reported beside the
     accuracy of all items follows the benchmark: its parts, ARO's and VELOCITI's means over parts,
     Winoground's three scores, SugarCrepe++'s test of the text tower alone.
+
+    Beside one's own items stand two controls, in which a tie is half. *Blind*: the same question
+    under a medium of another group. *Text only*: a regression on the words, the same for every
+    model. See `pair_controls`.
+
+    Attributes:
+        controls_seed: Seed of the controls; None for published sets, which have none.
     """
 
     name: ClassVar[str] = "composition"
     face: ClassVar[Face] = "detail"
 
+    controls_seed: int | None = None
+
     @property
     def settings(self) -> Mapping[str, Setting]:
         """What changes the scores."""
-        return {"ties": "wrong"}
+        if self.controls_seed is None:
+            return {"ties": "wrong"}
+        return {
+            "ties": "wrong; half in the controls",
+            "seed": self.controls_seed,
+            "text_only_folds": NUM_FOLDS,
+        }
 
     def load(self, source: MediaSet[CompositionSet]) -> TaskData[CompositionItems]:
         """Items whose media are there."""
@@ -65,10 +100,13 @@ class Composition:
         counts = {"items": len(present.items)}
         if len(subsets) > 1 and source.benchmark.protocol != "winoground":
             counts["parts"] = len(subsets)
+        controls = self._controls(source, present.items)
+        if controls is not None:
+            counts["mirrored items"] = 2 * len(controls.mirrored)
         return TaskData(
-            items=CompositionItems(media=source, items=present.items),
+            items=CompositionItems(media=source, items=present.items, controls=controls),
             counts=counts,
-            left_out=present.left_out,
+            left_out=(*present.left_out, *_missing_controls(controls)),
             texts=tuple(dict.fromkeys(texts)),
         )
 
@@ -82,11 +120,9 @@ class Composition:
         embedded = _embed(embedder, data.items)
         if protocol == "winoground":
             return _winoground_blocks(items, embedded)
-        verdicts = judge(
-            _lowest(embedded, [item.positives for item in items])[:, None],
-            _highest(embedded, [item.negatives for item in items])[:, None],
-        )
-        blocks = [_block(ALL, "accuracy", items, verdicts, chance=_chance(items))]
+        verdicts = _judge_captions(embedded, items)
+        overall = _block(ALL, "accuracy", items, verdicts, chance=_chance(items))
+        blocks = [_with_controls(overall, data.items, embedded)]
         blocks += _part_blocks(protocol, items, verdicts)
         blocks += _mean_over_parts(protocol, items, verdicts)
         if protocol == "sugarcrepe_pp":
@@ -102,14 +138,25 @@ class Composition:
         for block in scores:
             for metric, values in block.values.items():
                 is_overall = block.block == ALL and not has_mean
+                is_control = metric in (BLIND, TEXT_ONLY)
                 summary[metric] = Score(
                     official=float(np.average(values, weights=block.weights)),
                     chance=block.chance.get(metric),
-                    is_headline=metric == MEAN or (is_overall and not metric.startswith(TIES)),
+                    is_headline=metric == MEAN
+                    or (is_overall and not is_control and not metric.startswith(TIES)),
                     is_detail=metric.startswith(TIES)
                     or (block.block.startswith(PART) and num_parts > MAX_ROWS),
                 )
         return summary
+
+    def _controls(
+        self, source: MediaSet[CompositionSet], items: Sequence[Contrast]
+    ) -> PairControls | None:
+        """The controls, where they were asked for."""
+        if self.controls_seed is None or not items:
+            return None
+        clip_N = [source.clips.clip_of[item.media[0]] for item in items]
+        return make_controls(items, clip_N, seed=self.controls_seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +219,14 @@ def _highest(
     return np.maximum.reduceat(*_cosines(embedded, texts_of_item))
 
 
+def _judge_captions(embedded: _Embedded, items: Sequence[Contrast]) -> Verdicts:
+    """The true captions against the false ones."""
+    return judge(
+        _lowest(embedded, [item.positives for item in items])[:, None],
+        _highest(embedded, [item.negatives for item in items])[:, None],
+    )
+
+
 def _judge_texts(embedded: _Embedded, items: Sequence[Contrast]) -> Verdicts:
     """SugarCrepe++: the two true captions are nearer to each other than to the false one."""
     first_ND, second_ND = (embedded.texts([item.positives[i] for item in items]) for i in (0, 1))
@@ -224,6 +279,36 @@ def _block(
         values={metric: verdicts.right_N, f"{TIES}, {metric}": verdicts.tied_N},
         chance={metric: chance},
     )
+
+
+def _with_controls(overall: ItemScores, items: CompositionItems, embedded: _Embedded) -> ItemScores:
+    """The block of all items with what the controls make of them.
+
+    Raises:
+        MetricError: mirrored items that are not at 50 % without looking.
+    """
+    controls = items.controls
+    if controls is None:
+        return overall
+    values = dict(overall.values)
+    if controls.foreign_N is not None:
+        foreign = replace(embedded, medium_ND=embedded.medium_ND[controls.foreign_N])
+        verdicts = _judge_captions(foreign, items.items)
+        choices = Choices(verdicts.right_N, verdicts.tied_N)
+        check_mirrored(choices, controls.mirrored)
+        values[BLIND] = with_half_ties(choices)
+    if controls.text_only_N is not None:
+        values[TEXT_ONLY] = controls.text_only_N
+    chance = {**overall.chance, **dict.fromkeys((BLIND, TEXT_ONLY), _chance(items.items))}
+    return replace(overall, values=values, chance=chance)
+
+
+def _missing_controls(controls: PairControls | None) -> list[LeftOut]:
+    """Controls that cannot be made, with the reason."""
+    if controls is None:
+        return []
+    made = ((BLIND, NO_FOREIGN, controls.foreign_N), (TEXT_ONLY, TOO_FEW, controls.text_only_N))
+    return [LeftOut(item=metric, reason=reason) for metric, reason, one in made if one is None]
 
 
 def _part_blocks(protocol: str, items: Sequence[Contrast], verdicts: Verdicts) -> list[ItemScores]:

@@ -32,6 +32,7 @@ from figclip.metrics.blind import (
     with_half_ties,
 )
 from figclip.metrics.choice import Choices
+from figclip.metrics.text_only import NUM_FOLDS
 from figclip.records import Event
 from figclip.tasks.base import (
     Face,
@@ -51,7 +52,7 @@ from figclip.tasks.contrasts import (
     word_counterfeits,
 )
 from figclip.tasks.dense_events import DenseEvents, VisualMeans, embed_events, list_events
-from figclip.tasks.text_control import NUM_FOLDS, TOO_FEW, text_only_accuracy
+from figclip.tasks.text_control import TOO_FEW, text_only_accuracy
 
 CHANCE = 0.5
 NUM_FOREIGN = 8

@@ -11,11 +11,16 @@ from figclip.data.counterfeits import CounterfeitPools, Kind, build_counterfeit_
 from figclip.data.text_features import Features, feature_difference, word_features
 from figclip.metrics.blind import with_half_ties
 from figclip.metrics.choice import choose
-from figclip.metrics.text_only import CandidatePairs, group_folds, is_fittable, text_only_margins
+from figclip.metrics.text_only import (
+    NUM_FOLDS,
+    CandidatePairs,
+    group_folds,
+    is_fittable,
+    text_only_margins,
+)
 from figclip.tasks.contrasts import Counterfeits
 from figclip.tasks.dense_events import DenseEvents
 
-NUM_FOLDS = 5
 TOO_FEW = "text-only control: too few groups of videos"
 _GROUPS_OF_A_FOLD = 2
 """At least: the videos of a fold lend each other their words."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from figclip.data.captions import TEMPLATES, Template, caption_event
 from figclip.records import Event, Role
 from figclip.world.annotators import SCENE_ROLE, annotate
-from figclip.world.situations import Situation
+from figclip.world.situations import VERBS, Situation
+from figclip.world.wording import Fact, noun_phrase
 
 
 def dense_captions(
@@ -26,6 +27,20 @@ def dense_captions(
         caption_event(_event(situation, args), template=template)
         for situation, args in zip(story, annotated, strict=True)
     )
+
+
+def template_sentence(situation: Situation, tells: frozenset[Fact], rng: random.Random) -> str:
+    """The facts in the words of the template, without an annotator's whims; a `wording.Wording`."""
+    verb = VERBS[situation.verb]
+    texts = {f"Arg0 ({verb.agent_role})": noun_phrase(situation.agent, tells=tells)}
+    if situation.patient is not None:
+        texts[f"Arg1 ({verb.patient_role})"] = noun_phrase(situation.patient, tells=tells)
+    if verb.moves and "direction" in tells:
+        texts["ArgM (direction)"] = situation.direction
+    if "manner" in tells:
+        texts["ArgM (manner)"] = situation.manner
+    texts[SCENE_ROLE] = situation.scene if "scene" in tells else ""
+    return caption_event(_event(situation, texts), template=TEMPLATES["default"])
 
 
 def _event(situation: Situation, args: dict[str, str]) -> Event:

@@ -9,10 +9,11 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.folder import StagedFolder, write_clip_files
-from figclip.world.small_clip import CLIP_MEAN, CLIP_STD
 from figclip.world.tokenizer import CONTEXT_LENGTH, build_tokenizer
 
 IMAGE_SIZE = 64
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _PATCH_SIZE = 8
 _HEAD_WIDTH = 32
 

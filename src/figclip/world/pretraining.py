@@ -33,6 +33,7 @@ from figclip.world.pretraining_phases import (
     WebTrainee,
     zero_shot_accuracy,
 )
+from figclip.world.shipped import round_to_half, write_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ class PretrainingPlan:
 
 
 FULL_PLAN = PretrainingPlan(
-    facts=Phase(steps=7000, batch=64, rates=Rates(matrices=0.02, rest=1e-3), warmup_steps=100),
+    facts=Phase(steps=3000, batch=64, rates=Rates(matrices=0.02, rest=1e-3), warmup_steps=100),
     paraphrases=Phase(steps=200, batch=96, rates=Rates(matrices=0.015, rest=1e-3), warmup_steps=20),
     web=Phase(steps=1000, batch=128, rates=Rates(matrices=0.012, rest=1e-3), warmup_steps=50),
 )
@@ -119,7 +120,7 @@ def pretrain(
     The checkpoints of a phase that is done are kept: its last is where the next one starts.
 
     Args:
-        out: Folder; gets one run folder a phase, and `model/`.
+        out: Folder; gets one run folder a phase, `model/`, and the weights in half precision.
         plan: The phases.
         seed: Of weights, stills and sentences. A folder is of one plan and one seed.
         workers: Processes that draw; 0 draws in this one.
@@ -143,6 +144,8 @@ def pretrain(
     done = job.facts(backbone) and job.paraphrases(backbone) and job.web(backbone)
     if not done:
         return None
+    round_to_half(backbone)
+    write_weights(out, backbone, seed=seed)
     write_mini_clip(out / "model", backbone)
     return out / "model"
 

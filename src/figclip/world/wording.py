@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,6 +14,9 @@ Fact = Literal["size", "colour", "direction", "manner", "scene"]
 
 ALL_FACTS: frozenset[Fact] = frozenset(get_args(Fact))
 PEOPLE = ("man", "woman")
+
+Wording = Callable[[Situation, frozenset[Fact], random.Random], str]
+"""A way to tell a situation and some of its facts, the same for the same state of chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,11 @@ def natural_sentence(
         place=place_phrase(situation.scene) if "scene" in tells else "",
     )
     return " ".join(text.split()).removeprefix(", ")
+
+
+def evaluation_sentence(situation: Situation, tells: frozenset[Fact], rng: random.Random) -> str:
+    """A natural sentence in one of `EVALUATION_STYLES`; a `Wording`."""
+    return natural_sentence(situation, rng.choice(EVALUATION_STYLES), tells=tells)
 
 
 def noun_phrase(actor: Actor, *, tells: frozenset[Fact]) -> str:

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
 
 from figclip.data.media_files import VIDEO_SUFFIXES, MediaFolder
-from figclip.world.layouts.painting import Painter
 from figclip.world.situations import Actor, Situation
 
-FPS = 10
-STILL_PX = 56
+
+class PlainPainter:
+    """Implements `layouts.painting.Painter`."""
+
+    still_px = 56
+
+    def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(_text(one, seed) + b"\n" for one in situations))
+
+    def paint_image(self, path: Path, situation: Situation, *, seed: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = _text(situation, seed)
+        Image.frombytes("L", (len(text), 1), text).save(path)
 
 
-def draw_still(situation: Situation, *, seed: int, size_px: int) -> Image.Image:
-    assert size_px == STILL_PX
-    text = json.dumps({"seed": seed, "situation": asdict(situation)}).encode()
-    return Image.frombytes("L", (len(text), 1), text)
+PAINTER = PlainPainter()
 
 
-def draw_clip(situations: Sequence[Situation], *, seed: int, fps: int) -> Iterator[Image.Image]:
-    assert fps == FPS
-    return (draw_still(one, seed=seed, size_px=STILL_PX) for one in situations)
-
-
-def write_video(path: Path, frames: Iterator[Image.Image], *, fps: int) -> None:
-    path.write_bytes(b"".join(frame.tobytes() + b"\n" for frame in frames))
-
-
-PAINTER = Painter(
-    draw_clip=draw_clip, write_video=write_video, draw_still=draw_still, fps=FPS, still_px=STILL_PX
-)
+def _text(situation: Situation, seed: int) -> bytes:
+    return json.dumps({"seed": seed, "situation": asdict(situation)}).encode()
 
 
 def video_at(folder: Path, name: str) -> tuple[int, tuple[Situation, ...]]:

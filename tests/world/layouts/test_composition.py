@@ -14,15 +14,21 @@ from figclip.data.benchmarks.catalogue import load_benchmark
 from figclip.data.benchmarks.records import Box, CompositionSet, Contrast
 from figclip.metrics.aro import SYMMETRIC_RELATIONS
 from figclip.world.contrasts import StoryTest, sample_pair, sample_story_pair
+from figclip.world.dense_captions import template_sentence
 from figclip.world.edits import EditKind, facts_to_tell
-from figclip.world.grammar import actors_of
+from figclip.world.grammar import actors_of, is_held_out
 from figclip.world.layouts.aro import write_aro
 from figclip.world.layouts.both_ways import both_ways
 from figclip.world.layouts.own_files import write_pairs
 from figclip.world.layouts.sugarcrepe import SUBSET_OF_KIND, write_sugarcrepe
 from figclip.world.layouts.velociti import write_velociti
-from figclip.world.wording import EVALUATION_STYLES, VERB_FORMS, natural_sentence
-from tests.world.layouts.plain_painter import PAINTER, STILL_PX, digests, still_at, video_at
+from figclip.world.wording import (
+    EVALUATION_STYLES,
+    VERB_FORMS,
+    evaluation_sentence,
+    natural_sentence,
+)
+from tests.world.layouts.plain_painter import PAINTER, digests, still_at, video_at
 
 NUM_EACH = 12
 RNG = random.Random("layouts")
@@ -82,7 +88,7 @@ def test_aro(tmp_path: Path):
     images = tmp_path / "images"
     for loaded in (relations, attributions):
         assert loaded.notices == () and len(loaded.items) == 2 * NUM_EACH
-        whole = Box(left=0, top=0, width=STILL_PX, height=STILL_PX)
+        whole = Box(left=0, top=0, width=56, height=56)
         assert {item.media[0].box for item in loaded.items} == {whole}
     assert_mirrored(relations.items, lambda name: still_at(images / name)[0])
     for item in relations.items:
@@ -160,17 +166,28 @@ def test_velociti_names_the_event(tmp_path: Path):
     assert [row.split(",")[1] for row in rows] == [f"Ev{event_idx + 1}"] * 2
 
 
-def test_own_pairs(tmp_path: Path):
-    write_pairs(tmp_path, PAIRS, painter=PAINTER, seed=0)
-    loaded = composition("pairs", tmp_path / "pairs.jsonl")
-    assert loaded.notices == ()
-    counts = Counter(item.subset for item in loaded.items)
-    assert counts == dict.fromkeys(get_args(EditKind), 2 * NUM_EACH)
-    assert_mirrored(loaded.items, lambda name: video_at(tmp_path / "videos", name)[0])
-    assert set(Counter(item.group for item in loaded.items).values()) == {2}
-    for item, pair in zip(loaded.items[::2], PAIRS, strict=True):
-        _, (shown,) = video_at(tmp_path / "videos", item.media[0].name)
-        assert shown == pair.first
+@pytest.mark.parametrize("kind", get_args(EditKind))
+def test_own_pairs(tmp_path: Path, kind: EditKind):
+    pairs = [pair for pair in PAIRS if pair.kind == kind]
+    wordings = {"natural": evaluation_sentence, "template": template_sentence}
+    firsts = write_pairs(tmp_path, pairs, name=kind, wordings=wordings, painter=PAINTER, seed=0)
+    for wording in wordings:
+        loaded = composition("pairs", tmp_path / f"{kind}-{wording}.jsonl")
+        assert loaded.notices == ()
+        assert_mirrored(loaded.items, lambda name: video_at(tmp_path / "videos", name)[0])
+        assert set(Counter(item.group for item in loaded.items).values()) == {2}
+        for item, first, pair in zip(loaded.items[::2], firsts, pairs, strict=True):
+            assert (first.file, first.group) == (item.media[0].name, item.group)
+            assert first.situation == pair.first
+            assert video_at(tmp_path / "videos", first.file)[1] == (pair.first,)
+        for item in loaded.items:
+            _, (shown,) = video_at(tmp_path / "videos", item.media[0].name)
+            assert f"/{'new' if is_held_out(shown) else 'known'}/" in item.media[0].name
+            told = evaluation_sentence if wording == "natural" else template_sentence
+            assert any(
+                told(shown, facts_to_tell(kind), random.Random(chance)) == item.positives[0]
+                for chance in range(100)
+            )
 
 
 def test_same_seed_same_files_other_seed_other(tmp_path: Path):
@@ -185,7 +202,8 @@ def test_same_seed_same_files_other_seed_other(tmp_path: Path):
             seed=seed,
         )
         write_velociti(out / "velociti", STORY_PAIRS, painter=PAINTER, seed=seed)
-        write_pairs(out / "pairs", PAIRS, painter=PAINTER, seed=seed)
+        wordings = {"natural": evaluation_sentence}
+        write_pairs(out / "pairs", PAIRS, name="p", wordings=wordings, painter=PAINTER, seed=seed)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     assert digests(tmp_path / "one") != digests(tmp_path / "other")
 

@@ -13,7 +13,7 @@ from figclip.data.benchmarks.catalogue import load_benchmark
 from figclip.data.benchmarks.records import ActionSet, RetrievalSet
 from figclip.world.grammar import sample_situation, sample_story
 from figclip.world.layouts.hmdb51 import write_hmdb51
-from figclip.world.layouts.own_files import write_still_captions, write_still_classes
+from figclip.world.layouts.own_files import write_captioned_stills, write_stills
 from figclip.world.layouts.retrieval import write_activitynet, write_msrvtt
 from figclip.world.situations import VERBS
 from figclip.world.wording import EVALUATION_STYLES, natural_sentence
@@ -86,26 +86,27 @@ def test_hmdb51_wants_a_video_of_each_verb_for_each_split(tmp_path: Path):
         write_hmdb51(tmp_path, SITUATIONS[:1], painter=PAINTER, seed=0)
 
 
-def test_still_captions(tmp_path: Path):
-    write_still_captions(tmp_path, SITUATIONS, painter=PAINTER, seed=0)
-    loaded = load_benchmark("retrieval", tmp_path / "retrieval.jsonl")
+def test_captioned_stills(tmp_path: Path):
+    write_captioned_stills(tmp_path, SITUATIONS, painter=PAINTER, seed=0)
+    loaded = load_benchmark("retrieval", tmp_path / "stills.jsonl")
     assert isinstance(loaded, RetrievalSet) and len(loaded.items) == len(SITUATIONS)
     for item, situation in zip(loaded.items, SITUATIONS, strict=True):
         assert still_at(tmp_path / "images" / item.medium.name)[1] == situation
 
 
-@pytest.mark.parametrize("label", ["kind", "colour", "scene"])
-def test_still_classes(tmp_path: Path, label):
+def test_stills(tmp_path: Path):
     alone = [one for one in SITUATIONS if one.patient is None]
-    write_still_classes(tmp_path, alone, label=label, painter=PAINTER, seed=0)
-    loaded = load_benchmark("actions", tmp_path / "actions.csv")
-    assert isinstance(loaded, ActionSet) and loaded.notices == ()
-    for item in loaded.items:
-        _, shown = still_at(tmp_path / "images" / item.medium.name)
-        facts = {"kind": shown.agent.kind, "colour": shown.agent.colour, "scene": shown.scene}
-        assert loaded.classes[item.class_idx] == facts[label]
-    with pytest.raises(AssertionError):
-        write_still_classes(tmp_path, SITUATIONS, label=label, painter=PAINTER, seed=0)
+    write_stills(tmp_path, alone, painter=PAINTER, seed=0)
+    for name in ("kinds", "colours", "scenes"):
+        loaded = load_benchmark("actions", tmp_path / f"{name}.csv")
+        assert isinstance(loaded, ActionSet) and loaded.notices == ()
+        assert len(loaded.items) == len(alone)
+        for item in loaded.items:
+            _, shown = still_at(tmp_path / "images" / item.medium.name)
+            facts = {"kinds": shown.agent.kind, "colours": shown.agent.colour}
+            assert loaded.classes[item.class_idx] == facts.get(name, shown.scene)
+    with pytest.raises(AssertionError, match="whose class"):
+        write_stills(tmp_path, SITUATIONS, painter=PAINTER, seed=0)
 
 
 def test_same_seed_same_files(tmp_path: Path):
@@ -114,5 +115,5 @@ def test_same_seed_same_files(tmp_path: Path):
         write_msrvtt(out / "msrvtt", SITUATIONS, painter=PAINTER, seed=3)
         write_activitynet(out / "activitynet", STORIES, painter=PAINTER, seed=3)
         write_hmdb51(out / "hmdb51", SITUATIONS, painter=PAINTER, seed=3)
-        write_still_captions(out / "stills", SITUATIONS, painter=PAINTER, seed=3)
+        write_captioned_stills(out / "stills", SITUATIONS, painter=PAINTER, seed=3)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")

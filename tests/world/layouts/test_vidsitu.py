@@ -20,7 +20,7 @@ from figclip.records import AnnotationSet
 from figclip.world.grammar import Story, sample_story
 from figclip.world.layouts.vidsitu import write_vidsitu
 from figclip.world.situations import VERBS, Situation
-from tests.world.layouts.plain_painter import PAINTER, digests, video_at
+from tests.world.layouts.plain_painter import PAINTER, PlainPainter, digests, video_at
 
 NUM_TRAIN, NUM_VALID = 40, 8
 
@@ -162,10 +162,10 @@ def test_an_empty_split_is_refused(tmp_path, train, valid):
 
 
 def test_a_staged_folder_is_whole_or_not_there(tmp_path):
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("disk full")
+    class Broken(PlainPainter):
+        def paint_video(self, *_: object, **__: object) -> None:
+            raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"), StagedFolder(tmp_path / "world") as staged:
-        broken = replace(PAINTER, write_video=fail)
-        write_vidsitu(staged, train=TRAIN, valid=VALID, painter=broken, seed=0)
+        write_vidsitu(staged, train=TRAIN, valid=VALID, painter=Broken(), seed=0)
     assert not list(tmp_path.iterdir())

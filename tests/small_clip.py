@@ -10,9 +10,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 
 from figclip.model.backbone import Preprocessing
 from figclip.model.folder import write_clip_files
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from figclip.world.mini_clip import CLIP_MEAN, CLIP_STD
 
 
 def write_small_clip(

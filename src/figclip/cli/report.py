@@ -1,0 +1,41 @@
+"""figclip report: one page about a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder that `figclip adapt` wrote.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:PATH[,…]",
+            help="True and false captions that `figclip eval` scored, to show clips of; may be "
+            "repeated.",
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Frame store of the run, to show captions of.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file; default: RUN/report.html.")] = None,
+) -> None:
+    """Write a page about a run: one file that opens without network.
+
+    Example: figclip report runs/mine --data pairs:pairs.jsonl,videos=clips --store frames.store
+
+    It is made from the files of the run and of its eval folder; no model is loaded. What is not
+    there is named on the page.
+    """
+    from figclip.cli.options import quiet_libraries
+
+    quiet_libraries()
+    from figclip.data_sources import parse_source
+    from figclip.reporting.report import write_report
+
+    sources = [parse_source(one) for one in data or ()]
+    file = write_report(run, data=sources, store=store, out=out)
+    typer.echo(f"Report: {file} ({file.stat().st_size / 1000:,.0f} kB)")

@@ -1,0 +1,180 @@
+"""The stages of the quickstart: each reads the files of the one before; what is done is kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from figclip.checkpoint import write_atomically
+from figclip.config import RunConfig, apply_overrides
+from figclip.data.frames import StoreSpec
+from figclip.evaluation import evaluate
+from figclip.loop import StepReport
+from figclip.preparation import prepare
+from figclip.quickstart.control_annotations import ControlName, write_control
+from figclip.quickstart.world_files import (
+    EVALUATION_SEED,
+    TRAINING_SEED,
+    WorldFolder,
+    WorldSize,
+    draw_world,
+)
+from figclip.recipes import build_recipe
+from figclip.results import EvaluationResult
+from figclip.selection import adapt
+from figclip.world.mini_clip import IMAGE_SIZE, write_mini_clip
+from figclip.world.named_tests import NamedTest, detail_tests, kept_tests
+from figclip.world.shipped import load_mini_clip
+
+PRESET = "event"
+Progress = Callable[[str, int, int, str], None]
+"""Told the stage, how much of it is done, of how much, and what else there is to say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """Where the files of all stages are, and who is told how far they are.
+
+    Attributes:
+        path: Folder for all that is made.
+        on_progress: Told.
+        seconds: Of each stage that was run.
+    """
+
+    path: Path
+    on_progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def world(self) -> WorldFolder:
+        """The drawn files."""
+        return WorldFolder(self.path / "world")
+
+    @property
+    def tests(self) -> tuple[NamedTest, ...]:
+        """All named tests."""
+        return (*detail_tests(self.world.detail), *kept_tests(self.world.kept))
+
+    @property
+    def cache(self) -> Path:
+        """Embeddings and decoded clips of all runs."""
+        return self.path / "cache"
+
+    def base(self, seed: int) -> Path:
+        """Folder of a mini CLIP."""
+        return self.path / f"mini-clip-{seed}"
+
+    def store(self, control: ControlName | None = None) -> Path:
+        """Frames of the annotated videos."""
+        return self.path / (f"{control}.store" if control else "frames.store")
+
+    @contextmanager
+    def timed(self, stage: str) -> Generator[Callable[[int, int], None]]:
+        """Times a stage; yields who is told how much of it is done."""
+        start = time.monotonic()
+        yield lambda done, total: self.on_progress(stage, done, total, "")
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
+
+
+def draw(
+    workshop: Workshop,
+    *,
+    size: WorldSize,
+    bases: Sequence[int],
+    evaluation_seed: int = EVALUATION_SEED,
+) -> None:
+    """Draw the world, and lay out the bases."""
+    with workshop.timed("drawing") as told:
+        draw_world(workshop.world, size=size, evaluation_seed=evaluation_seed, on_progress=told)
+        for seed in bases:
+            if not workshop.base(seed).exists():
+                write_mini_clip(workshop.base(seed), load_mini_clip(seed))
+
+
+def prepare_videos(workshop: Workshop, control: ControlName | None = None) -> None:
+    """Decode the annotated videos, with their own annotations or those of a control."""
+    annotations = workshop.world.vidsitu / "annotations"
+    if control is not None:
+        source, annotations = annotations, workshop.path / f"{control}.jsonl"
+        write_control(source, annotations, control=control, seed=TRAINING_SEED)
+    with workshop.timed("preparing") as told:
+        prepare(
+            annotations,
+            videos=workshop.world.vidsitu / "videos",
+            out=workshop.store(control),
+            spec=StoreSpec(size=IMAGE_SIZE),
+            on_video=lambda done, total, _: told(done, total),
+        )
+
+
+def adapt_base(
+    workshop: Workshop,
+    run: Path,
+    *,
+    config: RunConfig,
+    control: ControlName | None = None,
+) -> None:
+    """Adapt, or go on with it; a finished run is left as it is.
+
+    Raises:
+        KeyboardInterrupt: interrupted by a signal; calling this again goes on.
+    """
+    if (run / "model").exists():
+        return
+
+    def on_step(report: StepReport) -> None:
+        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
+        workshop.on_progress("adapting", report.step, report.num_steps, loss)
+
+    with workshop.timed("adapting"):
+        result = adapt(
+            config,
+            data=[workshop.store(control)],
+            out=run,
+            keep=[test.source for test in kept_tests(workshop.world.selection)],
+            resume=(run / "config.json").exists(),
+            cache=workshop.cache,
+            cpu=True,
+            on_step=on_step,
+            on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
+        )
+    if result.model is None:
+        raise KeyboardInterrupt
+
+
+def evaluate_run(workshop: Workshop, run: Path, *, base: Path | None = None) -> EvaluationResult:
+    """Base beside adapted on the named tests; the results are in the run's `eval/`.
+
+    Args:
+        workshop: Where the tests are.
+        run: Run folder.
+        base: Of a full fine-tune; any other run knows its base.
+    """
+    with workshop.timed("evaluating"):
+        return evaluate(
+            run,
+            base=base,
+            data=[test.source for test in workshop.tests],
+            out=run / "eval",
+            cache=workshop.cache,
+            preset=PRESET,
+            on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
+        )
+
+
+def mini_config(base: Path, *, seed: int, overrides: Sequence[str] = ()) -> RunConfig:
+    """The recipe `mini` on a base."""
+    settings = [f"model.base={base}", f"train.seed={seed}", *overrides]
+    return apply_overrides(build_recipe("mini"), settings)
+
+
+def write_summary(run: Path, summary: Mapping[str, Any], *, seconds: Mapping[str, float]) -> None:
+    """Write `eval/summary.json`, the same for the same seed, and `eval/timings.json`."""
+    rounded = {stage: round(seconds[stage], 1) for stage in seconds}
+    for name, content in (("summary", summary), ("timings", rounded)):
+        write_atomically(run / "eval" / f"{name}.json", json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,187 @@
+"""What the named tests say: detail in natural sentences and in the template, and what is kept.
+
+A mean over tests counts every test alike. Its interval resamples groups of items (pairs of videos,
+stills), each with all of its items in all tests; several seeds are averaged item by item first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from figclip.metrics.intervals import Interval, paired_bootstrap
+from figclip.results import EvaluationResult, TaskResult
+from figclip.tasks.base import ItemScores
+from figclip.world.layouts.own_files import NEW
+from figclip.world.named_tests import NamedTest
+
+SUMMARY_FORMAT = 1
+NUM_RESAMPLES = 2000
+BLIND, TEXT_ONLY = "blind accuracy", "text-only accuracy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestScores:
+    """The items of a named test.
+
+    Attributes:
+        test: Which.
+        base_N: Score of each item under the base.
+        adapted_N: Under the adapted model, mean over the seeds.
+        groups: Of each item.
+        is_new_N: Whether the item's own combination was never trained on.
+        controls: Means of the blind control of both models and of the text-only control, by name.
+    """
+
+    test: NamedTest
+    base_N: Float64[np.ndarray, " N"]
+    adapted_N: Float64[np.ndarray, " N"]
+    groups: tuple[str, ...]
+    is_new_N: Bool[np.ndarray, " N"]
+    controls: dict[str, float]
+
+    def of(self, kept_N: Bool[np.ndarray, " N"]) -> TestScores:
+        """Some of the items."""
+        return TestScores(
+            test=self.test,
+            base_N=self.base_N[kept_N],
+            adapted_N=self.adapted_N[kept_N],
+            groups=tuple(np.asarray(self.groups)[kept_N]),
+            is_new_N=self.is_new_N[kept_N],
+            controls={},
+        )
+
+
+def read_scores(
+    tests: Sequence[NamedTest], results: Sequence[EvaluationResult]
+) -> tuple[TestScores, ...]:
+    """The items of every test.
+
+    Args:
+        tests: As they were given to `evaluate`.
+        results: One a seed, of the same tests and the same base.
+    """
+    by_test = zip(*(result.tasks for result in results), strict=True)
+    return tuple(_scores(test, of_seeds) for test, of_seeds in zip(tests, by_test, strict=True))
+
+
+def summarise(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
+    """The content of `summary.json` but for seeds, controls and times.
+
+    Args:
+        scores: Of all named tests.
+        seed: Of the intervals.
+    """
+    natural = [one for one in scores if one.test.wording == "natural"]
+    template = [one for one in scores if one.test.wording == "template"]
+    kept = [one for one in scores if one.test.face == "kept"]
+    return {
+        "format": SUMMARY_FORMAT,
+        "detail": _measured(natural, seed=seed),
+        "detail_template": _measured(template, seed=seed),
+        "semantic": _measured(kept, seed=seed),
+        "tests": [_described(one, seed=seed) for one in scores],
+        "tasks": {},
+    }
+
+
+def mean_difference(scores: Sequence[TestScores], *, seed: int) -> Interval:
+    """Adapted minus base of the mean over tests, with its 95 % interval."""
+    sizes = [len(one.base_N) for one in scores]
+    (interval,) = paired_bootstrap(
+        np.concatenate([one.base_N for one in scores])[:, None],
+        np.concatenate([one.adapted_N for one in scores])[:, None],
+        group_of_item=[group for one in scores for group in one.groups],
+        # Every test counts alike, however many items it has.
+        weight_N=np.repeat(1 / np.array(sizes), sizes),
+        num_resamples=NUM_RESAMPLES,
+        seed=seed,
+    )
+    return interval
+
+
+def _measured(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
+    """A mean over tests, and over their items of new combinations."""
+    new = [one.of(one.is_new_N) for one in scores]
+    return {**_compared(scores, seed=seed), "held_out": _compared(new, seed=seed)}
+
+
+def _described(one: TestScores, *, seed: int) -> dict[str, Any]:
+    """A row of the table."""
+    return {
+        "name": one.test.name,
+        "group": one.test.face,
+        "wording": one.test.wording,
+        "metric": " and ".join(one.test.metrics),
+        "items": len(one.base_N),
+        **_measured([one], seed=seed),
+        **one.controls,
+    }
+
+
+def _compared(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
+    """Both models and their difference."""
+    interval = mean_difference(scores, seed=seed)
+    return {
+        "items": sum(len(one.base_N) for one in scores),
+        "base": float(np.mean([one.base_N.mean() for one in scores])),
+        "adapted": float(np.mean([one.adapted_N.mean() for one in scores])),
+        "difference": interval.difference,
+        "interval": [interval.low, interval.high],
+    }
+
+
+def _scores(test: NamedTest, results: Sequence[TaskResult]) -> TestScores:
+    """One test under all seeds."""
+    first = results[0]
+    assert first.base_items is not None, "a quickstart has a base"
+    base = _values(test, first.base_items)
+    adapted = [_values(test, result.adapted_items) for result in results]
+    ids, groups = zip(*_items(test, first.base_items), strict=True)
+    return TestScores(
+        test=test,
+        base_N=base,
+        adapted_N=np.mean(adapted, axis=0),
+        groups=groups,
+        is_new_N=np.array([f"{NEW}/" in name for name in ids]),
+        controls=_controls(results),
+    )
+
+
+def _values(test: NamedTest, blocks: Sequence[ItemScores]) -> Float64[np.ndarray, " N"]:
+    """The items of all metrics, one after the other; their mean is the score."""
+    return np.concatenate([block.values[metric] for metric, block in _blocks(test, blocks)])
+
+
+def _items(test: NamedTest, blocks: Sequence[ItemScores]) -> list[tuple[str, str]]:
+    """Id and group of each value."""
+    return [
+        item
+        for _, block in _blocks(test, blocks)
+        for item in zip(block.item_ids, block.group_ids, strict=True)
+    ]
+
+
+def _blocks(test: NamedTest, blocks: Sequence[ItemScores]) -> list[tuple[str, ItemScores]]:
+    """Each metric of the test with the block that has it."""
+    found = [
+        (metric, block) for metric in test.metrics for block in blocks if metric in block.values
+    ]
+    assert [metric for metric, _ in found] == list(test.metrics), f"{test.name}: {found}"
+    return found
+
+
+def _controls(results: Sequence[TaskResult]) -> dict[str, Any]:
+    """Blind and text-only accuracy; nothing of tests without these controls."""
+    found: dict[str, Any] = {}
+    blind = [result.metrics[BLIND] for result in results if BLIND in result.metrics]
+    if blind and blind[0].base is not None:
+        adapted = float(np.mean([one.adapted.value for one in blind]))
+        found["blind"] = {"base": blind[0].base.value, "adapted": adapted}
+    if TEXT_ONLY in results[0].metrics:
+        found["text_only"] = results[0].metrics[TEXT_ONLY].adapted.value
+    return found

@@ -1,0 +1,67 @@
+"""The claim of a report, in sentences made from its numbers."""
+
+from __future__ import annotations
+
+from figclip.reporting.numbers import direction, percent, span
+from figclip.reporting.report_records import Compared, Mean, Verdict
+
+_DOUBT = {
+    "detail": "The interval of detail holds 0: no change is shown.",
+    "kept": "What must be kept has dropped: its interval lies below 0.",
+    "worse": "Detail has dropped: its interval lies below 0.",
+    "none": "Means over tests have no interval here; those of each test are in the table.",
+}
+
+
+def claim(verdict: Verdict) -> str:
+    """One sentence with the numbers and their 95 % intervals."""
+    wording = f" {verdict.detail_wording}" if verdict.detail_wording else ""
+    detail = verdict.detail
+    sentence = (
+        f"Over {_tests(detail, f'of detail{wording}')} the adapted model scores "
+        f"{_percent(detail.score.adapted)} and its base {_base(detail.score)}: "
+        f"{_change(detail.score)}"
+    )
+    if verdict.kept is None:
+        return f"{sentence}; what must be kept was not tested."
+    kept = verdict.kept
+    return (
+        f"{sentence}; over {_tests(kept, 'of what must be kept')} it scores "
+        f"{_percent(kept.score.adapted)} and its base {_base(kept.score)}: {_change(kept.score)}."
+    )
+
+
+def caution(verdict: Verdict) -> str:
+    """What takes something away from the claim; empty where nothing does."""
+    said: list[str] = []
+    if verdict.detail.score.interval is None:
+        said.append(_DOUBT["none"])
+    elif direction(verdict.detail.score) != "up":
+        is_worse = direction(verdict.detail.score) == "down"
+        said.append(_DOUBT["worse" if is_worse else "detail"])
+    if verdict.kept is not None and direction(verdict.kept.score) == "down":
+        said.append(_DOUBT["kept"])
+    return " ".join(said)
+
+
+def _tests(mean: Mean, of_what: str) -> str:
+    return f"{mean.tests} test{'' if mean.tests == 1 else 's'} {of_what}"
+
+
+def _base(score: Compared) -> str:
+    return "was not scored" if score.base is None else _percent(score.base)
+
+
+def _percent(fraction: float) -> str:
+    """The sign stays on the line of its number."""
+    return f"{percent(fraction)}\N{NO-BREAK SPACE}%"
+
+
+def _change(score: Compared) -> str:
+    """`+9.3 points (95 % interval +7.8 to +10.9)`."""
+    if score.difference is None:
+        return "no difference"
+    words = f"{percent(score.difference, sign=True)} points"
+    if score.interval is None:
+        return words
+    return f"{words} (95\N{NO-BREAK SPACE}% interval {span(score.interval)})"

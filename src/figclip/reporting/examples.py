@@ -1,0 +1,243 @@
+"""Clips beside the sentences that base and adapted prefer, chosen by rule, failures included."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from figclip.data.benchmarks.catalogue import BENCHMARKS, load_benchmark
+from figclip.data.benchmarks.records import CompositionSet, Contrast, Medium
+from figclip.data.media_files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaFolder
+from figclip.data_sources import DataSource
+from figclip.errors import ConfigError, DataError
+from figclip.reporting.previews import Preview, preview
+from figclip.reporting.report_records import Preferred
+from figclip.reporting.result_files import ResultFile, read_items
+
+Outcome = Literal["gained", "failed", "lost", "both"]
+"""Right by adapted only; wrong by both; right by base only; right by both."""
+
+SHOWN: tuple[Outcome, ...] = ("gained", "lost", "gained", "failed")
+"""What is shown in turn: as many of the adapted model's gains as of its failures."""
+
+MAX_EXAMPLES = 12
+MAX_PREVIEW_BYTES = 3_000_000
+"""Of all examples together, as text in the report."""
+
+_ACCURACY, _TIES, _ALL = "accuracy", "ties, accuracy", "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An item with one picture and two sentences, and what the models prefer.
+
+    Attributes:
+        test: The benchmark's part, or else the name of its file.
+        item: The item.
+        base: Which of the two sentences.
+        adapted: The same of the adapted model.
+        source: Where it came from.
+    """
+
+    test: str
+    item: Contrast
+    base: Preferred
+    adapted: Preferred
+    source: DataSource
+
+    @property
+    def outcome(self) -> Outcome:
+        """Which models are right."""
+        if self.adapted == "true":
+            return "both" if self.base == "true" else "gained"
+        return "lost" if self.base == "true" else "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A judged item with its medium."""
+
+    judged: Judged
+    preview: Preview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """What is shown of all items.
+
+    Attributes:
+        shown: By the order of `SHOWN`.
+        counts: How many items have each outcome.
+        left_out: Why some are not shown, one sentence each.
+    """
+
+    shown: tuple[Example, ...]
+    counts: Mapping[Outcome, int]
+    left_out: tuple[str, ...]
+
+
+def pick_examples(
+    data: Sequence[DataSource], results: Sequence[ResultFile], *, max_examples: int = MAX_EXAMPLES
+) -> Examples:
+    """Choose examples and make small copies of their media.
+
+    Outcomes take turns as in `SHOWN`, each with the test that was shown least, and items of a test
+    come by the hash of their ids: nobody's choice, and the same for the same files.
+
+    Args:
+        data: Of composition, as given to `figclip eval`.
+        results: Result files of the run.
+        max_examples: How many at most; fewer when their media are large.
+
+    Raises:
+        ConfigError: data that are not of composition.
+        DataError, AnnotationError: data that cannot be read, or were not scored.
+        VideoError: a medium that was scored cannot be decoded any more.
+    """
+    judged = [one for source in data for one in _judge(source, results)]
+    folders = _Folders()
+    shown: list[Example] = []
+    num_bytes = 0
+    left_out: list[str] = []
+    for one in in_turn(judged):
+        if len(shown) == max_examples:
+            break
+        path = folders.find(one.source, one.item.media[0])
+        example = Example(judged=one, preview=preview(path, one.item.media[0]))
+        num_bytes += example.preview.num_bytes
+        if num_bytes > MAX_PREVIEW_BYTES:
+            left_out.append(f"Only {len(shown)} clips are shown, to keep this file small.")
+            break
+        shown.append(example)
+    counts = Counter(one.outcome for one in judged)
+    return Examples(
+        shown=tuple(shown),
+        counts={outcome: counts[outcome] for outcome in get_args(Outcome)},
+        left_out=tuple(left_out),
+    )
+
+
+def _judge(source: DataSource, results: Sequence[ResultFile]) -> Iterator[Judged]:
+    """Items of a source that have one medium and two sentences, with what the models prefer."""
+    where = f"--data {source.name}:{source.path}"
+    if source.name not in BENCHMARKS or BENCHMARKS[source.name].family != "composition":
+        raise ConfigError(
+            f"examples are of true and false captions, which {source.name} has not",
+            where=where,
+            fix="Give data of composition, for example pairs:FILE,videos=DIR",
+        )
+    benchmark = load_benchmark(source.name, source.path, split=source.split)
+    assert isinstance(benchmark, CompositionSet)
+    result = _result_of(source, results, split=benchmark.split, where=where)
+    preferred = _preferences(result)
+    items = [item for item in benchmark.items if item.id in preferred]
+    if not items:
+        raise DataError(
+            f"none of its items is in {result.items_file.name}",
+            where=where,
+            fix="Run `figclip eval` again: the data have changed since",
+        )
+    for item in items:
+        if len(item.media) == len(item.positives) == len(item.negatives) == 1:
+            base, adapted = preferred[item.id]
+            test = item.subset or source.path.stem
+            yield Judged(test=test, item=item, base=base, adapted=adapted, source=source)
+
+
+def _result_of(
+    source: DataSource, results: Sequence[ResultFile], *, split: str | None, where: str
+) -> ResultFile:
+    """The result file about a source."""
+    wanted = ("composition", source.name, source.path.name, split)
+    found = [
+        one
+        for one in results
+        if (one.task, one.data, one.source, one.split) == wanted and one.base_name is not None
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise DataError(
+            "was not scored by base and adapted",
+            where=where,
+            fix="Run `figclip eval` with it first",
+        )
+    raise DataError(
+        f"was scored more than once ({', '.join(one.file.name for one in found)})",
+        where=where,
+        fix="Delete the result files that are not wanted",
+    )
+
+
+def _preferences(result: ResultFile) -> dict[str, tuple[Preferred, Preferred]]:
+    """What base and adapted prefer, by item; empty for a benchmark with other scores."""
+    return {
+        line.item: (_preferred(line.base), _preferred(line.adapted))
+        for line in read_items(result)
+        if line.block == _ALL and line.base is not None and _ACCURACY in line.adapted
+    }
+
+
+def _preferred(values: Mapping[str, float]) -> Preferred:
+    """The sentence that a model preferred; an item is right only where the true one wins."""
+    if values[_ACCURACY] == 1:
+        return "true"
+    return "neither" if values[_TIES] == 1 else "false"
+
+
+def in_turn(judged: Sequence[Judged]) -> Iterator[Judged]:
+    """Items in the order to show them: outcomes take turns, each with the test shown least."""
+    queues: defaultdict[Outcome, defaultdict[str, list[Judged]]]
+    queues = defaultdict(lambda: defaultdict(list))
+    for one in sorted(judged, key=_draw, reverse=True):
+        queues[one.outcome][one.test].append(one)
+    num_shown: Counter[str] = Counter()
+    while any(queues[outcome] for outcome in SHOWN):
+        for outcome in SHOWN:
+            if tests := queues[outcome]:
+                test = min(tests, key=lambda name: (num_shown[name], name))
+                num_shown[test] += 1
+                yield tests[test].pop()
+                if not tests[test]:
+                    del tests[test]
+
+
+def _draw(one: Judged) -> tuple[bytes, str]:
+    """A lot that depends on the item's id only."""
+    return hashlib.blake2b(one.item.id.encode(), digest_size=8).digest(), one.item.id
+
+
+class _Folders:
+    """Finds media as `figclip eval` does, each folder listed once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[tuple[Path, str], MediaFolder] = {}
+
+    def find(self, source: DataSource, medium: Medium) -> Path:
+        """The file of a medium.
+
+        Raises:
+            DataError: it is not there, or there are several.
+        """
+        root = source.images if medium.kind == "image" else source.videos
+        if root is None:
+            raise DataError(
+                f"no {medium.kind}s=DIR is given", where=f"--data {source.name}:{source.path}"
+            )
+        key = (root, medium.kind)
+        if key not in self._folders:
+            suffixes = IMAGE_SUFFIXES if medium.kind == "image" else VIDEO_SUFFIXES
+            self._folders[key] = MediaFolder(root, suffixes=suffixes)
+        for name in (medium.name, *medium.also):
+            found = self._folders[key].find_anywhere(name, any_suffix=medium.kind == "video")
+            if len(found) == 1:
+                return found[0]
+        raise DataError(
+            f"the {medium.kind} {medium.name!r} is not there any more, or not once",
+            where=str(root),
+            fix="Give the folder that `figclip eval` was given",
+        )

@@ -1,0 +1,100 @@
+"""Small copies of videos and pictures for inside a report: square, short, without sound."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from figclip.data.benchmarks.records import Medium
+from figclip.data.image_file import read_image
+from figclip.data.pixels import PixelPipeline, image_to_pixels
+from figclip.data.video import decode_frames, probe_video
+
+SIDE_PX = 224
+FPS = 10
+MAX_S = 10.0
+_PIXELS = PixelPipeline(name="pil", size=SIDE_PX)
+_JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A medium as `data:` addresses.
+
+    Attributes:
+        picture: JPEG; of a video, the frame in its middle.
+        video: H.264 in MP4; empty for a picture.
+        cut_at_s: Where a longer video was cut; None where it is whole.
+    """
+
+    picture: str
+    video: str = ""
+    cut_at_s: float | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """What it takes in the report."""
+        return len(self.picture) + len(self.video)
+
+
+def preview(path: Path, medium: Medium) -> Preview:
+    """A small copy of what a model saw: the square in the middle, as CLIP's processor crops it.
+
+    The same bytes for the same file: encoded by one thread, without dates.
+
+    Args:
+        path: The file.
+        medium: Whether it is an image or a video, and which box of an image.
+
+    Raises:
+        VideoError: the file cannot be decoded.
+    """
+    if medium.kind == "image":
+        image = read_image(path, box=medium.box)
+        return Preview(picture=jpeg_address(image_to_pixels(image, pipeline=_PIXELS)))
+    duration_s = probe_video(path).duration_s
+    end_s = min(duration_s, MAX_S)
+    times_s = [n / FPS for n in range(max(1, int(end_s * FPS))) if n / FPS < duration_s]
+    frames_NHWC = decode_frames(path, times_s, pipeline=_PIXELS).frames_NHWC
+    return Preview(
+        picture=jpeg_address(frames_NHWC[len(frames_NHWC) // 2]),
+        video=_address("video/mp4", _encode(frames_NHWC)),
+        cut_at_s=MAX_S if duration_s > MAX_S + 1 / FPS else None,
+    )
+
+
+def jpeg_address(pixels_SS3: UInt8[np.ndarray, "S S 3"], *, max_px: int = SIDE_PX) -> str:
+    """A square picture as a `data:` address, at most so many pixels wide."""
+    file = io.BytesIO()
+    image = Image.fromarray(pixels_SS3)
+    image.thumbnail((max_px, max_px))
+    image.save(file, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return _address("image/jpeg", file.getvalue())
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _encode(frames_NHWC: UInt8[np.ndarray, "N H W 3"]) -> bytes:
+    """Frames as H.264, which every browser plays."""
+    file = io.BytesIO()
+    with av.open(file, mode="w", format="mp4") as container:
+        options = {"crf": "28", "preset": "medium", "threads": "1"}
+        stream = container.add_stream("libx264", rate=FPS, options=options)
+        stream.width = stream.height = SIDE_PX
+        stream.pix_fmt = "yuv420p"
+        for idx, frame_HWC in enumerate(frames_NHWC):
+            frame = av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")
+            frame.pts, frame.time_base = idx, Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()

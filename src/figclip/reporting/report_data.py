@@ -1,0 +1,233 @@
+"""All that the files of a run say, gathered for its report. Models and videos are not looked at."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from figclip import config as configs
+from figclip.checkpoint import RunFolder
+from figclip.config import RunConfig
+from figclip.errors import DataError
+from figclip.model.folder import read_info
+from figclip.reporting.json_files import damage_named, read_object
+from figclip.reporting.numbers import plain
+from figclip.reporting.report_records import Fact, ReportData, TrainingLog
+from figclip.reporting.result_files import (
+    ResultFile,
+    groups_of_results,
+    read_result_files,
+    verdict_of_results,
+)
+from figclip.reporting.strength_curve import read_curve
+from figclip.reporting.summary_file import Costs, Summary, read_costs, read_summary
+from figclip.reporting.training_log import read_training_log
+from figclip.run_files import RUN_FORMAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFiles:
+    """The files of a run that a report reads; None where a file is not there.
+
+    Attributes:
+        path: The run folder.
+        config: Its settings.
+        environment: `environment.json`.
+        data: `data.json`.
+        alpha: Strength of its model.
+        base: Hub id of the base; empty for a local one.
+        base_hash: Of the base's weights.
+        results: Of this strength.
+        summary: `eval/summary.json`.
+        notices: Results left out, one sentence each.
+        absent: What is not there and what it would have said.
+    """
+
+    path: Path
+    config: RunConfig | None
+    environment: dict[str, Any] | None
+    data: dict[str, Any] | None
+    alpha: float | None
+    base: str
+    base_hash: str
+    results: tuple[ResultFile, ...]
+    summary: Summary | None
+    notices: tuple[str, ...]
+    absent: list[str] = field(default_factory=list[str])
+
+
+def read_run_files(path: Path) -> RunFiles:
+    """Read the files of a run.
+
+    Args:
+        path: Run folder.
+
+    Raises:
+        DataError: there is nothing of a run in the folder, or a file is damaged or newer.
+        ConfigError, ModelError: `config.json` or `model/figclip.json` is.
+    """
+    run = RunFolder(path)
+    known = (run.config, run.environment, run.data, run.metrics, run.model, path / "eval")
+    if not any(file.exists() for file in known):
+        raise DataError(
+            "holds no run to report about",
+            where=str(path),
+            fix="Give a folder that `figclip adapt` wrote",
+        )
+    absent: list[str] = []
+
+    def there(file: Path, what: str) -> bool:
+        if not file.exists():
+            absent.append(f"{file.relative_to(path)} is not there: {what}.")
+        return file.exists()
+
+    config = environment = data = info = summary = None
+    if there(run.config, "the settings and the seed are not known"):
+        config = configs.from_json(run.config.read_text(encoding="utf-8"), where=str(run.config))
+    if there(run.environment, "the command and the versions are not known"):
+        environment = read_object(run.environment, newest_format=RUN_FORMAT)
+    if there(run.data, "the training data are not known"):
+        data = read_object(run.data, newest_format=RUN_FORMAT)
+    if there(run.model / "figclip.json", "the base and the strength are not known"):
+        info = read_info(run.model)
+    if (path / "eval/summary.json").exists():
+        summary = read_summary(path / "eval/summary.json")
+    alpha = None if info is None else info.alpha
+    results, notices = _of_strength(read_result_files(path / "eval"), alpha)
+    if not results and summary is None:
+        absent.append("eval/ holds no result of `figclip eval`: nothing can be said of the model.")
+    return RunFiles(
+        path=path,
+        config=config,
+        environment=environment,
+        data=data,
+        alpha=alpha,
+        base="" if info is None else info.base,
+        base_hash="" if info is None else info.base_hash,
+        results=results,
+        summary=summary,
+        notices=notices,
+        absent=absent,
+    )
+
+
+def report_data(files: RunFiles) -> ReportData:
+    """Put the files of a run together.
+
+    Raises:
+        CheckpointError, DataError: a file is damaged.
+    """
+    run, summary = RunFolder(files.path), files.summary
+    absent = list(files.absent)
+    training = read_training_log(run.metrics) if run.metrics.exists() else None
+    if training is None or training.num_steps == 0:
+        training = None
+        absent.append("metrics.jsonl has no steps: losses and times are not known.")
+    curve = read_curve(files.path, alpha=files.alpha)
+    if curve is None:
+        absent.append("Neither strength.json nor eval/sweep.json is there: no curve over alpha.")
+    costs = _costs(files.path / "eval" / "timings.json", training)
+    return ReportData(
+        run=files.path.resolve().name,
+        verdict=verdict_of_results(files.results) if summary is None else summary.verdict,
+        groups=groups_of_results(files.results) if summary is None else summary.groups,
+        controls=() if summary is None else summary.controls,
+        heads=() if summary is None else summary.heads,
+        curve=curve,
+        training=training,
+        stages=costs.stages,
+        peak_memory_mib=costs.peak_memory_mib,
+        facts=tuple(_facts(files)),
+        command=_command(files),
+        notices=tuple(
+            dict.fromkeys([*files.notices, *(n for one in files.results for n in one.notices)])
+        ),
+        absent=tuple(absent),
+    )
+
+
+def _costs(file: Path, training: TrainingLog | None) -> Costs:
+    """Time of all stages where that was written down, else of training alone."""
+    if file.exists():
+        return read_costs(file)
+    if training is None:
+        return Costs(stages=(), peak_memory_mib=None)
+    parts = (("training steps", training.steps_s), ("validation", training.validations_s))
+    stages = tuple((name, seconds) for name, seconds in parts if seconds > 0)
+    return Costs(stages=stages, peak_memory_mib=None)
+
+
+def _of_strength(
+    results: Sequence[ResultFile], alpha: float | None
+) -> tuple[tuple[ResultFile, ...], tuple[str, ...]]:
+    """Results of the run's model at its own strength, and what is said of the others."""
+    if alpha is None:
+        return tuple(results), ()
+    kept = tuple(one for one in results if abs(one.alpha - alpha) < 1e-9)
+    others = [one.file.name for one in results if one not in kept]
+    if not others:
+        return kept, ()
+    return kept, (f"Not shown, being of another strength: {', '.join(others)}.",)
+
+
+def _facts(files: RunFiles) -> list[Fact]:
+    """Environment, seeds and hashes, as far as they are known."""
+    facts: list[tuple[str, str]] = []
+    if files.config is not None:
+        facts += [
+            ("recipe", files.config.recipe),
+            ("base", files.base or PurePath(files.config.model.base).name),
+            ("adaptation", f"{files.config.model.adaptation}, rank {files.config.model.lora_rank}"),
+        ]
+    if files.alpha is not None:
+        facts.append(("strength (alpha)", plain(files.alpha, decimals=2)))
+    if files.config is not None:
+        facts.append(("seed of training", str(files.config.train.seed)))
+    if files.summary is not None:
+        facts.append(("seeds of the summary", ", ".join(map(str, files.summary.seeds))))
+    if files.data is not None:
+        with damage_named(files.path / "data.json"):
+            facts += [
+                ("videos trained on", f"{len(files.data['train']):,}"),
+                ("videos that chose", f"{len(files.data['val']):,}"),
+                ("hash of the training data", str(files.data["hash"])),
+            ]
+    if files.base_hash:
+        facts.append(("hash of the base", files.base_hash))
+    adapted = dict.fromkeys(one.hashes["adapted"] for one in files.results)
+    facts += [("hash of the adapted model", one) for one in adapted]
+    facts += [(f"hash of {one.source}", one.hashes["data"]) for one in _distinct(files.results)]
+    return [Fact(name=name, value=value) for name, value in (*facts, *_environment(files))]
+
+
+def _environment(files: RunFiles) -> list[tuple[str, str]]:
+    """Where it ran, and on what versions."""
+    if files.environment is None:
+        return []
+    with damage_named(files.path / "environment.json"):
+        one = files.environment
+        packages = [f"{name} {version}" for name, version in one["packages"].items()]
+        return [
+            ("commit", str(one["commit"]) or "an installed package"),
+            ("Python", str(one["python"])),
+            ("platform", str(one["platform"])),
+            ("threads", str(one["threads"])),
+            ("packages", ", ".join(packages)),
+        ]
+
+
+def _distinct(results: Sequence[ResultFile]) -> list[ResultFile]:
+    """The first result of each data set."""
+    return list({one.hashes["data"]: one for one in reversed(results)}.values())[::-1]
+
+
+def _command(files: RunFiles) -> str:
+    """What was typed to train, with the program by its name."""
+    if files.environment is None:
+        return ""
+    with damage_named(files.path / "environment.json"):
+        program, *arguments = map(str, files.environment["command"])
+    return shlex.join([PurePath(program).name, *arguments])

@@ -1,0 +1,86 @@
+"""The curve over the strength of the adaptation that a report draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from figclip.reporting.json_files import damage_named, number, read_object
+from figclip.reporting.numbers import percent, plain
+from figclip.reporting.report_records import CurvePoint, StrengthCurve
+from figclip.strength import STRENGTH_FORMAT
+from figclip.sweep import SWEEP_FORMAT
+
+_SWEPT = (
+    "The curve was scored on the tests themselves (figclip eval --sweep-alpha); no strength was "
+    "chosen by it."
+)
+
+_Scored = tuple[float, float, float, bool]
+"""Strength, detail, kept, whether it qualifies."""
+
+
+def read_curve(run: Path, *, alpha: float | None) -> StrengthCurve | None:
+    """The curve that the strength was chosen from, or else that of `--sweep-alpha`.
+
+    Args:
+        run: Run folder.
+        alpha: Strength of the model; None where that is not known.
+
+    Returns:
+        None without either file.
+
+    Raises:
+        DataError: a file is damaged, or newer.
+    """
+    chosen_from, swept = run / "strength.json", run / "eval" / "sweep.json"
+    if chosen_from.exists():
+        return _read_choice(chosen_from)
+    if swept.exists():
+        return _read_sweep(swept, alpha=alpha)
+    return None
+
+
+def _read_choice(file: Path) -> StrengthCurve:
+    """The curve of `adapt --keep`, and the rule in words."""
+    content = read_object(file, newest_format=STRENGTH_FORMAT)
+    with damage_named(file):
+        scores = [
+            (number(one["alpha"]), number(one["detail"]), number(one["kept"]), one["qualifies"])
+            for one in content["curve"]
+        ]
+        chosen, limits = number(content["alpha"]), content["limits"]
+        confidence = plain(100 * number(limits["confidence"]), decimals=0)
+        explanation = (
+            f"Strength {chosen:g} was chosen on validation videos and on a half of the kept tests "
+            "that is not reported: the most detail among strengths whose loss of what must be "
+            f"kept is, with {confidence} % confidence, at most {percent(limits['mean'])} points "
+            f"on the mean and {percent(limits['test'])} on each test. "
+            "Hollow points lose more than that."
+        )
+        return _curve(scores, chosen=chosen, explanation=explanation)
+
+
+def _read_sweep(file: Path, *, alpha: float | None) -> StrengthCurve:
+    """The curve of `eval --sweep-alpha`."""
+    content = read_object(file, newest_format=SWEEP_FORMAT)
+    with damage_named(file):
+        scores: list[_Scored] = []
+        for one in content["points"]:
+            detail, kept = (number(one["faces"][face]) for face in ("detail", "kept"))
+            scores.append((number(one["alpha"]), detail, kept, True))
+        return _curve(scores, chosen=1.0 if alpha is None else alpha, explanation=_SWEPT)
+
+
+def _curve(scores: list[_Scored], *, chosen: float, explanation: str) -> StrengthCurve:
+    """Changes from strength 0, which must be among the strengths."""
+    ((_, base_detail, base_kept, _),) = [one for one in scores if one[0] == 0]
+    points = tuple(
+        CurvePoint(
+            alpha=alpha,
+            detail=detail - base_detail,
+            kept=kept - base_kept,
+            qualifies=bool(qualifies),
+        )
+        for alpha, detail, kept, qualifies in sorted(scores)
+    )
+    return StrengthCurve(points=points, chosen=chosen, explanation=explanation)

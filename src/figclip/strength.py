@@ -1,0 +1,388 @@
+"""Choosing the strength of an adaptation: the most detail among those that keep what CLIP knew."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from figclip.checkpoint import write_atomically
+from figclip.columns import Column, Progress
+from figclip.config import RunConfig
+from figclip.data.frames import StoreSpec
+from figclip.data.splits import MIN_GROUPS
+from figclip.data_sources import DataSource
+from figclip.embedding import Embedder
+from figclip.errors import ConfigError, DataError
+from figclip.halves import groups_in, items_hash, selecting_half
+from figclip.metrics.strength import (
+    CONFIDENCE,
+    MAX_MEAN_LOSS,
+    MAX_TEST_LOSS,
+    NUM_RESAMPLES,
+    KeptPoint,
+    LossBounds,
+    StrengthBlock,
+    StrengthPoint,
+    bound_losses,
+    choose_point,
+)
+from figclip.model.backbone import Backbone, weights_hash
+from figclip.model.lora import plain_copy, plain_state
+from figclip.presets import PRESETS
+from figclip.reporting.figures import draw_sweep
+from figclip.results import ModelColumn, Sweep, SweepPoint, result_name
+from figclip.scoring import PlannedSource, TaskScores, TaskSettings, Work, open_works, plan_sources
+from figclip.sweep import ALPHAS
+
+STRENGTH_FORMAT = 1
+OPTION = "--keep"
+STAGE = "choosing the strength"
+PROMPTS = "photo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPlan:
+    """What `--keep` names, read but not decoded yet.
+
+    Attributes:
+        sources: With their tasks.
+        settings: Of the tasks.
+        cache: Folder for decoded pictures.
+    """
+
+    sources: tuple[PlannedSource, ...]
+    settings: TaskSettings
+    cache: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptTest:
+    """A kept test, of the half that selects.
+
+    Attributes:
+        name: Of the test, as in result files.
+        work: The half that selects.
+        hash: `halves.items_hash` of the whole data.
+        num_selecting: Groups of the half that selects.
+        num_reported: Groups of the half that is reported.
+    """
+
+    name: str
+    work: Work
+    hash: str
+    num_selecting: int
+    num_reported: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptInfo:
+    """What is written of a kept test besides its scores.
+
+    Attributes:
+        task: Name of the task.
+        name: NAME of `--keep`.
+        source: Name of PATH of `--keep`.
+        split: None for all.
+        hash: `halves.items_hash` of the whole data.
+        metrics: The headline numbers whose mean is the score.
+        groups: Groups of the half that selects.
+        groups_reported: Groups of the other half.
+    """
+
+    task: str
+    name: str
+    source: str
+    split: str | None
+    hash: str
+    metrics: tuple[str, ...]
+    groups: int
+    groups_reported: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrengthChoice:
+    """The strength that was chosen, and why.
+
+    Attributes:
+        curve: By ascending strength, the base first.
+        kept: The tests that bound the loss, by name.
+        seed: Of the bounds.
+    """
+
+    curve: tuple[StrengthPoint, ...]
+    kept: Mapping[str, KeptInfo]
+    seed: int
+
+    @property
+    def chosen(self) -> StrengthPoint:
+        """The point of the chosen strength."""
+        return choose_point(self.curve)
+
+    @property
+    def base(self) -> StrengthPoint:
+        """The point of strength 0."""
+        return self.curve[0]
+
+    @property
+    def selected_on(self) -> tuple[str, ...]:
+        """`halves.items_hash` of the data whose selecting half chose."""
+        return tuple(dict.fromkeys(one.hash for one in self.kept.values()))
+
+
+def plan_kept(
+    keep: Sequence[DataSource], config: RunConfig, *, cache: Path | None
+) -> KeptPlan | None:
+    """Read what `--keep` names, and refuse what cannot choose a strength.
+
+    Args:
+        keep: Data of the tests that must not suffer.
+        config: Of the run.
+        cache: Folder for decoded pictures.
+
+    Returns:
+        The plan; None when nothing is named.
+
+    Raises:
+        ConfigError: no strength to choose, no validation set to choose by, or tests of detail.
+        DataError, AnnotationError: data that cannot be used.
+    """
+    if not keep:
+        return None
+    if config.model.adaptation == "full":
+        raise ConfigError(
+            "full fine-tuning has no strength to choose",
+            where=OPTION,
+            fix="Leave --keep out, or set model.adaptation to lora_image or lora_both",
+        )
+    if config.data.val_fraction == 0:
+        raise ConfigError(
+            "a strength is chosen by detail on val, and data.val_fraction is 0",
+            where=OPTION,
+            fix="Set data.val_fraction=0.05, or leave --keep out",
+        )
+    for source in keep:
+        if source.face == "detail":
+            raise ConfigError(
+                "face=detail contradicts it", where=f"{OPTION} {source.path}", fix="Leave it out"
+            )
+    settings = TaskSettings(
+        preset=PRESETS["figclip"],
+        prompts=PROMPTS,
+        template=config.text.template,
+        frames_per_event=config.data.frames_per_event,
+        seed=config.train.seed,
+    )
+    sources = plan_sources(keep, asked=None, settings=settings, cache=cache)
+    return KeptPlan(sources=sources, settings=settings, cache=cache)
+
+
+def open_kept(
+    plan: KeptPlan, spec: StoreSpec, *, on_progress: Progress | None
+) -> tuple[KeptTest, ...]:
+    """Decode the data of the kept tests, and take the half that selects.
+
+    Args:
+        plan: What `--keep` names.
+        spec: Pixels that the model takes.
+        on_progress: Told what is being decoded.
+
+    Raises:
+        DataError: too few groups, or data that cannot be used.
+        StoreError: a frame store of other frames than needed.
+    """
+    works = open_works(
+        plan.sources, [spec], settings=plan.settings, cache=plan.cache, on_progress=on_progress
+    )
+    tests: list[KeptTest] = []
+    num_called: Counter[str] = Counter()
+    for work in works:
+        source, content = work.source, work.opened[spec].content
+        selecting, reported = groups_in(content, "selecting"), groups_in(content, "reported")
+        if len(selecting) + len(reported) < MIN_GROUPS:
+            raise DataError(
+                f"{len(selecting) + len(reported)} groups of items are too few to choose a "
+                f"strength by: {MIN_GROUPS} are needed",
+                where=f"{OPTION} {source.path}",
+                fix="Take a larger set, or leave it out",
+            )
+        name = result_name(work.task.name, source.name, source.path.name)
+        num_called[name] += 1
+        tests.append(
+            KeptTest(
+                name=name if num_called[name] == 1 else f"{name}-{num_called[name]}",
+                work=selecting_half(work),
+                hash=items_hash(content),
+                num_selecting=len(selecting),
+                num_reported=len(reported),
+            )
+        )
+    return tuple(tests)
+
+
+def choose_strength(
+    backbone: Backbone,
+    tests: Sequence[KeptTest],
+    *,
+    detail: Callable[[Embedder], Mapping[str, float]],
+    micro_batch: int,
+    seed: int,
+    on_progress: Progress | None,
+) -> StrengthChoice:
+    """Score every strength of `ALPHAS` on val and on the kept tests.
+
+    Each strength is merged as the model folder will hold it, so that what is chosen is what is
+    written; that is also a third faster than LoRA's layers. A cache that is thrown away embeds
+    pictures that several tests share once a strength, and texts of a frozen tower once at all.
+
+    Args:
+        backbone: The adapted CLIP, with its LoRA layers; it is not changed.
+        tests: At least one.
+        detail: Scores of a model on val: `score`, and the parts that it is the mean of.
+        micro_batch: Frames or texts in one forward pass.
+        seed: Of the bounds.
+        on_progress: Told how many strengths are scored.
+
+    Raises:
+        MetricError: embeddings that are not finite.
+    """
+    report = on_progress or _no_progress
+    plain = plain_copy(backbone)
+    details: list[Mapping[str, float]] = []
+    scores: list[list[TaskScores]] = []
+    with TemporaryDirectory() as folder:
+        for done, alpha in enumerate(ALPHAS):
+            report(STAGE, done, len(ALPHAS))
+            plain.clip.load_state_dict(plain_state(backbone.clip, alpha=alpha))
+            embedder = Embedder(
+                plain, micro_batch=micro_batch, cache_file=Path(folder) / "embeddings.sqlite"
+            )
+            details.append(detail(embedder))
+            scores.append([_score(one.work, embedder, plain, alpha) for one in tests])
+    report(STAGE, len(ALPHAS), len(ALPHAS))
+    by_test = [[at_alpha[i] for at_alpha in scores] for i in range(len(tests))]
+    bounds = bound_losses([_blocks(one) for one in by_test], seed=seed)
+    names = [one.name for one in tests]
+    kept = {one.name: _describe(one, found[0]) for one, found in zip(tests, by_test, strict=True)}
+    return StrengthChoice(curve=_curve(details, bounds, names), kept=kept, seed=seed)
+
+
+def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
+    """Write `strength.png` and `strength.json` into a run folder.
+
+    Args:
+        choice: What to write.
+        out: The run folder.
+        model: Its name, for the picture.
+    """
+    points = tuple(
+        SweepPoint(
+            alpha=point.alpha,
+            headlines={name: {"score": one.score} for name, one in point.tests.items()},
+            faces={"detail": point.detail, "kept": point.kept},
+        )
+        for point in choice.curve
+    )
+    draw_sweep(Sweep(model=model, points=points), out / "strength.png", chosen=choice.chosen.alpha)
+    content = {
+        "format": STRENGTH_FORMAT,
+        "alpha": choice.chosen.alpha,
+        "limits": {
+            "mean": MAX_MEAN_LOSS,
+            "test": MAX_TEST_LOSS,
+            "confidence": CONFIDENCE,
+            "resamples": NUM_RESAMPLES,
+            "seed": choice.seed,
+        },
+        "kept": {name: asdict(one) for name, one in choice.kept.items()},
+        "curve": [{"qualifies": point.qualifies, **asdict(point)} for point in choice.curve],
+    }
+    write_atomically(out / "strength.json", json.dumps(content, indent=2) + "\n")
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Nobody is told."""
+
+
+def _score(work: Work, embedder: Embedder, plain: Backbone, alpha: float) -> TaskScores:
+    """A kept test at one strength."""
+    [spec] = work.opened
+    column = Column(
+        info=ModelColumn(
+            name=plain.name or "the model", hash=weights_hash(plain.clip), alpha=alpha
+        ),
+        events=embedder,
+        clips=embedder,
+        spec=spec,
+    )
+    return work.score(column)
+
+
+def _headlines(scores: TaskScores) -> list[str]:
+    """The numbers that stand for a test; means over items, and higher is better."""
+    return [metric for metric, score in scores.summary.items() if score.is_headline]
+
+
+def _blocks(strengths: Sequence[TaskScores]) -> list[StrengthBlock]:
+    """The headline numbers of a test, item by item at each strength."""
+    blocks: list[StrengthBlock] = []
+    for metric in _headlines(strengths[0]):
+        [idx] = [i for i, one in enumerate(strengths[0].items) if metric in one.values]
+        base = strengths[0].items[idx]
+        assert all(one.items[idx].item_ids == base.item_ids for one in strengths)
+        blocks.append(
+            StrengthBlock(
+                value_NA=np.stack([one.items[idx].values[metric] for one in strengths], axis=1),
+                group_of_item=base.group_ids,
+                weight_N=base.weights,
+            )
+        )
+    return blocks
+
+
+def _curve(
+    details: Sequence[Mapping[str, float]], bounds: LossBounds, names: Sequence[str]
+) -> tuple[StrengthPoint, ...]:
+    """A point a strength."""
+    points: list[StrengthPoint] = []
+    for a, (alpha, detail) in enumerate(zip(ALPHAS, details, strict=True)):
+        tests = {
+            name: KeptPoint(
+                score=float(bounds.score_KA[k, a]),
+                loss=float(bounds.score_KA[k, 0] - bounds.score_KA[k, a]),
+                loss_bound=float(bounds.bound_KA[k, a]),
+            )
+            for k, name in enumerate(names)
+        }
+        points.append(
+            StrengthPoint(
+                alpha=alpha,
+                detail=detail["score"],
+                detail_parts={name: one for name, one in detail.items() if name != "score"},
+                kept=float(bounds.score_KA[:, a].mean()),
+                loss=float((bounds.score_KA[:, 0] - bounds.score_KA[:, a]).mean()),
+                loss_bound=float(bounds.mean_bound_A[a]),
+                tests=tests,
+            )
+        )
+    return tuple(points)
+
+
+def _describe(test: KeptTest, scores: TaskScores) -> KeptInfo:
+    """What is written of a kept test."""
+    [opened] = test.work.opened.values()
+    return KeptInfo(
+        task=test.work.task.name,
+        name=test.work.source.name,
+        source=test.work.source.path.name,
+        split=opened.split,
+        hash=test.hash,
+        metrics=tuple(_headlines(scores)),
+        groups=test.num_selecting,
+        groups_reported=test.num_reported,
+    )

@@ -1,0 +1,303 @@
+"""The page about a run: nothing from outside, nothing unescaped, the numbers of the files."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+from figclip.data_sources import parse_source
+from figclip.errors import ConfigError, DataError, FigclipError, StoreError
+from figclip.reporting.report import MAX_BYTES, write_report
+from tests.reporting.pages import Page, read_page
+from tests.reporting.written_runs import (
+    HOSTILE,
+    WrittenRun,
+    write_run,
+    write_strength,
+    write_summary,
+)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> WrittenRun:
+    return write_run(tmp_path)
+
+
+def page_of(written: WrittenRun, *, full: bool = True) -> tuple[Page, str]:
+    """The page, and its bytes as text."""
+    data, store = ([written.data], written.store) if full else ([], None)
+    html = write_report(written.run, data=data, store=store).read_text(encoding="utf-8")
+    return read_page(html), html
+
+
+def test_nothing_comes_from_outside(written: WrittenRun):
+    page, html = page_of(written)
+    for tag, attributes in page.elements:
+        for name in ("src", "poster", "data", "action", "srcset", "xlink:href"):
+            assert attributes.get(name, "data:").startswith("data:"), (tag, name)
+        assert attributes.get("href", "#").startswith("#")
+        assert not any(name.startswith("on") for name in attributes), "script in an attribute"
+    assert not re.search(r"https?:|@import|url\(|//[a-z]", html.split("<body>")[0])
+    assert not page.all("link") and not page.all("iframe") and len(page.all("script")) == 1
+    (policy,) = (m["content"] for m in page.all("meta") if "http-equiv" in m)
+    assert policy.startswith("default-src 'none'; img-src data:; media-src data:;")
+
+
+def test_foreign_text_is_text(written: WrittenRun):
+    page, html = page_of(written)
+    assert HOSTILE in page.text
+    assert "alert(" not in html.split("<script>")[1]
+    assert "7 odd items <b>kept</b>." in page.text
+    assert any(HOSTILE in one["aria-label"] for one in page.all("video"))
+    (captioned,) = (one for one in page.all("video"))
+    assert captioned["aria-label"] == f"Clip 1: {HOSTILE}"
+
+
+def test_the_numbers_are_those_of_the_files(written: WrittenRun):
+    page, _ = page_of(written)
+    claim = (
+        "Over 1 test of detail the adapted model scores 55.5 % and its base 43.2 %: +12.3 points; "
+        "over 1 test of what must be kept it scores 55.5 % and its base 43.2 %: +12.3 points."
+    )
+    assert claim in page.text
+    assert "+12.3 points of detail" in page.text
+    assert "accuracy 43.2 55.5 +12.3 \u22122.2 to +24.7" in page.text
+    assert "mean rank 12.3 10.1 \u22122.2 –" in page.text
+    assert "ties, accuracy" not in page.text
+    assert "3 steps in 6.0 s, 2.0 s each" in page.text
+    assert "First 4.0, last 1.3 (weighted sum)" in page.text
+    assert "First 25.0 %, last 75.0 % (score that chooses)" in page.text
+    for fact in ("seed of training 5", "strength (alpha) 0.50", "hash of the base ba5e",
+                 "hash of the adapted model hadapted", "commit c0ffee", "base clip",
+                 "videos trained on 2", "figclip adapt --out 'my run'"):  # fmt: skip
+        assert fact in page.text
+    assert "/home/me" not in page.text
+
+
+def test_a_summary_is_shown_with_its_intervals(written: WrittenRun):
+    write_summary(written)
+    write_strength(written)
+    page, _ = page_of(written)
+    assert (
+        "Over 1 test of detail in natural sentences the adapted model scores 60.0 % and its base "
+        "51.2 %: +8.8 points (95 % interval +3.1 to +14.4); over 1 test of what must be kept it "
+        "scores 89.3 % and its base 90.0 %: \u22120.7 points (95 % interval \u22121.2 to +0.2)."
+    ) in page.text
+    assert "role swap accuracy, 1,000 items 51.2 60.0 +8.8 +3.1 to +14.4 +8.8 +3.1" in page.text
+    assert "blind 49.9 to 50.1 %; text only 49.7 to 49.7 %" in page.text
+    assert "shuffled, detail 51.2 60.0" in page.text
+    assert any(one["aria-label"] == "adapting: 1 min 11 s" for one in page.all("svg")
+               if "aria-label" in one)  # fmt: skip
+    assert "At most 812 MiB of memory" in page.text and "seeds of the summary 0, 1, 2" in page.text
+    assert "not with another seed" not in page.text
+    tips = [one["data-tip"] for one in page.all("g") if "data-tip" in one]
+    assert "strength 0.5: detail +10.0, kept \u22122.5 points" in tips
+    assert "adapted: detail +8.8, kept \u22120.7 points" in tips
+    assert "Strength 0.5 was chosen on validation videos" in page.text
+    hollow = [one for one in page.all("circle") if one["class"] == "step hollow"]
+    assert len(hollow) == 1
+
+
+@pytest.mark.parametrize(
+    ("detail", "kept", "said"),
+    [
+        ([-0.01, 0.03], [-0.01, 0.01], "The interval of detail holds 0: no change is shown."),
+        ([-0.05, -0.01], [-0.01, 0.01], "Detail has dropped"),
+        ([0.01, 0.03], [-0.03, -0.01], "What must be kept has dropped"),
+    ],
+)
+def test_a_doubtful_claim_says_so(
+    written: WrittenRun, detail: list[float], kept: list[float], said: str
+):
+    write_summary(written)
+    score = {"base": 0.5, "adapted": 0.52, "difference": 0.02}
+    written.rewrite(
+        "eval/summary.json",
+        detail={**score, "interval": detail},
+        semantic={**score, "interval": kept},
+    )
+    assert said in page_of(written, full=False)[0].text
+
+
+def test_a_clear_claim_has_no_caution(written: WrittenRun):
+    write_summary(written)
+    assert not [one for one in page_of(written)[0].all("p") if one.get("class") == "caution"]
+
+
+def test_clips_play_and_sentences_say_who_prefers_them(written: WrittenRun):
+    page, _ = page_of(written)
+    (video,) = page.all("video")
+    assert "autoplay" not in video and "controls" in video and "muted" in video
+    kind, content = video["src"].split(",", 1)
+    assert kind == "data:video/mp4;base64"
+    with av.open(io.BytesIO(base64.b64decode(content))) as container:
+        (stream,) = container.streams
+        assert stream.codec_context.name == "h264" and not container.streams.audio
+        assert len(list(container.decode(video=0))) == 12
+    with Image.open(io.BytesIO(base64.b64decode(video["poster"].split(",", 1)[1]))) as poster:
+        assert poster.size == (224, 224)
+    assert "both right: 1 only adapted right: 1 only base right: 1 both wrong: 1" in page.text
+    # Both wrong: the base preferred the false sentence, the adapted model neither.
+    failed = page.text.split("both wrong true", 1)[1].split("A tie counts as wrong.")[0]
+    assert failed == " a dog bites a man in failed not true no failed base prefers "
+    lost = page.text.split("only base right true", 1)[1].split(" pairs ")[0]
+    assert lost == " a dog bites a man in lost base prefers not true no lost adapted prefers"
+
+
+def test_captions_and_hard_negatives_of_a_training_video(written: WrittenRun):
+    page, _ = page_of(written)
+    assert "In this photo, the action is push, the mover is red ball" in page.text
+    frames = [one for one in page.all("img") if one["alt"].startswith("Frame")]
+    assert [one["alt"] for one in frames] == [
+        f"Frame {frame} of event {event}" for event in (1, 2) for frame in (1, 2)
+    ]
+
+
+def test_every_picture_has_words_and_every_chart_a_name(written: WrittenRun):
+    write_summary(written)
+    page, _ = page_of(written)
+    assert all(one["alt"] for one in page.all("img"))
+    charts = [one for one in page.all("svg") if "aria-hidden" not in one]
+    assert charts and all(one["role"] == "img" and one["aria-label"] for one in charts)
+    ids = [one["id"] for _, one in page.elements if "id" in one]
+    assert len(ids) == len(set(ids))
+    labels = [one["aria-labelledby"] for one in page.all("section")]
+    assert set(labels) <= set(ids) and len(labels) == 5
+
+
+def test_the_same_files_give_the_same_bytes(written: WrittenRun, tmp_path: Path):
+    first = write_report(written.run, data=[written.data], store=written.store)
+    other = write_report(
+        written.run, data=[written.data], store=written.store, out=tmp_path / "other.html"
+    )
+    assert first == written.run / "report.html"
+    assert first.read_bytes() == other.read_bytes()
+    assert len(first.read_bytes()) < MAX_BYTES
+
+
+def test_what_is_not_there_is_named(written: WrittenRun):
+    for name in ("environment.json", "data.json", "metrics.jsonl", "model"):
+        path = written.run / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    page, _ = page_of(written, full=False)
+    for said in (
+        "environment.json is not there: the command and the versions are not known.",
+        "data.json is not there: the training data are not known.",
+        "model/figclip.json is not there: the base and the strength are not known.",
+        "metrics.jsonl has no steps",
+        "Neither strength.json nor eval/sweep.json is there",
+        "No clips: make the report with --data",
+        "No captions: config.json and data.json of the run are needed",
+        "No curves: metrics.jsonl is not there",
+    ):
+        assert said in page.text
+
+
+def test_a_run_without_results_makes_no_claim(written: WrittenRun):
+    shutil.rmtree(written.run / "eval")
+    page, _ = page_of(written, full=False)
+    assert "Nothing to compare yet" in page.text
+    assert "eval/ holds no result" in page.text
+
+
+def test_results_at_another_strength_are_not_shown(written: WrittenRun):
+    name = "eval/retrieval-msrvtt.json"
+    models = json.loads((written.run / name).read_text())["models"]
+    models["adapted"]["alpha"] = 1.0
+    written.rewrite(name, models=models)
+    page, _ = page_of(written, full=False)
+    assert "of another strength: retrieval-msrvtt.json" in page.text
+    assert "what must be kept was not tested" in page.text
+
+
+def test_a_swept_curve_says_that_nothing_was_chosen(written: WrittenRun):
+    points = [{"alpha": a, "faces": {"detail": a, "kept": 1 - a}} for a in (0.0, 0.5, 1.0)]
+    content = {"format": 1, "model": "mine", "points": points}
+    (written.run / "eval" / "sweep.json").write_text(json.dumps(content))
+    page, _ = page_of(written, full=False)
+    assert "no strength was chosen by it" in page.text
+    assert len([one for one in page.all("circle") if one["class"] == "ring"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("environment.json", '{"format": 1}'),
+        ("data.json", "[]"),
+        ("config.json", "{"),
+        ("metrics.jsonl", "nonsense\n"),
+        ("model/figclip.json", "{}"),
+        ("eval/composition-pairs.json", '{"format": 1, "task": 3}'),
+        ("eval/composition-pairs.items.jsonl", "{}\n"),
+        ("eval/summary.json", '{"format": 1, "tests": [1]}'),
+        ("eval/timings.json", '{"adapting": "long"}'),
+        ("eval/sweep.json", '{"format": 1, "points": [{"alpha": 1}]}'),
+        ("strength.json", '{"format": 1, "alpha": "x", "curve": []}'),
+        ("eval/summary.json", '{"format": 99}'),
+    ],
+)
+def test_a_damaged_file_is_named(written: WrittenRun, file: str, text: str):
+    (written.run / file).write_text(text)
+    with pytest.raises(FigclipError, match=re.escape(Path(file).name)):
+        write_report(written.run, data=[written.data])
+    assert not (written.run / "report.html").exists()
+
+
+def test_an_older_result_file_is_refused_by_name(written: WrittenRun):
+    name = "eval/composition-pairs.json"
+    metrics = json.loads((written.run / name).read_text())["metrics"]
+    for one in metrics.values():
+        del one["headline"]
+    written.rewrite(name, metrics=metrics)
+    with pytest.raises(DataError, match="Run `figclip eval` again"):
+        write_report(written.run)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="holds no run"):
+        write_report(tmp_path)
+
+
+def test_data_that_were_not_scored_are_refused(written: WrittenRun):
+    other = written.folder / "other.jsonl"
+    shutil.copy(written.folder / "pairs.jsonl", other)
+    source = dataclasses.replace(written.data, path=other)
+    with pytest.raises(DataError, match="was not scored"):
+        write_report(written.run, data=[source])
+
+
+def test_data_without_true_and_false_captions_are_refused(written: WrittenRun):
+    source = parse_source(f"events:{written.store}")
+    with pytest.raises(ConfigError, match="true and false captions"):
+        write_report(written.run, data=[source])
+
+
+def test_a_store_of_another_run_is_refused(written: WrittenRun):
+    written.rewrite("data.json", train=["somebody else's"])
+    with pytest.raises(DataError, match="no training video of the run"):
+        write_report(written.run, store=written.store)
+    with pytest.raises(StoreError):
+        write_report(written.run, store=written.folder / "pairs.jsonl")
+
+
+def test_from_the_command_line(written: WrittenRun):
+    media = written.folder / "media"
+    command = [
+        sys.executable, "-m", "figclip", "report", str(written.run), "--store", str(written.store),
+        "--data", f"pairs:{written.folder / 'pairs.jsonl'},videos={media},images={media}",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    size = (written.run / "report.html").stat().st_size
+    assert done.stdout == f"Report: {written.run / 'report.html'} ({size / 1000:,.0f} kB)\n"

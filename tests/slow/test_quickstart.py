@@ -1,0 +1,66 @@
+"""The quickstart on a small world: all files, the same summary twice, and going on after a stop."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from figclip import FiGCLIP
+from figclip.quickstart import WorldSize, run_quickstart
+
+pytestmark = pytest.mark.slow
+
+# Two of three videos share a group, and a strength is chosen from 40 groups on.
+SIZE = WorldSize(train=60, valid=2, pairs=10, stills=30, selection_stills=30)
+
+
+class Stopped(Exception):
+    """Somebody pulled the plug."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made with a stop in the middle of drawing and of the evaluation."""
+    out = tmp_path_factory.mktemp("quickstart")
+    for stage in ("drawing", "embedding (adapted)"):
+
+        def stop(label: str, done: int, total: int, detail: str, stage: str = stage) -> None:
+            if label == stage and done:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            run_quickstart(out, seed=0, size=SIZE, on_progress=stop)
+    run_quickstart(out, seed=0, size=SIZE, on_progress=lambda *_: None)
+    return out
+
+
+def test_all_files_are_there(folder: Path):
+    run = folder / "run-base0-seed0"
+    summary = json.loads((run / "eval/summary.json").read_text())
+    assert len(summary["tests"]) == 18
+    for name in ("detail", "detail_template", "semantic"):
+        assert 0 <= summary[name]["base"] <= 1 and 0 <= summary[name]["adapted"] <= 1
+    assert "<html" in (run / "report.html").read_text()
+    assert FiGCLIP.from_pretrained(run / "model").alpha == json.loads(
+        (run / "strength.json").read_text()
+    )["chosen"]
+    assert not list(folder.rglob("*.part"))
+
+
+def test_blind_is_even_and_words_do_not_tell(folder: Path):
+    summary = json.loads((folder / "run-base0-seed0/eval/summary.json").read_text())
+    pairs = [test for test in summary["tests"] if "blind" in test]
+    assert len(pairs) == 10
+    for test in pairs:
+        assert test["blind"] == {"base": 0.5, "adapted": 0.5}
+        assert test["text_only"] == 0.5
+
+
+def test_the_same_seed_gives_the_same_summary(folder: Path, tmp_path: Path):
+    run_quickstart(tmp_path, seed=0, size=SIZE, on_progress=lambda *_: None)
+    summaries = [
+        (out / "run-base0-seed0/eval/summary.json").read_bytes() for out in (folder, tmp_path)
+    ]
+    assert summaries[0] == summaries[1]

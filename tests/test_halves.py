@@ -1,0 +1,105 @@
+"""One half of a set selects, the other is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from figclip.data.frames import StoreSpec
+from figclip.data_sources import DataSource
+from figclip.halves import groups_in, half_of, items_hash, reported_half, selecting_half
+from figclip.opened_sources import Content
+from figclip.presets import PRESETS
+from figclip.scoring import TaskSettings, Work, open_works, plan_sources
+from tests.dense_sets import write_store
+from tests.kept_sets import NUM_STILLS, KeptWorld, write_kept_world
+from tests.small_runs import IMAGE_SIZE, make_records
+
+SPEC = StoreSpec(size=IMAGE_SIZE)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> KeptWorld:
+    return write_kept_world(tmp_path_factory.mktemp("kept") / "world")
+
+
+def open_work(source: DataSource, cache: Path, *, preset: str = "figclip") -> Work:
+    settings = TaskSettings(
+        preset=PRESETS[preset], prompts="photo", template="default", frames_per_event=2, seed=0
+    )
+    planned = plan_sources([source], asked=None, settings=settings, cache=cache)
+    return open_works(planned, [SPEC], settings=settings, cache=cache, on_progress=None)[0]
+
+
+def content(work: Work) -> Content:
+    return work.opened[SPEC].content
+
+
+def test_a_group_is_always_in_the_same_half_and_halves_are_about_even() -> None:
+    halves = [half_of(f"group {i}") for i in range(2000)]
+    assert halves == [half_of(f"group {i}") for i in range(2000)]
+    assert 900 < halves.count("selecting") < 1100
+    # Written down in the folders of models: must never change.
+    assert "".join(half_of(name)[0] for name in "abcdefgh") == "srrrssss"
+
+
+@pytest.mark.parametrize("kind", ["colours", "captions", "events"])
+def test_both_halves_are_the_whole(world: KeptWorld, tmp_path: Path, kind: str) -> None:
+    source = DataSource(name="events", path=world.store)
+    work = open_work(source if kind == "events" else getattr(world, kind), tmp_path)
+    halves = {
+        "selecting": selecting_half(work),
+        "reported": reported_half(work, selected_on={items_hash(content(work))}),
+    }
+    groups = {half: groups_in(content(work), half) for half in halves}
+    assert groups["selecting"].isdisjoint(groups["reported"])
+    total = 44 if kind == "events" else NUM_STILLS
+    assert len(groups["selecting"]) + len(groups["reported"]) == total
+    assert min(map(len, groups.values())) > total / 4
+    for half, part in halves.items():
+        other = "reported" if half == "selecting" else "selecting"
+        assert groups_in(content(part), half) == groups[half]
+        assert groups_in(content(part), other) == set()
+        left_out = part.opened[SPEC].left_out
+        assert len(left_out) == len(groups[other])
+        [reason] = {one.reason for one in left_out}
+        assert part.opened[SPEC].notices[-1] == f"{len(left_out)} left out: {reason}."
+        assert part.opened[SPEC].hash != work.opened[SPEC].hash
+    assert "chose the strength" in halves["reported"].opened[SPEC].notices[-1]
+    count = next(iter(halves["selecting"].data[SPEC].counts.values()))
+    assert count == len(groups["selecting"])
+
+
+def test_data_that_chose_nothing_are_left_whole(world: KeptWorld, tmp_path: Path) -> None:
+    work = open_work(world.colours, tmp_path)
+    other = items_hash(content(open_work(world.captions, tmp_path)))
+    assert reported_half(work, selected_on={other}) is work
+
+
+def test_the_hash_is_of_items_and_files_not_of_pixels(world: KeptWorld, tmp_path: Path) -> None:
+    found = items_hash(content(open_work(world.colours, tmp_path)))
+    assert items_hash(content(open_work(world.colours, tmp_path, preset="velociti"))) == found
+    relabelled = tmp_path / "colours.csv"
+    text = world.colours.path.read_text()
+    relabelled.write_text(text.replace("000.png,red", "000.png,blue"))
+    changed = DataSource(name="actions", path=relabelled, images=world.stills)
+    assert items_hash(content(open_work(changed, tmp_path))) != found
+    # The same names and labels of other pictures: another seed of a drawn set.
+    other = write_kept_world(tmp_path / "other").stills
+    (other / "000.png").write_bytes((other / "003.png").read_bytes())
+    redrawn = DataSource(name="actions", path=world.colours.path, images=other)
+    assert items_hash(content(open_work(redrawn, tmp_path))) != found
+
+
+def test_the_hash_of_events_ignores_the_pipeline(tmp_path: Path) -> None:
+    records = make_records([2, 1])
+    stores = [
+        write_store(tmp_path / f"{pipeline}.store", records, pipeline=pipeline)
+        for pipeline in ("pil", "swscale")
+    ]
+    hashes = {
+        items_hash(content(open_work(DataSource(name="events", path=store), tmp_path)))
+        for store in stores
+    }
+    assert len(hashes) == 1

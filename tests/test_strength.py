@@ -1,0 +1,362 @@
+"""The strength of an adaptation is chosen by the data of `--keep`, and recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import CLIPModel
+
+import figclip.selection as selection
+from figclip.data.frames import StoreSpec
+from figclip.data_sources import DataSource
+from figclip.embedding import Embedder
+from figclip.errors import CheckpointError, ConfigError, DataError
+from figclip.evaluation import evaluate
+from figclip.halves import groups_in
+from figclip.loop import TrainingLoop
+from figclip.metrics.strength import StrengthPoint
+from figclip.model.backbone import Backbone, load_backbone
+from figclip.model.figclip import FiGCLIP
+from figclip.model.folder import read_info
+from figclip.model.lora import add_adaptation, lora_layers, plain_copy, plain_state
+from figclip.strength import choose_strength, open_kept, plan_kept
+from figclip.sweep import ALPHAS
+from tests.dense_sets import write_store
+from tests.kept_sets import COLOURS, NUM_STILLS, KeptWorld, write_kept_world
+from tests.small_runs import IMAGE_SIZE, make_records
+
+Run = tuple[Path, selection.AdaptationResult, list[tuple[str, int, int]]]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> KeptWorld:
+    return write_kept_world(tmp_path_factory.mktemp("kept") / "world")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def run(world: KeptWorld, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run with two kept tests, undisturbed."""
+    out = tmp_path_factory.mktemp("run") / "mine"
+    progress: list[tuple[str, int, int]] = []
+    result = selection.adapt(
+        world.config(),
+        data=[world.store],
+        out=out,
+        keep=world.keep,
+        cache=cache,
+        cpu=True,
+        on_progress=lambda *step: progress.append(step),
+    )
+    return out, result, progress
+
+
+def read_choice(run: Path) -> dict:
+    return json.loads((run / "strength.json").read_text())
+
+
+def test_the_choice_is_recorded_with_the_whole_curve(run: Run) -> None:
+    out, result, progress = run
+    content = read_choice(out)
+    assert content["format"] == 1
+    assert content["limits"] == {
+        "mean": 0.01, "test": 0.02, "confidence": 0.95, "resamples": 2000, "seed": 0,
+    }  # fmt: skip
+    assert list(content["kept"]) == ["actions-colours", "retrieval-captions"]
+    for kept in content["kept"].values():
+        assert kept["groups"] + kept["groups_reported"] == NUM_STILLS
+    assert content["kept"]["actions-colours"]["metrics"] == ["top-1"]
+    assert content["kept"]["retrieval-captions"]["metrics"] == ["t2v R@1", "v2t R@1"]
+    assert [one["alpha"] for one in content["curve"]] == list(ALPHAS)
+    base = content["curve"][0]
+    for one in content["curve"]:
+        assert one["detail"] == pytest.approx(np.mean(list(one["detail_parts"].values())))
+        assert set(one["detail_parts"]) == {"event_r1", "choice_accuracy"}
+        tests = one["tests"].values()
+        assert one["kept"] == pytest.approx(np.mean([test["score"] for test in tests]))
+        assert one["loss"] == pytest.approx(base["kept"] - one["kept"])
+        assert one["qualifies"] == (
+            one["alpha"] == 0
+            or (one["loss_bound"] <= 0.01 and all(t["loss_bound"] <= 0.02 for t in tests))
+        )
+    best = max(one["detail"] for one in content["curve"] if one["qualifies"])
+    [chosen] = [one for one in content["curve"] if one["alpha"] == content["alpha"]]
+    assert chosen["qualifies"] and chosen["detail"] == best
+    assert result.strength is not None and result.strength.chosen.alpha == content["alpha"]
+    assert (out / "strength.png").read_bytes().startswith(b"\x89PNG")
+    assert str(out.parent) not in (out / "strength.json").read_text(), "paths must not leak"
+    done = [step for step in progress if step[0] == "choosing the strength"]
+    assert done == [("choosing the strength", i, 11) for i in range(12)]
+
+
+def test_alpha_zero_is_the_first_validation_of_the_run(run: Run) -> None:
+    out, _, _ = run
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    [base] = [row for row in rows if row["step"] == 0]
+    parts = read_choice(out)["curve"][0]["detail_parts"]
+    assert parts["event_r1"] == base["val/event_r1"]
+    assert parts["choice_accuracy"] == base["val/choice_accuracy"]
+
+
+def test_the_curve_bends_where_the_tests_do(
+    world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model folder is at the chosen strength, and goes to any other from there."""
+    seen: list[tuple[StrengthPoint, ...]] = []
+
+    def choose_the_third(curve: tuple[StrengthPoint, ...]) -> StrengthPoint:
+        seen.append(curve)
+        return curve[3]
+
+    monkeypatch.setattr("figclip.strength.choose_point", choose_the_third)
+    kept, plain = tmp_path / "kept", tmp_path / "plain"
+    options = {"data": [world.store], "cache": cache, "cpu": True}
+    selection.adapt(world.config(), out=kept, keep=world.keep, **options)
+    without = selection.adapt(world.config(), out=plain, **options)
+    assert without.strength is None and not (plain / "strength.json").exists()
+    info, full = read_info(kept / "model"), read_info(plain / "model")
+    assert info is not None and full is not None
+    assert (info.alpha, full.alpha) == (ALPHAS[3], 1.0)
+    assert len(info.selected_on) == 2 and full.selected_on == frozenset()
+    merged = CLIPModel.from_pretrained(kept / "model").state_dict()
+    for name, tensor in FiGCLIP.from_pretrained(kept).backbone.clip.state_dict().items():
+        assert torch.equal(tensor, merged[name]), name
+    for alpha in (0.0, ALPHAS[3], 1.0):
+        found = FiGCLIP.from_pretrained(kept, alpha=alpha).backbone.clip.state_dict()
+        expected = FiGCLIP.from_pretrained(plain, alpha=alpha).backbone.clip.state_dict()
+        for name, tensor in expected.items():
+            assert torch.allclose(found[name], tensor, atol=1e-6), (alpha, name)
+
+
+def test_the_selecting_half_is_left_out_of_what_is_reported(
+    run: Run, world: KeptWorld, cache: Path, tmp_path: Path
+) -> None:
+    out, _, _ = run
+    kept = read_choice(out)["kept"]["actions-colours"]
+    whole = evaluate(world.base, data=[world.colours], out=tmp_path / "base", cache=cache)
+    assert whole.tasks[0].counts["images"] == NUM_STILLS
+    for number, model in enumerate((out, out / "model")):
+        result = evaluate(
+            model,
+            data=[dataclasses.replace(world.colours, face="detail"), world.captions],
+            out=tmp_path / str(number),
+            cache=cache,
+            preset="velociti",
+            alpha=0.5,
+            sweep_alpha=True,
+        )
+        for task in result.tasks:
+            assert task.counts["images"] == kept["groups_reported"]
+            assert {one.reason for one in task.left_out} == {
+                "its half chose the strength of the model"
+            }
+            assert len(task.left_out) == kept["groups"]
+            assert task.data.hash != whole.tasks[0].data.hash
+        assert any("chose the strength of the model" in one for one in result.notices)
+        items = result.tasks[0].adapted_items[0].item_ids
+        assert len(items) == kept["groups_reported"]
+    content = json.loads(result.files[0].read_text())
+    assert content["left_out"][0]["count"] == kept["groups"]
+    # Against it as base, another model is tested on the same half.
+    beside = evaluate(
+        world.base, base=out, data=[world.colours], out=tmp_path / "beside", cache=cache
+    )
+    assert beside.tasks[0].counts["images"] == kept["groups_reported"]
+
+
+def test_other_data_are_reported_whole(
+    run: Run, world: KeptWorld, cache: Path, tmp_path: Path
+) -> None:
+    lines = world.captions.path.read_text().splitlines(keepends=True)
+    (tmp_path / "captions.jsonl").write_text("".join(lines[1:]))
+    other = DataSource(name="retrieval", path=tmp_path / "captions.jsonl", images=world.stills)
+    result = evaluate(run[0], data=[other], out=tmp_path / "eval", cache=cache)
+    assert result.tasks[0].counts["images"] == NUM_STILLS - 1
+    assert result.tasks[0].left_out == ()
+
+
+def test_killed_while_it_chooses_it_is_resumed_to_the_same_bytes(
+    run: Run, world: KeptWorld, cache: Path, tmp_path: Path
+) -> None:
+    whole, broken = run[0], tmp_path / "mine"  # the picture holds the run's name
+    options = {"data": [world.store], "out": broken, "keep": world.keep, "cache": cache}
+
+    def interrupt(label: str, done: int, _: int) -> None:
+        if (label, done) == ("choosing the strength", 4):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        selection.adapt(world.config(), cpu=True, on_progress=interrupt, **options)
+    assert not (broken / "model").exists() and not (broken / "strength.json").exists()
+    resumed = selection.adapt(world.config(), cpu=True, resume=True, **options)
+    assert resumed.model == broken / "model"
+    for file in ("strength.json", "strength.png", "model/model.safetensors", "model/figclip.json"):
+        assert (broken / file).read_bytes() == (whole / file).read_bytes(), file
+
+
+def test_resumed_with_other_tests_is_refused(
+    run: Run, world: KeptWorld, cache: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(run[0], out)
+    for keep in ([], world.keep[:1]):
+        with pytest.raises(CheckpointError, match=r"other tests to keep \(2 then, \d now\)"):
+            selection.adapt(
+                world.config(),
+                data=[world.store],
+                out=out,
+                keep=keep,
+                cache=cache,
+                cpu=True,
+                resume=True,
+            )
+
+
+def test_what_cannot_be_chosen_is_refused_before_training(
+    world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingLoop, "run", None)
+    few = write_kept_world(tmp_path / "few", num_videos=39)
+    small = tmp_path / "small.csv"
+    rows = world.colours.path.read_text().splitlines(keepends=True)
+    small.write_text("".join(rows[:40]))
+    missing = dataclasses.replace(world.colours, path=tmp_path / "none.csv")
+    too_small = dataclasses.replace(world.colours, path=small)
+    detail = dataclasses.replace(world.colours, face="detail")
+    no_images = dataclasses.replace(world.colours, images=None)
+    cases = [
+        (["model.adaptation=full"], world, world.keep, ConfigError, "no strength to choose"),
+        (["data.val_fraction=0"], world, world.keep, ConfigError, "data.val_fraction is 0"),
+        ([], few, world.keep, ConfigError, "fewer than 40 groups"),
+        ([], world, [missing], DataError, "does not exist"),
+        ([], world, [no_images], DataError, "needs its"),
+        ([], world, [detail], ConfigError, "face=detail"),
+        ([], world, [too_small], DataError, "39 groups of items are too few"),
+    ]
+    for overrides, where, keep, kind, message in cases:
+        out = tmp_path / "run"
+        with pytest.raises(kind, match=message):
+            selection.adapt(
+                where.config(*overrides),
+                data=[where.store],
+                out=out,
+                keep=keep,
+                cache=cache,
+                cpu=True,
+            )
+        assert not out.exists(), message
+    with pytest.raises(DataError, match="no place for decoded pictures"):
+        selection.adapt(
+            world.config(), data=[world.store], out=tmp_path / "a", keep=world.keep, cpu=True
+        )
+
+
+def test_annotated_events_may_be_kept_and_both_towers_scaled(
+    world: KeptWorld, cache: Path, tmp_path: Path
+) -> None:
+    events = write_store(tmp_path / "events.store", make_records([1] * 41))
+    result = selection.adapt(
+        world.config("model.adaptation=lora_both"),
+        data=[world.store],
+        out=tmp_path / "run",
+        keep=[DataSource(name="events", path=events)],
+        cache=cache,
+        cpu=True,
+    )
+    assert result.strength is not None
+    names = [f"{task}-events" for task in ("dense_retrieval", "srl_swap")]
+    assert list(result.strength.kept) == names
+    assert len(result.strength.selected_on) == 1, "two tests on one set"
+
+
+def adapted_backbone(base: Path, *, std: float) -> Backbone:
+    """A base with a random adaptation."""
+    backbone = load_backbone(str(base))
+    add_adaptation(backbone, "lora_image", rank=4, lora_alpha=4.0, seed=0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for layer in lora_layers(backbone.clip).values():
+            torch.nn.init.normal_(layer.lora_B["default"].weight, std=std)
+    return backbone
+
+
+def test_a_plain_copy_is_the_base_and_takes_any_strength(world: KeptWorld) -> None:
+    backbone = adapted_backbone(world.base, std=0.3)
+    plain = plain_copy(backbone)
+    base = load_backbone(str(world.base))
+    assert not lora_layers(plain.clip) and lora_layers(backbone.clip)
+    for name, tensor in base.clip.state_dict().items():
+        assert torch.equal(plain.clip.state_dict()[name], tensor), name
+    frames = torch.randint(0, 256, (3, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=torch.uint8)
+    plain.clip.load_state_dict(plain_state(backbone.clip, alpha=1.0))
+    with torch.inference_mode():
+        expected = backbone.encode_frames(frames)
+        assert torch.allclose(plain.encode_frames(frames), expected, atol=1e-5)
+        assert not torch.allclose(base.encode_frames(frames), expected, atol=1e-2)
+
+
+def write_known_pairs(world: KeptWorld, folder: Path) -> DataSource:
+    """Of two texts for each still, the one that the base prefers is called true."""
+    model = FiGCLIP.from_pretrained(world.base)
+    lines = []
+    for still in sorted(world.stills.iterdir()):
+        texts = [f"{word} of {still.stem}" for word in ("drawing", "photograph")]
+        cosines = (model.encode_image([still]) @ model.encode_text(texts).T)[0]
+        order = cosines.argsort(descending=True).tolist()
+        true, false = (texts[i] for i in order)
+        lines.append({"image": still.name, "positives": [true], "negatives": [false]})
+    file = folder / "known.jsonl"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return DataSource(name="pairs", path=file, images=world.stills)
+
+
+def test_an_adaptation_that_destroys_is_held_back(
+    world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Detail that grows with the strength is bought only as long as the kept test allows it."""
+    backbone = adapted_backbone(world.base, std=0.5)
+    # Twice the same pictures: the second test must cost nothing.
+    keep = [write_known_pairs(world, tmp_path), world.colours]
+    planned = plan_kept(keep, world.config(), cache=cache)
+    assert planned is not None
+    spec = StoreSpec(size=IMAGE_SIZE)
+    tests = open_kept(planned, spec, on_progress=None)
+    num_frames: list[int] = []
+    num_texts: list[int] = []
+    encode_frames, encode_tokens = Backbone.encode_frames, Backbone.encode_tokens
+
+    def count_frames(self, frames, **options):  # noqa: ANN001, ANN003, ANN202
+        num_frames.append(len(frames))
+        return encode_frames(self, frames, **options)
+
+    def count_texts(self, tokens):  # noqa: ANN001, ANN202
+        num_texts.append(len(tokens.ids_NL))
+        return encode_tokens(self, tokens)
+
+    monkeypatch.setattr(Backbone, "encode_frames", count_frames)
+    monkeypatch.setattr(Backbone, "encode_tokens", count_texts)
+    details = iter(ALPHAS)
+
+    def grow(_: Embedder) -> dict[str, float]:
+        detail = next(details)
+        return {"event_r1": detail, "score": detail}
+
+    choice = choose_strength(backbone, tests, detail=grow, micro_batch=16, seed=0, on_progress=None)
+    assert choice.base.tests["composition-known"].score == 1.0
+    assert choice.curve[-1].tests["composition-known"].loss > 0.1
+    assert not choice.curve[-1].qualifies
+    assert choice.chosen.alpha == max(one.alpha for one in choice.curve if one.qualifies) < 1
+    # Each still of the selecting half once a strength, no other; each text once at all.
+    stills = groups_in(tests[0].work.opened[spec].content, "selecting")
+    assert sum(num_frames) == len(ALPHAS) * len(stills)
+    assert sum(num_texts) == 2 * len(stills) + len(COLOURS)
