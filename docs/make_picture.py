@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from figclip.world.sketch_figures import FRAME_PX
 from PIL import Image, ImageDraw, ImageFont
 from torch.nn.functional import normalize
 
@@ -27,7 +28,6 @@ from figclip.data.video import decode_frames
 from figclip.quickstart import IMAGE_SIZE
 from figclip.tasks.dense_events import DenseEvent
 from figclip.tasks.srl_swap import SrlSwap
-from figclip.world.sketch_figures import FRAME_PX
 
 FRAMES_PER_EVENT = 4
 # Twice the width at which pages show it, for sharp letters.

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 SIZE = WorldSize(train=60, valid=2, pairs=10, stills=30, selection_stills=30)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Somebody pulled the plug."""
 
 
@@ -28,9 +28,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         def stop(label: str, done: int, total: int, detail: str, stage: str = stage) -> None:
             if label == stage and done:
-                raise Stopped
+                raise StoppedError
 
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             run_quickstart(out, seed=0, size=SIZE, on_progress=stop)
     run_quickstart(out, seed=0, size=SIZE, on_progress=lambda *_: None)
     return out
@@ -43,9 +43,10 @@ def test_all_files_are_there(folder: Path):
     for name in ("detail", "detail_template", "semantic"):
         assert 0 <= summary[name]["base"] <= 1 and 0 <= summary[name]["adapted"] <= 1
     assert "<html" in (run / "report.html").read_text()
-    assert FiGCLIP.from_pretrained(run / "model").alpha == json.loads(
-        (run / "strength.json").read_text()
-    )["chosen"]
+    assert (
+        FiGCLIP.from_pretrained(run / "model").alpha
+        == json.loads((run / "strength.json").read_text())["chosen"]
+    )
     assert not list(folder.rglob("*.part"))
 
 
