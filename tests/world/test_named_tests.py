@@ -77,6 +77,15 @@ def test_no_two_sentences_of_a_gallery_are_the_same(folder: Path):
             assert len(set(captions)) == len(captions)
 
 
+def test_every_video_of_retrieval_has_its_twin_beside_it(folder: Path):
+    for test in detail_tests(folder / "detail"):
+        if test.name == "retrieval":
+            items = load(test).items
+            assert set(Counter(item.group for item in items).values()) == {2}
+            kinds = Counter(item.group.split()[0] for item in items)
+            assert set(kinds.values()) == {2 * NUM_PAIRS // 5} and len(kinds) == 5
+
+
 def test_kept(folder: Path):
     tests = kept_tests(folder / "kept")
     assert [test.name for test in tests][3] == "stills by sparse captions"
@@ -89,5 +98,5 @@ def test_kept(folder: Path):
 
 def test_same_seed_same_files(tmp_path: Path):
     for name, seed in (("one", 1), ("two", 1), ("other", 2)):
-        write_named_tests(tmp_path / name, num_pairs=2, num_stills=3, seed=seed, painter=PAINTER)
+        write_named_tests(tmp_path / name, num_pairs=10, num_stills=3, seed=seed, painter=PAINTER)
     assert digests(tmp_path / "one") == digests(tmp_path / "two") != digests(tmp_path / "other")

@@ -40,8 +40,8 @@ PAIR_TESTS: dict[str, EditKind] = {
 _WORDINGS: dict[str, Wording] = {"natural": evaluation_sentence, "template": template_sentence}
 _VERB_PROMPTS = {"natural": "this is someone {}", "template": "srl"}
 _KEPT_PROMPTS = {"kinds": "a photo of a {}", "colours": "something {}", "scenes": "the {}"}
-# Every verb is drawn equally often by these, and no fact has to be there.
-_GALLERY: tuple[EditKind, ...] = ("verb", "manner")
+# By these every verb is drawn equally often: an edit of them asks for no patient and no direction.
+_DEEDS = ("verb", "manner")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,8 @@ def write_named_tests(
 
     Args:
         out: Folder.
-        num_pairs: Of each kind; even. A pair is two items; retrieval and verbs have as many items.
+        num_pairs: Of each kind, a multiple of 10. A pair is two items; retrieval and verbs have as
+            many items. In retrieval every video has its twin in the gallery, of any kind of pair.
         num_stills: Stills of one actor, and as many captioned ones.
         seed: Of everything.
         painter: Draws them.
@@ -81,16 +82,18 @@ def write_named_tests(
 
 def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter) -> None:
     """Writes pairs of each kind; retrieval and verbs are asked of the same videos."""
-    assert num_pairs % 2 == 0, "half are of new combinations"
-    gallery: list[Shown] = []
+    assert num_pairs % (2 * len(PAIR_TESTS)) == 0, "half are of new combinations, in each test"
+    twins: list[Shown] = []
+    deeds: list[Shown] = []
     told: set[str] = set()
     for name, kind in PAIR_TESTS.items():
         pairs = _draw_pairs(kind, num_pairs=num_pairs, seed=seed, told=told)
-        firsts = write_pairs(out, pairs, name=kind, wordings=_WORDINGS, painter=painter, seed=seed)
-        gallery += firsts if name in _GALLERY else ()
-    write_captions(out, gallery, name="retrieval", wordings=_WORDINGS, seed=seed)
-    write_classes(out, gallery, name="verbs-natural", label=lambda one: VERB_FORMS[one.verb].doing)
-    write_classes(out, gallery, name="verbs-template", label=lambda one: one.verb)
+        shown = write_pairs(out, pairs, name=kind, wordings=_WORDINGS, painter=painter, seed=seed)
+        twins += shown[: 2 * num_pairs // len(PAIR_TESTS)]
+        deeds += shown[::2] if name in _DEEDS else ()
+    write_captions(out, twins, name="retrieval", wordings=_WORDINGS, seed=seed)
+    write_classes(out, deeds, name="verbs-natural", label=lambda one: VERB_FORMS[one.verb].doing)
+    write_classes(out, deeds, name="verbs-template", label=lambda one: one.verb)
 
 
 def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter) -> None:
@@ -175,14 +178,14 @@ def kept_tests(folder: Path) -> tuple[NamedTest, ...]:
 def _draw_pairs(
     kind: EditKind, *, num_pairs: int, seed: int, told: set[str]
 ) -> list[SituationPair]:
-    """Pairs whose first sides read like no other; `told` gets how they read."""
+    """Pairs of which no side reads like another one; `told` gets how they read."""
     rng = random.Random(f"{seed}:{kind}")
     pairs: list[SituationPair] = []
     while len(pairs) < num_pairs:
         pair = sample_pair(rng, kind, held_out=len(pairs) % 2 == 0)
-        text = template_sentence(pair.first, ALL_FACTS, rng)
-        if text not in told:
-            told.add(text)
+        texts = {template_sentence(one, ALL_FACTS, rng) for one in (pair.first, pair.second)}
+        if told.isdisjoint(texts):
+            told |= texts
             pairs.append(pair)
     return pairs
 

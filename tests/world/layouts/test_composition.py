@@ -170,16 +170,16 @@ def test_velociti_names_the_event(tmp_path: Path):
 def test_own_pairs(tmp_path: Path, kind: EditKind):
     pairs = [pair for pair in PAIRS if pair.kind == kind]
     wordings = {"natural": evaluation_sentence, "template": template_sentence}
-    firsts = write_pairs(tmp_path, pairs, name=kind, wordings=wordings, painter=PAINTER, seed=0)
+    written = write_pairs(tmp_path, pairs, name=kind, wordings=wordings, painter=PAINTER, seed=0)
     for wording in wordings:
         loaded = composition("pairs", tmp_path / f"{kind}-{wording}.jsonl")
         assert loaded.notices == ()
         assert_mirrored(loaded.items, lambda name: video_at(tmp_path / "videos", name)[0])
         assert set(Counter(item.group for item in loaded.items).values()) == {2}
-        for item, first, pair in zip(loaded.items[::2], firsts, pairs, strict=True):
-            assert (first.file, first.group) == (item.media[0].name, item.group)
-            assert first.situation == pair.first
-            assert video_at(tmp_path / "videos", first.file)[1] == (pair.first,)
+        sides = [side for pair in pairs for side in (pair.first, pair.second)]
+        for item, one, side in zip(loaded.items, written, sides, strict=True):
+            assert (one.file, one.group, one.situation) == (item.media[0].name, item.group, side)
+            assert video_at(tmp_path / "videos", one.file)[1] == (side,)
         for item in loaded.items:
             _, (shown,) = video_at(tmp_path / "videos", item.media[0].name)
             assert f"/{'new' if is_held_out(shown) else 'known'}/" in item.media[0].name

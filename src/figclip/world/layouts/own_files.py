@@ -59,10 +59,10 @@ def write_pairs(
         seed: Of sentences and pictures.
 
     Returns:
-        The first video of each pair.
+        Both videos of each pair, one after the other.
     """
     rows: dict[str, list[dict[str, object]]] = {wording: [] for wording in wordings}
-    firsts: list[Shown] = []
+    shown: list[Shown] = []
     for idx, pair in enumerate(pairs):
         group = f"{name} {idx}"
         rng = random.Random(f"{seed}:{group}")
@@ -88,10 +88,13 @@ def write_pairs(
                         "group": group,
                     }
                 )
-        firsts.append(Shown(file=videos[0], situation=pair.first, group=group))
+        shown += [
+            Shown(file=video, situation=one, group=group)
+            for video, one in zip(videos, seen, strict=True)
+        ]
     for wording, lines in rows.items():
         write_json_lines(out / f"{name}-{wording}.jsonl", lines)
-    return firsts
+    return shown
 
 
 def write_captions(
