@@ -36,7 +36,7 @@ def web_caption(situation: Situation, rng: random.Random) -> str:
 
     A fact is a kind, colour, size, verb, direction, manner or scene. `a red cat in the park`,
     `dog chasing`, `snowy day`, `two animals`, `rabbit, street`. A fifth name the verb; where there
-    are two actors, one in nineteen says who does it to whom.
+    are two actors, one in forty says who does it to whom.
 
     Args:
         situation: What is seen.
@@ -97,14 +97,14 @@ def _deed(situation: Situation, rng: random.Random) -> str:
         return _with_modifier(rng.choice(texts), situation, rng)
     agent_first = rng.random() < AGENT_FIRST_RATE
     chance = rng.random()
-    if chance < 0.3:
+    if chance < 0.15:
         if agent_first:
             return f"{with_article(agent.kind)} {forms.doing} {with_article(patient.kind)}"
         return f"{with_article(patient.kind)} {forms.done} by {with_article(agent.kind)}"
-    if chance < 0.5:
+    if chance < 0.4:
         first, second = (agent, patient) if agent_first else (patient, agent)
         return f"{first.kind} and {second.kind}, {forms.doing}"
-    if chance < 0.75:
+    if chance < 0.7:
         text = f"{agent.kind} {forms.doing}" if agent_first else f"{patient.kind} {forms.done}"
     else:
         text = rng.choice((f"someone {forms.doing} something", forms.doing))
