@@ -122,19 +122,20 @@ def srl_clip_vit_l_14_336() -> RunConfig:
 
 
 def mini() -> RunConfig:
-    """The method on a CLIP of about a million parameters and a few drawn videos, on two CPU cores.
+    """The method on a CLIP of about a million parameters and drawn videos, on two CPU cores.
 
     Purpose: see the whole path work in minutes; what `figclip quickstart` runs.
-    Source: losses, negatives and masking of `default`; learning rates for a small model.
-    Expected: training retrieval rises above the random base; nothing is claimed about detail.
+    Source: losses, negatives and masking of `default`; learning rates, rank and length for a small
+        model, tuned in the mini world on tests of a seed of their own (docs/mini_world.md).
+    Expected: docs/mini_world.md, with the commands.
     Hardware: two CPU cores, under 1 GiB.
     Command: figclip quickstart
     """
     return RunConfig(
         recipe="mini",
-        data=DataConfig(videos_per_batch=8, loader_workers=0),
+        data=DataConfig(videos_per_batch=8, val_fraction=0.1, loader_workers=0),
         model=ModelConfig(lora_rank=16, lora_alpha=16, contextualizer_layers=2),
-        train=TrainConfig(epochs=20, lr=2e-3, contextualizer_lr=1e-3, micro_batch=64),
+        train=TrainConfig(epochs=5, lr=2e-3, contextualizer_lr=1e-3, micro_batch=64),
     )
 
 

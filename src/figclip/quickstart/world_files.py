@@ -32,7 +32,7 @@ class WorldSize:
         selection_stills: The same for choosing the strength; `--keep` selects on half of them.
     """
 
-    train: int = 300
+    train: int = 600
     valid: int = 20
     pairs: int = 500
     stills: int = 1000
