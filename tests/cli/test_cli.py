@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,34 @@ def test_a_strength_is_chosen_and_the_rest_is_reported(tmp_path: Path):
     )  # fmt: skip
     assert reported.returncode == 0, reported.stderr
     assert "left out: its half chose the strength of the model." in reported.stdout
+
+
+def test_quickstart_refuses_a_folder_of_another_world(tmp_path: Path):
+    out = tmp_path / "quickstart"
+    (out / "world").mkdir(parents=True)
+    (out / "world" / "world.json").write_text('{"format": 0}\n')
+    done = figclip("quickstart", "--out", out)
+    assert done.returncode == 2
+    assert f"{out / 'world'}: holds another world" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in out.rglob("*")] == ["world", "world.json"]
+
+
+def test_quickstart_interrupted_says_how_to_go_on(tmp_path: Path):
+    out = tmp_path / "quickstart"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "figclip", "quickstart", "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not list(out.rglob("*.mp4")):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.05)
+    # As a terminal does: to the drawing processes too.
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT, errors
+    assert "run the same command again to go on" in errors
+    assert "Traceback" not in errors
+    assert not list(out.rglob("*.part"))

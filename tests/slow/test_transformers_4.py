@@ -21,6 +21,8 @@ import torch
 from PIL import Image
 
 from figclip.model.figclip import FiGCLIP
+from figclip.world.mini_clip import write_mini_clip
+from figclip.world.shipped import load_mini_clip
 from tests.model_folders import adapt_at_random
 from tests.small_clip import write_small_clip
 
@@ -65,12 +67,15 @@ def pictures() -> list[Image.Image]:
 
 
 @pytest.mark.parametrize("without_tokenizer_json", [False, True])
-@pytest.mark.parametrize("kind", ["plain", "adapted"])
+@pytest.mark.parametrize("kind", ["plain", "adapted", "mini"])
 def test_transformers_4_gives_the_same(
     python: Path, tmp_path: Path, kind: str, without_tokenizer_json: bool
 ):
     folder = tmp_path / "clip"
-    write_small_clip(folder, seed=0)
+    if kind == "mini":
+        write_mini_clip(folder, load_mini_clip(0))
+    else:
+        write_small_clip(folder, seed=0)
     if kind == "adapted":
         folder = adapt_at_random(folder).write(tmp_path / "adapted")
     ours = FiGCLIP.from_pretrained(folder)

@@ -101,7 +101,7 @@ def run_full(
         "by_seed": [_means(_scores(workshop, [result])) for result in results],
         "controls": {title: _means(_scores(workshop, them)) for title, them in others.items()},
     }
-    return _finished(workshop, own[0][0], summary)
+    return _finished(workshop, runs[0], summary)
 
 
 def _adapted(

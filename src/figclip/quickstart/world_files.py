@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from figclip.checkpoint import write_atomically
+from figclip.errors import ConfigError
 from figclip.world.grammar import sample_story
 from figclip.world.layouts.vidsitu import write_vidsitu
 from figclip.world.named_tests import write_detail_tests, write_kept_tests
 from figclip.world.paint_orders import PaintOrders, paint
+
+WORLD_FORMAT = 1
+"""Goes up when the same seeds draw something else."""
 
 TRAINING_SEED, SELECTION_SEED, EVALUATION_SEED = 11, 12, 13
 """Of the annotated videos, of what the strength is chosen on, and of the named tests."""
@@ -84,7 +90,11 @@ def draw_world(
         size: How much.
         evaluation_seed: Of the named tests.
         on_progress: Told how many pictures and videos of how many are there.
+
+    Raises:
+        ConfigError: the folder holds another world.
     """
+    _claim(world.path, size=size, evaluation_seed=evaluation_seed)
     rng = random.Random(f"{TRAINING_SEED}:stories")
     orders = PaintOrders()
     write_vidsitu(
@@ -100,3 +110,17 @@ def draw_world(
     write_detail_tests(world.detail, num_pairs=size.pairs, seed=evaluation_seed, painter=orders)
     write_kept_tests(world.kept, num_stills=size.stills, seed=evaluation_seed, painter=orders)
     paint(orders.orders, workers=os.cpu_count() or 1, on_progress=on_progress)
+
+
+def _claim(folder: Path, *, size: WorldSize, evaluation_seed: int) -> None:
+    """Write down what the folder is of, or refuse one of something else."""
+    claim = {"format": WORLD_FORMAT, "evaluation_seed": evaluation_seed, "size": asdict(size)}
+    content = json.dumps(claim) + "\n"
+    file = folder / "world.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, content)
+    elif file.read_text() != content:
+        raise ConfigError(
+            "holds another world", where=str(folder), fix="Choose another --out, or remove it"
+        )
