@@ -8,7 +8,7 @@ BIN := .venv/bin
 # One process a core with one thread each: small models gain nothing from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
-.PHONY: setup quickstart check test test-slow test-real bench clean
+.PHONY: setup quickstart check test test-slow test-real bench ablations clean
 
 setup: .venv/.ready
 
@@ -45,5 +45,10 @@ endif
 bench: setup
 	$(BIN)/python benchmarks/training_step.py
 
+# Hours on two cores; goes on where it stopped. Writes docs/ablations.md.
+ablations: setup
+	$(BIN)/python benchmarks/ablations.py ablations
+
+
 clean:
-	rm -rf .venv quickstart
+	rm -rf .venv quickstart ablations

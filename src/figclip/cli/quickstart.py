@@ -49,7 +49,7 @@ def quickstart(
 
 def _table(summary: Mapping[str, Any]) -> list[str]:
     """Base, adapted, difference and interval: of each test, of the means, of other runs."""
-    lines = [f"{'':<44}{'base':>7}{'adapted':>9}{'points':>8}   95 % interval"]
+    lines = [f"{'':<50}{'base':>7}{'adapted':>9}{'points':>8}   95 % interval"]
     for test in summary["tests"]:
         wording = f", {test['wording']}" if test["wording"] else ""
         lines.append(_row(f"{test['name']}{wording}", test))
@@ -66,6 +66,6 @@ def _row(title: str, compared: Mapping[str, Any]) -> str:
     """A row, in per cent."""
     low, high = compared["interval"]
     return (
-        f"{title:<44}{100 * compared['base']:7.1f}{100 * compared['adapted']:9.1f}"
+        f"{title:<50}{100 * compared['base']:7.1f}{100 * compared['adapted']:9.1f}"
         f"{100 * compared['difference']:+8.1f}   {100 * low:+.1f} to {100 * high:+.1f}"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -175,6 +177,10 @@ def mini_config(base: Path, *, seed: int, overrides: Sequence[str] = ()) -> RunC
 
 def write_summary(run: Path, summary: Mapping[str, Any], *, seconds: Mapping[str, float]) -> None:
     """Write `eval/summary.json`, the same for the same seed, and `eval/timings.json`."""
-    rounded = {stage: round(seconds[stage], 1) for stage in seconds}
-    for name, content in (("summary", summary), ("timings", rounded)):
+    # Linux counts in KiB, macOS in bytes.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_mib = peak / (2**20 if sys.platform == "darwin" else 2**10)
+    timings = {stage: round(of_stage, 1) for stage, of_stage in seconds.items()}
+    timings["peak_memory_mib"] = round(peak_mib, 1)
+    for name, content in (("summary", summary), ("timings", timings)):
         write_atomically(run / "eval" / f"{name}.json", json.dumps(content, indent=2) + "\n")
