@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from figclip import FiGCLIP
-from figclip.quickstart import WorldSize, run_quickstart
+from figclip import FiGCLIP, quickstart
+from figclip.quickstart import WorldSize, run_full, run_quickstart
 
 pytestmark = pytest.mark.slow
 
@@ -65,3 +65,19 @@ def test_the_same_seed_gives_the_same_summary(folder: Path, tmp_path: Path):
         (out / "run-base0-seed0/eval/summary.json").read_bytes() for out in (folder, tmp_path)
     ]
     assert summaries[0] == summaries[1]
+
+
+def test_full_adds_seeds_the_second_base_and_controls(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(quickstart, "FULL_SEEDS", (0, 1))
+    result = run_full(folder, size=SIZE, on_progress=lambda *_: None)
+    summary = json.loads((folder / "run-base0-seed0/eval/summary.json").read_text())
+    assert summary == result.summary
+    assert summary["seeds"] == [0, 1] and len(summary["by_seed"]) == 2
+    assert set(summary["controls"]) == {"second base", "sparse captions", "shuffled annotations"}
+    for name in ("detail", "detail_template", "semantic"):
+        by_seed = [means[name]["adapted"] for means in summary["by_seed"]]
+        assert summary[name]["adapted"] == pytest.approx(sum(by_seed) / 2)
+        assert summary["by_seed"][0][name]["base"] == summary[name]["base"]
+        assert summary["controls"]["second base"][name]["base"] != summary[name]["base"]

@@ -12,7 +12,10 @@ from figclip.errors import ModelError
 from figclip.model.backbone import Backbone
 from figclip.world.mini_clip import build_mini_clip
 
-SHA256 = {0: "04f5c31a02a99d1f168196c7472d9dcf0dd7df4a8dd47815b11091023155ada7"}
+SHA256 = {
+    0: "04f5c31a02a99d1f168196c7472d9dcf0dd7df4a8dd47815b11091023155ada7",
+    1: "e6cff43071f87b3335bb40ff882f6a41e44ae1c41b1f03e341aa97af03fd7054",
+}
 """Of the weights, by the seed of their pretraining; beside each file is the log of it."""
 
 _FOLDER = Path(__file__).parent / "weights"
