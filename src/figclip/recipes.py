@@ -127,7 +127,7 @@ def mini() -> RunConfig:
     Purpose: see the whole path work in minutes; what `figclip quickstart` runs.
     Source: losses, negatives and masking of `default`; learning rates, rank and length for a small
         model, tuned in the mini world on tests of a seed of their own (docs/mini_world.md).
-    Expected: docs/mini_world.md, with the commands.
+    Expected: the results in docs/mini_world.md.
     Hardware: two CPU cores, under 1 GiB.
     Command: figclip quickstart
     """
@@ -135,7 +135,7 @@ def mini() -> RunConfig:
         recipe="mini",
         data=DataConfig(videos_per_batch=8, val_fraction=0.1, loader_workers=0),
         model=ModelConfig(lora_rank=16, lora_alpha=16, contextualizer_layers=2),
-        train=TrainConfig(epochs=6, lr=5e-3, contextualizer_lr=1e-3, micro_batch=64),
+        train=TrainConfig(epochs=5, lr=5e-3, contextualizer_lr=1e-3, micro_batch=64),
     )
 
 

@@ -149,7 +149,7 @@ def plan_kept(
         The plan; None when nothing is named.
 
     Raises:
-        ConfigError: no strength to choose, no validation set to choose by, or tests of detail.
+        ConfigError: no strength to choose, no validation set to choose by, or `face=detail`.
         DataError, AnnotationError: data that cannot be used.
     """
     if not keep:

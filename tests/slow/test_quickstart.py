@@ -45,7 +45,7 @@ def test_all_files_are_there(folder: Path):
     assert "<html" in (run / "report.html").read_text()
     assert (
         FiGCLIP.from_pretrained(run / "model").alpha
-        == json.loads((run / "strength.json").read_text())["chosen"]
+        == json.loads((run / "strength.json").read_text())["alpha"]
     )
     assert not list(folder.rglob("*.part"))
 

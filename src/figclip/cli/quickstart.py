@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from figclip.errors import ConfigError
+
 _MEANS = {
     "detail": "detail, natural sentences",
     "detail_template": "detail, SRL template",
@@ -17,9 +19,10 @@ _MEANS = {
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("quickstart"),
-    seed: Annotated[int, typer.Option(help="Seed of the adaptation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the adaptation.")] = 0,
     full: Annotated[
-        bool, typer.Option("--full", help="Three seeds, two base models, controls; an hour.")
+        bool,
+        typer.Option("--full", help="Seeds 0, 1, 2, the second base and controls; half an hour."),
     ] = False,
 ) -> None:
     """Draw the mini world, adapt the mini CLIP to it, compare with its base, write a report.
@@ -32,6 +35,8 @@ def quickstart(
     from figclip.cli.options import going_on, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
 
+    if full and seed:
+        raise ConfigError("--full runs seeds 0, 1 and 2", where="--seed", fix="Leave --seed out")
     quiet_libraries()
     from figclip.quickstart import run_full, run_quickstart
 

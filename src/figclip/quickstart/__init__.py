@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from figclip.model.figclip import FiGCLIP
 from figclip.quickstart.control_annotations import ControlName
 from figclip.quickstart.stages import (
     Progress,
@@ -17,8 +18,9 @@ from figclip.quickstart.stages import (
     mini_config,
     prepare_videos,
     write_summary,
+    write_timings,
 )
-from figclip.quickstart.summary import TestScores, read_scores, summarise
+from figclip.quickstart.summary import read_scores, summarise
 from figclip.quickstart.world_files import WorldSize
 from figclip.reporting.report import write_report
 from figclip.results import EvaluationResult
@@ -73,7 +75,7 @@ def run_quickstart(
 def run_full(
     out: Path, *, on_progress: Progress, size: WorldSize | None = None
 ) -> QuickstartResult:
-    """Three seeds, both bases, and the controls that must not gain.
+    """Three seeds, the second base, and the controls that must not gain.
 
     Args:
         out: Folder, also one that `run_quickstart` made.
@@ -92,51 +94,54 @@ def run_full(
     runs, results = zip(
         *(_adapted(workshop, base=0, seed=seed) for seed in FULL_SEEDS), strict=True
     )
-    others = {"second base": [_adapted(workshop, base=1, seed=seed)[1] for seed in FULL_SEEDS]}
+    others = {"second base": _adapted(workshop, base=1, seed=0)[1]}
     for control, title in _CONTROLS.items():
         prepare_videos(workshop, control)
-        others[title] = [_adapted(workshop, base=0, seed=0, control=control)[1]]
+        others[title] = _control(workshop, control, alpha=FiGCLIP.from_pretrained(runs[0]).alpha)
     summary = {
         **_summary(workshop, results, seeds=FULL_SEEDS),
-        "by_seed": [_means(_scores(workshop, [result])) for result in results],
-        "controls": {title: _means(_scores(workshop, them)) for title, them in others.items()},
+        "by_seed": [_means(workshop, result) for result in results],
+        "controls": {title: _means(workshop, result) for title, result in others.items()},
     }
     return _finished(workshop, runs[0], summary)
 
 
-def _adapted(
-    workshop: Workshop, *, base: int, seed: int, control: ControlName | None = None
-) -> tuple[Path, EvaluationResult]:
+def _adapted(workshop: Workshop, *, base: int, seed: int) -> tuple[Path, EvaluationResult]:
     """One adaptation, and what it scores."""
-    run = workshop.path / f"run-base{base}-seed{seed}{f'-{control}' if control else ''}"
+    run = workshop.path / f"run-base{base}-seed{seed}"
+    adapt_base(workshop, run, config=mini_config(workshop.base(base), seed=seed))
+    result = evaluate_run(workshop, run)
+    write_timings(run, workshop.seconds)
+    return run, result
+
+
+def _control(workshop: Workshop, control: ControlName, *, alpha: float) -> EvaluationResult:
+    """What an adaptation to control annotations scores, at the strength of the true one."""
+    run = workshop.path / f"run-{control}"
     # With one sense of one verb there is nothing to replace it by.
     overrides = ["text.verb_negatives=0"] if control == "sparse" else []
-    config = mini_config(workshop.base(base), seed=seed, overrides=overrides)
+    config = mini_config(workshop.base(0), seed=0, overrides=overrides)
     adapt_base(workshop, run, config=config, control=control)
-    return run, evaluate_run(workshop, run)
+    return evaluate_run(workshop, run, alpha=alpha)
 
 
 def _summary(
     workshop: Workshop, results: Sequence[EvaluationResult], *, seeds: Sequence[int]
 ) -> dict[str, Any]:
     """The content of `summary.json`."""
-    scores = _scores(workshop, results)
+    scores = read_scores(workshop.tests, results)
     return {**summarise(scores, seed=_INTERVAL_SEED), "seeds": list(seeds), "controls": {}}
 
 
-def _scores(workshop: Workshop, results: Sequence[EvaluationResult]) -> tuple[TestScores, ...]:
-    return read_scores(workshop.tests, results)
-
-
-def _means(scores: Sequence[TestScores]) -> dict[str, Any]:
-    """The means over tests only."""
-    summary = summarise(scores, seed=_INTERVAL_SEED)
+def _means(workshop: Workshop, result: EvaluationResult) -> dict[str, Any]:
+    """The means over tests of one run."""
+    summary = summarise(read_scores(workshop.tests, [result]), seed=_INTERVAL_SEED)
     return {name: summary[name] for name in ("detail", "detail_template", "semantic")}
 
 
 def _finished(workshop: Workshop, run: Path, summary: Mapping[str, Any]) -> QuickstartResult:
     """Write what was found."""
-    write_summary(run, summary, seconds=workshop.seconds)
+    write_summary(run, summary)
     pairs = [test.source for test in workshop.tests if test.source.name == "pairs"]
     report = write_report(run, data=pairs, store=workshop.store())
     return QuickstartResult(run=run, summary=summary, report=report)

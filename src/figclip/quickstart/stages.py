@@ -45,7 +45,7 @@ class Workshop:
     Attributes:
         path: Folder for all that is made.
         on_progress: Told.
-        seconds: Of each stage that was run.
+        seconds: Of each stage, when it was last run.
     """
 
     path: Path
@@ -80,7 +80,7 @@ class Workshop:
         """Times a stage; yields who is told how much of it is done."""
         start = time.monotonic()
         yield lambda done, total: self.on_progress(stage, done, total, "")
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
+        self.seconds[stage] = round(time.monotonic() - start, 1)
 
 
 def draw(
@@ -123,6 +123,8 @@ def adapt_base(
 ) -> None:
     """Adapt, or go on with it; a finished run is left as it is.
 
+    A control is not asked for its strength: it is scored at that of what it controls.
+
     Raises:
         KeyboardInterrupt: interrupted by a signal; calling this again goes on.
     """
@@ -138,7 +140,7 @@ def adapt_base(
             config,
             data=[workshop.store(control)],
             out=run,
-            keep=[test.source for test in kept_tests(workshop.world.selection)],
+            keep=[] if control else [one.source for one in kept_tests(workshop.world.selection)],
             resume=(run / "config.json").exists(),
             cache=workshop.cache,
             cpu=True,
@@ -149,18 +151,22 @@ def adapt_base(
         raise KeyboardInterrupt
 
 
-def evaluate_run(workshop: Workshop, run: Path, *, base: Path | None = None) -> EvaluationResult:
+def evaluate_run(
+    workshop: Workshop, run: Path, *, base: Path | None = None, alpha: float | None = None
+) -> EvaluationResult:
     """Base beside adapted on the named tests; the results are in the run's `eval/`.
 
     Args:
         workshop: Where the tests are.
         run: Run folder.
         base: Of a full fine-tune; any other run knows its base.
+        alpha: Strength to score; None: as merged.
     """
     with workshop.timed("evaluating"):
         return evaluate(
             run,
             base=base,
+            alpha=alpha,
             data=[test.source for test in workshop.tests],
             out=run / "eval",
             cache=workshop.cache,
@@ -175,12 +181,18 @@ def mini_config(base: Path, *, seed: int, overrides: Sequence[str] = ()) -> RunC
     return apply_overrides(build_recipe("mini"), settings)
 
 
-def write_summary(run: Path, summary: Mapping[str, Any], *, seconds: Mapping[str, float]) -> None:
-    """Write `eval/summary.json`, the same for the same seed, and `eval/timings.json`."""
+def write_summary(run: Path, summary: Mapping[str, Any]) -> None:
+    """Write `eval/summary.json`."""
+    write_atomically(run / "eval" / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+
+def write_timings(run: Path, seconds: Mapping[str, float]) -> None:
+    """Write `eval/timings.json`: seconds of each stage and peak memory, of the first time only."""
+    file = run / "eval" / "timings.json"
+    if file.exists():
+        return
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_mib = peak / (2**20 if sys.platform == "darwin" else 2**10)
-    timings = {stage: round(of_stage, 1) for stage, of_stage in seconds.items()}
-    timings["peak_memory_mib"] = round(peak_mib, 1)
-    for name, content in (("summary", summary), ("timings", timings)):
-        write_atomically(run / "eval" / f"{name}.json", json.dumps(content, indent=2) + "\n")
+    content = {**seconds, "peak_memory_mib": round(peak_mib, 1)}
+    write_atomically(file, json.dumps(content, indent=2) + "\n")

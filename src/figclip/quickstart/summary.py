@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from figclip.errors import DataError
 from figclip.metrics.intervals import Interval, paired_bootstrap
 from figclip.results import EvaluationResult, TaskResult
 from figclip.tasks.base import ItemScores
@@ -44,6 +45,11 @@ class TestScores:
     is_new_N: Bool[np.ndarray, " N"]
     controls: dict[str, float]
 
+    @property
+    def num_items(self) -> int:
+        """Each is scored once by every metric."""
+        return len(self.base_N) // len(self.test.metrics)
+
     def of(self, kept_N: Bool[np.ndarray, " N"]) -> TestScores:
         """Some of the items."""
         return TestScores(
@@ -64,6 +70,9 @@ def read_scores(
     Args:
         tests: As they were given to `evaluate`.
         results: One a seed, of the same tests and the same base.
+
+    Raises:
+        DataError: something could not be scored, so that a test is not the one it is named for.
     """
     by_test = zip(*(result.tasks for result in results), strict=True)
     return tuple(_scores(test, of_seeds) for test, of_seeds in zip(tests, by_test, strict=True))
@@ -117,7 +126,6 @@ def _described(one: TestScores, *, seed: int) -> dict[str, Any]:
         "group": one.test.face,
         "wording": one.test.wording,
         "metric": " and ".join(one.test.metrics),
-        "items": len(one.base_N),
         **_measured([one], seed=seed),
         **one.controls,
     }
@@ -127,7 +135,7 @@ def _compared(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
     """Both models and their difference."""
     interval = mean_difference(scores, seed=seed)
     return {
-        "items": sum(len(one.base_N) for one in scores),
+        "items": sum(one.num_items for one in scores),
         "base": float(np.mean([one.base_N.mean() for one in scores])),
         "adapted": float(np.mean([one.adapted_N.mean() for one in scores])),
         "difference": interval.difference,
@@ -139,6 +147,12 @@ def _scores(test: NamedTest, results: Sequence[TaskResult]) -> TestScores:
     """One test under all seeds."""
     first = results[0]
     assert first.base_items is not None, "a quickstart has a base"
+    if first.left_out:
+        raise DataError(
+            f"{first.left_out[0].item} could not be scored: {first.left_out[0].reason}",
+            where=str(test.source.path),
+            fix="Remove the folder of the quickstart, and run it again",
+        )
     base = _values(test, first.base_items)
     adapted = [_values(test, result.adapted_items) for result in results]
     ids, groups = zip(*_items(test, first.base_items), strict=True)

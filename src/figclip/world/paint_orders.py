@@ -12,9 +12,10 @@ from pathlib import Path
 from figclip.world.drawing import draw_clip, draw_still, write_video
 from figclip.world.situations import Situation
 
-VIDEO_PX, STILL_PX = 224, 128
-FPS = 8
-_ORDERS_A_TASK = 16
+VIDEO_PX, STILL_PX = 192, 128
+FPS = 6
+# Ctrl-C waits for the tasks at work.
+_ORDERS_A_TASK = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
