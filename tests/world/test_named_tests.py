@@ -9,17 +9,28 @@ from typing import Any
 import pytest
 
 from figclip.data.benchmarks.catalogue import load_benchmark
-from figclip.world.named_tests import NamedTest, detail_tests, kept_tests, write_named_tests
+from figclip.world.named_tests import (
+    NamedTest,
+    detail_tests,
+    kept_tests,
+    write_detail_tests,
+    write_kept_tests,
+)
 from figclip.world.situations import COLOURS, KINDS, SCENES, VERBS
 from tests.world.layouts.plain_painter import PAINTER, digests
 
 NUM_PAIRS, NUM_STILLS = 40, 200
 
 
+def write(out: Path, *, num_pairs: int, num_stills: int, seed: int) -> None:
+    write_detail_tests(out / "detail", num_pairs=num_pairs, seed=seed, painter=PAINTER)
+    write_kept_tests(out / "kept", num_stills=num_stills, seed=seed, painter=PAINTER)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tests")
-    write_named_tests(out, num_pairs=NUM_PAIRS, num_stills=NUM_STILLS, seed=0, painter=PAINTER)
+    write(out, num_pairs=NUM_PAIRS, num_stills=NUM_STILLS, seed=0)
     return out
 
 
@@ -98,5 +109,5 @@ def test_kept(folder: Path):
 
 def test_same_seed_same_files(tmp_path: Path):
     for name, seed in (("one", 1), ("two", 1), ("other", 2)):
-        write_named_tests(tmp_path / name, num_pairs=10, num_stills=3, seed=seed, painter=PAINTER)
+        write(tmp_path / name, num_pairs=10, num_stills=3, seed=seed)
     assert digests(tmp_path / "one") == digests(tmp_path / "two") != digests(tmp_path / "other")

@@ -64,7 +64,8 @@ def run_quickstart(
     Raises:
         KeyboardInterrupt: interrupted by a signal; calling this again goes on.
     """
-    workshop = Workshop(path=out, on_progress=on_progress)
+    # Runs know their base by its path, however this one was spelt.
+    workshop = Workshop(path=out.resolve(), on_progress=on_progress)
     draw(workshop, size=size or WorldSize(), bases=[0])
     prepare_videos(workshop)
     run, result = _adapted(workshop, base=0, seed=seed)
@@ -88,7 +89,8 @@ def run_full(
     Raises:
         KeyboardInterrupt: interrupted by a signal; calling this again goes on.
     """
-    workshop = Workshop(path=out, on_progress=on_progress)
+    # Runs know their base by its path, however this one was spelt.
+    workshop = Workshop(path=out.resolve(), on_progress=on_progress)
     draw(workshop, size=size or WorldSize(), bases=[0, 1])
     prepare_videos(workshop)
     runs, results = zip(

@@ -63,25 +63,16 @@ class NamedTest:
     metrics: tuple[str, ...]
 
 
-def write_named_tests(
-    out: Path, *, num_pairs: int, num_stills: int, seed: int, painter: Painter
-) -> None:
-    """Writes the files of all tests: `detail/` and `kept/` below a folder.
+def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter) -> None:
+    """Writes pairs of each kind; retrieval and verbs are asked of the same videos.
 
     Args:
         out: Folder.
         num_pairs: Of each kind, a multiple of 10. A pair is two items; retrieval and verbs have as
             many items. In retrieval every video has its twin in the gallery, of any kind of pair.
-        num_stills: Stills of one actor, and as many captioned ones.
         seed: Of everything.
-        painter: Draws them.
+        painter: Draws the videos.
     """
-    write_detail_tests(out / "detail", num_pairs=num_pairs, seed=seed, painter=painter)
-    write_kept_tests(out / "kept", num_stills=num_stills, seed=seed, painter=painter)
-
-
-def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter) -> None:
-    """Writes pairs of each kind; retrieval and verbs are asked of the same videos."""
     assert num_pairs % (2 * len(PAIR_TESTS)) == 0, "half are of new combinations, in each test"
     twins: list[Shown] = []
     deeds: list[Shown] = []
@@ -97,7 +88,14 @@ def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter
 
 
 def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter) -> None:
-    """Writes stills of one actor with three classes each, and stills with sparse captions."""
+    """Writes stills of one actor with three classes each, and stills with sparse captions.
+
+    Args:
+        out: Folder.
+        num_stills: Of each of the two.
+        seed: Of everything.
+        painter: Draws the stills.
+    """
     rng = random.Random(f"{seed}:kept")
     write_stills(out, [_draw_alone(rng) for _ in range(num_stills)], painter=painter, seed=seed)
     captioned = [sample_situation(rng, held_out=None) for _ in range(num_stills)]

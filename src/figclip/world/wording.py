@@ -64,11 +64,6 @@ class Style:
     transitive: str
     intransitive: str
 
-    @property
-    def is_passive(self) -> bool:
-        """Whether the patient is the subject of a verb that has one."""
-        return "{done}" in self.transitive
-
 
 TRAINING_STYLES: tuple[Style, ...] = (
     Style(
