@@ -66,4 +66,25 @@ def test_a_failure_in_a_process_is_raised(tmp_path: Path):
     )
     with pytest.raises((KeyError, ValueError, OSError)):
         paint(orders.orders, workers=1, on_progress=lambda done, total: None)
-    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".part"] == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_stopped_in_the_middle_it_leaves_whole_files_only(tmp_path: Path):
+    class StoppedError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done:
+            raise StoppedError
+
+    rng = random.Random(0)
+    orders = PaintOrders()
+    for i in range(40):
+        orders.paint_video(tmp_path / f"{i}.mp4", [sample_situation(rng, held_out=None)], seed=i)
+    with pytest.raises(StoppedError):
+        paint(orders.orders, workers=2, on_progress=stop)
+    files = list(tmp_path.iterdir())
+    assert 8 <= len(files) < 40 and {path.suffix for path in files} == {".mp4"}
+    for path in files:
+        with av.open(str(path)) as video:
+            assert video.streams.video[0].frames == 2 * FPS

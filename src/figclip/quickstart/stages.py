@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from figclip.checkpoint import write_atomically
+from figclip.checkpoint import RunFolder, write_atomically
 from figclip.config import RunConfig, apply_overrides
 from figclip.data.frames import StoreSpec
 from figclip.evaluation import evaluate
@@ -28,6 +28,7 @@ from figclip.quickstart.world_files import (
 )
 from figclip.recipes import build_recipe
 from figclip.results import EvaluationResult
+from figclip.run_files import check_run
 from figclip.selection import adapt
 from figclip.world.mini_clip import IMAGE_SIZE, write_mini_clip
 from figclip.world.named_tests import NamedTest, detail_tests, kept_tests
@@ -126,9 +127,11 @@ def adapt_base(
     A control is not asked for its strength: it is scored at that of what it controls.
 
     Raises:
+        CheckpointError: the run is of other settings.
         KeyboardInterrupt: interrupted by a signal; calling this again goes on.
     """
     if (run / "model").exists():
+        check_run(RunFolder(run), config, resume=True)
         return
 
     def on_step(report: StepReport) -> None:

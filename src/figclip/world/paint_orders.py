@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from figclip.errors import FigclipError
+from figclip.worker_pool import Lost, run_jobs
 from figclip.world.drawing import draw_clip, draw_still, write_video
 from figclip.world.situations import Situation
 
 VIDEO_PX, STILL_PX = 192, 128
 FPS = 6
-# Ctrl-C waits for the tasks at work.
-_ORDERS_A_TASK = 4
+_ORDERS_A_JOB = 8
+_LIMIT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,33 +64,47 @@ def paint(
         orders: No two of one path.
         workers: Processes; 0 draws in this one.
         on_progress: Told how many files of how many are there.
+
+    Raises:
+        FigclipError: a process died or hung.
     """
-    for folder in {order.path.parent for order in orders}:
+    folders = {order.path.parent for order in orders}
+    for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     missing = [order for order in orders if not order.path.exists()]
-    parts = [missing[i : i + _ORDERS_A_TASK] for i in range(0, len(missing), _ORDERS_A_TASK)]
+    parts = [missing[i : i + _ORDERS_A_JOB] for i in range(0, len(missing), _ORDERS_A_JOB)]
     num_done = len(orders) - len(missing)
     on_progress(num_done, len(orders))
-    if not workers:
-        for part in parts:
-            num_done += _paint_all(part)
-            on_progress(num_done, len(orders))
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_leave_signals) as pool:
-        tasks = [pool.submit(_paint_all, part) for part in parts]
-        try:
-            for task in as_completed(tasks):
-                num_done += task.result()
+    try:
+        with closing(_painted(parts, workers=workers)) as painted:
+            for num_painted in painted:
+                num_done += num_painted
                 on_progress(num_done, len(orders))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    finally:
+        for folder in folders:
+            _sweep(folder)
 
 
-def _leave_signals() -> None:
-    """Ctrl-C is for the process that the user sees; it ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _painted(parts: Sequence[Sequence[Order]], *, workers: int) -> Generator[int]:
+    """Draws; yields how many files each part had, in no particular order."""
+    if not workers:
+        yield from map(_paint_all, parts)
+        return
+    with closing(run_jobs(parts, _paint_all, num_workers=workers, limit_s=_LIMIT_S)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Lost):
+                raise FigclipError(
+                    f"a drawing process {outcome.reason} ({outcome.detail})",
+                    where=str(outcome.job[0].path),
+                    fix="Run the same command again: what is drawn is kept",
+                )
+            yield outcome.result
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were stopped have not finished."""
+    for unfinished in folder.glob("*.part"):
+        unfinished.unlink()
 
 
 def _paint_all(orders: Sequence[Order]) -> int:
