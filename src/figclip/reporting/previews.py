@@ -48,7 +48,8 @@ class Preview:
 def preview(path: Path, medium: Medium) -> Preview:
     """A small copy of what a model saw: the square in the middle, as CLIP's processor crops it.
 
-    The same bytes for the same file: encoded by one thread, without dates.
+    The same for the same file: encoded by one thread, without dates. x264's bytes were seen to
+    differ once all the same, on a busy machine (2026-11-25).
 
     Args:
         path: The file.

@@ -46,7 +46,7 @@ def write_report(
 ) -> Path:
     """Write the report of a run from its files; no model is loaded.
 
-    The same files give the same bytes. What is not there is named on the page instead.
+    The same files give the same page. What is not there is named on the page instead.
 
     Args:
         run: Run folder.
