@@ -13,7 +13,7 @@ from figclip.quickstart import WorldSize, run_full, run_quickstart
 pytestmark = pytest.mark.slow
 
 # Two of three videos share a group, and a strength is chosen from 40 groups on.
-SIZE = WorldSize(train=60, valid=2, pairs=10, stills=30, selection_stills=30)
+SIZE = WorldSize(train=60, valid=2, pairs=10, stills=30, selection_stills=60)
 
 
 class StoppedError(Exception):
@@ -24,7 +24,7 @@ class StoppedError(Exception):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made with a stop in the middle of drawing and of the evaluation."""
     out = tmp_path_factory.mktemp("quickstart")
-    for stage in ("drawing", "embedding (adapted)"):
+    for stage in ("drawing", "embedding (base)"):
 
         def stop(label: str, done: int, total: int, detail: str, stage: str = stage) -> None:
             if label == stage and done:

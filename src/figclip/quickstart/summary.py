@@ -6,7 +6,7 @@ stills), each with all of its items in all tests; several seeds are averaged ite
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class TestScores:
         adapted_N: Under the adapted model, mean over the seeds.
         groups: Of each item.
         is_new_N: Whether the item's own combination was never trained on.
-        controls: Means of the blind control of both models and of the text-only control, by name.
+        controls: Blind accuracy of both models and text-only accuracy, as the file says them.
     """
 
     test: NamedTest
@@ -43,7 +43,7 @@ class TestScores:
     adapted_N: Float64[np.ndarray, " N"]
     groups: tuple[str, ...]
     is_new_N: Bool[np.ndarray, " N"]
-    controls: dict[str, float]
+    controls: Mapping[str, float | Mapping[str, float]]
 
     @property
     def num_items(self) -> int:
@@ -168,7 +168,8 @@ def _scores(test: NamedTest, results: Sequence[TaskResult]) -> TestScores:
 
 def _values(test: NamedTest, blocks: Sequence[ItemScores]) -> Float64[np.ndarray, " N"]:
     """The items of all metrics, one after the other; their mean is the score."""
-    return np.concatenate([block.values[metric] for metric, block in _blocks(test, blocks)])
+    values = [block.values[metric] for metric, block in _blocks(test, blocks)]
+    return np.concatenate(values).astype(np.float64)
 
 
 def _items(test: NamedTest, blocks: Sequence[ItemScores]) -> list[tuple[str, str]]:
@@ -189,9 +190,9 @@ def _blocks(test: NamedTest, blocks: Sequence[ItemScores]) -> list[tuple[str, It
     return found
 
 
-def _controls(results: Sequence[TaskResult]) -> dict[str, Any]:
+def _controls(results: Sequence[TaskResult]) -> dict[str, float | Mapping[str, float]]:
     """Blind and text-only accuracy; nothing of tests without these controls."""
-    found: dict[str, Any] = {}
+    found: dict[str, float | Mapping[str, float]] = {}
     blind = [result.metrics[BLIND] for result in results if BLIND in result.metrics]
     if blind and blind[0].base is not None:
         adapted = float(np.mean([one.adapted.value for one in blind]))
