@@ -118,7 +118,7 @@ def make_run(
     records = make_records(events_per_video)
     texts = make_texts(records, num_negatives=config.text.verb_negatives)
     table = None
-    if model.adaptation == "lora_image":
+    if not model.trains_text_tower:
         with torch.no_grad():
             table = torch.nn.functional.normalize(
                 backbone.encode_tokens(backbone.tokenize(texts.texts)), dim=-1

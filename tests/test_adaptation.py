@@ -52,7 +52,7 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], *, toler
         assert error <= tolerance, f"{name}: {error:.2e}"
 
 
-@pytest.mark.parametrize("adaptation", ["lora_image", "lora_both", "full"])
+@pytest.mark.parametrize("adaptation", ["lora_image", "lora_text", "lora_both", "full"])
 @pytest.mark.parametrize("micro_batch", [1, 3, 7, 36])
 def test_micro_batches_give_the_one_shot_gradient(clip_folder: Path, adaptation, micro_batch):
     config = dataclasses.replace(

@@ -63,7 +63,7 @@ CONFIGS = st.builds(
     model=st.builds(
         ModelConfig,
         base=st.text("abc/-=.", min_size=1),
-        adaptation=st.sampled_from(["lora_image", "lora_both", "full"]),
+        adaptation=st.sampled_from(["lora_image", "lora_text", "lora_both", "full"]),
         lora_rank=st.integers(1, 4096),
         lora_alpha=WEIGHT,
         contextualizer_layers=st.integers(1, 48),

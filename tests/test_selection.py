@@ -138,7 +138,7 @@ def test_a_learning_rate_that_explodes_stops_with_the_batch_named(world: World, 
     assert saved["items"] and all("#" in item for item in saved["items"])
 
 
-@pytest.mark.parametrize("adaptation", ["lora_both", "full"])
+@pytest.mark.parametrize("adaptation", ["lora_text", "lora_both", "full"])
 def test_other_adaptations_run_and_load(world: World, tmp_path: Path, adaptation: str):
     config = world.config(f"model.adaptation={adaptation}", "train.epochs=1", "train.lr=1e-3")
     adapt(config, data=[world.store], out=tmp_path / "run", cpu=True)

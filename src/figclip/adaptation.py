@@ -144,7 +144,8 @@ class ClipTrainee:
         total = torch.stack([weight * parts[name] for name, weight in self._weights().items()])
         total = total.sum()
         (total * loss_scale).backward()
-        frames.backward()
+        if self._config.model.trains_image_tower:
+            frames.backward()
         if texts is not None:
             texts.backward()
         self._sum_gradients()

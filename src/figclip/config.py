@@ -27,7 +27,7 @@ MAX_LAYERS = 48
 
 TemplateName = Literal["default", "srl_clip", "figclip_v1"]
 NegativePolicy = Literal["matched", "uniform"]
-Adaptation = Literal["lora_image", "lora_both", "full"]
+Adaptation = Literal["lora_image", "lora_text", "lora_both", "full"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Keep = Literal["best", "last"]
 
@@ -83,7 +83,7 @@ class ModelConfig:
     base: str = "openai/clip-vit-base-patch32"
     """Hub id or folder of a `transformers` CLIP."""
     adaptation: Adaptation = "lora_image"
-    """LoRA on q/k/v of the image tower, of both towers, or full fine-tuning of both."""
+    """LoRA on q/k/v of the image tower, the text tower, or both; or full fine-tuning of both."""
     lora_rank: int = 64
     lora_alpha: float = 64.0
     """LoRA's own scale is lora_alpha / lora_rank; 64 / 64 is our choice, the papers are silent."""
@@ -102,6 +102,16 @@ class ModelConfig:
         _check_range("model.contextualizer_head_dim", self.contextualizer_head_dim, low=1)
         if not self.base:
             raise ConfigError("is empty", where="model.base", fix="Give a hub id or a folder.")
+
+    @property
+    def trains_image_tower(self) -> bool:
+        """Whether embeddings of frames change in training."""
+        return self.adaptation != "lora_text"
+
+    @property
+    def trains_text_tower(self) -> bool:
+        """Whether embeddings of texts change in training; otherwise they are computed once."""
+        return self.adaptation != "lora_image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,7 +145,7 @@ def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> i
     frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
     kept = KEPT_MICRO_BATCHES * config.train.micro_batch
     held = min(kept, batch_frames) * activations
-    if config.model.adaptation != "lora_image":  # texts are then held beside the frames
+    if config.model.trains_text_tower:  # texts are then held beside the frames
         text = text_config(parts.backbone.clip.config)
         tokens = parts.backbone.context_length
         held += kept * 15 * 4 * tokens * text.num_hidden_layers * text.hidden_size

@@ -237,7 +237,7 @@ def _text_embeddings(
     config: RunConfig, parts: RunParts, accelerator: Accelerator
 ) -> torch.Tensor | None:
     """Embeddings of all texts, when the text tower is frozen."""
-    if config.model.adaptation != "lora_image":
+    if config.model.trains_text_tower:
         return None
     with accelerator.main_process_first():
         return torch.from_numpy(parts.text_embedder.embed_texts(parts.texts.texts))
@@ -267,8 +267,9 @@ def _validator(config: RunConfig, parts: RunParts) -> Callable[[], Mapping[str, 
     Called before the first step, when LoRA's B is zero, it scores the base.
     """
     now = Embedder(parts.backbone, micro_batch=config.train.micro_batch)
-    frozen_text = config.model.adaptation == "lora_image"
-    embedder = _ValidationEmbedder(now, parts.text_embedder if frozen_text else now)
+    embedder = _ValidationEmbedder(
+        now, now if config.model.trains_text_tower else parts.text_embedder
+    )
     score = _val_scorer(config, parts)
     return lambda: score(embedder)
 

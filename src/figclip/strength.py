@@ -158,7 +158,7 @@ def plan_kept(
         raise ConfigError(
             "full fine-tuning has no strength to choose",
             where=OPTION,
-            fix="Leave --keep out, or set model.adaptation to lora_image or lora_both",
+            fix="Leave --keep out, or set model.adaptation to lora_image, lora_text or lora_both",
         )
     if config.data.val_fraction == 0:
         raise ConfigError(

@@ -62,7 +62,8 @@ def expected_names(towers: tuple[str, ...]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("adaptation", "towers"), [("lora_image", ("vision",)), ("lora_both", ("vision", "text"))]
+    ("adaptation", "towers"),
+    [("lora_image", ("vision",)), ("lora_text", ("text",)), ("lora_both", ("vision", "text"))],
 )
 def test_only_the_wanted_projections_are_trained(
     clip_folder: Path, adaptation: Adaptation, towers: tuple[str, ...]

@@ -54,7 +54,7 @@ class ModelInfo:
 
     Attributes:
         activation: Of both towers; refused on load where config.json says otherwise.
-        adaptation: `lora_image`, `lora_both` or `full`.
+        adaptation: `lora_image`, `lora_text`, `lora_both` or `full`.
         alpha: Strength that the weights are merged at; 0 base, 1 as trained.
         lora_scale: LoRA's own scale, lora_alpha / rank; 0 for a full fine-tune.
         pixel_pipeline: Pipeline of the frames it was trained on.

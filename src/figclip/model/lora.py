@@ -17,6 +17,7 @@ from figclip.model.backbone import Backbone
 ADAPTER_NAME = "default"
 TOWER_PATTERNS = {
     "lora_image": r"vision_model\.encoder\.layers\.\d+\.self_attn\.(q|k|v)_proj",
+    "lora_text": r"text_model\.encoder\.layers\.\d+\.self_attn\.(q|k|v)_proj",
     "lora_both": r"(vision|text)_model\.encoder\.layers\.\d+\.self_attn\.(q|k|v)_proj",
 }
 """Full names, not a list of suffixes: `["q_proj", …]` would also match the other tower."""
@@ -29,7 +30,7 @@ def add_adaptation(
 
     Args:
         backbone: The CLIP; its `clip` keeps its identity, LoRA layers wrap the projections.
-        adaptation: `lora_image`, `lora_both` or `full`.
+        adaptation: `lora_image`, `lora_text`, `lora_both` or `full`.
         rank: LoRA's r. ViT-B/32 at 64 on the image tower: 3,538,944 trained parameters.
         lora_alpha: LoRA's own scale is lora_alpha / rank.
         seed: Of LoRA's A matrices; B starts at zero, so the model starts as the base.
