@@ -11,26 +11,37 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from figclip.checkpoint import write_atomically
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
-from figclip.data.frames import StoreSpec
-from figclip.preparation import prepare
-from figclip.quickstart.stages import Workshop, draw, evaluate_run, mini_config, prepare_videos
+from figclip.quickstart.stages import (
+    Progress,
+    Workshop,
+    draw,
+    evaluate_run,
+    mini_config,
+    prepare_videos,
+)
 from figclip.quickstart.summary import read_scores, summarise
 from figclip.quickstart.world_files import TUNING_SEED, WorldSize
 from figclip.selection import adapt
-from figclip.world.mini_clip import IMAGE_SIZE
 
-SIZE = WorldSize(pairs=150, stills=600, selection_stills=2)
+SIZE = WorldSize(train=300, valid=1, pairs=150, stills=600, selection_stills=2)
+FEW = WorldSize(train=SIZE.train // 10, valid=1, pairs=0, stills=0, selection_stills=0)
 MEANS = {"detail": "natural", "detail_template": "template", "semantic": "kept"}
 DOCS = Path(__file__).parent.parent / "docs" / "ablations.md"
+Means = dict[str, dict[str, float]]
+"""Of each group of tests: base and adapted, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +51,12 @@ class Ablation:
     Attributes:
         name: As the table says it.
         overrides: Of `--set`.
-        tenth: Trains on a tenth of the videos, for as many steps.
+        few: Trains on a tenth of the videos, ten times as often.
     """
 
     name: str
     overrides: tuple[str, ...] = ()
-    tenth: bool = False
+    few: bool = False
 
     @property
     def folder(self) -> str:
@@ -54,14 +65,13 @@ class Ablation:
 
 
 ABLATIONS = (
-    Ablation(name="the recipe `mini`"),
+    Ablation(name="recipe `mini`"),
     Ablation(
         name="no hard negatives", overrides=("text.verb_negatives=0", "text.video_negatives=false")
     ),
     Ablation(name="natural negatives only (K = 0)", overrides=("text.verb_negatives=0",)),
     Ablation(name="verb-role negatives only", overrides=("text.video_negatives=false",)),
-    Ablation(name="K = 1", overrides=("text.verb_negatives=1",)),
-    Ablation(name="K = 8", overrides=("text.verb_negatives=8",)),
+    *(Ablation(name=f"K = {k}", overrides=(f"text.verb_negatives={k}",)) for k in (1, 2, 8)),
     Ablation(name="negatives drawn uniformly", overrides=("text.negative_policy=uniform",)),
     Ablation(name="equal captions not masked", overrides=("text.mask_equal_texts=false",)),
     Ablation(
@@ -72,11 +82,15 @@ ABLATIONS = (
             "model.contextualizer_layers=0",
         ),
     ),
-    Ablation(name="no video level", overrides=("loss.video=0", "loss.video_context=0")),
-    Ablation(name="video level at weight 1", overrides=("loss.video=1", "loss.video_context=1")),
+    Ablation(name="no video level (λ = 0)", overrides=("loss.video=0", "loss.video_context=0")),
+    *(
+        Ablation(name=f"λ = {x}", overrides=(f"loss.video={x}", f"loss.video_context={x}"))
+        for x in (1, 4)
+    ),
+    Ablation(name="LoRA on the text tower", overrides=("model.adaptation=lora_text",)),
     Ablation(name="LoRA on both towers", overrides=("model.adaptation=lora_both",)),
     Ablation(name="full fine-tuning", overrides=("model.adaptation=full", "train.lr=1e-4")),
-    Ablation(name="a tenth of the videos", tenth=True),
+    Ablation(name="a tenth of the videos", few=True),
 )
 
 
@@ -88,89 +102,111 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet_libraries()
     with ProgressDisplay() as display:
-        workshop = Workshop(path=arguments.out, on_progress=display.update)
-        draw(workshop, size=SIZE, bases=[0], evaluation_seed=TUNING_SEED)
-        prepare_videos(workshop)
-        rows = [
-            {
-                "name": ablation.name,
-                "overrides": ablation.overrides,
-                "seeds": [_means(workshop, ablation, seed) for seed in range(arguments.seeds)],
-            }
-            for ablation in ABLATIONS
-        ]
-    write_atomically(arguments.out / "ablations.json", json.dumps(rows, indent=2) + "\n")
-    DOCS.write_text(_page(rows, num_seeds=arguments.seeds))
+        out = arguments.out.resolve()
+        draw_world(out, display.update)
+        jobs = list(product(ABLATIONS, range(arguments.seeds)))
+        found: dict[str, list[Means]] = {one.name: [] for one in ABLATIONS}
+        for done, ((ablation, seed), means) in enumerate(zip(jobs, _run(out, jobs), strict=True)):
+            found[ablation.name].append(means)
+            display.update("ablations", done + 1, len(jobs), f"{ablation.name}, seed {seed}")
+    write_atomically(out / "ablations.json", json.dumps(found, indent=2) + "\n")
+    write_atomically(DOCS, _page(found, num_seeds=arguments.seeds))
 
 
-def _means(workshop: Workshop, ablation: Ablation, seed: int) -> dict[str, dict[str, float]]:
+def draw_world(out: Path, on_progress: Progress) -> Workshop:
+    """Videos to adapt to, a tenth of them in a store of their own, and the named tests."""
+    workshop = Workshop(path=out, on_progress=on_progress)
+    draw(workshop, size=SIZE, bases=[0], evaluation_seed=TUNING_SEED)
+    prepare_videos(workshop)
+    few = Workshop(path=out / "few", on_progress=on_progress)
+    # A story depends on its position only: these are the first of the others.
+    draw(few, size=FEW, bases=[], evaluation_seed=TUNING_SEED)
+    prepare_videos(few)
+    return workshop
+
+
+def _run(out: Path, jobs: Sequence[tuple[Ablation, int]]) -> Iterator[Means]:
+    """The means of all jobs, one process a core with one thread each."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes as they start
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+        # The first fills the cache with what the base makes of the tests; the others read it.
+        yield pool.submit(_means, out, *jobs[0]).result()
+        yield from pool.map(_means, [out] * (len(jobs) - 1), *zip(*jobs[1:], strict=True))
+
+
+def _means(out: Path, ablation: Ablation, seed: int) -> Means:
     """Base and adapted means of one run."""
-    run = workshop.path / ablation.folder / f"seed{seed}"
-    store, overrides = workshop.store(), list(ablation.overrides)
-    if ablation.tenth:
-        store = _tenth(workshop)
+    overrides = list(ablation.overrides)
+    workshop = silent_workshop(out)
+    store = workshop.store()
+    if ablation.few:
+        store = silent_workshop(out / "few").store()
         epochs = mini_config(workshop.base(0), seed=seed).train.epochs
-        overrides.append(f"train.epochs={10 * epochs}")
+        overrides.append(f"train.epochs={SIZE.train // FEW.train * epochs}")
+    return adapted_means(
+        workshop,
+        out / ablation.folder / f"seed{seed}",
+        base=workshop.base(0),
+        seed=seed,
+        store=store,
+        overrides=overrides,
+    )
+
+
+def silent_workshop(out: Path) -> Workshop:
+    """Of a process that shows nothing."""
+    quiet_libraries()
+    return Workshop(path=out, on_progress=lambda *_: None)
+
+
+def adapted_means(
+    workshop: Workshop,
+    run: Path,
+    *,
+    base: Path,
+    seed: int,
+    store: Path,
+    overrides: Sequence[str] = (),
+) -> Means:
+    """Adapt with the recipe `mini`, or go on with it, and score."""
+    config = mini_config(base, seed=seed, overrides=overrides)
     if not (run / "model").exists():
-        config = mini_config(workshop.base(0), seed=seed, overrides=overrides)
-        label = f"{ablation.name}, seed {seed}"
-        adapt(
-            config,
-            data=[store],
-            out=run,
-            resume=(run / "config.json").exists(),
-            cache=workshop.cache,
-            cpu=True,
-            on_step=lambda report: workshop.on_progress(label, report.step, report.num_steps, ""),
-        )
-    base = None if _has_base(ablation) else workshop.base(0)
-    scores = read_scores(workshop.tests, [evaluate_run(workshop, run, base=base)])
+        resume = (run / "config.json").exists()
+        adapt(config, data=[store], out=run, resume=resume, cache=workshop.cache, cpu=True)
+    # A full fine-tune does not know its base.
+    given = base if config.model.adaptation == "full" else None
+    scores = read_scores(workshop.tests, [evaluate_run(workshop, run, base=given)])
     summary = summarise(scores, seed=0)
     return {mean: {model: summary[mean][model] for model in ("base", "adapted")} for mean in MEANS}
 
 
-def _has_base(ablation: Ablation) -> bool:
-    """Whether the base can be had from the run itself; a full fine-tune has none in it."""
-    return "model.adaptation=full" not in ablation.overrides
-
-
-def _tenth(workshop: Workshop) -> Path:
-    """A store of a tenth of the training videos; a segment depends on its position only."""
-    folder = workshop.path / "tenth"
-    small = Workshop(path=folder, on_progress=workshop.on_progress)
-    size = WorldSize(train=SIZE.train // 10, valid=1, pairs=0, stills=0, selection_stills=0)
-    draw(small, size=size, bases=[], evaluation_seed=TUNING_SEED)
-    prepare(
-        small.world.vidsitu / "annotations",
-        videos=small.world.vidsitu / "videos",
-        out=small.store(),
-        spec=StoreSpec(size=IMAGE_SIZE),
-    )
-    return small.store()
-
-
-def _page(rows: list[dict[str, Any]], *, num_seeds: int) -> str:
+def _page(found: dict[str, list[Means]], *, num_seeds: int) -> str:
     """The page of the documentation."""
     lines = [
         "# Ablations in the mini world",
         "",
-        f"`make ablations`: one change of the recipe `mini` at a time, {num_seeds} seeds, strength "
-        f"1, {2 * SIZE.pairs} items a test of detail and {SIZE.stills} a kept test, of the seed "
-        "that settings were tuned on. Points against the base: mean of the seeds, their lowest and "
-        "highest. The tests are those of [the mini world](mini_world.md).",
+        f"`make ablations`: the recipe `mini` on {SIZE.train} videos (half of the quickstart's), "
+        f"one change at a time, {num_seeds} seeds, strength 1, {2 * SIZE.pairs} items a test of "
+        f"detail and {SIZE.stills} a kept test, drawn from the seed that settings were tuned on. "
+        "Points against the base: mean of the seeds, their lowest and highest. The tests are "
+        "those of [the mini world](mini_world.md).",
         "",
-        "| change | " + " | ".join(MEANS.values()) + " |",
-        "|---|" + "---|" * len(MEANS),
+        "| change | `--set` | " + " | ".join(MEANS.values()) + " |",
+        "|---|---|" + "---|" * len(MEANS),
     ]
-    for row in rows:
+    for ablation in ABLATIONS:
         cells = [
-            _cell([100 * (s[m]["adapted"] - s[m]["base"]) for s in row["seeds"]]) for m in MEANS
+            points_cell([100 * (means[group]["adapted"] - means[group]["base"]) for means in seeds])
+            for seeds in [found[ablation.name]]
+            for group in MEANS
         ]
-        lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
+        settings = f"`{' '.join(ablation.overrides)}`" if ablation.overrides else ""
+        lines.append(f"| {ablation.name} | {settings} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(points: list[float]) -> str:
+def points_cell(points: Sequence[float]) -> str:
     """Mean, lowest and highest."""
     return f"{np.mean(points):+.1f} ({min(points):+.1f} to {max(points):+.1f})"
 
