@@ -99,7 +99,7 @@ CONFIGS = st.builds(
 
 @given(config=CONFIGS)
 def test_json_round_trip(config: RunConfig):
-    assert from_json(to_json(config)) == config
+    assert from_json(to_json(config), RunConfig) == config
 
 
 @given(config=CONFIGS)
@@ -111,7 +111,7 @@ def test_overrides_can_say_every_field(config: RunConfig):
         if isinstance(fields, dict)
         for name, value in fields.items()
     ]
-    assert [o.partition("=")[0] for o in overrides] == valid_keys()
+    assert [o.partition("=")[0] for o in overrides] == valid_keys(RunConfig)
     changed = apply_overrides(dataclasses.replace(DEFAULT, recipe=config.recipe), overrides)
     assert changed == config
 
@@ -123,13 +123,13 @@ JSON = st.recursive(
 )
 
 
-@given(key=st.sampled_from(valid_keys()), value=JSON)
+@given(key=st.sampled_from(valid_keys(RunConfig)), value=JSON)
 def test_any_value_of_any_field_is_taken_or_refused_by_name(key: str, value: Any):
     table = json.loads(to_json(DEFAULT))
     section, _, name = key.partition(".")
     table[section][name] = value
     try:
-        config = from_json(json.dumps(table))
+        config = from_json(json.dumps(table), RunConfig)
     except ConfigError as error:
         assert section in str(error)
     else:
@@ -151,7 +151,7 @@ def test_any_value_of_any_field_is_taken_or_refused_by_name(key: str, value: Any
 )
 def test_damaged_json_is_refused(text: str, message: str):
     with pytest.raises(ConfigError, match=message):
-        from_json(text)
+        from_json(text, RunConfig)
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,13 @@ def test_json_of_another_shape_is_refused(change, message: str):
     table = json.loads(to_json(DEFAULT))
     change(table)
     with pytest.raises(ConfigError, match=message):
-        from_json(json.dumps(table))
+        from_json(json.dumps(table), RunConfig)
 
 
 def test_whole_numbers_pass_as_floats():
     table = json.loads(to_json(DEFAULT))
     table["train"]["lr"] = 1
-    lr = from_json(json.dumps(table)).train.lr
+    lr = from_json(json.dumps(table), RunConfig).train.lr
     assert lr == 1.0
     assert type(lr) is float
 

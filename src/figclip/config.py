@@ -14,9 +14,22 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from figclip.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CONFIG_FORMAT = 1
 MAX_POSITIONS = 32
@@ -46,10 +59,10 @@ class DataConfig:
     """Processes that read the frame store ahead of training; 0 reads in the training process."""
 
     def __post_init__(self) -> None:
-        _check_range("data.frames_per_event", self.frames_per_event, low=1, high=MAX_POSITIONS)
-        _check_range("data.videos_per_batch", self.videos_per_batch, low=1)
-        _check_range("data.val_fraction", self.val_fraction, low=0.0, high=0.5)
-        _check_range("data.loader_workers", self.loader_workers, low=0, high=64)
+        check_range("data.frames_per_event", self.frames_per_event, low=1, high=MAX_POSITIONS)
+        check_range("data.videos_per_batch", self.videos_per_batch, low=1)
+        check_range("data.val_fraction", self.val_fraction, low=0.0, high=0.5)
+        check_range("data.loader_workers", self.loader_workers, low=0, high=64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +83,10 @@ class TextConfig:
     """Leave events with equal captions out of each other's denominators."""
 
     def __post_init__(self) -> None:
-        _check_range("text.verb_negatives", self.verb_negatives, low=0, high=64)
-        _check_range("text.filler_negatives", self.filler_negatives, low=0, high=64)
+        check_range("text.verb_negatives", self.verb_negatives, low=0, high=64)
+        check_range("text.filler_negatives", self.filler_negatives, low=0, high=64)
         for name in ("template", "negative_policy"):
-            _check_choice(self, "text", name)
+            check_choice(self, "text", name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +106,13 @@ class ModelConfig:
     """Width of one attention head; the number of heads is the projection dim over it."""
 
     def __post_init__(self) -> None:
-        _check_choice(self, "model", "adaptation")
-        _check_range("model.lora_rank", self.lora_rank, low=1, high=4096)
-        _check_range("model.lora_alpha", self.lora_alpha, low=1e-6)
-        _check_range(
+        check_choice(self, "model", "adaptation")
+        check_range("model.lora_rank", self.lora_rank, low=1, high=4096)
+        check_range("model.lora_alpha", self.lora_alpha, low=1e-6)
+        check_range(
             "model.contextualizer_layers", self.contextualizer_layers, low=0, high=MAX_LAYERS
         )
-        _check_range("model.contextualizer_head_dim", self.contextualizer_head_dim, low=1)
+        check_range("model.contextualizer_head_dim", self.contextualizer_head_dim, low=1)
         if not self.base:
             raise ConfigError("is empty", where="model.base", fix="Give a hub id or a folder.")
 
@@ -131,7 +144,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         for part in ("event", "event_context", "video", "video_context"):
-            _check_range(f"loss.{part}", getattr(self, part), low=0.0)
+            check_range(f"loss.{part}", getattr(self, part), low=0.0)
         if self.event + self.event_context + self.video + self.video_context == 0:
             raise ConfigError("all weights are 0", where="loss", fix="Set one of them above 0.")
 
@@ -173,19 +186,19 @@ class TrainConfig:
     """Which weights become `model/`: best on val, or those of the last step."""
 
     def __post_init__(self) -> None:
-        _check_range("train.epochs", self.epochs, low=1)
+        check_range("train.epochs", self.epochs, low=1)
         for rate in ("lr", "contextualizer_lr"):
-            _check_range(f"train.{rate}", getattr(self, rate), low=0.0, high=10.0)
-        _check_range("train.weight_decay", self.weight_decay, low=0.0, high=10.0)
-        _check_range("train.warmup_fraction", self.warmup_fraction, low=0.0, high=1.0)
-        _check_range("train.clip_norm", self.clip_norm, low=0.0)
-        _check_range("train.micro_batch", self.micro_batch, low=1)
-        _check_range("train.seed", self.seed, low=0, high=2**63 - 1)
+            check_range(f"train.{rate}", getattr(self, rate), low=0.0, high=10.0)
+        check_range("train.weight_decay", self.weight_decay, low=0.0, high=10.0)
+        check_range("train.warmup_fraction", self.warmup_fraction, low=0.0, high=1.0)
+        check_range("train.clip_norm", self.clip_norm, low=0.0)
+        check_range("train.micro_batch", self.micro_batch, low=1)
+        check_range("train.seed", self.seed, low=0, high=2**63 - 1)
         for count in ("validate_every", "checkpoint_every"):
-            _check_range(f"train.{count}", getattr(self, count), low=0)
-        _check_range("train.keep_checkpoints", self.keep_checkpoints, low=1)
+            check_range(f"train.{count}", getattr(self, count), low=0)
+        check_range("train.keep_checkpoints", self.keep_checkpoints, low=1)
         for name in ("schedule", "precision", "keep"):
-            _check_choice(self, "train", name)
+            check_choice(self, "train", name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,17 +227,17 @@ class RunConfig:
             )
 
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", bound="DataclassInstance")
 
 
-def to_json(config: RunConfig) -> str:
+def to_json(config: DataclassInstance) -> str:
     """The config as indented JSON text, with its format version; `from_json` reads it back."""
     content: dict[str, Any] = {"format": CONFIG_FORMAT, **dataclasses.asdict(config)}
     return json.dumps(content, indent=2) + "\n"
 
 
-def from_json(text: str, *, where: str = "config.json") -> RunConfig:
-    """Read a config written by `to_json`.
+def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> Config:
+    """Read a config of a kind, written by `to_json`.
 
     Raises:
         ConfigError: not JSON, a newer format, an unknown or missing field, or a bad value.
@@ -246,14 +259,14 @@ def from_json(text: str, *, where: str = "config.json") -> RunConfig:
             where=where,
             fix="Use the figclip version that wrote it, or a newer one.",
         )
-    return _build(RunConfig, table, path="")
+    return _build(kind, table, path="")
 
 
-def apply_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
     """Apply `--set` overrides, parsed against the types of the fields.
 
     Args:
-        config: Where to start from.
+        config: Where to start from: a dataclass of sections.
         overrides: Each `section.field=value`, for example `train.lr=1e-4`. Later ones win.
 
     Raises:
@@ -266,9 +279,9 @@ def apply_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
             raise ConfigError(
                 f"{override!r} has no '='", where="--set", fix="Write --set train.lr=1e-4."
             )
-        section_name, kind = _field_type(key.strip())
+        section_name, field_type = _field_type(type(config), key.strip())
         changes.setdefault(section_name, {})[key.strip().partition(".")[2]] = _parse(
-            value.strip(), kind, key=key.strip()
+            value.strip(), field_type, key=key.strip()
         )
     sections = {
         name: dataclasses.replace(getattr(config, name), **fields)
@@ -277,29 +290,29 @@ def apply_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     return dataclasses.replace(config, **sections)
 
 
-def valid_keys() -> list[str]:
-    """All keys that `--set` accepts, in the order of the classes."""
-    hints = get_type_hints(RunConfig)
+def valid_keys(kind: type[DataclassInstance]) -> list[str]:
+    """All keys that `--set` accepts for a kind of config, in the order of the classes."""
+    hints = get_type_hints(kind)
     return [
         f"{section}.{entry.name}"
-        for section, kind in hints.items()
-        if dataclasses.is_dataclass(kind)
-        for entry in dataclasses.fields(kind)
+        for section, hint in hints.items()
+        if dataclasses.is_dataclass(hint)
+        for entry in dataclasses.fields(hint)
     ]
 
 
-def _field_type(key: str) -> tuple[str, Any]:
+def _field_type(kind: type[DataclassInstance], key: str) -> tuple[str, Any]:
     """Section name and field type of a dotted key."""
-    if key not in valid_keys():
-        near = difflib.get_close_matches(key, valid_keys(), n=1)
+    if key not in valid_keys(kind):
+        near = difflib.get_close_matches(key, valid_keys(kind), n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise ConfigError(
             f"unknown key {key!r}",
             where="--set",
-            fix=f"{hint}Valid keys: {', '.join(valid_keys())}.",
+            fix=f"{hint}Valid keys: {', '.join(valid_keys(kind))}.",
         )
     section, _, name = key.partition(".")
-    return section, get_type_hints(get_type_hints(RunConfig)[section])[name]
+    return section, get_type_hints(get_type_hints(kind)[section])[name]
 
 
 def _parse(text: str, kind: Any, *, key: str) -> Any:
@@ -356,7 +369,7 @@ def _checked(value: Any, kind: Any, *, where: str) -> Any:
     return value
 
 
-def _check_range(
+def check_range(
     where: str, value: float, *, low: float = -math.inf, high: float = math.inf
 ) -> None:
     """Raise unless low <= value <= high (NaN never is)."""
@@ -366,7 +379,7 @@ def _check_range(
         raise ConfigError(f"is {value!r}, must be {bounds}", where=where)
 
 
-def _check_choice(config: object, section: str, name: str) -> None:
+def check_choice(config: object, section: str, name: str) -> None:
     """Raise unless the field's value is one of its Literal's choices."""
     choices = get_args(get_type_hints(type(config))[name])
     value = getattr(config, name)

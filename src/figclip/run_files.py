@@ -48,7 +48,7 @@ def check_run(run: RunFolder, config: RunConfig, *, resume: bool) -> None:
             where=str(run.path),
             fix="Go on with it by --resume, or choose another --out.",
         )
-    before = configs.from_json(_read(run.config), where=str(run.config))
+    before = configs.from_json(_read(run.config), RunConfig, where=str(run.config))
     now = asdict(config)
     changed = [
         f"{section}.{name}: {old!r} -> {now[section][name]!r}"

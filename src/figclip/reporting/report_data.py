@@ -86,7 +86,9 @@ def read_run_files(path: Path) -> RunFiles:
 
     config = environment = data = info = summary = None
     if there(run.config, "the settings and the seed are not known"):
-        config = configs.from_json(run.config.read_text(encoding="utf-8"), where=str(run.config))
+        config = configs.from_json(
+            run.config.read_text(encoding="utf-8"), configs.RunConfig, where=str(run.config)
+        )
     if there(run.environment, "the command and the versions are not known"):
         environment = read_object(run.environment, newest_format=RUN_FORMAT)
     if there(run.data, "the training data are not known"):
