@@ -48,15 +48,36 @@ def test_what_is_tested_may_be_said() -> None:
         ("events:/a,split=", "split= is empty"),
         ("events:/a,split=x,split=y", "split= is given twice"),
         ("pairs:/a,face=both", "unknown face 'both'. Faces are detail and kept"),
-        ("pairs:/a,prompts=srl", "pairs:/a: pairs has no classes to put into prompts"),
+        (
+            "pairs:/a,prompts=srl",
+            "--data pairs:/a,prompts=srl: pairs has no classes to put into prompts",
+        ),
         ("events:/a,prompts=srl", "events has no classes"),
-        ("actions:/a,prompts=k400", "actions:/a: unknown set of prompts 'k400'.*bare.*needs {}"),
+        (
+            "actions:/a,prompts=k400",
+            "actions:/a,prompts=k400: unknown set of prompts 'k400'.*bare.*needs {}",
+        ),
         ("actions:/a,prompts=a {}, b", "' b' is not an option.*comma only by --prompts"),
     ],
 )
 def test_a_wrong_source_says_what_is_right(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_source(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["pairs:/a,prompts=srl", "actions:/a,prompts=k400", "events:~nobody-of-this-name/a", "events:"],
+)
+def test_errors_name_the_option_that_the_source_was_given_to(text: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_source(text, option="--keep")
+    assert raised.value.where == f"--keep {text}"
+
+
+def test_a_source_made_in_python_was_given_to_no_option() -> None:
+    with pytest.raises(ConfigError, match="^pairs:a: pairs has no classes"):
+        DataSource(name="pairs", path=Path("a"), prompts="srl")
 
 
 def test_options_that_contradict_each_other_are_named_before_any_work(tmp_path: Path) -> None:

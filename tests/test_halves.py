@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from figclip.data.frames import StoreSpec
 from figclip.data_sources import DataSource
-from figclip.halves import groups_in, half_of, items_hash, reported_half, selecting_half
+from figclip.errors import DataError
+from figclip.halves import (
+    SEEN,
+    groups_in,
+    half_of,
+    items_hash,
+    media_in,
+    reported_half,
+    selecting_half,
+)
 from figclip.opened_sources import Content
 from figclip.presets import PRESETS
 from figclip.scoring import TaskSettings, Work, open_works, plan_sources
@@ -75,6 +88,53 @@ def test_data_that_chose_nothing_are_left_whole(world: KeptWorld, tmp_path: Path
     work = open_work(world.colours, tmp_path)
     other = items_hash(content(open_work(world.captions, tmp_path)))
     assert reported_half(work, selected_on={other}) is work
+    assert reported_half(work, selected_on={"0" * 16}) is work
+
+
+def test_what_chose_is_left_out_of_other_data_too(world: KeptWorld, tmp_path: Path) -> None:
+    """The same stills under other names, one of them new, in another file."""
+    chose = selecting_half(open_work(world.colours, tmp_path))
+    stills = tmp_path / "stills"
+    stills.mkdir()
+    lines = []
+    for number, still in enumerate(sorted(world.stills.iterdir())):
+        shutil.copy(still, stills / f"renamed {number}.png")
+        lines.append({"image": f"renamed {number}.png", "captions": [f"it is {number}"]})
+    Image.new("RGB", (16, 16), (1, 2, 3)).save(stills / "new.png")
+    lines.append({"image": "new.png", "captions": ["nobody saw it"]})
+    file = tmp_path / "other.jsonl"
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    work = open_work(DataSource(name="retrieval", path=file, images=stills), tmp_path)
+    part = reported_half(work, selected_on=media_in(content(chose)))
+    num_chose = len(groups_in(content(chose), "selecting"))
+    assert part.data[SPEC].counts["images"] == NUM_STILLS + 1 - num_chose
+    assert media_in(content(part)).isdisjoint(media_in(content(chose)))
+    opened = part.opened[SPEC]
+    assert {one.reason for one in opened.left_out} == {SEEN}
+    assert len(opened.left_out) == num_chose
+    assert opened.notices[-1] == f"{num_chose} left out: {SEEN}."
+    assert opened.hash != work.opened[SPEC].hash
+    fewer = set(list(media_in(content(chose)))[1:])
+    assert reported_half(work, selected_on=fewer).opened[SPEC].hash != opened.hash
+    with pytest.raises(DataError, match="other.jsonl: nothing is left to report"):
+        reported_half(work, selected_on=media_in(content(work)))
+
+
+def test_events_of_a_video_that_chose_are_left_out(tmp_path: Path) -> None:
+    records = make_records([2, 1, 3])
+    store = write_store(tmp_path / "a.store", records)
+    work = open_work(DataSource(name="events", path=store), tmp_path)
+    videos = content(work)
+    part = content(reported_half(work, selected_on=media_in(videos.subset([1]))))
+    assert [one.id for one in part.records] == [videos.records[i].id for i in (0, 2)]
+
+
+def test_a_part_of_an_image_is_the_image(world: KeptWorld, tmp_path: Path) -> None:
+    work = open_work(world.colours, tmp_path)
+    media = content(work)
+    keys = tuple(f"{key}#1,2,3,4" for key in media.clips.key_of)
+    parts = dataclasses.replace(media, clips=dataclasses.replace(media.clips, key_of=keys))
+    assert media_in(parts) == media_in(media)
 
 
 def test_the_hash_is_of_items_and_files_not_of_pixels(world: KeptWorld, tmp_path: Path) -> None:

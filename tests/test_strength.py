@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import CLIPModel
 
 import figclip.selection as selection
@@ -18,7 +19,7 @@ from figclip.data_sources import DataSource
 from figclip.embedding import Embedder
 from figclip.errors import CheckpointError, ConfigError, DataError
 from figclip.evaluation import evaluate
-from figclip.halves import groups_in
+from figclip.halves import SEEN, groups_in, half_of
 from figclip.loop import TrainingLoop
 from figclip.metrics.strength import StrengthPoint
 from figclip.model.backbone import Backbone, load_backbone
@@ -121,13 +122,17 @@ def test_the_curve_bends_where_the_tests_do(
     monkeypatch.setattr("figclip.strength.choose_point", choose_the_third)
     kept, plain = tmp_path / "kept", tmp_path / "plain"
     options = {"data": [world.store], "cache": cache, "cpu": True}
-    selection.adapt(world.config(), out=kept, keep=world.keep, **options)
+    chosen = selection.adapt(world.config(), out=kept, keep=world.keep, **options)
     without = selection.adapt(world.config(), out=plain, **options)
     assert without.strength is None and not (plain / "strength.json").exists()
     info, full = read_info(kept / "model"), read_info(plain / "model")
     assert info is not None and full is not None
     assert (info.alpha, full.alpha) == (ALPHAS[3], 1.0)
-    assert len(info.selected_on) == 2 and full.selected_on == frozenset()
+    assert chosen.strength is not None
+    assert info.selected_on == frozenset(chosen.strength.selected_on)
+    num_selecting = chosen.strength.kept["actions-colours"].groups
+    assert len(info.selected_on) == 2 + num_selecting, "two sets about the same stills"
+    assert full.selected_on == frozenset()
     merged = CLIPModel.from_pretrained(kept / "model").state_dict()
     for name, tensor in FiGCLIP.from_pretrained(kept).backbone.clip.state_dict().items():
         assert torch.equal(tensor, merged[name]), name
@@ -174,15 +179,23 @@ def test_the_selecting_half_is_left_out_of_what_is_reported(
     assert beside.tasks[0].counts["images"] == kept["groups_reported"]
 
 
-def test_other_data_are_reported_whole(
+def test_other_data_are_reported_but_for_what_they_share_with_those_that_chose(
     run: Run, world: KeptWorld, cache: Path, tmp_path: Path
 ) -> None:
-    lines = world.captions.path.read_text().splitlines(keepends=True)
-    (tmp_path / "captions.jsonl").write_text("".join(lines[1:]))
-    other = DataSource(name="retrieval", path=tmp_path / "captions.jsonl", images=world.stills)
+    stills = tmp_path / "stills"
+    stills.mkdir()
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(stills / "other.png")
+    shutil.copy(world.stills / "000.png", stills / "first.png")
+    shutil.copy(world.stills / "001.png", stills / "second.png")
+    table = tmp_path / "other.csv"
+    table.write_text("file,label\nother.png,red\nfirst.png,red\nsecond.png,green\n")
+    # Named after the stills, as sets without groups are: one selects, the other is reported.
+    assert {half_of("000.png"), half_of("001.png")} == {"selecting", "reported"}
+    other = DataSource(name="actions", path=table, images=stills)
     result = evaluate(run[0], data=[other], out=tmp_path / "eval", cache=cache)
-    assert result.tasks[0].counts["images"] == NUM_STILLS - 1
-    assert result.tasks[0].left_out == ()
+    assert result.tasks[0].counts["images"] == 2
+    [left_out] = result.tasks[0].left_out
+    assert left_out.reason == SEEN
 
 
 def test_killed_while_it_chooses_it_is_resumed_to_the_same_bytes(
@@ -276,7 +289,7 @@ def test_annotated_events_may_be_kept_and_both_towers_scaled(
     assert result.strength is not None
     names = [f"{task}-events" for task in ("dense_retrieval", "srl_swap")]
     assert list(result.strength.kept) == names
-    assert len(result.strength.selected_on) == 1, "two tests on one set"
+    assert len({one.hash for one in result.strength.kept.values()}) == 1, "two tests on one set"
 
 
 def adapted_backbone(base: Path, *, std: float) -> Backbone:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from figclip.atomic import fsync, write_atomically
 from figclip.errors import CheckpointError
 
 CHECKPOINT_FORMAT = 1
@@ -58,6 +58,12 @@ class RunFolder:
         matches = (_STEP_FOLDER.fullmatch(entry.name) for entry in self._checkpoints.iterdir())
         return sorted(int(match[1]) for match in matches if match)
 
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether there is one, of the run itself or of a head below it."""
+        folders = (self._checkpoints, *self.path.glob(f"*/{self._checkpoints.name}"))
+        return any(RunFolder(folder.parent).steps() for folder in folders)
+
     def save_checkpoint(
         self, step: int, *, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
     ) -> None:
@@ -72,10 +78,10 @@ class RunFolder:
         content = {"format": CHECKPOINT_FORMAT, "step": step, "tensors": _file_hash(file), **state}
         (aside / "state.json").write_text(json.dumps(content, indent=2) + "\n")
         for written in (file, aside / "state.json", aside):
-            _fsync(written)
+            fsync(written)
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
-        _fsync(self._checkpoints)
+        fsync(self._checkpoints)
 
     def load_checkpoint(self, step: int) -> Checkpoint:
         """Read a checkpoint and verify its hash.
@@ -168,24 +174,6 @@ def _damaged_metrics(path: Path, number: int) -> CheckpointError:
     return CheckpointError(
         "is not a JSON object with a step", where=f"{path}:{number}", fix="Delete the line."
     )
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: aside, fsync, rename."""
-    aside = path.with_name(f".{path.name}.writing")
-    aside.write_bytes(content.encode() if isinstance(content, str) else content)
-    _fsync(aside)
-    aside.replace(path)
-    _fsync(path.parent)
-
-
-def _fsync(path: Path) -> None:
-    """Force a file, or a folder's entries, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _file_hash(path: Path) -> str:

@@ -27,7 +27,7 @@ class Column:
         events: Embeds annotated events.
         clips: Embeds images and whole videos, by the preset.
         spec: The pixels it takes, of events.
-        selected_on: `halves.items_hash` of the data whose selecting half chose its strength.
+        selected_on: What `halves.reported_half` must leave out: it chose its strength.
     """
 
     info: ModelColumn

@@ -14,22 +14,9 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    TypeVar,
-    Union,
-    cast,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from figclip.errors import ConfigError
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 CONFIG_FORMAT = 1
 MAX_POSITIONS = 32
@@ -227,10 +214,11 @@ class RunConfig:
             )
 
 
-Config = TypeVar("Config", bound="DataclassInstance")
+Config = TypeVar("Config")
+"""A dataclass of sections, each a dataclass of settings: `RunConfig`, or that of a head."""
 
 
-def to_json(config: DataclassInstance) -> str:
+def to_json(config: Any) -> str:
     """The config as indented JSON text, with its format version; `from_json` reads it back."""
     content: dict[str, Any] = {"format": CONFIG_FORMAT, **dataclasses.asdict(config)}
     return json.dumps(content, indent=2) + "\n"
@@ -287,10 +275,10 @@ def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
         name: dataclasses.replace(getattr(config, name), **fields)
         for name, fields in changes.items()
     }
-    return dataclasses.replace(config, **sections)
+    return cast(Config, dataclasses.replace(cast(Any, config), **sections))
 
 
-def valid_keys(kind: type[DataclassInstance]) -> list[str]:
+def valid_keys(kind: type[Any]) -> list[str]:
     """All keys that `--set` accepts for a kind of config, in the order of the classes."""
     hints = get_type_hints(kind)
     return [
@@ -301,7 +289,7 @@ def valid_keys(kind: type[DataclassInstance]) -> list[str]:
     ]
 
 
-def _field_type(kind: type[DataclassInstance], key: str) -> tuple[str, Any]:
+def _field_type(kind: type[Any], key: str) -> tuple[str, Any]:
     """Section name and field type of a dotted key."""
     if key not in valid_keys(kind):
         near = difflib.get_close_matches(key, valid_keys(kind), n=1)

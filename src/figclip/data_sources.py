@@ -68,16 +68,8 @@ class DataSource:
     prompts: str | None = None
 
     def __post_init__(self) -> None:
-        if self.prompts is None:
-            return
-        where = f"--data {self.name}:{self.path}"
-        if self.name not in BENCHMARKS or BENCHMARKS[self.name].family != "actions":
-            raise ConfigError(
-                f"{self.name} has no classes to put into prompts",
-                where=where,
-                fix="Leave prompts= out",
-            )
-        find_prompts(self.prompts, where=where)  # unknown ones are refused before any work
+        if self.prompts is not None:
+            _check_prompts(self.prompts, name=self.name, where=f"{self.name}:{self.path}")
 
 
 def parse_source(text: str, *, option: str = "--data") -> DataSource:
@@ -117,10 +109,12 @@ def parse_source(text: str, *, option: str = "--data") -> DataSource:
         if not value or key in options:
             raise ConfigError(f"{key}= is {'given twice' if value else 'empty'}", where=where)
         options[key] = value
-    paths = {key: _path(value) for key, value in options.items() if key in PATHS}
+    if "prompts" in options:
+        _check_prompts(options["prompts"], name=name, where=where)
+    paths = {key: _path(value, where) for key, value in options.items() if key in PATHS}
     return DataSource(
         name=name,
-        path=_path(path),
+        path=_path(path, where),
         videos=paths.get("videos"),
         images=paths.get("images"),
         split=options.get("split"),
@@ -199,6 +193,15 @@ def _check_benchmark(source: DataSource, where: str, *, cache: Path | None) -> N
         raise DataError("there is no place for decoded pictures", fix="Give a cache folder")
 
 
+def _check_prompts(prompts: str, *, name: str, where: str) -> None:
+    """Refuse unknown prompts, and prompts for data without classes, before any work."""
+    if name not in BENCHMARKS or BENCHMARKS[name].family != "actions":
+        raise ConfigError(
+            f"{name} has no classes to put into prompts", where=where, fix="Leave prompts= out"
+        )
+    find_prompts(prompts, where=where)
+
+
 def _face(text: str, where: str) -> Face:
     """A face by its name."""
     for face in FACES:
@@ -207,9 +210,9 @@ def _face(text: str, where: str) -> Face:
     raise ConfigError(f"unknown face {text!r}", where=where, fix=f"Faces are {' and '.join(FACES)}")
 
 
-def _path(text: str) -> Path:
+def _path(text: str, where: str) -> Path:
     """A path in which `~` may be somebody's home."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ConfigError(str(error), where=f"--data: {text}") from error
+        raise ConfigError(str(error), where=where) from error

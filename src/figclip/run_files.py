@@ -26,8 +26,13 @@ FREE_SETTINGS = frozenset({"train.micro_batch", "train.keep_checkpoints", "data.
 """Settings that a resumed run may change: they move memory and disk, gradients only by rounding."""
 
 
-def check_run(run: RunFolder, config: RunConfig, *, resume: bool) -> None:
+def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
     """Refuse to overwrite a run, or to resume one under another config.
+
+    Args:
+        run: The run folder.
+        config: Of an adaptation or a head, with its sections and the name of its recipe.
+        resume: Whether it is to go on.
 
     Raises:
         CheckpointError: the folder holds a run that must not be touched this way.
@@ -40,7 +45,7 @@ def check_run(run: RunFolder, config: RunConfig, *, resume: bool) -> None:
                 fix="Leave --resume out to start one.",
             )
         return
-    if not run.steps() and not resume:
+    if not run.has_checkpoints and not resume:
         return  # it never came to a checkpoint: nothing is lost by starting again
     if not resume:
         raise CheckpointError(
@@ -48,16 +53,17 @@ def check_run(run: RunFolder, config: RunConfig, *, resume: bool) -> None:
             where=str(run.path),
             fix="Go on with it by --resume, or choose another --out.",
         )
-    before = configs.from_json(_read(run.config), RunConfig, where=str(run.config))
+    kind = type(config)
+    before = asdict(configs.from_json(_read(run.config), kind, where=str(run.config)))
     now = asdict(config)
     changed = [
         f"{section}.{name}: {old!r} -> {now[section][name]!r}"
-        for section, fields in asdict(before).items()
+        for section, fields in before.items()
         if isinstance(fields, dict)
         for name, old in fields.items()
         if now[section][name] != old and f"{section}.{name}" not in FREE_SETTINGS
     ]
-    if changed or before.recipe != config.recipe:
+    if changed or before["recipe"] != now["recipe"]:
         raise CheckpointError(
             f"was started with other settings ({'; '.join(changed) or 'another recipe'})",
             where=str(run.path),
@@ -86,19 +92,8 @@ def write_run_files(
         CheckpointError: the run was started on other data than the stores hold now, or with other
             kept tests.
     """
-    _check_data(run, parts.videos.content_hash, kept)
-    run.path.mkdir(parents=True, exist_ok=True)
-    write_atomically(run.config, configs.to_json(config))
-    environment = {
-        "format": RUN_FORMAT,
-        "command": sys.argv,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "threads": torch.get_num_threads(),
-        "packages": package_versions(),
-    }
-    write_atomically(run.environment, json.dumps(environment, indent=2) + "\n")
+    check_data(run, parts.videos.content_hash, kept=kept)
+    write_settings(run, config)
     stores = [
         {
             "store": path.name,
@@ -118,6 +113,22 @@ def write_run_files(
     write_atomically(run.data, json.dumps(content, indent=2) + "\n")
 
 
+def write_settings(run: RunFolder, config: Any) -> None:
+    """Write config.json and environment.json."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_atomically(run.config, configs.to_json(config))
+    environment = {
+        "format": RUN_FORMAT,
+        "command": sys.argv,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "packages": package_versions(),
+    }
+    write_atomically(run.environment, json.dumps(environment, indent=2) + "\n")
+
+
 def _commit() -> str:
     """Commit of the source tree that this runs from; empty for an installed package."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
@@ -134,9 +145,18 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _check_data(run: RunFolder, content_hash: str, kept: Sequence[str]) -> None:
-    """A resumed run must see the same videos and annotations, and be held to the same tests."""
-    if not run.data.exists() or not run.steps():
+def check_data(run: RunFolder, content_hash: str, *, kept: Sequence[str] = ()) -> None:
+    """A resumed run must see the same videos and annotations, and be held to the same tests.
+
+    Args:
+        run: The run folder.
+        content_hash: Of the data now.
+        kept: As `write_run_files` takes them.
+
+    Raises:
+        CheckpointError: it was started on others, or `data.json` is damaged.
+    """
+    if not run.data.exists() or not run.has_checkpoints:
         return
     try:
         content = json.loads(_read(run.data))

@@ -27,10 +27,11 @@ from figclip.tasks.base import Face, ItemScores, Score, Task, TaskData
 from figclip.tasks.composition import Composition
 from figclip.tasks.dense_retrieval import DenseRetrieval
 from figclip.tasks.retrieval import Retrieval
+from figclip.tasks.role_grounding import RoleGrounding
 from figclip.tasks.srl_swap import SrlSwap
 
 TASKS_OF: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(ANNOTATED, ("dense_retrieval", "srl_swap")),
+    **dict.fromkeys(ANNOTATED, ("dense_retrieval", "srl_swap", "role_grounding")),
     **{name: (about.family,) for name, about in BENCHMARKS.items()},
 }
 """Tasks that can run on the data of each NAME."""
@@ -39,6 +40,7 @@ FAMILIES = {
     "retrieval": ("retrieval", "dense_retrieval"),
     "actions": ("actions",),
     "composition": ("composition", "srl_swap"),
+    "situations": ("role_grounding",),
 }
 """What `--task` may say for several tasks at once."""
 
@@ -283,6 +285,8 @@ def _build_task(name: str, source: DataSource, settings: TaskSettings) -> Task[A
         return Composition(controls_seed=settings.seed if source.name == "pairs" else None)
     if name == "dense_retrieval":
         return DenseRetrieval(template=template, frames_per_event=frames)
+    if name == "role_grounding":
+        return RoleGrounding(template=template, frames_per_event=frames, seed=settings.seed)
     return SrlSwap(
         template=template, frames_per_event=frames, num_negatives=NEGATIVES, seed=settings.seed
     )

@@ -19,7 +19,7 @@ from figclip.data.splits import MIN_GROUPS
 from figclip.data_sources import DataSource
 from figclip.embedding import Embedder
 from figclip.errors import ConfigError, DataError
-from figclip.halves import groups_in, items_hash, selecting_half
+from figclip.halves import groups_in, items_hash, media_in, selecting_half
 from figclip.metrics.strength import (
     CONFIDENCE,
     MAX_MEAN_LOSS,
@@ -79,6 +79,12 @@ class KeptTest:
     num_selecting: int
     num_reported: int
 
+    @property
+    def media(self) -> frozenset[str]:
+        """`halves.media_in` of the half that selects."""
+        [opened] = self.work.opened.values()
+        return media_in(opened.content)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptInfo:
@@ -112,11 +118,13 @@ class StrengthChoice:
     Attributes:
         curve: By ascending strength, the base first.
         kept: The tests that bound the loss, by name.
+        media: `halves.media_in` of their selecting halves.
         seed: Of the bounds.
     """
 
     curve: tuple[StrengthPoint, ...]
     kept: Mapping[str, KeptInfo]
+    media: frozenset[str]
     seed: int
 
     @property
@@ -131,8 +139,9 @@ class StrengthChoice:
 
     @property
     def selected_on(self) -> tuple[str, ...]:
-        """`halves.items_hash` of the data whose selecting half chose."""
-        return tuple(dict.fromkeys(one.hash for one in self.kept.values()))
+        """What `halves.reported_half` must leave out."""
+        hashes = dict.fromkeys(one.hash for one in self.kept.values())
+        return (*hashes, *sorted(self.media))
 
 
 def plan_kept(
@@ -269,7 +278,8 @@ def choose_strength(
     bounds = bound_losses([_blocks(one) for one in by_test], seed=seed)
     names = [one.name for one in tests]
     kept = {one.name: _describe(one, found[0]) for one, found in zip(tests, by_test, strict=True)}
-    return StrengthChoice(curve=_curve(details, bounds, names), kept=kept, seed=seed)
+    media = frozenset[str]().union(*(one.media for one in tests))
+    return StrengthChoice(curve=_curve(details, bounds, names), kept=kept, media=media, seed=seed)
 
 
 def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:

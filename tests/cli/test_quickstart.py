@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import figclip.quickstart
+from figclip.cli.app import app
 from figclip.cli.quickstart import _table
+from figclip.quickstart import QuickstartResult
 
 
 def compared(base: float, adapted: float) -> dict[str, object]:
@@ -34,3 +42,20 @@ def test_table():
     assert new.split()[-6:] == ["25.0", "12.5", "-12.5", "-13.5", "to", "-10.5"]
     assert sum(row.startswith("shuffled annotations: ") for row in rows) == 3
     assert all(len(row) <= 100 for row in rows)
+
+
+@pytest.mark.parametrize(("seeds", "is_said"), [([0], False), ([0, 1, 2], True)])
+def test_a_kept_summary_of_several_seeds_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: list[int], is_said: bool
+):
+    mean = {**compared(0.5, 0.75), "held_out": compared(0.25, 0.125)}
+    means = {"detail": mean, "detail_template": mean, "semantic": mean}
+    second = {**means, "seeds": seeds, "by_seed": [means] * len(seeds)}
+    summary = {**means, "tests": [], "controls": {"second base": second}, "seeds": seeds}
+    result = QuickstartResult(run=tmp_path, summary=summary, report=tmp_path / "report.html")
+    monkeypatch.setattr(figclip.quickstart, "run_quickstart", lambda *_, **__: result)
+    done = CliRunner().invoke(app, ["quickstart", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "second base: detail, natural sentences" in done.output
+    said = "Summary and report stay those of --full, seeds 0, 1, 2."
+    assert (said in done.output) == is_said

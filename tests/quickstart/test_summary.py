@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from figclip.data_sources import DataSource
+from figclip.errors import DataError
 from figclip.quickstart.summary import TestScores as Scores
-from figclip.quickstart.summary import mean_difference, summarise
+from figclip.quickstart.summary import mean_difference, read_scores, summarise
+from figclip.results import DataInfo, EvaluationResult, ModelColumn, TaskResult
+from figclip.tasks.base import ItemScores
 from figclip.world.named_tests import NamedTest
 
 
@@ -74,6 +77,64 @@ def test_a_row_a_test():
     ]
     assert rows[0]["text_only"] == 0.5 and "text_only" not in rows[3]
     assert rows[0]["difference"] == pytest.approx(1 / 2)
+
+
+def block(name: str, ids: list[str], values: list[float], groups: list[str]) -> ItemScores:
+    return ItemScores(
+        block=name,
+        item_ids=tuple(ids),
+        group_ids=tuple(groups),
+        values={f"{name} R@1": np.array(values, np.float64)},
+    )
+
+
+def read(*blocks: ItemScores) -> Scores:
+    """The scores of one seed in retrieval; base and adapted are equal."""
+    source = DataSource(name="retrieval", path=Path("r.jsonl"), videos=Path("videos"))
+    test = NamedTest(
+        name="retrieval",
+        face="detail",
+        wording="natural",
+        source=source,
+        metrics=("t2v R@1", "v2t R@1"),
+    )
+    column = ModelColumn(name="m", hash="h", alpha=0.0)
+    result = TaskResult(
+        task="retrieval",
+        face="detail",
+        data=DataInfo(
+            name="retrieval", source="r.jsonl", split=None, hash="", pipeline="pil", coverage={}
+        ),
+        settings={},
+        counts={},
+        left_out=(),
+        base=column,
+        adapted=column,
+        metrics={},
+        base_items=blocks,
+        adapted_items=blocks,
+        notices=(),
+        seed=0,
+    )
+    [found] = read_scores([test], [EvaluationResult(tasks=(result,), files=(), notices=())])
+    return found
+
+
+def test_two_directions_are_averaged_item_by_item():
+    texts = block("t2v", ["new/a#0", "known/b#0", "known/c#0"], [1, 0, 0], ["a", "b", "b"])
+    videos = block("v2t", ["new/a", "known/b", "known/c"], [1, 1, 0], ["a", "b", "b"])
+    found = read(texts, videos)
+    assert found.base_N.tolist() == [1.0, 0.5, 0.0]
+    assert found.groups == ("a", "b", "b")
+    assert found.is_new_N.tolist() == [True, False, False]
+
+
+def test_two_captions_a_video_are_refused():
+    """The mean over directions would not be a mean over items."""
+    texts = block("t2v", ["a#0", "a#1", "b#0"], [1, 0, 0], ["a", "a", "b"])
+    videos = block("v2t", ["a", "b"], [1, 1], ["a", "b"])
+    with pytest.raises(DataError, match="r.jsonl: t2v R@1 and v2t R@1 are not of the same items"):
+        read(texts, videos)
 
 
 def test_items_of_one_group_are_drawn_together():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def test_all_is_drawn_once(tmp_path: Path):
 
 
 def test_a_folder_is_of_one_world(tmp_path: Path):
+    draw(tmp_path)
+    claim = tmp_path / "world.json"
+    # However it is laid out.
+    claim.write_text(json.dumps(json.loads(claim.read_text())))
     draw(tmp_path)
     with pytest.raises(ConfigError, match="another world"):
         draw(tmp_path, seed=1)

@@ -6,27 +6,34 @@ import base64
 import dataclasses
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 from figclip.data_sources import parse_source
 from figclip.errors import ConfigError, DataError, FigclipError, StoreError
+from figclip.halves import SEEN
+from figclip.model.backbone import load_backbone, state_hash, weights_hash
 from figclip.reporting.report import MAX_BYTES, write_report
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_runs import (
     HOSTILE,
+    MODEL_HASH,
     WrittenRun,
     write_run,
     write_strength,
     write_summary,
 )
+from tests.small_runs import write_tiny_clip
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ def test_the_numbers_are_those_of_the_files(written: WrittenRun):
     assert "First 4.0, last 1.3 (weighted sum)" in page.text
     assert "First 25.0 %, last 75.0 % (score that chooses)" in page.text
     for fact in ("seed of training 5", "strength (alpha) 0.50", "hash of the base ba5e",
-                 "hash of the adapted model hadapted", "commit c0ffee", "base clip",
+                 f"hash of the adapted model {MODEL_HASH}", "commit c0ffee", "base clip",
                  "videos trained on 2", "figclip adapt --out 'my run'"):  # fmt: skip
         assert fact in page.text
     assert "/home/me" not in page.text
@@ -226,6 +233,113 @@ def test_results_at_another_strength_are_not_shown(written: WrittenRun):
     page, _ = page_of(written, full=False)
     assert "of another strength: retrieval-msrvtt.json" in page.text
     assert "what must be kept was not tested" in page.text
+
+
+def models_of(written: WrittenRun, name: str) -> dict[str, dict]:
+    return json.loads((written.run / name).read_text())["models"]
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("adapted", "of another model than model/ holds: retrieval-msrvtt.json"),
+        ("base", "a comparison with another base: retrieval-msrvtt.json"),
+    ],
+)
+def test_results_of_other_models_are_not_shown(written: WrittenRun, role: str, said: str):
+    name = "eval/retrieval-msrvtt.json"
+    models = models_of(written, name)
+    models[role]["hash"] = "another"
+    written.rewrite(name, models=models)
+    page, _ = page_of(written, full=False)
+    assert f"Not shown, being {said}." in page.text
+    assert "what must be kept was not tested" in page.text
+    assert "retrieval on msrvtt" not in page.text
+
+
+def test_strength_0_of_the_model_itself_is_its_base(written: WrittenRun):
+    """Computed back from the merged weights, it is rounded: its hash is not the base's."""
+    for name in ("eval/retrieval-msrvtt.json", "eval/composition-pairs.json"):
+        models = models_of(written, name)
+        models["base"] |= {"hash": "rounded", "name": models["adapted"]["name"]}
+        written.rewrite(name, models=models)
+    page, _ = page_of(written, full=False)
+    assert "Not shown" not in page.text and "retrieval on msrvtt" in page.text
+
+
+def test_a_model_folder_is_known_by_its_weights_file(tmp_path: Path):
+    folder = write_tiny_clip(tmp_path / "clip", seed=0)
+    expected = weights_hash(load_backbone(str(folder)).clip)
+    assert state_hash(load_file(folder / "model.safetensors")) == expected
+
+
+def test_a_damaged_model_is_named(written: WrittenRun):
+    (written.run / "model" / "model.safetensors").write_text("nonsense")
+    with pytest.raises(DataError, match="model.safetensors: cannot be read"):
+        write_report(written.run)
+
+
+def test_of_data_scored_twice_the_newest_result_shows_clips(written: WrittenRun):
+    first, second = (written.run / "eval" / f"composition-pairs{n}.json" for n in ("", "-2"))
+    for suffix in (".json", ".items.jsonl"):
+        shutil.copy(first.with_suffix(suffix), second.with_suffix(suffix))
+    items = second.with_suffix(".items.jsonl")
+    items.write_text(
+        items.read_text().replace('"adapted": {"accuracy": 0.0', '"adapted": {"accuracy": 1')
+    )
+    now = time.time()
+    for older, newer, bar in ((first, second, "both right: 2"), (second, first, "both right: 1")):
+        os.utime(older, (now - 10, now - 10))
+        os.utime(newer, (now, now))
+        page, _ = page_of(written)
+        assert bar in page.text
+        assert (
+            "There are 2 results of composition on pairs.jsonl, and all are shown: "
+            f"composition-pairs.json, composition-pairs-2.json. Clips are of the newest, "
+            f"{newer.name}; delete what is not wanted."
+        ) in page.text
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        ([], "and on kept tests of other data than those reported: the most detail"),
+        (
+            [{"reason": SEEN, "count": 3, "items": []}],
+            "and on a part of the kept tests that is not reported: the most detail",
+        ),
+        (None, "and on one half of the data of --keep: the most detail"),
+    ],
+)
+def test_the_curve_says_what_chose(written: WrittenRun, left_out: list | None, said: str):
+    write_strength(written)
+    write_summary(written)
+    name = "eval/retrieval-msrvtt.json"
+    if left_out is None:
+        (written.run / name).unlink()
+    else:
+        written.rewrite(name, left_out=left_out)
+    assert said in page_of(written, full=False)[0].text
+
+
+def test_several_seeds_show_their_spread(written: WrittenRun):
+    write_summary(written)
+    means = {"base": 0.5, "adapted": 0.6, "interval": [0.0, 0.2]}
+    by_seed = [
+        {"detail": {**means, "difference": difference}, "semantic": {**means, "difference": 0.0}}
+        for difference in (0.0875, 0.0512, 0.1234)
+    ]
+    other = {"detail": {**means, "difference": 0.1}, "seeds": [0, 1, 2], "by_seed": by_seed}
+    control = {"detail": {**means, "difference": 0.3}}
+    written.rewrite(
+        "eval/summary.json", by_seed=by_seed, controls={"second base": other, "sparse": control}
+    )
+    page, _ = page_of(written, full=False)
+    assert "over seeds of training: +5.1 to +12.3" in page.text
+    assert "over seeds of training: +0.0 to +0.0" in page.text
+    assert "second base, detail 50.0 60.0 +10.0 +0.0 to +20.0 +5.1 to +12.3" in page.text
+    assert "sparse, detail 50.0 60.0 +30.0 +0.0 to +20.0 –" in page.text
+    assert "by_seed" not in page.text
 
 
 def test_a_swept_curve_says_that_nothing_was_chosen(written: WrittenRun):

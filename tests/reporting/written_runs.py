@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from figclip.checkpoint import RunFolder
 from figclip.config import apply_overrides, to_json
@@ -16,6 +18,7 @@ from figclip.data.sampling import frame_times_s
 from figclip.data.video import to_time_us
 from figclip.data_sources import DataSource, parse_source
 from figclip.metrics.intervals import Interval
+from figclip.model.backbone import state_hash
 from figclip.model.folder import ModelInfo, write_info
 from figclip.recipes import build_recipe
 from figclip.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
@@ -25,6 +28,8 @@ from tests.videos import draw_video
 
 HOSTILE = "<script>alert('caption')</script> & \"quotes\""
 FRAME_PX = 16
+WEIGHTS = {"logit_scale": torch.tensor(2.0)}
+MODEL_HASH = state_hash(WEIGHTS)
 # By item: base right, adapted right. One gained, one lost, one failed, one right by both.
 OUTCOMES = {"gained": (0, 1), "lost": (1, 0), "failed": (0, 0), "both": (1, 1)}
 
@@ -69,6 +74,7 @@ def write_run(folder: Path) -> WrittenRun:
     run.metrics.write_text("".join(f"{json.dumps(row)}\n" for row in _metrics()))
     run.model.mkdir()
     write_info(run.model, _info())
+    save_file(WEIGHTS, run.model / "model.safetensors")
     _write_data(folder)
     detail = _result("composition", "pairs", "pairs.jsonl", face="detail", metric="accuracy")
     kept = _result("retrieval", "msrvtt", "msrvtt", face="kept", metric="t2v R@1")
@@ -104,7 +110,7 @@ def write_summary(written: WrittenRun) -> None:
     _write_json(
         written.run / "eval" / "summary.json", detail={**score, "held_out": score},
         detail_template=None, semantic=semantic, tests=[test, kept], tasks={}, seeds=[0, 1, 2],
-        controls={"shuffled": {"detail": score}}, 
+        controls={"shuffled": {"detail": score}},
     )  # fmt: skip
 
 
@@ -162,8 +168,8 @@ def _result(task: str, name: str, source: str, *, face: Face, metric: str) -> Ta
         settings={},
         counts={"items": 4},
         left_out=(),
-        base=ModelColumn(name="clip", hash="hbase", alpha=0.0),
-        adapted=ModelColumn(name="mine", hash="hadapted", alpha=0.5),
+        base=ModelColumn(name="clip", hash="ba5e", alpha=0.0),
+        adapted=ModelColumn(name="mine", hash=MODEL_HASH, alpha=0.5),
         metrics={
             metric: Comparison(
                 base=Score(official=0.4321, chance=0.5, is_headline=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,10 +75,26 @@ def test_full_adds_seeds_the_second_base_and_controls(
     result = run_full(folder, size=SIZE, on_progress=lambda *_: None)
     summary = json.loads((folder / "run-base0-seed0/eval/summary.json").read_text())
     assert summary == result.summary
-    assert summary["seeds"] == [0, 1] and len(summary["by_seed"]) == 2
     assert set(summary["controls"]) == {"second base", "sparse captions", "shuffled annotations"}
+    second = summary["controls"]["second base"]
+    for one in (summary, second):
+        assert one["seeds"] == [0, 1] and len(one["by_seed"]) == 2
+        for name in ("detail", "detail_template", "semantic"):
+            by_seed = [means[name]["adapted"] for means in one["by_seed"]]
+            assert one[name]["adapted"] == pytest.approx(sum(by_seed) / 2)
+            assert one["by_seed"][0][name]["base"] == one[name]["base"]
     for name in ("detail", "detail_template", "semantic"):
-        by_seed = [means[name]["adapted"] for means in summary["by_seed"]]
-        assert summary[name]["adapted"] == pytest.approx(sum(by_seed) / 2)
-        assert summary["by_seed"][0][name]["base"] == summary[name]["base"]
-        assert summary["controls"]["second base"][name]["base"] != summary[name]["base"]
+        assert second[name]["base"] != summary[name]["base"]
+    assert "over seeds of training:" in result.report.read_text()
+
+
+def test_a_plain_quickstart_keeps_the_summary_of_full_while_it_holds(folder: Path):
+    """After `--full`."""
+    file = folder / "run-base0-seed0/eval/summary.json"
+    full = file.read_bytes()
+    result = run_quickstart(folder, seed=0, size=SIZE, on_progress=lambda *_: None)
+    assert file.read_bytes() == full and result.summary["seeds"] == [0, 1]
+    assert "over seeds of training:" in result.report.read_text()
+    shutil.rmtree(folder / "run-base0-seed1")
+    result = run_quickstart(folder, seed=0, size=SIZE, on_progress=lambda *_: None)
+    assert result.summary["seeds"] == [0] == json.loads(file.read_text())["seeds"]

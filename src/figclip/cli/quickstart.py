@@ -22,7 +22,7 @@ def quickstart(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the adaptation.")] = 0,
     full: Annotated[
         bool,
-        typer.Option("--full", help="Seeds 0, 1, 2, the second base and controls; half an hour."),
+        typer.Option("--full", help="Seeds 0, 1, 2 on both bases, and controls; 40 minutes."),
     ] = False,
 ) -> None:
     """Draw the mini world, adapt the mini CLIP to it, compare with its base, write a report.
@@ -47,6 +47,8 @@ def quickstart(
             result = run_quickstart(out, seed=seed, on_progress=display.update)
     for line in _table(result.summary):
         typer.echo(line)
+    if not full and len(seeds := result.summary["seeds"]) > 1:
+        typer.echo(f"Summary and report stay those of --full, seeds {', '.join(map(str, seeds))}.")
     typer.echo(f"Model (load it with transformers or figclip): {result.run / 'model'}")
     typer.echo(f"Results: {result.run / 'eval'}")
     typer.echo(f"Report (open it in a browser): {result.report.resolve().as_uri()}")

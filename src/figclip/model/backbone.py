@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -293,10 +293,15 @@ def weights_hash(clip: nn.Module) -> str:
     Returns:
         32 hex digits.
     """
+    return state_hash(clip.state_dict())
+
+
+def state_hash(state: Mapping[str, Tensor]) -> str:
+    """`weights_hash` of a state dict, as it is in a model folder's `model.safetensors`."""
     digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(clip.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from figclip.config import MAX_POSITIONS
@@ -27,6 +27,38 @@ class Contexts:
     event_BPD: Float[Tensor, "B P D"]
 
 
+@dataclass(frozen=True, slots=True)
+class TokenOutputs:
+    """Outputs of all tokens, not normalised: [VIDEO], then [EVENT] and frames of each event.
+
+    Attributes:
+        token_BSD: The outputs.
+        present_BS: True where the token is there.
+        num_events: P.
+    """
+
+    token_BSD: Float[Tensor, "B S D"]
+    present_BS: Bool[Tensor, "B S"]
+    num_events: int
+
+    @property
+    def video_BD(self) -> Float[Tensor, "B D"]:
+        """At the [VIDEO] token."""
+        return self.token_BSD[:, 0]
+
+    @property
+    def event_BPD(self) -> Float[Tensor, "B P D"]:
+        """At the [EVENT_p] tokens; rows of missing events are meaningless."""
+        return self.token_BSD[:, 1:].unflatten(1, (self.num_events, -1))[:, :, 0]
+
+    @property
+    def event_of_token_S(self) -> Int[Tensor, " S"]:
+        """Which event each token belongs to; -1 for [VIDEO]."""
+        per_event = (self.token_BSD.shape[1] - 1) // self.num_events
+        events = torch.arange(self.num_events, device=self.token_BSD.device)
+        return torch.cat([events.new_tensor([-1]), events.repeat_interleave(per_event)])
+
+
 class VideoContextualizer(nn.Module):
     """Pre-norm transformer encoder over [VIDEO] [EVENT_1] frames of event 1 … [EVENT_P] frames.
 
@@ -37,13 +69,14 @@ class VideoContextualizer(nn.Module):
         dim: Width, the projection dim D of the CLIP.
         num_layers: Encoder layers; 6 in the paper.
         head_dim: Width of a head; must divide `dim`.
+        dropout: Of the encoder; 0 in the contextualizer, whose micro-batches must be repeatable.
 
     Source:
         FiGCLIP (arXiv 2401.07669), section 3.2. Open there and chosen here: feed-forward width
         4 D, GELU, a final norm, initial embeddings of standard deviation 0.02.
     """
 
-    def __init__(self, dim: int, *, num_layers: int, head_dim: int) -> None:
+    def __init__(self, dim: int, *, num_layers: int, head_dim: int, dropout: float = 0.0) -> None:
         super().__init__()
         if dim % head_dim:
             raise ModelError(
@@ -58,7 +91,7 @@ class VideoContextualizer(nn.Module):
             d_model=dim,
             nhead=dim // head_dim,
             dim_feedforward=4 * dim,
-            dropout=0.0,
+            dropout=dropout,
             activation="gelu",
             batch_first=True,
             norm_first=True,
@@ -85,7 +118,17 @@ class VideoContextualizer(nn.Module):
         Raises:
             ModelError: more events or frames than there are positions.
         """
-        B, P, T, D = frames_BPTD.shape
+        outputs = self.encode(frames_BPTD, frame_mask_BPT=frame_mask_BPT)
+        return Contexts(
+            nn.functional.normalize(outputs.video_BD, dim=-1),
+            nn.functional.normalize(outputs.event_BPD, dim=-1),
+        )
+
+    def encode(
+        self, frames_BPTD: Float[Tensor, "B P T D"], *, frame_mask_BPT: Bool[Tensor, "B P T"]
+    ) -> TokenOutputs:
+        """As `forward`, with the outputs of all tokens as they are."""
+        P, T = frames_BPTD.shape[1:3]
         if max(P, T) > MAX_POSITIONS:
             raise ModelError(
                 f"{P} events of {T} frames, but the contextualizer has {MAX_POSITIONS} places",
@@ -93,11 +136,7 @@ class VideoContextualizer(nn.Module):
             )
         tokens, present = self._tokens(frames_BPTD, frame_mask_BPT)
         outputs = self.encoder(tokens, src_key_padding_mask=~present)
-        event_outputs_BPD = outputs[:, 1:].view(B, P, T + 1, D)[:, :, 0]
-        return Contexts(
-            nn.functional.normalize(outputs[:, 0], dim=-1),
-            nn.functional.normalize(event_outputs_BPD, dim=-1),
-        )
+        return TokenOutputs(outputs, present, num_events=P)
 
     def _tokens(
         self, frames_BPTD: Float[Tensor, "B P T D"], frame_mask_BPT: Bool[Tensor, "B P T"]

@@ -115,6 +115,11 @@ class FiGCLIP:
             trained=trained,
         )
 
+    @property
+    def contextualizer(self) -> VideoContextualizer | None:
+        """The Video Contextualizer, trained on frames at strength 1; None without one."""
+        return self._contextualizer
+
     def encode_image(self, images: Sequence[Image.Image | str | Path]) -> Float32[Tensor, "N D"]:
         """Embed images.
 

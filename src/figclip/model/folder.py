@@ -78,7 +78,7 @@ class ModelInfo:
 
     @property
     def selected_on(self) -> frozenset[str]:
-        """`halves.items_hash` of the data whose selecting half chose the strength."""
+        """What `halves.reported_half` must leave out: it chose the strength."""
         return frozenset(self.provenance.get("selected_on", ()))
 
 

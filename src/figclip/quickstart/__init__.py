@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from figclip.errors import ConfigError
 from figclip.model.figclip import FiGCLIP
 from figclip.quickstart.control_annotations import ControlName
 from figclip.quickstart.stages import (
@@ -17,17 +18,21 @@ from figclip.quickstart.stages import (
     evaluate_run,
     mini_config,
     prepare_videos,
+    summary_file,
     write_summary,
     write_timings,
 )
-from figclip.quickstart.summary import read_scores, summarise
+from figclip.quickstart.summary import MEANS, read_scores, summarise
 from figclip.quickstart.world_files import WorldSize
+from figclip.reporting.json_files import damage_named, read_object
 from figclip.reporting.report import write_report
+from figclip.reporting.summary_file import SUMMARY_FORMAT
 from figclip.results import EvaluationResult
 
 __all__ = ["QuickstartResult", "WorldSize", "run_full", "run_quickstart"]
 
 FULL_SEEDS = (0, 1, 2)
+SECOND_BASE = "second base"
 _INTERVAL_SEED = 0
 _CONTROLS: dict[ControlName, str] = {
     "sparse": "sparse captions",
@@ -55,28 +60,32 @@ def run_quickstart(
 ) -> QuickstartResult:
     """Adapt once and show what it did. What is already there is not made again.
 
+    The summary of `run_full` about the same run is kept as long as it holds: all of its runs are
+    there, and this one still scores what it says.
+
     Args:
-        out: Folder for all that is made.
+        out: Folder for all that is made: a new or empty one, or of an earlier call.
         seed: Of the adaptation. The world and its tests are the same for all seeds.
         on_progress: Told how far it is.
         size: How much is drawn; None for the usual.
 
     Raises:
-        KeyboardInterrupt: interrupted by a signal; calling this again goes on.
+        ConfigError: the folder holds something else, or another world.
+        ModelError: the folder of the mini CLIP holds another one.
+        KeyboardInterrupt: interrupted by Ctrl-C; calling this again goes on.
     """
-    # Runs know their base by its path, however this one was spelt.
-    workshop = Workshop(path=out.resolve(), on_progress=on_progress)
+    workshop = _open_workshop(out, on_progress)
     draw(workshop, size=size or WorldSize(), bases=[0])
     prepare_videos(workshop)
     run, result = _adapted(workshop, base=0, seed=seed)
     summary = _summary(workshop, [result], seeds=[seed])
-    return _finished(workshop, run, summary)
+    return _finished(workshop, run, _summary_of_full(workshop, run, summary) or summary)
 
 
 def run_full(
     out: Path, *, on_progress: Progress, size: WorldSize | None = None
 ) -> QuickstartResult:
-    """Three seeds, the second base, and the controls that must not gain.
+    """Three seeds on both bases, and the controls that must not gain.
 
     Args:
         out: Folder, also one that `run_quickstart` made.
@@ -87,30 +96,52 @@ def run_full(
         The run of seed 0 on the first base, whose summary is the mean of the seeds.
 
     Raises:
-        KeyboardInterrupt: interrupted by a signal; calling this again goes on.
+        ConfigError, ModelError, KeyboardInterrupt: as `run_quickstart`.
     """
-    # Runs know their base by its path, however this one was spelt.
-    workshop = Workshop(path=out.resolve(), on_progress=on_progress)
+    workshop = _open_workshop(out, on_progress)
     draw(workshop, size=size or WorldSize(), bases=[0, 1])
     prepare_videos(workshop)
-    runs, results = zip(
-        *(_adapted(workshop, base=0, seed=seed) for seed in FULL_SEEDS), strict=True
+    first, second = (
+        [_adapted(workshop, base=base, seed=seed) for seed in FULL_SEEDS] for base in (0, 1)
     )
-    others = {"second base": _adapted(workshop, base=1, seed=0)[1]}
+    (run, _), *_ = first
+    controls = {SECOND_BASE: _over_seeds(workshop, [result for _, result in second])}
+    alpha = FiGCLIP.from_pretrained(run).alpha
     for control, title in _CONTROLS.items():
         prepare_videos(workshop, control)
-        others[title] = _control(workshop, control, alpha=FiGCLIP.from_pretrained(runs[0]).alpha)
+        controls[title] = _means(workshop, [_control(workshop, control, alpha=alpha)])
+    results = [result for _, result in first]
     summary = {
         **_summary(workshop, results, seeds=FULL_SEEDS),
-        "by_seed": [_means(workshop, result) for result in results],
-        "controls": {title: _means(workshop, result) for title, result in others.items()},
+        "by_seed": _by_seed(workshop, results),
+        "controls": controls,
     }
-    return _finished(workshop, runs[0], summary)
+    return _finished(workshop, run, summary)
+
+
+def _open_workshop(out: Path, on_progress: Progress) -> Workshop:
+    """A folder that is new, empty, or a quickstart's, which its claim tells."""
+    # Runs know their base by its path, however this one was spelt.
+    workshop = Workshop(path=out.resolve(), on_progress=on_progress)
+    is_used = out.exists() and any(out.iterdir())
+    if is_used and not workshop.world.claim.exists():
+        raise ConfigError(
+            f"is not empty, and no quickstart's: it has no "
+            f"{workshop.world.claim.relative_to(workshop.path)}",
+            where=str(out),
+            fix="Choose another --out, or empty it",
+        )
+    return workshop
+
+
+def _run_folder(workshop: Workshop, *, base: int, seed: int) -> Path:
+    """Of one adaptation."""
+    return workshop.path / f"run-base{base}-seed{seed}"
 
 
 def _adapted(workshop: Workshop, *, base: int, seed: int) -> tuple[Path, EvaluationResult]:
     """One adaptation, and what it scores."""
-    run = workshop.path / f"run-base{base}-seed{seed}"
+    run = _run_folder(workshop, base=base, seed=seed)
     adapt_base(workshop, run, config=mini_config(workshop.base(base), seed=seed))
     result = evaluate_run(workshop, run)
     write_timings(run, workshop.seconds)
@@ -135,10 +166,41 @@ def _summary(
     return {**summarise(scores, seed=_INTERVAL_SEED), "seeds": list(seeds), "controls": {}}
 
 
-def _means(workshop: Workshop, result: EvaluationResult) -> dict[str, Any]:
-    """The means over tests of one run."""
-    summary = summarise(read_scores(workshop.tests, [result]), seed=_INTERVAL_SEED)
-    return {name: summary[name] for name in ("detail", "detail_template", "semantic")}
+def _means(workshop: Workshop, results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    """The means over tests, of all seeds together."""
+    summary = summarise(read_scores(workshop.tests, results), seed=_INTERVAL_SEED)
+    return {name: summary[name] for name in MEANS}
+
+
+def _by_seed(workshop: Workshop, results: Sequence[EvaluationResult]) -> list[dict[str, Any]]:
+    """The means over tests of each seed."""
+    return [_means(workshop, [result]) for result in results]
+
+
+def _over_seeds(workshop: Workshop, results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    """The means over tests, of all seeds together and of each."""
+    return {
+        **_means(workshop, results),
+        "seeds": list(FULL_SEEDS),
+        "by_seed": _by_seed(workshop, results),
+    }
+
+
+def _summary_of_full(
+    workshop: Workshop, run: Path, summary: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The summary of several seeds that a run holds; None without one, or when it is outdated."""
+    file = summary_file(run)
+    if not file.exists():
+        return None
+    content = read_object(file, newest_format=SUMMARY_FORMAT)
+    with damage_named(file):
+        # A summary of one seed has no `by_seed`.
+        of_seed = dict(zip(content["seeds"], content.get("by_seed", ()), strict=False))
+    runs = [_run_folder(workshop, base=0, seed=seed) for seed in of_seed]
+    [seed] = summary["seeds"]
+    holds = of_seed.get(seed) == {name: summary[name] for name in MEANS}
+    return content if holds and all((one / "model").exists() for one in runs) else None
 
 
 def _finished(workshop: Workshop, run: Path, summary: Mapping[str, Any]) -> QuickstartResult:

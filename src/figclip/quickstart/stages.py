@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -15,8 +16,10 @@ from typing import Any
 from figclip.checkpoint import RunFolder, write_atomically
 from figclip.config import RunConfig, apply_overrides
 from figclip.data.frames import StoreSpec
+from figclip.errors import ModelError
 from figclip.evaluation import evaluate
 from figclip.loop import StepReport
+from figclip.model.backbone import load_backbone, weights_hash
 from figclip.preparation import prepare
 from figclip.quickstart.control_annotations import ControlName, write_control
 from figclip.quickstart.world_files import (
@@ -91,12 +94,37 @@ def draw(
     bases: Sequence[int],
     evaluation_seed: int = EVALUATION_SEED,
 ) -> None:
-    """Draw the world, and lay out the bases."""
+    """Draw the world, and lay out the bases.
+
+    Raises:
+        ConfigError: the folder holds another world.
+        ModelError: the folder of a base holds another one.
+    """
     with workshop.timed("drawing") as told:
         draw_world(workshop.world, size=size, evaluation_seed=evaluation_seed, on_progress=told)
         for seed in bases:
-            if not workshop.base(seed).exists():
-                write_mini_clip(workshop.base(seed), load_mini_clip(seed))
+            lay_out_base(workshop.base(seed), seed)
+
+
+def lay_out_base(folder: Path, seed: int) -> None:
+    """Write the folder of a mini CLIP, or check the one that is there.
+
+    Args:
+        folder: Of `transformers`' CLIP.
+        seed: Of its pretraining.
+
+    Raises:
+        ModelError: it holds other weights than figclip came with, or cannot be loaded.
+    """
+    shipped = load_mini_clip(seed)
+    if not folder.exists():
+        write_mini_clip(folder, shipped)
+    elif weights_hash(load_backbone(str(folder)).clip) != weights_hash(shipped.clip):
+        raise ModelError(
+            f"holds other weights than those of mini CLIP {seed} that figclip came with",
+            where=str(folder),
+            fix="Choose another --out, or remove it together with the runs on it",
+        )
 
 
 def prepare_videos(workshop: Workshop, control: ControlName | None = None) -> None:
@@ -128,7 +156,8 @@ def adapt_base(
 
     Raises:
         CheckpointError: the run is of other settings.
-        KeyboardInterrupt: interrupted by a signal; calling this again goes on.
+        KeyboardInterrupt: interrupted by SIGINT, which is raised again once all is saved, as is
+            SIGTERM; calling this again goes on.
     """
     if (run / "model").exists():
         check_run(RunFolder(run), config, resume=True)
@@ -150,8 +179,10 @@ def adapt_base(
             on_step=on_step,
             on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
         )
-    if result.model is None:
-        raise KeyboardInterrupt
+    if (number := result.outcome.interrupted_by) is not None:
+        # The loop held the signal back until its checkpoint was written.
+        signal.raise_signal(signal.Signals(number))
+        raise KeyboardInterrupt  # whoever handles the signal let it pass
 
 
 def evaluate_run(
@@ -184,9 +215,14 @@ def mini_config(base: Path, *, seed: int, overrides: Sequence[str] = ()) -> RunC
     return apply_overrides(build_recipe("mini"), settings)
 
 
+def summary_file(run: Path) -> Path:
+    """`eval/summary.json` of a run."""
+    return run / "eval" / "summary.json"
+
+
 def write_summary(run: Path, summary: Mapping[str, Any]) -> None:
     """Write `eval/summary.json`."""
-    write_atomically(run / "eval" / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_atomically(summary_file(run), json.dumps(summary, indent=2) + "\n")
 
 
 def write_timings(run: Path, seconds: Mapping[str, float]) -> None:

@@ -15,14 +15,16 @@ from jaxtyping import Bool, Float64
 
 from figclip.errors import DataError
 from figclip.metrics.intervals import Interval, paired_bootstrap
+from figclip.reporting.summary_file import SUMMARY_FORMAT
 from figclip.results import EvaluationResult, TaskResult
 from figclip.tasks.base import ItemScores
+from figclip.tasks.composition import BLIND, TEXT_ONLY
 from figclip.world.layouts.own_files import NEW
 from figclip.world.named_tests import NamedTest
 
-SUMMARY_FORMAT = 1
 NUM_RESAMPLES = 2000
-BLIND, TEXT_ONLY = "blind accuracy", "text-only accuracy"
+MEANS = ("detail", "detail_template", "semantic")
+"""Means over tests, by their keys in the summary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class TestScores:
 
     Attributes:
         test: Which.
-        base_N: Score of each item under the base.
+        base_N: Score of each item under the base: the mean of the test's metrics.
         adapted_N: Under the adapted model, mean over the seeds.
         groups: Of each item.
         is_new_N: Whether the item's own combination was never trained on.
@@ -44,11 +46,6 @@ class TestScores:
     groups: tuple[str, ...]
     is_new_N: Bool[np.ndarray, " N"]
     controls: Mapping[str, float | Mapping[str, float]]
-
-    @property
-    def num_items(self) -> int:
-        """Each is scored once by every metric."""
-        return len(self.base_N) // len(self.test.metrics)
 
     def of(self, kept_N: Bool[np.ndarray, " N"]) -> TestScores:
         """Some of the items."""
@@ -72,7 +69,8 @@ def read_scores(
         results: One a seed, of the same tests and the same base.
 
     Raises:
-        DataError: something could not be scored, so that a test is not the one it is named for.
+        DataError: something could not be scored, so that a test is not the one it is named for; or
+            its metrics are not of the same items, as in retrieval with several captions a video.
     """
     by_test = zip(*(result.tasks for result in results), strict=True)
     return tuple(_scores(test, of_seeds) for test, of_seeds in zip(tests, by_test, strict=True))
@@ -135,7 +133,7 @@ def _compared(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
     """Both models and their difference."""
     interval = mean_difference(scores, seed=seed)
     return {
-        "items": sum(one.num_items for one in scores),
+        "items": sum(len(one.base_N) for one in scores),
         "base": float(np.mean([one.base_N.mean() for one in scores])),
         "adapted": float(np.mean([one.adapted_N.mean() for one in scores])),
         "difference": interval.difference,
@@ -155,38 +153,35 @@ def _scores(test: NamedTest, results: Sequence[TaskResult]) -> TestScores:
         )
     base = _values(test, first.base_items)
     adapted = [_values(test, result.adapted_items) for result in results]
-    ids, groups = zip(*_items(test, first.base_items), strict=True)
+    _, named = _blocks(test, first.base_items)[0]
     return TestScores(
         test=test,
         base_N=base,
         adapted_N=np.mean(adapted, axis=0),
-        groups=groups,
-        is_new_N=np.array([f"{NEW}/" in name for name in ids]),
+        groups=named.group_ids,
+        is_new_N=np.array([f"{NEW}/" in name for name in named.item_ids]),
         controls=_controls(results),
     )
 
 
 def _values(test: NamedTest, blocks: Sequence[ItemScores]) -> Float64[np.ndarray, " N"]:
-    """The items of all metrics, one after the other; their mean is the score."""
+    """The mean of all metrics, item by item; so the score is the mean over items too."""
     values = [block.values[metric] for metric, block in _blocks(test, blocks)]
-    return np.concatenate(values).astype(np.float64)
-
-
-def _items(test: NamedTest, blocks: Sequence[ItemScores]) -> list[tuple[str, str]]:
-    """Id and group of each value."""
-    return [
-        item
-        for _, block in _blocks(test, blocks)
-        for item in zip(block.item_ids, block.group_ids, strict=True)
-    ]
+    return np.stack(values).mean(axis=0)
 
 
 def _blocks(test: NamedTest, blocks: Sequence[ItemScores]) -> list[tuple[str, ItemScores]]:
-    """Each metric of the test with the block that has it."""
+    """Each metric of the test with the block that has it, all of the same items."""
     found = [
         (metric, block) for metric in test.metrics for block in blocks if metric in block.values
     ]
     assert [metric for metric, _ in found] == list(test.metrics), f"{test.name}: {found}"
+    if len({block.group_ids for _, block in found}) > 1:
+        raise DataError(
+            f"{' and '.join(test.metrics)} are not of the same items, one by one",
+            where=str(test.source.path),
+            fix="Give each image or video one caption",
+        )
     return found
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from figclip.checkpoint import write_atomically
 from figclip.errors import ConfigError
+from figclip.world.folder_claim import claim_folder
 from figclip.world.grammar import sample_story
 from figclip.world.layouts.vidsitu import write_vidsitu
 from figclip.world.named_tests import write_detail_tests, write_kept_tests
@@ -56,6 +55,11 @@ class WorldFolder:
     path: Path
 
     @property
+    def claim(self) -> Path:
+        """Says how much is drawn, and from which seed."""
+        return self.path / "world.json"
+
+    @property
     def vidsitu(self) -> Path:
         """`annotations/` and `videos/` in VidSitu's layout."""
         return self.path / "vidsitu"
@@ -94,7 +98,7 @@ def draw_world(
     Raises:
         ConfigError: the folder holds another world.
     """
-    _claim(world.path, size=size, evaluation_seed=evaluation_seed)
+    _claim(world, size=size, evaluation_seed=evaluation_seed)
     rng = random.Random(f"{TRAINING_SEED}:stories")
     orders = PaintOrders()
     write_vidsitu(
@@ -112,15 +116,10 @@ def draw_world(
     paint(orders.orders, workers=os.cpu_count() or 1, on_progress=on_progress)
 
 
-def _claim(folder: Path, *, size: WorldSize, evaluation_seed: int) -> None:
-    """Write down what the folder is of, or refuse one of something else."""
+def _claim(world: WorldFolder, *, size: WorldSize, evaluation_seed: int) -> None:
+    """Write down what is drawn, or refuse a folder of another world."""
+    refusal = ConfigError(
+        "holds another world", where=str(world.path), fix="Choose another --out, or remove it"
+    )
     claim = {"format": WORLD_FORMAT, "evaluation_seed": evaluation_seed, "size": asdict(size)}
-    content = json.dumps(claim) + "\n"
-    file = folder / "world.json"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, content)
-    elif file.read_text() != content:
-        raise ConfigError(
-            "holds another world", where=str(folder), fix="Choose another --out, or remove it"
-        )
+    claim_folder(world.claim, claim, refusal=refusal)

@@ -16,7 +16,7 @@ from figclip.data_sources import DataSource
 from figclip.errors import ConfigError, DataError
 from figclip.reporting.previews import Preview, preview
 from figclip.reporting.report_records import Preferred
-from figclip.reporting.result_files import ResultFile, read_items
+from figclip.reporting.result_files import ResultFile, newest, read_items
 
 Outcome = Literal["gained", "failed", "lost", "both"]
 """Right by adapted only; wrong by both; right by base only; right by both."""
@@ -151,26 +151,20 @@ def _judge(source: DataSource, results: Sequence[ResultFile]) -> Iterator[Judged
 def _result_of(
     source: DataSource, results: Sequence[ResultFile], *, split: str | None, where: str
 ) -> ResultFile:
-    """The result file about a source."""
+    """The newest result file about a source."""
     wanted = ("composition", source.name, source.path.name, split)
     found = [
         one
         for one in results
         if (one.task, one.data, one.source, one.split) == wanted and one.base_name is not None
     ]
-    if len(found) == 1:
-        return found[0]
     if not found:
         raise DataError(
             "was not scored by base and adapted",
             where=where,
             fix="Run `figclip eval` with it first",
         )
-    raise DataError(
-        f"was scored more than once ({', '.join(one.file.name for one in found)})",
-        where=where,
-        fix="Delete the result files that are not wanted",
-    )
+    return newest(found)
 
 
 def _preferences(result: ResultFile) -> dict[str, tuple[Preferred, Preferred]]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
 from figclip import config as configs
 from figclip.checkpoint import RunFolder
 from figclip.config import RunConfig
 from figclip.errors import DataError
-from figclip.model.folder import read_info
+from figclip.model.backbone import state_hash
+from figclip.model.folder import ModelInfo, read_info
 from figclip.reporting.json_files import damage_named, read_object
 from figclip.reporting.numbers import plain
 from figclip.reporting.report_records import Fact, ReportData, TrainingLog
@@ -20,6 +25,7 @@ from figclip.reporting.result_files import (
     ResultFile,
     groups_of_results,
     read_result_files,
+    scored_again,
     verdict_of_results,
 )
 from figclip.reporting.strength_curve import read_curve
@@ -40,7 +46,7 @@ class RunFiles:
         alpha: Strength of its model.
         base: Hub id of the base; empty for a local one.
         base_hash: Of the base's weights.
-        results: Of this strength.
+        results: Of its model.
         summary: `eval/summary.json`.
         notices: Results left out, one sentence each.
         absent: What is not there and what it would have said.
@@ -97,8 +103,7 @@ def read_run_files(path: Path) -> RunFiles:
         info = read_info(run.model)
     if (path / "eval/summary.json").exists():
         summary = read_summary(path / "eval/summary.json")
-    alpha = None if info is None else info.alpha
-    results, notices = _of_strength(read_result_files(path / "eval"), alpha)
+    results, notices = _of_model(read_result_files(path / "eval"), info, run.model)
     if not results and summary is None:
         absent.append("eval/ holds no result of `figclip eval`: nothing can be said of the model.")
     return RunFiles(
@@ -106,12 +111,12 @@ def read_run_files(path: Path) -> RunFiles:
         config=config,
         environment=environment,
         data=data,
-        alpha=alpha,
+        alpha=None if info is None else info.alpha,
         base="" if info is None else info.base,
         base_hash="" if info is None else info.base_hash,
         results=results,
         summary=summary,
-        notices=notices,
+        notices=(*notices, *scored_again(results)),
         absent=absent,
     )
 
@@ -128,7 +133,7 @@ def report_data(files: RunFiles) -> ReportData:
     if training is None or training.num_steps == 0:
         training = None
         absent.append("metrics.jsonl has no steps: losses and times are not known.")
-    curve = read_curve(files.path, alpha=files.alpha)
+    curve = read_curve(files.path, alpha=files.alpha, results=files.results)
     if curve is None:
         absent.append("Neither strength.json nor eval/sweep.json is there: no curve over alpha.")
     costs = _costs(files.path / "eval" / "timings.json", training)
@@ -162,17 +167,37 @@ def _costs(file: Path, training: TrainingLog | None) -> Costs:
     return Costs(stages=stages, peak_memory_mib=None)
 
 
-def _of_strength(
-    results: Sequence[ResultFile], alpha: float | None
+def _of_model(
+    results: Sequence[ResultFile], info: ModelInfo | None, model: Path
 ) -> tuple[tuple[ResultFile, ...], tuple[str, ...]]:
-    """Results of the run's model at its own strength, and what is said of the others."""
-    if alpha is None:
+    """Results of the run's model as it is now, and what is said of the others."""
+    if info is None or not results:
         return tuple(results), ()
-    kept = tuple(one for one in results if abs(one.alpha - alpha) < 1e-9)
-    others = [one.file.name for one in results if one not in kept]
-    if not others:
-        return kept, ()
-    return kept, (f"Not shown, being of another strength: {', '.join(others)}.",)
+    model_hash = _weights_hash(model / "model.safetensors")
+    kept: list[ResultFile] = []
+    others: defaultdict[str, list[str]] = defaultdict(list)
+    for one in results:
+        if abs(one.alpha - info.alpha) > 1e-9:
+            others["of another strength"].append(one.file.name)
+        elif one.hashes["adapted"] != model_hash:
+            others["of another model than model/ holds"].append(one.file.name)
+        # Strength 0 is the base but for rounding, so its hash is another one.
+        elif one.base_name and not one.is_own_base and one.hashes["base"] != info.base_hash:
+            others["a comparison with another base"].append(one.file.name)
+        else:
+            kept.append(one)
+    notices = (f"Not shown, being {why}: {', '.join(names)}." for why, names in others.items())
+    return tuple(kept), tuple(notices)
+
+
+def _weights_hash(file: Path) -> str:
+    """`weights_hash` of a model folder, without building its model."""
+    try:
+        return state_hash(load_file(file))
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"cannot be read ({error})", where=str(file), fix="Adapt again, or delete model/"
+        ) from error
 
 
 def _facts(files: RunFiles) -> list[Fact]:

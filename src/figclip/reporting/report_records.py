@@ -13,7 +13,7 @@ Preferred = Literal["true", "false", "neither"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A 95 % interval of a difference."""
+    """Bounds of a difference: its 95 % interval, or the lowest and highest of several seeds."""
 
     low: float
     high: float
@@ -101,11 +101,13 @@ class Mean:
         tests: How many.
         score: Their unweighted mean.
         held_out: The same on combinations that training never showed.
+        spread: Of the difference over seeds of training; None of one seed.
     """
 
     tests: int
     score: Compared
     held_out: Compared | None = None
+    spread: Span | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +134,12 @@ class ExtraScore:
     Attributes:
         name: `shuffled annotations, detail`.
         score: Of both models, or a single number in `adapted`.
+        spread: Of the difference over seeds of training; None of one seed.
     """
 
     name: str
     score: Compared
+    spread: Span | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from figclip.errors import DataError
+from figclip.halves import CHOSE
 from figclip.reporting.json_files import damage_named, number, optional_number, read_object
 from figclip.reporting.report_records import (
     Compared,
@@ -36,11 +38,13 @@ class ResultFile:
         split: None for everything.
         alpha: Strength of the adapted model.
         base_name: None where only one model was scored.
+        is_own_base: Whether the base is the adapted model itself at strength 0.
         hashes: Of the data and of both models, by what they are of.
         rows: Metrics of the table.
         headlines: The few of them that stand for the task.
         counts: Of items, by name.
         num_left_out: Items that were not scored.
+        num_chose: Those of them that chose the strength of the model.
         notices: What the reader must know.
     """
 
@@ -52,11 +56,13 @@ class ResultFile:
     split: str | None
     alpha: float
     base_name: str | None
+    is_own_base: bool
     hashes: dict[str, str]
     rows: tuple[ScoreRow, ...]
     headlines: tuple[ScoreRow, ...]
     counts: dict[str, int]
     num_left_out: int
+    num_chose: int
     notices: tuple[str, ...]
 
     @property
@@ -87,6 +93,25 @@ def read_result_files(folder: Path) -> tuple[ResultFile, ...]:
     return tuple(_read(file) for file in files if file.exists())
 
 
+def newest(results: Sequence[ResultFile]) -> ResultFile:
+    """The one that was written last, by the times of the files."""
+    return max(results, key=lambda one: one.file.stat().st_mtime_ns)
+
+
+def scored_again(results: Sequence[ResultFile]) -> list[str]:
+    """A sentence for each test that several results are about."""
+    by_test: defaultdict[str, list[ResultFile]] = defaultdict(list)
+    for one in results:
+        by_test[_title(one)].append(one)
+    return [
+        f"There are {len(found)} results of {test}, and all are shown: "
+        f"{', '.join(one.file.name for one in found)}. Clips are of the newest, "
+        f"{newest(found).file.name}; delete what is not wanted."
+        for test, found in by_test.items()
+        if len(found) > 1
+    ]
+
+
 def read_items(result: ResultFile) -> Iterator[ItemLine]:
     """The per-item scores of a result.
 
@@ -109,8 +134,7 @@ def groups_of_results(results: Sequence[ResultFile]) -> tuple[ScoreGroup, ...]:
     return tuple(
         ScoreGroup(
             face=face,
-            title=f"{one.task.replace('_', ' ')} on {one.source}"
-            + (f" ({one.split})" if one.split else ""),
+            title=_title(one),
             note="; ".join(_counted(one)),
             rows=one.rows,
         )
@@ -156,6 +180,12 @@ def span_of(bounds: Any) -> Span:
     return Span(low=low, high=high)
 
 
+def _title(one: ResultFile) -> str:
+    """Task and data in words."""
+    split = f" ({one.split})" if one.split else ""
+    return f"{one.task.replace('_', ' ')} on {one.source}{split}"
+
+
 def _mean(results: Sequence[ResultFile]) -> Mean | None:
     """The mean over tests that have headlines of both models."""
     scores = [[row.score for row in one.headlines] for one in results if one.headlines]
@@ -184,8 +214,9 @@ def _read(file: Path) -> ResultFile:
             )
         rows = {name: _row(name, one) for name, one in metrics}
         models, data = content["models"], content["data"]
-        base = models["base"]
-        hashes = {"data": data["hash"], "adapted": models["adapted"]["hash"]}
+        base, adapted = models["base"], models["adapted"]
+        hashes = {"data": data["hash"], "adapted": adapted["hash"]}
+        left_out = {one["reason"]: int(one["count"]) for one in content["left_out"]}
         return ResultFile(
             file=file,
             task=content["task"],
@@ -193,13 +224,15 @@ def _read(file: Path) -> ResultFile:
             data=data["name"],
             source=data["source"],
             split=data["split"],
-            alpha=number(models["adapted"]["alpha"]),
+            alpha=number(adapted["alpha"]),
             base_name=None if base is None else base["name"],
+            is_own_base=base is not None and (base["name"], base["alpha"]) == (adapted["name"], 0),
             hashes=hashes if base is None else {**hashes, "base": base["hash"]},
             rows=tuple(rows[name] for name, one in metrics if one["in_table"]),
             headlines=tuple(rows[name] for name, one in metrics if one["headline"]),
             counts={str(name): int(count) for name, count in content["counts"].items()},
-            num_left_out=sum(int(one["count"]) for one in content["left_out"]),
+            num_left_out=sum(left_out.values()),
+            num_chose=sum(left_out.get(reason, 0) for reason in CHOSE),
             notices=tuple(map(str, content["notices"])),
         )
 

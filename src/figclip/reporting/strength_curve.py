@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from figclip.reporting.json_files import damage_named, number, read_object
 from figclip.reporting.numbers import percent, plain
 from figclip.reporting.report_records import CurvePoint, StrengthCurve
+from figclip.reporting.result_files import ResultFile
 from figclip.strength import STRENGTH_FORMAT
 from figclip.sweep import SWEEP_FORMAT
 
@@ -19,12 +21,15 @@ _Scored = tuple[float, float, float, bool]
 """Strength, detail, kept, whether it qualifies."""
 
 
-def read_curve(run: Path, *, alpha: float | None) -> StrengthCurve | None:
+def read_curve(
+    run: Path, *, alpha: float | None, results: Sequence[ResultFile]
+) -> StrengthCurve | None:
     """The curve that the strength was chosen from, or else that of `--sweep-alpha`.
 
     Args:
         run: Run folder.
         alpha: Strength of the model; None where that is not known.
+        results: Of the model.
 
     Returns:
         None without either file.
@@ -34,13 +39,13 @@ def read_curve(run: Path, *, alpha: float | None) -> StrengthCurve | None:
     """
     chosen_from, swept = run / "strength.json", run / "eval" / "sweep.json"
     if chosen_from.exists():
-        return _read_choice(chosen_from)
+        return _read_choice(chosen_from, results)
     if swept.exists():
         return _read_sweep(swept, alpha=alpha)
     return None
 
 
-def _read_choice(file: Path) -> StrengthCurve:
+def _read_choice(file: Path, results: Sequence[ResultFile]) -> StrengthCurve:
     """The curve of `adapt --keep`, and the rule in words."""
     content = read_object(file, newest_format=STRENGTH_FORMAT)
     with damage_named(file):
@@ -51,13 +56,23 @@ def _read_choice(file: Path) -> StrengthCurve:
         chosen, limits = number(content["alpha"]), content["limits"]
         confidence = plain(100 * number(limits["confidence"]), decimals=0)
         explanation = (
-            f"Strength {chosen:g} was chosen on validation videos and on a half of the kept tests "
-            "that is not reported: the most detail among strengths whose loss of what must be "
-            f"kept is, with {confidence} % confidence, at most {percent(limits['mean'])} points "
-            f"on the mean and {percent(limits['test'])} on each test. "
+            f"Strength {chosen:g} was chosen on validation videos and on {_chosen_on(results)}: "
+            "the most detail among strengths whose loss of what must be kept is, with "
+            f"{confidence} % confidence, at most {percent(limits['mean'])} points on the mean and "
+            f"{percent(limits['test'])} on each test. "
             "Hollow points lose more than that."
         )
         return _curve(scores, chosen=chosen, explanation=explanation)
+
+
+def _chosen_on(results: Sequence[ResultFile]) -> str:
+    """What the kept items that chose are to those that are reported."""
+    kept = [one for one in results if one.face == "kept"]
+    if not kept:
+        return "one half of the data of --keep"
+    if any(one.num_chose for one in kept):
+        return "a part of the kept tests that is not reported"
+    return "kept tests of other data than those reported"
 
 
 def _read_sweep(file: Path, *, alpha: float | None) -> StrengthCurve:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from figclip.reporting.report_records import (
     Mean,
     ScoreGroup,
     ScoreRow,
+    Span,
     Subset,
     Verdict,
 )
@@ -24,6 +25,7 @@ from figclip.tasks.base import Face
 SUMMARY_FORMAT = 1
 _WORDINGS = {"natural": "in natural sentences", "template": "in the wording of training"}
 _MEANS = {"semantic": "kept", "detail_template": "detail in the wording of training"}
+_SEEDS = ("seeds", "by_seed")
 _FACES: dict[str, Face] = {"detail": "detail", "kept": "kept", "semantic": "kept"}
 
 
@@ -93,6 +95,7 @@ def _verdict(content: Any, groups: tuple[ScoreGroup, ...]) -> Verdict:
             tests=tests,
             score=compared(content[key]),
             held_out=None if held_out is None else compared(held_out),
+            spread=_spread([one[key] for one in content.get("by_seed", ())]),
         )
 
     titles = {one.title for one in groups if one.face == "detail"}
@@ -139,13 +142,14 @@ def _row(one: Any) -> ScoreRow:
     )
 
 
-def _scores(content: Any, prefix: str = "") -> list[ExtraScore]:
-    """Every score below, named by the keys that lead to it."""
+def _scores(content: Any, prefix: str = "", of_seeds: Sequence[Any] = ()) -> list[ExtraScore]:
+    """Every score below, named by the keys that lead to it; `of_seeds` are its parts by seed."""
     if not isinstance(content, Mapping):
         single = Compared(base=None, adapted=number(content), difference=None, interval=None)
         return [ExtraScore(name=prefix, score=single)]
     if {"base", "adapted"} <= content.keys():
-        return [ExtraScore(name=prefix, score=compared(content))]
+        score = compared(content)
+        return [ExtraScore(name=prefix, score=score, spread=_spread(of_seeds))]
     if {"difference", "interval"} <= content.keys():
         change = number(content["difference"])
         interval = content["interval"]
@@ -156,8 +160,22 @@ def _scores(content: Any, prefix: str = "") -> list[ExtraScore]:
             interval=None if interval is None else span_of(interval),
         )
         return [ExtraScore(name=prefix, score=score)]
+    by_seed = content.get("by_seed", ())
     return [
         one
         for key, part in content.items()
-        for one in _scores(part, ", ".join(filter(None, (prefix, _MEANS.get(key, str(key))))))
+        if key not in _SEEDS
+        for one in _scores(
+            part,
+            ", ".join(filter(None, (prefix, _MEANS.get(key, str(key))))),
+            [means[key] for means in by_seed],
+        )
     ]
+
+
+def _spread(of_seeds: Sequence[Any]) -> Span | None:
+    """The lowest and the highest difference of several seeds."""
+    if len(of_seeds) < 2:
+        return None
+    differences = [number(one["difference"]) for one in of_seeds]
+    return Span(low=min(differences), high=max(differences))

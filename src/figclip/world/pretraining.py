@@ -7,7 +7,6 @@ from its last checkpoint and ends in the same bits.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from figclip.checkpoint import RunFolder, write_atomically
+from figclip.checkpoint import RunFolder
 from figclip.errors import CheckpointError
 from figclip.loop import BatchSource, LoopSettings, StepReport, Trainee, TrainingLoop, Validator
 from figclip.model.backbone import Backbone
@@ -25,6 +24,7 @@ from figclip.world.drawn_batches import (
     StillBatch,
     WriteParaphrases,
 )
+from figclip.world.folder_claim import claim_folder
 from figclip.world.mini_clip import IMAGE_SIZE, build_mini_clip, write_mini_clip
 from figclip.world.pretraining_phases import (
     FactTrainee,
@@ -151,18 +151,14 @@ def pretrain(
 
 
 def _claim(out: Path, *, plan: PretrainingPlan, seed: int) -> None:
-    """Write down what the folder is of, or refuse one of something else."""
-    content = json.dumps({"seed": seed, "plan": asdict(plan)}, indent=2) + "\n"
+    """Write down plan and seed, or refuse a folder of others."""
     file = out / "pretraining.json"
-    if not file.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, content)
-    elif file.read_text() != content:
-        raise CheckpointError(
-            "is of another plan or seed",
-            where=str(file),
-            fix="Go on with those it names, or choose another folder.",
-        )
+    refusal = CheckpointError(
+        "is of another plan or seed",
+        where=str(file),
+        fix="Go on with those it names, or choose another folder.",
+    )
+    claim_folder(file, {"seed": seed, "plan": asdict(plan)}, refusal=refusal)
 
 
 @dataclass(frozen=True, kw_only=True)
