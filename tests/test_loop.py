@@ -205,6 +205,7 @@ def test_a_signal_in_the_last_step_is_a_complete_run(tmp_path: Path):
 
     outcome = make_loop(tmp_path, Regression(interrupt)).run(Steps(), resume=False)
     assert (outcome.step, outcome.interrupted_by) == (NUM_STEPS, None)
+    assert outcome.late_signal == signal.SIGTERM
 
 
 def test_a_second_signal_acts_as_usual(tmp_path: Path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from figclip.evaluation import evaluate as evaluate
     from figclip.model.figclip import FiGCLIP as FiGCLIP
+    from figclip.prediction_files import score_predictions as score_predictions
     from figclip.preparation import prepare as prepare
     from figclip.recipes import build_recipe as build_recipe
     from figclip.selection import adapt as adapt
@@ -23,9 +24,10 @@ _HOMES = {
     "build_recipe": "figclip.recipes",
     "adapt": "figclip.selection",
     "evaluate": "figclip.evaluation",
+    "score_predictions": "figclip.prediction_files",
 }
 
-__all__ = ["FiGCLIP", "adapt", "build_recipe", "evaluate", "prepare"]
+__all__ = ["FiGCLIP", "adapt", "build_recipe", "evaluate", "prepare", "score_predictions"]
 
 
 def __getattr__(name: str) -> Any:

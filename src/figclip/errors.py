@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 class FigclipError(ValueError):
@@ -99,14 +100,22 @@ MAX_SHOWN_PROBLEMS = 100
 class AnnotationError(FigclipError):
     """An annotation file has problems, in the order of the file; the message shows the first."""
 
+    subject: ClassVar[str] = "annotations"
+
     def __init__(self, problems: Sequence[Problem]) -> None:
-        assert problems, "an AnnotationError needs at least one problem"
+        assert problems, "an error of a file needs at least one problem"
         self.problems = tuple(problems)
-        head = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the annotations"
+        head = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the {self.subject}"
         shown = [str(problem) for problem in problems[:MAX_SHOWN_PROBLEMS]]
         if len(problems) > MAX_SHOWN_PROBLEMS:
             shown.append(f"… and {len(problems) - MAX_SHOWN_PROBLEMS:,} more")
         super().__init__("\n  ".join([head, *shown]))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (AnnotationError, (self.problems,))
+        return (type(self), (self.problems,))
+
+
+class PredictionError(AnnotationError):
+    """A prediction file has problems, named as those of annotations are."""
+
+    subject: ClassVar[str] = "predictions"

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -134,11 +134,14 @@ class Outcome:
         step: Steps done; fewer than `num_steps` when interrupted.
         interrupted_by: The signal's number, None when the run is complete.
         best_step: Step of the best validation, None without validations.
+        late_signal: A signal that came in the last step of a complete run: whoever would go on
+            with something else must not.
     """
 
     step: int
     interrupted_by: int | None
     best_step: int | None
+    late_signal: int | None = None
 
 
 class TrainingLoop(Generic[Batch]):
@@ -227,7 +230,7 @@ class TrainingLoop(Generic[Batch]):
                     self._report(step, losses["loss"], step_s, validation)
                     if stop and not ended:
                         return self._outcome(step, interruption.signal or signal.SIGTERM)
-        return self._outcome(step, None)
+        return replace(self._outcome(step, None), late_signal=interruption.signal)
 
     def load_weights(self, step: int) -> None:
         """Put the weights of a checkpoint into the trainee.

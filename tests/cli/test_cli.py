@@ -16,7 +16,7 @@ import pytest
 from tests.adapted_world import World, make_world
 from tests.kept_sets import write_kept_world
 
-VERBS = ("quickstart", "caption", "prepare", "adapt", "eval", "report", "recipes")
+VERBS = ("quickstart", "caption", "prepare", "adapt", "eval", "score", "report", "recipes")
 
 
 def figclip(*arguments: str | Path, cache: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -18,10 +18,12 @@ import typer
 from figclip.cli.adapt import adapt
 from figclip.cli.caption import caption
 from figclip.cli.evaluate import evaluate
+from figclip.cli.finetune import finetune
 from figclip.cli.prepare import prepare
 from figclip.cli.quickstart import quickstart
 from figclip.cli.recipes import recipes
 from figclip.cli.report import report
+from figclip.cli.score import score
 from figclip.errors import ConfigError, FigclipError
 
 FAILED, WRONG_USE = 1, 2
@@ -38,6 +40,8 @@ app.command()(caption)
 app.command()(prepare)
 app.command()(adapt)
 app.command(name="eval")(evaluate)
+app.add_typer(finetune)
+app.command()(score)
 app.command()(report)
 app.command()(recipes)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,36 +71,71 @@ def evaluate(
 
     sugarcrepe, sugarcrepe_pp, aro, winoground, velociti, pairs (own true and false captions):
     composition.
+
+    MODEL may also be a run of `figclip finetune`: its heads are then scored, on events and vidsitu.
     """
-    from figclip.cli.options import cache_folder, going_on, quiet_libraries
-    from figclip.cli.progress import ProgressDisplay
+    from figclip.cli.options import quiet_libraries
 
     quiet_libraries()
-    import torch
-
     from figclip.evaluation import evaluate as run
     from figclip.evaluation import parse_source
+    from figclip.head_files import is_head_run
+    from figclip.situation_evaluation import evaluate_situations
 
-    with going_on(), ProgressDisplay() as display:
-        result = run(
+    sources = [parse_source(one) for one in data]
+    if is_head_run(Path(model)):
+        _refuse_for_heads(base=base, task=task, alpha=alpha, sweep_alpha=sweep_alpha or None)
+        result = _run(evaluate_situations, Path(model), data=sources, out=out, seed=seed, cpu=cpu)
+    else:
+        result = _run(
+            run,
             model,
             base=base,
-            data=[parse_source(one) for one in data],
+            data=sources,
             tasks=None if task is None else task.split(","),
             out=out,
             alpha=alpha,
             sweep_alpha=sweep_alpha,
-            cache=cache_folder(),
-            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
             seed=seed,
             preset=preset,
             prompts=prompts,
             template=template,
             frames_per_event=frames,
-            on_progress=display.update,
+            cpu=cpu,
         )
     _show(result, as_json=as_json)
     _exit_by_coverage(result)
+
+
+def _run(
+    score: Callable[..., EvaluationResult], model: str | Path, *, cpu: bool, **settings: Any
+) -> EvaluationResult:
+    """Score with progress, on the device there is."""
+    import torch
+
+    from figclip.cli.options import cache_folder, going_on
+    from figclip.cli.progress import ProgressDisplay
+
+    with going_on(), ProgressDisplay() as display:
+        return score(
+            model,
+            **settings,
+            cache=cache_folder(),
+            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+            on_progress=display.update,
+        )
+
+
+def _refuse_for_heads(**options: object) -> None:
+    """Options that say how a model is tested say nothing of its heads."""
+    from figclip.errors import ConfigError
+
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)} cannot be given for a run of `figclip finetune`",
+            fix="Its heads belong to one model at one strength: fine-tune on another",
+        )
 
 
 def _show(result: EvaluationResult, *, as_json: bool) -> None:

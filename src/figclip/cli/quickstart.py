@@ -64,6 +64,10 @@ def _table(summary: Mapping[str, Any]) -> list[str]:
     lines += [_row(f"mean: {title}", summary[name]) for name, title in _MEANS.items()]
     for name, title in _MEANS.items():
         lines.append(_row(f"mean, new combinations: {title}", summary[name]["held_out"]))
+    for task, scores in summary["tasks"].items():
+        lines.append("")
+        rows = {name: score for name, score in scores.items() if name not in ("seeds", "by_seed")}
+        lines += [_row(f"{task}: {name}", score) for name, score in rows.items()]
     for other, means in summary["controls"].items():
         lines += [_row(f"{other}: {title}", means[name]) for name, title in _MEANS.items()]
     return lines
@@ -71,8 +75,11 @@ def _table(summary: Mapping[str, Any]) -> list[str]:
 
 def _row(title: str, compared: Mapping[str, Any]) -> str:
     """A row, in per cent."""
-    low, high = compared["interval"]
+    interval = "-"
+    if compared["interval"] is not None:
+        low, high = compared["interval"]
+        interval = f"{100 * low:+.1f} to {100 * high:+.1f}"
     return (
         f"{title:<50}{100 * compared['base']:7.1f}{100 * compared['adapted']:9.1f}"
-        f"{100 * compared['difference']:+8.1f}   {100 * low:+.1f} to {100 * high:+.1f}"
+        f"{100 * compared['difference']:+8.1f}   {interval}"
     )

@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn, TypeGuard
@@ -49,13 +49,15 @@ class Place:
 
     def inside(self, prefix: str) -> Place:
         """The same place, for the fields of a part of it."""
-        return replace(self, prefix=f"{self.prefix}{prefix}")
+        return Place(self.where, f"{self.prefix}{prefix}", self.problems)
 
 
-def raise_problems(problems: Collection[Problem]) -> None:
-    """Raises one `AnnotationError` that lists all problems, if there are any."""
+def raise_problems(
+    problems: Collection[Problem], error: type[AnnotationError] = AnnotationError
+) -> None:
+    """Raises one error that lists all problems, if there are any."""
     if problems:
-        raise AnnotationError(tuple(problems))
+        raise error(tuple(problems))
 
 
 def shown(value: object) -> str:

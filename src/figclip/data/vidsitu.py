@@ -68,6 +68,9 @@ def load_vidsitu(folder: Path, *, splits: Collection[str] | None = None) -> Anno
     """
     place, tally = Place(str(folder)), _Tally()
     files = find_files(folder, place)
+    if not files.annotations:
+        fix = "Put them there or in vseg_ann_files/; annotations of your own are a .jsonl or .csv"
+        place.add("", what="holds no VidSitu annotation file vsann_*.json", fix=fix)
     split_by_segment, split_sizes = read_splits(files.splits)
     entries: list[_Entry] = []
     for file_split, file in _wanted(files.annotations, splits, place):

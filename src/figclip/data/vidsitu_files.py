@@ -78,7 +78,7 @@ def find_files(folder: Path, place: Place) -> VidsituFiles:
 
     Args:
         folder: The folder.
-        place: Takes the problem that there are no annotation files.
+        place: Its list takes the problems of the files that are found.
     """
     paths = sorted(
         path
@@ -93,16 +93,12 @@ def find_files(folder: Path, place: Place) -> VidsituFiles:
             if match := pattern.fullmatch(path.name):
                 yield match["split"], place.at(str(path))
 
-    files = VidsituFiles(
+    return VidsituFiles(
         annotations=tuple(matching(_ANNOTATION_FILE)),
         splits=tuple(matching(_SPLIT_FILE)),
         vinfos=tuple(file for _, file in matching(_VINFO_FILE)),
         vocabularies=tuple(file for _, file in matching(_VOCABULARY_FILE)),
     )
-    if not files.annotations:
-        fix = "Put them there or in vseg_ann_files/; annotations of your own are a .jsonl or .csv"
-        place.add("", what="holds no VidSitu annotation file vsann_*.json", fix=fix)
-    return files
 
 
 def read_json(file: Place, *, constant: Callable[[str], object] = refuse_constant) -> object:

@@ -10,12 +10,15 @@ from typing import Any
 from figclip.errors import ConfigError
 from figclip.model.figclip import FiGCLIP
 from figclip.quickstart.control_annotations import ControlName
+from figclip.quickstart.head_scores import SITUATION_SCORES, summarise_heads
 from figclip.quickstart.stages import (
     Progress,
     Workshop,
     adapt_base,
     draw,
+    evaluate_heads,
     evaluate_run,
+    finetune_heads,
     mini_config,
     prepare_videos,
     summary_file,
@@ -78,7 +81,11 @@ def run_quickstart(
     draw(workshop, size=size or WorldSize(), bases=[0])
     prepare_videos(workshop)
     run, result = _adapted(workshop, base=0, seed=seed)
-    summary = _summary(workshop, [result], seeds=[seed])
+    summary = {
+        **_summary(workshop, [result], seeds=[seed]),
+        "tasks": _heads_summary([_with_heads(workshop, seed=seed)], seeds=[seed]),
+    }
+    write_timings(run, workshop.seconds)
     return _finished(workshop, run, _summary_of_full(workshop, run, summary) or summary)
 
 
@@ -113,6 +120,9 @@ def run_full(
     results = [result for _, result in first]
     summary = {
         **_summary(workshop, results, seeds=FULL_SEEDS),
+        "tasks": _heads_summary(
+            [_with_heads(workshop, seed=seed) for seed in FULL_SEEDS], seeds=FULL_SEEDS
+        ),
         "by_seed": _by_seed(workshop, results),
         "controls": controls,
     }
@@ -146,6 +156,25 @@ def _adapted(workshop: Workshop, *, base: int, seed: int) -> tuple[Path, Evaluat
     result = evaluate_run(workshop, run)
     write_timings(run, workshop.seconds)
     return run, result
+
+
+def _heads_folder(workshop: Workshop, *, seed: int) -> Path:
+    """Of the heads on the first base and its adaptation."""
+    return workshop.path / f"situations-base0-seed{seed}"
+
+
+def _with_heads(workshop: Workshop, *, seed: int) -> EvaluationResult:
+    """Heads on the first base and its adaptation of this seed, and what they score."""
+    heads = _heads_folder(workshop, seed=seed)
+    finetune_heads(workshop, _run_folder(workshop, base=0, seed=seed), heads, seed=seed)
+    return evaluate_heads(workshop, heads)
+
+
+def _heads_summary(results: Sequence[EvaluationResult], *, seeds: Sequence[int]) -> dict[str, Any]:
+    """What heads score, for `summary.json`."""
+    return summarise_heads(
+        results, names=SITUATION_SCORES, seeds=seeds, interval_seed=_INTERVAL_SEED
+    )
 
 
 def _control(workshop: Workshop, control: ControlName, *, alpha: float) -> EvaluationResult:

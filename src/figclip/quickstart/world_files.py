@@ -38,7 +38,7 @@ class WorldSize:
     """
 
     train: int = 600
-    valid: int = 20
+    valid: int = 60
     pairs: int = 500
     stills: int = 1000
     selection_stills: int = 2000

@@ -44,6 +44,33 @@ def caution(verdict: Verdict) -> str:
     return " ".join(said)
 
 
+def verb_claim(score: Compared, num_events: int) -> str:
+    """One sentence about the verbs that heads find, with its 95 % interval.
+
+    Args:
+        score: Acc@1.
+        num_events: On so many events.
+    """
+    events = f"{num_events:,} event{'' if num_events == 1 else 's'}"
+    if score.base is None:
+        return f"Of {events} the head names {_percent(score.adapted)} by a verb of an annotator."
+    return (
+        f"Of {events} the head on adapted features names {_percent(score.adapted)} by a verb of an "
+        f"annotator, the same head on base features {_percent(score.base)}: {_change(score)}."
+    )
+
+
+def verb_caution(score: Compared) -> str:
+    """What takes something away from that; empty where nothing does."""
+    if score.difference is None or direction(score) == "up":
+        return ""
+    if score.interval is None:
+        return "Without an interval no change is shown."
+    if direction(score) == "down":
+        return "Verbs are found less often: the interval lies below 0."
+    return "The interval holds 0: no change is shown."
+
+
 def _tests(mean: Mean, of_what: str) -> str:
     return f"{mean.tests} test{'' if mean.tests == 1 else 's'} {of_what}"
 

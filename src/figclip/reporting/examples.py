@@ -187,7 +187,7 @@ def in_turn(judged: Sequence[Judged]) -> Iterator[Judged]:
     """Items in the order to show them: outcomes take turns, each with the test shown least."""
     queues: defaultdict[Outcome, defaultdict[str, list[Judged]]]
     queues = defaultdict(lambda: defaultdict(list))
-    for one in sorted(judged, key=_draw, reverse=True):
+    for one in sorted(judged, key=lambda one: draw_lot(one.item.id), reverse=True):
         queues[one.outcome][one.test].append(one)
     num_shown: Counter[str] = Counter()
     while any(queues[outcome] for outcome in SHOWN):
@@ -200,9 +200,9 @@ def in_turn(judged: Sequence[Judged]) -> Iterator[Judged]:
                     del tests[test]
 
 
-def _draw(one: Judged) -> tuple[bytes, str]:
-    """A lot that depends on the item's id only."""
-    return hashlib.blake2b(one.item.id.encode(), digest_size=8).digest(), one.item.id
+def draw_lot(name: str) -> tuple[bytes, str]:
+    """A lot that depends on a name only: the order of what is shown is nobody's choice."""
+    return hashlib.blake2b(name.encode(), digest_size=8).digest(), name
 
 
 class _Folders:

@@ -14,12 +14,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from figclip.checkpoint import RunFolder, write_atomically
-from figclip.data_sources import DataSource
-from figclip.errors import DataError
+from figclip.data_sources import ANNOTATED, DataSource
+from figclip.errors import ConfigError, DataError
+from figclip.frozen_models import ADAPTED
+from figclip.head_files import is_head_run
 from figclip.reporting import charts, claims, numbers
+from figclip.reporting.annotated_videos import open_annotated_videos, open_store
 from figclip.reporting.examples import Outcome, pick_examples
+from figclip.reporting.head_data import HeadData, read_head_data
 from figclip.reporting.json_files import damage_named
 from figclip.reporting.report_data import RunFiles, read_run_files, report_data
+from figclip.reporting.situation_examples import Situations, pick_situations
 from figclip.reporting.training_captions import CaptionedVideo, caption_training_video
 from figclip.reporting.word_changes import changed_words
 
@@ -42,6 +47,7 @@ def write_report(
     *,
     data: Sequence[DataSource] = (),
     store: Path | None = None,
+    heads: Path | None = None,
     out: Path | None = None,
 ) -> Path:
     """Write the report of a run from its files; no model is loaded.
@@ -49,41 +55,28 @@ def write_report(
     The same files give the same page. What is not there is named on the page instead.
 
     Args:
-        run: Run folder.
-        data: Sets of true and false captions that `figclip eval` scored, to show clips of.
-        store: A frame store it was trained on, to show captions of.
+        run: Run folder of an adaptation, or of heads for situations.
+        data: Sets of true and false captions that `figclip eval` scored, to show clips of; for
+            heads the annotated events that they were scored on, to show examples of.
+        store: A frame store, to show captions that the run was trained on; for heads instead of
+            annotated events.
+        heads: Run folder of heads on the model of this run, with its `eval`; shown on the page.
         out: The file; None: `report.html` in the run folder.
 
     Returns:
         The file.
 
     Raises:
-        DataError, CheckpointError, ConfigError, ModelError: a file of the run is damaged, or there
-            is none at all.
+        DataError, CheckpointError, ConfigError, ModelError: a file of the run is damaged, there is
+            none at all, or `heads` are of another model.
         AnnotationError, VideoError, StoreError: `data` or `store` cannot be used.
     """
-    read = read_run_files(run)
-    captioned = None if store is None else _captioned(store, read)
-    examples = pick_examples(data, read.results) if data else None
-    script = _page_file("report.js")
-    report = report_data(read)
-    html = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            data=report,
-            examples=examples,
-            captioned=captioned,
-            captions_absent=_captions_absent(read),
-            outcome_words=OUTCOME_WORDS,
-            several_seeds=read.summary is not None and len(read.summary.seeds) > 1,
-            stage_durations=[numbers.duration(seconds) for _, seconds in report.stages],
-            css=Markup(_page_file("report.css")),
-            script=Markup(script),
-            script_hash=_content_hash(script),
-            version=version("figclip"),
-        )
-    )
+    if is_head_run(run):
+        if heads is not None:
+            raise ConfigError("is a run of heads itself", where=str(run), fix="Give no other heads")
+        html = _page_of_heads(run, data, store)
+    else:
+        html = _page_of_adaptation(run, data, store, heads)
     content = html.encode()
     file = out or run / "report.html"
     if len(content) > MAX_BYTES:
@@ -94,6 +87,95 @@ def write_report(
         )
     write_atomically(file, content)
     return file
+
+
+def _page_of_adaptation(
+    run: Path, data: Sequence[DataSource], store: Path | None, heads: Path | None
+) -> str:
+    """The page about an adaptation, with the heads on its model where there are any."""
+    read = read_run_files(run)
+    report = report_data(read)
+    head = None if heads is None else read_head_data(heads)
+    if head is not None:
+        _check_of_run(head, read)
+    of_heads = [one for one in data if head is not None and one.name in ANNOTATED]
+    of_captions = [one for one in data if one not in of_heads]
+    return _render(
+        "report.html.j2",
+        data=report,
+        examples=pick_examples(of_captions, read.results) if of_captions else None,
+        captioned=None if store is None else _captioned(store, read),
+        captions_absent=_captions_absent(read),
+        several_seeds=read.summary is not None and len(read.summary.seeds) > 1,
+        heads=head,
+        shown=None if head is None else _situations(head, of_heads, store),
+        stages=report.stages,
+    )
+
+
+def _page_of_heads(run: Path, data: Sequence[DataSource], store: Path | None) -> str:
+    """The page about heads alone."""
+    for one in data:
+        if one.name not in ANNOTATED:
+            raise ConfigError(
+                f"heads are not scored on {one.name}",
+                where=f"--data {one.name}:{one.path}",
+                fix=f"Give the {' or '.join(ANNOTATED)} that they were scored on",
+            )
+    head = read_head_data(run)
+    shown = _situations(head, data, store)
+    return _render("heads.html.j2", heads=head, shown=shown, stages=head.stages)
+
+
+def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: object) -> str:
+    """A page with its style and script."""
+    script = _page_file("report.js")
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **content,
+            outcome_words=OUTCOME_WORDS,
+            stage_durations=[numbers.duration(seconds) for _, seconds in stages],
+            css=Markup(_page_file("report.css")),
+            script=Markup(script),
+            script_hash=_content_hash(script),
+            version=version("figclip"),
+        )
+    )
+
+
+def _check_of_run(head: HeadData, read: RunFiles) -> None:
+    """Refuse heads on another model than the one whose results are shown.
+
+    Raises:
+        DataError: their features are of another model.
+    """
+    scored = {one.hashes["adapted"] for one in read.results}
+    if scored and head.info.models[ADAPTED].hash not in scored:
+        raise DataError(
+            f"its heads take features of {head.info.model}, which is not the model of the run",
+            where=str(head.path),
+            fix=f"Fine-tune heads on {read.path}",
+        )
+
+
+def _situations(
+    head: HeadData, data: Sequence[DataSource], store: Path | None
+) -> Situations | None:
+    """Examples of what heads say; None without annotations, or before they were scored."""
+    if head.newest is None or not (data or store):
+        return None
+    if len(data) > 1:
+        raise ConfigError(
+            "several data sets of annotated events",
+            where="--data",
+            fix="Give only the one that the heads were scored on last",
+        )
+    if data:
+        return pick_situations(head, open_annotated_videos(data[0]))
+    assert store is not None
+    return pick_situations(head, open_store(store))
 
 
 def _environment() -> Environment:
@@ -113,6 +195,8 @@ def _environment() -> Environment:
         "direction": numbers.direction,
         "claim": claims.claim,
         "caution": claims.caution,
+        "verb_claim": claims.verb_claim,
+        "verb_caution": claims.verb_caution,
         "picture": charts.picture,
         "dumbbell": charts.dumbbell,
         "outcome_bar": charts.outcome_bar,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from figclip.reporting.result_files import (
     scored_again,
     verdict_of_results,
 )
+from figclip.reporting.run_environment import environment_facts, typed_command
 from figclip.reporting.strength_curve import read_curve
 from figclip.reporting.summary_file import Costs, Summary, read_costs, read_summary
 from figclip.reporting.training_log import read_training_log
@@ -148,7 +148,7 @@ def report_data(files: RunFiles) -> ReportData:
         stages=costs.stages,
         peak_memory_mib=costs.peak_memory_mib,
         facts=tuple(_facts(files)),
-        command=_command(files),
+        command=typed_command(files.environment, file=run.environment),
         notices=tuple(
             dict.fromkeys([*files.notices, *(n for one in files.results for n in one.notices)])
         ),
@@ -227,34 +227,12 @@ def _facts(files: RunFiles) -> list[Fact]:
     adapted = dict.fromkeys(one.hashes["adapted"] for one in files.results)
     facts += [("hash of the adapted model", one) for one in adapted]
     facts += [(f"hash of {one.source}", one.hashes["data"]) for one in _distinct(files.results)]
-    return [Fact(name=name, value=value) for name, value in (*facts, *_environment(files))]
-
-
-def _environment(files: RunFiles) -> list[tuple[str, str]]:
-    """Where it ran, and on what versions."""
-    if files.environment is None:
-        return []
-    with damage_named(files.path / "environment.json"):
-        one = files.environment
-        packages = [f"{name} {version}" for name, version in one["packages"].items()]
-        return [
-            ("commit", str(one["commit"]) or "an installed package"),
-            ("Python", str(one["python"])),
-            ("platform", str(one["platform"])),
-            ("threads", str(one["threads"])),
-            ("packages", ", ".join(packages)),
-        ]
+    return [
+        *(Fact(name=name, value=value) for name, value in facts),
+        *environment_facts(files.environment, file=RunFolder(files.path).environment),
+    ]
 
 
 def _distinct(results: Sequence[ResultFile]) -> list[ResultFile]:
     """The first result of each data set."""
     return list({one.hashes["data"]: one for one in reversed(results)}.values())[::-1]
-
-
-def _command(files: RunFiles) -> str:
-    """What was typed to train, with the program by its name."""
-    if files.environment is None:
-        return ""
-    with damage_named(files.path / "environment.json"):
-        program, *arguments = map(str, files.environment["command"])
-    return shlex.join([PurePath(program).name, *arguments])

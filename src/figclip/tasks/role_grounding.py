@@ -229,7 +229,7 @@ def _score_block(
 def _right(
     event_QFD: Float32[np.ndarray, "Q F D"],
     text_MD: Float32[np.ndarray, "M D"],
-    rows: Sequence[Int64[np.ndarray, "_"]],
+    rows: Sequence[Int64[np.ndarray, " _"]],
 ) -> Float64[np.ndarray, "Q F"]:
     """Whether the first text of each question scores above its others, under each event."""
     right_QF = np.zeros(event_QFD.shape[:2])

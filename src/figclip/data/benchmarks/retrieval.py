@@ -10,6 +10,7 @@ from figclip.data.benchmarks.records import CaptionedMedium, Medium, RetrievalSe
 from figclip.data.reading import Place, is_object, raise_problems, shown
 
 MSRVTT_FILE = "MSRVTT_JSFUSION_test.csv"
+ACTIVITYNET_SUBFOLDERS = ("", "captions")
 YOUCOOK2_FILES = ("yc2_val.json", "para_yc2_val.json")
 
 
@@ -44,7 +45,7 @@ def read_activitynet(path: Path, split: str) -> RetrievalSet:
         path: The folder of `val_1.json` and `val_2.json`, or the one that is wanted.
         split: `val_1` or `val_2`, two annotations of the same videos.
     """
-    file = Place(str(find_file(path, f"{split}.json", subfolders=("", "captions"))))
+    file = Place(str(find_file(path, f"{split}.json", subfolders=ACTIVITYNET_SUBFOLDERS)))
     return _checked(file, split=split, items=_read_paragraphs(file, separator=" "))
 
 

@@ -1,0 +1,107 @@
+"""figclip finetune: a task head on frozen features, base beside adapted."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from figclip.cli.options import Cpu, Json
+
+if TYPE_CHECKING:
+    from figclip.finetuning import FinetuneResult
+
+finetune = typer.Typer(
+    name="finetune",
+    no_args_is_help=True,
+    help="Train a task head on frozen features of a model, its base beside it.",
+)
+
+Model = Annotated[str, typer.Option(help="Hub id, model folder or run folder.")]
+Data = Annotated[
+    str, typer.Option(metavar="NAME:PATH[,…]", help="What to train on; its split train is used.")
+]
+Out = Annotated[Path, typer.Option(help="Run folder.")]
+Base = Annotated[str | None, typer.Option(help="Base of a full fine-tune.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="section.field=value, over the recipe; may be repeated."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+
+
+@finetune.command()
+def situations(
+    model: Model,
+    data: Data,
+    out: Out,
+    recipe: Annotated[str, typer.Option(help="situations or mini_situations.")] = "situations",
+    base: Base = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Verbs, semantic roles and event relations of annotated videos.
+
+    Example: figclip finetune situations --model runs/mine --data vidsitu:DIR,videos=CLIPS --out
+    runs/situations
+
+    --data is events:FILE or vidsitu:DIR with videos=DIR, or a frame store of `prepare`. The same
+    fresh head is trained on the features of base, adapted, and the adapted one through its
+    contextualizer. Then: figclip eval runs/situations --data vidsitu:DIR,videos=CLIPS --out DIR
+
+    Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
+    """
+    from figclip.cli.options import cache_folder, quiet_libraries
+    from figclip.cli.progress import ProgressDisplay
+    from figclip.config import apply_overrides
+    from figclip.data_sources import parse_source
+    from figclip.head_recipes import build_situation_recipe
+
+    config = apply_overrides(build_situation_recipe(recipe), overrides or [])
+    source = parse_source(data)
+    quiet_libraries()
+    from figclip.loop import StepReport
+    from figclip.situation_finetuning import finetune_situations
+
+    def show_step(name: str, report: StepReport) -> None:
+        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
+        display.update(f"head on {name}", report.step, report.num_steps, loss)
+
+    try:
+        with ProgressDisplay() as display:
+            result = finetune_situations(
+                config,
+                model=model,
+                data=source,
+                out=out,
+                base=base,
+                resume=resume,
+                cache=cache_folder(),
+                cpu=cpu,
+                on_step=show_step,
+                on_progress=display.update,
+            )
+    except KeyboardInterrupt:
+        typer.echo("figclip: interrupted. Run it again with --resume if it had begun.", err=True)
+        raise typer.Exit(128 + signal.SIGINT) from None
+    _show(result, data=data, as_json=as_json)
+
+
+def _show(result: FinetuneResult, *, data: str, as_json: bool) -> None:
+    """What was kept, and what to do next."""
+    for notice in result.notices:
+        typer.echo(f"Note: {notice}", err=True)
+    if result.interrupted_by is not None:
+        typer.echo("Saved. Go on with --resume.", err=True)
+        raise typer.Exit(128 + result.interrupted_by)
+    if as_json:
+        typer.echo(json.dumps({"run": str(result.run), "kept_steps": result.kept_steps}))
+        return
+    for name, step in result.kept_steps.items():
+        typer.echo(f"Head on {name}: step {step}")
+    typer.echo(f"Score them: figclip eval {result.run} --data {data} --out {result.run}/eval")

@@ -1,0 +1,47 @@
+"""figclip score: anyone's prediction file, in the benchmark's own format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from figclip.cli.options import Json
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="JSON, or a pickle of plain values.")],
+    data: Annotated[
+        str,
+        typer.Option(metavar="NAME:PATH[,PATH][,split=S]", help="The ground truth, see above."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the result.")],
+    official_meteor: Annotated[
+        bool, typer.Option("--official-meteor", help="METEOR and SODA_c, by Java: a minute or two.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Score a file of predictions as the benchmark's own evaluator does.
+
+    Example: figclip score predictions.json --data vidsitu:vidsitu_annotations --out scores
+
+    NAME says what PATH holds:
+
+    vidsitu (folder of the official files) and events (own annotations): verbs, roles or relations
+    in VidSitu's format; which of them, the file tells.
+
+    activitynet, youcook2 (folder, or files of annotations): dense captions in the format of
+    ActivityNet Captions.
+    """
+    from figclip.prediction_files import score_predictions
+    from figclip.prediction_scoring import format_scores
+
+    result = score_predictions(predictions, data=data, out=out, official_meteor=official_meteor)
+    if as_json:
+        typer.echo(result.file.read_text(), nl=False)
+        for notice in result.scores.notices:
+            typer.echo(f"Note: {notice}", err=True)
+        return
+    typer.echo(format_scores(result.scores))
+    typer.echo(f"Results: {result.file}")

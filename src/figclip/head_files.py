@@ -1,0 +1,107 @@
+"""The run folder of a head: which models' features, what it can say, its weights.
+
+config.json environment.json data.json     as of any run
+head.json                                  task, model, vocabulary
+base/ adapted/ contextualizer/             a head on each: checkpoints, metrics, head.safetensors
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from figclip.atomic import write_atomically
+from figclip.errors import ModelError
+from figclip.results import ModelColumn
+
+HEAD_FORMAT = 1
+_FIX = "Fine-tune it again."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadInfo:
+    """The content of `head.json`.
+
+    Attributes:
+        task: `situations` or `captioning`.
+        model: Hub id or folder of the model.
+        base: Of a full fine-tune; None else.
+        feature_dim: D.
+        models: By name, the models whose features the heads were trained on.
+        vocabulary: What the heads can say, in the task's own form.
+    """
+
+    task: str
+    model: str
+    base: str | None
+    feature_dim: int
+    models: Mapping[str, ModelColumn]
+    vocabulary: Mapping[str, Any]
+
+
+def is_head_run(path: Path) -> bool:
+    """Whether a folder is a head's run."""
+    return (path / "head.json").is_file()
+
+
+def write_head_info(run: Path, info: HeadInfo) -> None:
+    """Write `head.json`."""
+    write_atomically(
+        run / "head.json", json.dumps({"format": HEAD_FORMAT, **asdict(info)}, indent=2) + "\n"
+    )
+
+
+def read_head_info(run: Path) -> HeadInfo:
+    """Read `head.json`.
+
+    Raises:
+        ModelError: absent, damaged, or of another format.
+    """
+    file = run / "head.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content.pop("format")
+        if version != HEAD_FORMAT:
+            raise ModelError(
+                f"has format {version!r}, this version reads {HEAD_FORMAT}",
+                where=str(file),
+                fix="Use the figclip version that wrote it, or a newer one.",
+            )
+        models = {name: ModelColumn(**one) for name, one in content.pop("models").items()}
+        return HeadInfo(models=models, **content)
+    except ModelError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ModelError(f"cannot be read ({error!r})", where=str(file), fix=_FIX) from error
+
+
+def head_file(run: Path, name: str) -> Path:
+    """The weights of the head on a model's features."""
+    return run / name / "head.safetensors"
+
+
+def write_head(file: Path, head: nn.Module) -> None:
+    """Write a head's weights, whole or not at all."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+    aside = file.with_name(f".{file.name}.writing")
+    save_file(state, aside)
+    aside.replace(file)
+
+
+def load_head(file: Path, head: nn.Module) -> None:
+    """Put the weights of a file into a head of the same shape.
+
+    Raises:
+        ModelError: absent, damaged, or of another shape.
+    """
+    try:
+        head.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ModelError(f"cannot be read ({error})", where=str(file), fix=_FIX) from error

@@ -1,0 +1,1 @@
+"""Small fine-tuned heads on frozen features."""

@@ -1,0 +1,188 @@
+"""A small autoregressive transformer that writes token sequences about a memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderState:
+    """What a decoder has read and written so far, a row a sequence.
+
+    Attributes:
+        length: Positions written, the prefix included.
+        written: Keys and values of these positions, of each layer.
+        memory: Keys and values of the memory, of each layer.
+        memory_mask_NS: True where the memory is there.
+    """
+
+    length: int
+    written: tuple[tuple[Tensor, Tensor] | None, ...]
+    memory: tuple[tuple[Tensor, Tensor], ...]
+    memory_mask_NS: Bool[Tensor, "N S"]
+
+    def rows(self, index_M: Int[Tensor, " M"]) -> DecoderState:
+        """The state of these sequences, which may repeat."""
+        written = [None if kv is None else (kv[0][index_M], kv[1][index_M]) for kv in self.written]
+        return DecoderState(
+            length=self.length,
+            written=tuple(written),
+            memory=tuple((k[index_M], v[index_M]) for k, v in self.memory),
+            memory_mask_NS=self.memory_mask_NS[index_M],
+        )
+
+
+class TextDecoder(nn.Module):
+    """Pre-norm transformer decoder; position 0 reads a prefix vector instead of a token.
+
+    Args:
+        num_tokens: Size of the vocabulary.
+        width: D.
+        num_layers: Decoder layers.
+        num_heads: Attention heads; must divide `width`.
+        dropout: Of attention outputs and feed-forward.
+        max_length: Most tokens of a sequence.
+    """
+
+    def __init__(
+        self,
+        num_tokens: int,
+        *,
+        width: int,
+        num_layers: int,
+        num_heads: int,
+        dropout: float,
+        max_length: int,
+    ) -> None:
+        super().__init__()
+        self.max_length = max_length
+        self.token_embedding = nn.Embedding(num_tokens, width)
+        self.position_embedding = nn.Embedding(max_length + 1, width)
+        self.layers = nn.ModuleList(
+            _DecoderLayer(width, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self._output_scale = 1 / math.sqrt(width)
+        for table in (self.token_embedding, self.position_embedding):
+            nn.init.normal_(table.weight, std=0.02)
+        nn.init.normal_(self.token_embedding.weight, std=1.0)
+
+    def start(
+        self, memory_NSD: Float[Tensor, "N S D"], memory_mask_NS: Bool[Tensor, "N S"]
+    ) -> DecoderState:
+        """A state in which nothing is written yet."""
+        memory = tuple(_layer(layer).read_memory(memory_NSD) for layer in self.layers)
+        return DecoderState(0, (None,) * len(self.layers), memory, memory_mask_NS)
+
+    def write(
+        self, inputs_NLD: Float[Tensor, "N L D"], state: DecoderState
+    ) -> tuple[Float[Tensor, "N L V"], DecoderState]:
+        """Logits of the token that follows each of some further inputs, and the new state.
+
+        Args:
+            inputs_NLD: The prefix vector, or tokens (`embed`) that follow those of `state`.
+            state: Of the same sequences.
+        """
+        length = state.length + inputs_NLD.shape[1]
+        places = torch.arange(state.length, length, device=inputs_NLD.device)
+        hidden = self.dropout(inputs_NLD + self.position_embedding(places))
+        written: list[tuple[Tensor, Tensor] | None] = []
+        for layer, before, memory in zip(self.layers, state.written, state.memory, strict=True):
+            hidden, now = _layer(layer)(hidden, before, memory, state.memory_mask_NS)
+            written.append(now)
+        logits = self.norm(hidden) @ self.token_embedding.weight.T * self._output_scale
+        return logits, DecoderState(length, tuple(written), state.memory, state.memory_mask_NS)
+
+    def embed(self, tokens_NL: Int[Tensor, "N L"]) -> Float[Tensor, "N L D"]:
+        """Embeddings of tokens, to be written."""
+        return self.token_embedding(tokens_NL) * self._output_scale
+
+    def forward(
+        self,
+        tokens_NL: Int[Tensor, "N L"],
+        *,
+        prefix_ND: Float[Tensor, "N D"],
+        memory_NSD: Float[Tensor, "N S D"],
+        memory_mask_NS: Bool[Tensor, "N S"],
+    ) -> Float[Tensor, "N L V"]:
+        """Logits of each token of given sequences, from the prefix and the tokens before it.
+
+        Args:
+            tokens_NL: The sequences.
+            prefix_ND: What they are about.
+            memory_NSD: What they may look at.
+            memory_mask_NS: True where the memory is there; at least one place a row.
+        """
+        inputs = torch.cat([prefix_ND[:, None], self.embed(tokens_NL[:, :-1])], dim=1)
+        return self.write(inputs, self.start(memory_NSD, memory_mask_NS))[0]
+
+
+def _layer(module: nn.Module) -> _DecoderLayer:
+    """`nn.ModuleList` does not tell the type of its members."""
+    assert isinstance(module, _DecoderLayer)
+    return module
+
+
+class _DecoderLayer(nn.Module):
+    """Attention to what is written, to the memory, and a feed-forward network."""
+
+    def __init__(self, width: int, *, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self._num_heads = num_heads
+        self.norm_self, self.norm_memory, self.norm_mlp = (nn.LayerNorm(width) for _ in range(3))
+        self.self_qkv = nn.Linear(width, 3 * width)
+        self.self_out = nn.Linear(width, width)
+        self.memory_q = nn.Linear(width, width)
+        self.memory_kv = nn.Linear(width, 2 * width)
+        self.memory_out = nn.Linear(width, width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def read_memory(self, memory_NSD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the memory, [N, heads, S, D / heads]."""
+        keys, values = self.memory_kv(memory_NSD).chunk(2, dim=-1)
+        return self._heads(keys), self._heads(values)
+
+    def forward(
+        self,
+        hidden_NLD: Tensor,
+        before: tuple[Tensor, Tensor] | None,
+        memory: tuple[Tensor, Tensor],
+        memory_mask_NS: Tensor,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Outputs at these positions, and keys and values of all positions so far."""
+        query, key, value = map(
+            self._heads, self.self_qkv(self.norm_self(hidden_NLD)).chunk(3, dim=-1)
+        )
+        if before is not None:
+            key, value = torch.cat([before[0], key], dim=2), torch.cat([before[1], value], dim=2)
+        new, all_places = query.shape[2], key.shape[2]
+        causal = torch.ones(new, all_places, dtype=torch.bool, device=key.device)
+        causal = causal.tril(all_places - new)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=causal)
+        hidden_NLD = hidden_NLD + self.dropout(self.self_out(_joined(attended)))
+        query = self._heads(self.memory_q(self.norm_memory(hidden_NLD)))
+        attended = F.scaled_dot_product_attention(
+            query, *memory, attn_mask=memory_mask_NS[:, None, None]
+        )
+        hidden_NLD = hidden_NLD + self.dropout(self.memory_out(_joined(attended)))
+        hidden_NLD = hidden_NLD + self.dropout(self.mlp(self.norm_mlp(hidden_NLD)))
+        return hidden_NLD, (key, value)
+
+    def _heads(self, rows_NLD: Tensor) -> Tensor:
+        """[N, L, D] as [N, heads, L, D / heads]."""
+        return rows_NLD.unflatten(-1, (self._num_heads, -1)).transpose(1, 2)
+
+
+def _joined(heads_NHLE: Tensor) -> Tensor:
+    """[N, heads, L, D / heads] as [N, L, D]."""
+    return heads_NHLE.transpose(1, 2).flatten(2)

@@ -1,0 +1,139 @@
+"""`meteor_exact`: METEOR 1.5 of exact matches alone. Not the official METEOR.
+
+Formula and English parameters are METEOR 1.5's (Denkowski, Lavie, "Meteor Universal", 2014). It
+differs from the official jar in what needs its data: there are no matches of stems, synonyms or
+paraphrases, and all words weigh the same (the jar weighs words of its list of function words a
+third of others). Its normalisation of punctuation is left out too: words are what `str.split` gives
+of the lower-cased text. Numbers of the two are not to be compared; `official_meteor` runs the jar.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from figclip.errors import MetricError
+
+_ALPHA, _BETA, _GAMMA = 0.85, 0.2, 0.6
+_BEAM = 64
+"""Partial alignments kept a word."""
+_PLACES = 16
+"""Places of the reference tried for a word: the one that goes on with its chunk, then the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeteorStats:
+    """What METEOR counts of a pair of sentences, or of many pairs when added up.
+
+    Attributes:
+        candidate_words: Number of words of the candidate.
+        reference_words: Number of words of the reference.
+        matches: Number of matched words.
+        chunks: Number of runs of matched words that stand together in both sentences.
+    """
+
+    candidate_words: int = 0
+    reference_words: int = 0
+    matches: int = 0
+    chunks: int = 0
+
+    def __add__(self, other: MeteorStats) -> MeteorStats:
+        return MeteorStats(
+            candidate_words=self.candidate_words + other.candidate_words,
+            reference_words=self.reference_words + other.reference_words,
+            matches=self.matches + other.matches,
+            chunks=self.chunks + other.chunks,
+        )
+
+
+def meteor_exact(stats: MeteorStats) -> float:
+    """Score in [0, 1] of one pair, or of many pairs whose counts were added up.
+
+    The mean of precision and recall, weighted towards recall, less a penalty for matched words that
+    do not stand together. Without a match it is 0.
+    """
+    if not stats.matches:
+        return 0.0
+    precision = stats.matches / stats.candidate_words
+    recall = stats.matches / stats.reference_words
+    mean = precision * recall / (_ALPHA * precision + (1 - _ALPHA) * recall)
+    is_same = precision == recall == stats.chunks == 1
+    fragmentation = 0.0 if is_same else stats.chunks / stats.matches
+    return mean * (1 - _GAMMA * fragmentation**_BETA)
+
+
+def meteor_exact_stats(candidate: str, references: Sequence[str]) -> MeteorStats:
+    """Counts of a candidate and that reference with which it scores highest, the first of equals.
+
+    As many words as possible are matched, each with an equal one; among such alignments one with
+    the fewest chunks is sought, by a search that keeps 64 partial alignments a word and tries 16
+    places of the reference for it.
+
+    Raises:
+        MetricError: there is no reference.
+    """
+    if not references:
+        raise MetricError("a caption has no reference", where=repr(candidate))
+    return max((_pair_stats(candidate, reference) for reference in references), key=meteor_exact)
+
+
+@lru_cache(maxsize=100_000)
+def _pair_stats(candidate: str, reference: str) -> MeteorStats:
+    words, its_words = candidate.lower().split(), reference.lower().split()
+    shared = Counter(words) & Counter(its_words)
+    return MeteorStats(
+        candidate_words=len(words),
+        reference_words=len(its_words),
+        matches=shared.total(),
+        chunks=_fewest_chunks(words, its_words, shared),
+    )
+
+
+def _fewest_chunks(words: list[str], its_words: list[str], shared: Counter[str]) -> int:
+    """Chunks of an alignment that matches every shared word as often as `shared` says.
+
+    Words of the candidate are matched or passed over one by one. Alignments that took the same
+    places of the reference and ended at the same one go on alike: the one with fewer chunks stays.
+    """
+    places: dict[str, int] = dict.fromkeys(shared, 0)  # a bit a place
+    for position, word in enumerate(its_words):
+        if word in places:
+            places[word] |= 1 << position
+    counts = Counter(words)
+    may_pass = {word: counts[word] - shared[word] for word in shared}
+    met = dict.fromkeys(shared, 0)
+    # Places taken and the one after the last match (0: the word before is not matched): chunks.
+    alignments = {(0, 0): 0}
+    for word in words:
+        following: dict[tuple[int, int], int] = {}
+        if word in places:
+            for (taken, next_place), chunks in alignments.items():
+                left = places[word] & ~taken
+                if met[word] - (places[word] & taken).bit_count() < may_pass[word]:
+                    _keep_fewer(following, (taken, 0), chunks)
+                for _ in range(min(_PLACES, left.bit_count())):
+                    place = left & next_place or left & -left
+                    left ^= place
+                    state = (taken | place, place << 1)
+                    _keep_fewer(following, state, chunks + (place != next_place))
+            met[word] += 1
+        else:
+            for (taken, _), chunks in alignments.items():
+                _keep_fewer(following, (taken, 0), chunks)
+        alignments = following
+        if len(following) > _BEAM:
+            alignments = dict(sorted(following.items(), key=_chunks_of)[:_BEAM])
+    return min(alignments.values())
+
+
+def _keep_fewer(
+    alignments: dict[tuple[int, int], int], state: tuple[int, int], chunks: int
+) -> None:
+    if chunks < alignments.get(state, chunks + 1):
+        alignments[state] = chunks
+
+
+def _chunks_of(alignment: tuple[tuple[int, int], int]) -> int:
+    return alignment[1]

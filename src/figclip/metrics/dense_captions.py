@@ -1,0 +1,190 @@
+"""Caption scores of dense captioning: every pair of a prediction and an event that it meets counts.
+
+Source: ttengwang/PDVC@0b025c8 densevid_eval3/evaluate2018.py with `verbose`. Shape letters as in
+`localisation`; M items (a pair at a threshold), T thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from figclip.errors import MetricError
+from figclip.metrics.captions import CaptionCorpus, bleu_by_group, cider_d_by_group, rouge_l
+from figclip.metrics.localisation import (
+    OFFICIAL_EPSILON,
+    TIOUS,
+    SpanLists,
+    overlapping_pairs,
+)
+
+UNMATCHED_REFERENCE = "abc123!@#"
+"""What a prediction that meets no event is compared with: the string of the 2018 evaluator. That of
+2021 draws one at random, which changes the official METEOR alone, and never the other scores."""
+
+GroupScore = Callable[[CaptionCorpus, Int64[np.ndarray, " M"]], Float64[np.ndarray, " K"]]
+"""One score of each group of captions, for example METEOR of their pooled counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionedSpanLists:
+    """Spans with their sentences.
+
+    Attributes:
+        spans: Of B videos.
+        sentences: Tokenised, one a span.
+
+    Raises:
+        MetricError: Their numbers differ.
+    """
+
+    spans: SpanLists
+    sentences: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.sentences) != len(self.spans.spans_N2):
+            raise MetricError(
+                f"{len(self.sentences)} sentences for {len(self.spans.spans_N2)} spans"
+            )
+
+    def take(self, kept_N: Int64[np.ndarray, " M"]) -> CaptionedSpanLists:
+        """These only, in this order, which may not mix videos."""
+        return CaptionedSpanLists(self.spans.take(kept_N), tuple(_pick(self.sentences, kept_N)))
+
+
+def caption_scores(
+    predictions: CaptionedSpanLists,
+    references: Sequence[CaptionedSpanLists],
+    *,
+    meteor: Mapping[str, GroupScore],
+    tious: Sequence[float] = TIOUS,
+) -> dict[str, Float64[np.ndarray, "T B"]]:
+    """Scores of each video at each threshold, from all pairs with IoU >= tiou.
+
+    The references of all annotations are pooled. A prediction without a pair is compared with
+    `UNMATCHED_REFERENCE`; an event without one is not counted against the video. Scores are of each
+    video as a corpus of its own: CIDEr's IDF is counted within the video, BLEU and METEOR pool its
+    counts, ROUGE-L is the mean of its pairs. A video without predictions scores 0; so does CIDEr
+    where no reference of a video holds a word, which stops the official evaluator.
+
+    Args:
+        predictions: Of B videos.
+        references: Annotations of the same videos.
+        meteor: Further scores by name.
+        tious: Thresholds in (0, 1).
+
+    Returns:
+        By name; the published numbers are means over B, then over T.
+    """
+    items = _items(predictions, references, tious=tious)
+    bleu_KN = bleu_by_group(items.corpus, items.group_M)
+    scores = {
+        "CIDEr": items.means(_cider(items)),
+        **{f"BLEU-{n + 1}": bleu_KN[:, n] for n in range(bleu_KN.shape[1])},
+        "ROUGE-L": items.means(rouge_l(items.corpus)),
+        **{name: score(items.corpus, items.group_M) for name, score in meteor.items()},
+    }
+    return {name: items.by_video(score_K) for name, score_K in scores.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """All pairs at all thresholds, and the groups of them: one video at one threshold.
+
+    Attributes:
+        corpus: The pairs.
+        group_M: Group of each pair, from 0 without a gap.
+        cell_K: Of each group, its place in the table of thresholds by videos, row by row.
+        shape: Of that table.
+    """
+
+    corpus: CaptionCorpus
+    group_M: Int64[np.ndarray, " M"]
+    cell_K: Int64[np.ndarray, " K"]
+    shape: tuple[int, int]
+
+    def means(self, score_M: Float64[np.ndarray, " M"]) -> Float64[np.ndarray, " K"]:
+        """Mean score of each group."""
+        return np.bincount(self.group_M, score_M) / np.bincount(self.group_M)
+
+    def by_video(self, score_K: Float64[np.ndarray, " K"]) -> Float64[np.ndarray, "T B"]:
+        """The table of scores, 0 where there is no pair."""
+        table = np.zeros(self.shape)
+        table.flat[self.cell_K] = score_K
+        return table
+
+
+def _items(
+    predictions: CaptionedSpanLists,
+    references: Sequence[CaptionedSpanLists],
+    *,
+    tious: Sequence[float],
+) -> _Items:
+    """Matched pairs, and unmatched predictions, of each threshold in turn."""
+    prediction_N, reference_N, iou_N = _pooled_pairs(predictions, references)
+    sentences = [sentence for each in references for sentence in each.sentences]
+    sentences.append(UNMATCHED_REFERENCE)
+    num_predictions, num_videos = len(predictions.sentences), len(predictions.spans.count_B)
+    chosen: list[Int64[np.ndarray, "3 M"]] = []
+    for row, tiou in enumerate(tious):
+        is_match_N = iou_N >= tiou
+        unmatched = np.setdiff1d(np.arange(num_predictions), prediction_N[is_match_N])
+        prediction_M = np.concatenate([prediction_N[is_match_N], unmatched])
+        none_M = np.full(len(unmatched), len(sentences) - 1)
+        reference_M = np.concatenate([reference_N[is_match_N], none_M])
+        cell_M = row * num_videos + predictions.spans.video_N[prediction_M]
+        chosen.append(np.stack([prediction_M, reference_M, cell_M]))
+    prediction_M, reference_M, cell_M = np.concatenate(chosen, axis=1)
+    cell_K, group_M = np.unique(cell_M, return_inverse=True)
+    corpus = CaptionCorpus(
+        _pick(predictions.sentences, prediction_M),
+        [(sentence,) for sentence in _pick(sentences, reference_M)],
+    )
+    return _Items(corpus, group_M, cell_K, (len(tious), num_videos))
+
+
+def _pooled_pairs(
+    predictions: CaptionedSpanLists, references: Sequence[CaptionedSpanLists]
+) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"], Float64[np.ndarray, " N"]]:
+    """Prediction, position in the references of all annotations, and IoU of overlapping pairs."""
+    found = [
+        overlapping_pairs(predictions.spans, each.spans, epsilon=OFFICIAL_EPSILON)
+        for each in references
+    ]
+    num_sentences = np.array([len(each.sentences) for each in references])
+    first = np.cumsum(num_sentences) - num_sentences
+    return (
+        np.concatenate([pairs.prediction_N for pairs in found]),
+        np.concatenate(
+            [pairs.reference_N + start for pairs, start in zip(found, first, strict=True)]
+        ),
+        np.concatenate([pairs.iou_N for pairs in found]),
+    )
+
+
+def _cider(items: _Items) -> Float64[np.ndarray, " M"]:
+    """CIDEr-D of each pair within its group; 0 in a group whose references hold no word."""
+    corpus = items.corpus
+    has_words_S = np.array([bool(sentence.split()) for sentence in corpus.sentences])
+    is_defined_K = np.bincount(items.group_M, has_words_S[corpus.reference_R]) > 0
+    is_defined_M = is_defined_K[items.group_M]
+    if is_defined_M.all():
+        return cider_d_by_group(corpus, items.group_M)
+    score_M = np.zeros(len(corpus))
+    if is_defined_M.any():
+        defined = CaptionCorpus(
+            _pick(corpus.sentences, corpus.candidate_M[is_defined_M]),
+            [(each,) for each in _pick(corpus.sentences, corpus.reference_R[is_defined_M])],
+        )
+        group_M = np.unique(items.group_M[is_defined_M], return_inverse=True)[1]
+        score_M[is_defined_M] = cider_d_by_group(defined, group_M)
+    return score_M
+
+
+def _pick(sentences: Sequence[str], positions: Int64[np.ndarray, " N"]) -> list[str]:
+    """The sentences at these positions."""
+    chosen: list[int] = positions.tolist()
+    return [sentences[index] for index in chosen]

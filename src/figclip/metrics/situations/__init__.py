@@ -1,0 +1,1 @@
+"""Scores of predicted verbs, roles, co-reference and relations, as VidSitu's evaluator computes."""

@@ -1,0 +1,157 @@
+"""Scores a file of predictions by the protocol of the benchmark that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from figclip.data.dense_caption_files import (
+    DenseCaptionReferences,
+    read_activitynet_references,
+    read_predictions,
+    read_youcook2_references,
+)
+from figclip.data.situation_predictions import (
+    PredictionFile,
+    load_prediction_file,
+    relation_predictions,
+    role_predictions,
+    verb_predictions,
+)
+from figclip.data.situation_truth import SituationTruth, load_situation_truth, situation_truth_of
+from figclip.data.vidsitu import load_source
+from figclip.data_sources import DataSource, parse_source
+from figclip.dense_caption_scoring import score_dense_captions
+from figclip.errors import ConfigError, DataError
+from figclip.metrics.captions.official_meteor import OfficialMeteor
+from figclip.metrics.pooled_meteor import METEOR_EXACT, Meteor, official_meteor_of
+from figclip.prediction_scoring import PredictionScores, write_scores
+from figclip.situation_scoring import score_relations, score_roles, score_verbs
+
+DEFAULT_SPLIT = "valid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredFile:
+    """What `score_predictions` made.
+
+    Attributes:
+        scores: The scores.
+        file: The JSON file that holds them.
+    """
+
+    scores: PredictionScores
+    file: Path
+
+
+def score_predictions(
+    predictions: Path, *, data: str, out: Path, official_meteor: bool = False
+) -> ScoredFile:
+    """Score a file of predictions, and write the scores.
+
+    Args:
+        predictions: In the benchmark's own format; of VidSitu, verbs, roles or relations, which its
+            content tells.
+        data: `NAME:PATH[,PATH][,split=S]`, where the ground truth is: `vidsitu:DIR`,
+            `events:FILE`, `activitynet:DIR`, `youcook2:DIR`, or one or several files of the last
+            two.
+        out: Folder of the result, made if it is not there.
+        official_meteor: Of dense captions: `METEOR` and `SODA_c` instead of `meteor_exact` and
+            `soda_meteor_exact`. Needs Java and `figclip[metrics]`.
+
+    Raises:
+        ConfigError: Data that no prediction files are scored on, or options that do not go with it.
+        PredictionError, AnnotationError: Lists every problem of a file.
+        DataError, MetricError: There is nothing to score.
+    """
+    sources = _parse(data)
+    name = sources[0].name
+    if not official_meteor:
+        scores = _SCORERS[name](predictions, sources)
+    elif name in _REFERENCES:
+        with OfficialMeteor() as jar:
+            scores = _score_dense_captions(predictions, sources, meteor=official_meteor_of(jar))
+    else:
+        what = f"{name} is not scored by METEOR"
+        raise ConfigError(what, where=f"--data {data}", fix="Leave --official-meteor out")
+    out.mkdir(parents=True, exist_ok=True)
+    return ScoredFile(scores=scores, file=write_scores(scores, out, predictions=predictions))
+
+
+def _parse(text: str) -> list[DataSource]:
+    """The sources that `--data` names: one NAME, one split, one path or several."""
+    where = f"--data {text}"
+    first, *parts = text.split(",")
+    name, colon, _ = first.partition(":")
+    options = [part for part in parts if "=" in part]
+    paths = [first, *(f"{name}{colon}{part}" for part in parts if "=" not in part)]
+    sources = [parse_source(",".join([path, *options])) for path in paths]
+    if name not in _SCORERS:
+        what = f"no prediction files are scored on {name}"
+        raise ConfigError(what, where=where, fix=f"Scored are {', '.join(_SCORERS)}")
+    if len(sources) > 1 and name not in _REFERENCES:
+        raise ConfigError(f"{name} has one path", where=where, fix="Leave the others out")
+    if sources[0] != DataSource(name=name, path=sources[0].path, split=sources[0].split):
+        raise ConfigError(
+            "only split= goes with predictions", where=where, fix="Leave the rest out"
+        )
+    return sources
+
+
+def _score_vidsitu(predictions: Path, sources: Sequence[DataSource]) -> PredictionScores:
+    """Predictions for the official files of VidSitu."""
+    (source,) = sources
+    file = load_prediction_file(predictions)
+    split = source.split or DEFAULT_SPLIT
+    return _score_situations(file, load_situation_truth(source.path, split, parts=(file.part,)))
+
+
+def _score_events(predictions: Path, sources: Sequence[DataSource]) -> PredictionScores:
+    """Predictions in VidSitu's format for annotations of one's own."""
+    (source,) = sources
+    file = load_prediction_file(predictions)
+    annotations = load_source(source.path)
+    splits = {record.split for record in annotations.records}
+    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in splits else None)
+    if split is not None and split not in splits:
+        what, fix = f"has no split {split}", f"Splits are {', '.join(sorted(splits))}"
+        raise DataError(what, where=str(source.path), fix=fix)
+    records = tuple(one for one in annotations.records if split in (None, one.split))
+    truth = situation_truth_of(replace(annotations, records=records))
+    return _score_situations(file, replace(truth, split=split))
+
+
+def _score_situations(file: PredictionFile, truth: SituationTruth) -> PredictionScores:
+    """Predictions of whichever part the file holds."""
+    if file.part == "verbs":
+        return score_verbs(truth, verb_predictions(file, truth))
+    if file.part == "roles":
+        return score_roles(truth, role_predictions(file, truth))
+    return score_relations(truth, relation_predictions(file, truth))
+
+
+def _score_dense_captions(
+    predictions: Path, sources: Sequence[DataSource], *, meteor: Meteor = METEOR_EXACT
+) -> PredictionScores:
+    """Predictions in the format of ActivityNet Captions."""
+    name = sources[0].name
+    return score_dense_captions(
+        read_predictions(predictions),
+        [one for source in sources for one in _REFERENCES[name](source.path, source.split)],
+        name=name,
+        source=", ".join(source.path.name for source in sources),
+        split=sources[0].split,
+        meteor=meteor,
+    )
+
+
+_REFERENCES: dict[str, Callable[[Path, str | None], tuple[DenseCaptionReferences, ...]]] = {
+    "activitynet": read_activitynet_references,
+    "youcook2": read_youcook2_references,
+}
+_SCORERS: dict[str, Callable[[Path, Sequence[DataSource]], PredictionScores]] = {
+    "vidsitu": _score_vidsitu,
+    "events": _score_events,
+    **dict.fromkeys(_REFERENCES, _score_dense_captions),
+}

@@ -1,0 +1,282 @@
+"""All that the files of a run of heads for situations say. Models and videos are not looked at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, get_args
+
+from figclip import config as configs
+from figclip.checkpoint import RunFolder
+from figclip.errors import DataError
+from figclip.frozen_models import ADAPTED, BASE
+from figclip.head_config import SituationConfig
+from figclip.head_files import HeadInfo, read_head_info
+from figclip.reporting.examples import Outcome
+from figclip.reporting.json_files import damage_named, read_object
+from figclip.reporting.numbers import plain
+from figclip.reporting.report_records import Compared, Fact, Series, TrainingLog
+from figclip.reporting.result_files import (
+    ResultFile,
+    groups_of_results,
+    newest,
+    read_items,
+    read_result_files,
+)
+from figclip.reporting.run_environment import environment_facts, typed_command
+from figclip.reporting.training_log import read_training_log
+from figclip.run_files import RUN_FORMAT
+from figclip.situation_evaluation import CONTEXT_TASK, FRAMES_TASK
+from figclip.situation_finetuning import TASK
+
+VERBS = "verbs Acc@1"
+SHOWN = {
+    VERBS: "Verbs, Acc@1",
+    "verbs Acc@5": "Verbs, Acc@5",
+    "roles CIDEr": "Roles, CIDEr",
+    "roles Lea": "Roles, Lea",
+    "roles (predicted verb) CIDEr": "Roles for the predicted verb, CIDEr",
+    "roles (predicted verb) Lea": "Roles for the predicted verb, Lea",
+    "relations Top-1": "Relations, Top-1",
+    "relations macro Top-1": "Relations, macro Top-1",
+}
+"""Scores in the table, by their names in result files; `figclip eval` prints the others."""
+
+Right = tuple[bool | None, bool]
+"""Whether base (None without one) and adapted have it right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadScore:
+    """One score.
+
+    Attributes:
+        name: `Verbs, Acc@1`.
+        score: Of the heads on frames of base and adapted model.
+        context: Of the head on the contextualizer's outputs, against the same base; None where
+            there is none.
+    """
+
+    name: str
+    score: Compared
+    context: Compared | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadScores:
+    """The scores on one data set.
+
+    Attributes:
+        result: The file they are from.
+        title: Task and data.
+        note: What was counted.
+        rows: Those of `SHOWN` that were scored.
+        right: Whose first verb is one that an annotator chose, by `VIDEO/Ev1`.
+    """
+
+    result: ResultFile
+    title: str
+    note: str
+    rows: tuple[HeadScore, ...]
+    right: Mapping[str, Right]
+
+    @property
+    def verbs(self) -> Compared | None:
+        """Acc@1 of the verbs."""
+        return next((one.score for one in self.rows if one.name == SHOWN[VERBS]), None)
+
+    @property
+    def outcomes(self) -> dict[Outcome, int] | None:
+        """How many events have each outcome, by their verbs; None without base or events."""
+        counts = Counter(_OUTCOMES[pair] for pair in self.right.values() if pair in _OUTCOMES)
+        return {outcome: counts[outcome] for outcome in get_args(Outcome)} if counts else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadData:
+    """What the files of a run of heads say.
+
+    Attributes:
+        path: The run folder.
+        info: `head.json`.
+        config: Its settings.
+        tables: Scores, a data set each.
+        losses: Weighted sum of the losses, a series a model, adapted first.
+        validation: The score that chooses, likewise; empty without validation.
+        num_steps: Of each head.
+        stages: Seconds of the training of each head.
+        facts: Settings, seed, hashes, environment.
+        command: What was typed; empty where that is not known.
+        notices: What the reader of the scores must know.
+        absent: Files that are not there, and what is missing without them.
+    """
+
+    path: Path
+    info: HeadInfo
+    config: SituationConfig
+    tables: tuple[HeadScores, ...]
+    losses: tuple[Series, ...]
+    validation: tuple[Series, ...]
+    num_steps: int
+    stages: tuple[tuple[str, float], ...]
+    facts: tuple[Fact, ...]
+    command: str
+    notices: tuple[str, ...]
+    absent: tuple[str, ...]
+
+    @property
+    def run(self) -> str:
+        """Name of the run's folder."""
+        return self.path.resolve().name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The models side by side: base, where there is one, and adapted."""
+        return tuple(name for name in (BASE, ADAPTED) if name in self.info.models)
+
+    @property
+    def newest(self) -> HeadScores | None:
+        """The scores of the predictions that lie beside them: each evaluation replaces these."""
+        if not self.tables:
+            return None
+        last = newest([one.result for one in self.tables])
+        return next(one for one in self.tables if one.result is last)
+
+
+_OUTCOMES: dict[Right, Outcome] = {
+    (True, True): "both",
+    (False, True): "gained",
+    (True, False): "lost",
+    (False, False): "failed",
+}
+
+
+def read_head_data(path: Path) -> HeadData:
+    """Read the files of a run of heads.
+
+    Args:
+        path: Run folder that `figclip finetune situations` wrote.
+
+    Raises:
+        ModelError: `head.json` is damaged or not there.
+        DataError: another task's heads, or another file is damaged or not there.
+        ConfigError, CheckpointError: `config.json` or a `metrics.jsonl` is damaged.
+    """
+    info = read_head_info(path)
+    if info.task != TASK:
+        raise DataError(
+            f"holds heads for {info.task}; reports are about adaptations and {TASK}",
+            where=str(path),
+            fix=f"Give a run of `figclip adapt` or `figclip finetune {TASK}`",
+        )
+    run = RunFolder(path)
+    for file in (run.config, run.environment, run.data):
+        if not file.exists():
+            raise DataError("is not there", where=str(file), fix="Fine-tune again")
+    config = configs.from_json(
+        run.config.read_text(encoding="utf-8"), SituationConfig, where=str(run.config)
+    )
+    environment = read_object(run.environment, newest_format=RUN_FORMAT)
+    results = read_result_files(path / "eval")
+    tables = tuple(_scores(one, results) for one in results if one.task == FRAMES_TASK)
+    absent = [] if tables else ["eval/ holds no result of `figclip eval`: nothing is scored."]
+    logs = _training_logs(path, info, absent)
+    return HeadData(
+        path=path,
+        info=info,
+        config=config,
+        tables=tables,
+        losses=_first_series({name: log.losses for name, log in logs.items()}),
+        validation=_first_series({name: log.validation for name, log in logs.items()}),
+        num_steps=max((log.num_steps for log in logs.values()), default=0),
+        stages=tuple((name, log.steps_s + log.validations_s) for name, log in logs.items()),
+        facts=(
+            *_facts(info, config),
+            *_data_facts(read_object(run.data, newest_format=RUN_FORMAT), run.data),
+            *(
+                Fact(name=f"hash of {o.result.source}", value=o.result.hashes["data"])
+                for o in tables
+            ),
+            *environment_facts(environment, file=run.environment),
+        ),
+        command=typed_command(environment, file=run.environment),
+        notices=tuple(dict.fromkeys(notice for one in results for notice in one.notices)),
+        absent=tuple(absent),
+    )
+
+
+def _scores(result: ResultFile, results: Sequence[ResultFile]) -> HeadScores:
+    """The scores on one data set, with those through the contextualizer beside them."""
+    (group,) = groups_of_results([result])
+    context = {
+        row.name: row.score
+        for one in results
+        if one.task == CONTEXT_TASK and one.hashes["data"] == result.hashes["data"]
+        for row in one.rows
+    }
+    found = {row.name: row.score for row in result.rows}
+    return HeadScores(
+        result=result,
+        title=group.title,
+        note=group.note,
+        rows=tuple(
+            HeadScore(name=words, score=found[name], context=context.get(name))
+            for name, words in SHOWN.items()
+            if name in found
+        ),
+        right={
+            line.item: (
+                None if line.base is None else line.base[VERBS] == 1,
+                line.adapted[VERBS] == 1,
+            )
+            for line in read_items(result)
+            if VERBS in line.adapted
+        },
+    )
+
+
+def _training_logs(path: Path, info: HeadInfo, absent: list[str]) -> dict[str, TrainingLog]:
+    """The log of each head that took a step, adapted first: the strongest line of a chart."""
+    logs: dict[str, TrainingLog] = {}
+    for name in sorted(info.models, key=lambda name: name != ADAPTED):
+        file = path / name / "metrics.jsonl"
+        log = read_training_log(file) if file.exists() else None
+        if log is None or log.num_steps == 0:
+            absent.append(f"{name}/metrics.jsonl has no steps: no curve of its losses.")
+        else:
+            logs[name] = log
+    return logs
+
+
+def _first_series(of_models: Mapping[str, tuple[Series, ...]]) -> tuple[Series, ...]:
+    """The first series of each model under the model's name."""
+    return tuple(replace(series[0], name=name) for name, series in of_models.items() if series)
+
+
+def _facts(info: HeadInfo, config: SituationConfig) -> list[Fact]:
+    """The recipe, and whose features the heads take."""
+    head = config.head
+    facts = {
+        "recipe": config.recipe,
+        "model": PurePath(info.model).name,
+        "head": f"{head.encoder_layers} + {head.decoder_layers} layers, width {head.width}, "
+        f"beam {head.beam}",
+        "frames of an event": str(config.frames.per_event),
+        "seed of training": str(config.train.seed),
+    }
+    for name, model in info.models.items():
+        strength = plain(model.alpha, decimals=2)
+        facts[f"features, {name}"] = f"strength (alpha) {strength}, hash {model.hash}"
+    return [Fact(name=name, value=value) for name, value in facts.items()]
+
+
+def _data_facts(data: dict[str, Any], file: Path) -> list[Fact]:
+    """How many videos, and their hash."""
+    with damage_named(file):
+        return [
+            Fact(name="videos trained on", value=f"{len(data['train']):,}"),
+            Fact(name="videos that chose", value=f"{len(data['val']):,}"),
+            Fact(name="hash of the training data", value=str(data["hash"])),
+        ]

@@ -1,0 +1,377 @@
+"""Events beside what heads say of them: verb, roles and relation, chosen by lot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from figclip.data.role_keys import short_role
+from figclip.data.sampling import event_times_s
+from figclip.data.situation_predictions import load_prediction_file
+from figclip.data.situation_truth import (
+    TrueEvent,
+    TrueVideo,
+    related_events,
+    situation_truth_of,
+)
+from figclip.errors import DataError
+from figclip.frozen_models import ADAPTED, BASE
+from figclip.records import Event, VideoRecord
+from figclip.reporting.annotated_videos import AnnotatedVideos
+from figclip.reporting.examples import draw_lot
+from figclip.reporting.figures import shorten
+from figclip.reporting.head_data import HeadData
+from figclip.reporting.json_files import damage_named
+from figclip.reporting.previews import jpeg_address
+
+MAX_VIDEOS = 4
+MAX_EVENTS = 6
+"""Of a video; the first ones."""
+MAX_FRAME_BYTES = 500_000
+"""Of all frames together, as text in the report."""
+_MAX_CHARS = 300
+_FRAME_PX = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one head says.
+
+    Attributes:
+        text: Empty for nothing.
+        agrees: Whether an annotator says the same; None where that was not scored.
+    """
+
+    text: str
+    agrees: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaidRow:
+    """A verb, a role or a relation.
+
+    Attributes:
+        name: `verb`, `Arg0 (kicker)`, `relation`.
+        true: What the first annotator says; empty for nothing.
+        also: What others say instead.
+        said: What each head says.
+    """
+
+    name: str
+    true: str
+    also: tuple[str, ...]
+    said: tuple[Said, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownEvent:
+    """One event.
+
+    Attributes:
+        name: `Ev1`.
+        start_s: Its start.
+        end_s: Its end, exclusive.
+        frames: The first and the last of those that heads see, as `data:` addresses.
+        rows: Verb, roles, relation.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    frames: tuple[str, ...]
+    rows: tuple[SaidRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownVideo:
+    """One video.
+
+    Attributes:
+        id: Its id.
+        num_events: How many it has; the first `MAX_EVENTS` are shown.
+        num_right: Of all of them, those whose verb each head has right.
+        events: Those that are shown.
+    """
+
+    id: str
+    num_events: int
+    num_right: tuple[int, ...]
+    events: tuple[ShownEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situations:
+    """What is shown of all videos that were scored.
+
+    Attributes:
+        columns: The heads.
+        num_videos: How many were scored.
+        videos: Some of them.
+        notices: What of them is not shown, and why; one sentence each.
+    """
+
+    columns: tuple[str, ...]
+    num_videos: int
+    videos: tuple[ShownVideo, ...]
+    notices: tuple[str, ...]
+
+
+def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
+    """Choose videos by the hash of their ids, and put annotations beside predictions.
+
+    It is nobody's choice, and the same for the same files. Predictions are those of the last
+    evaluation, roles those for the predicted verb.
+
+    Args:
+        head: The run.
+        annotated: What it was scored on.
+
+    Raises:
+        DataError: nothing was scored, or other annotations; a file of predictions is damaged.
+        PredictionError: a file holds no predictions.
+        StoreError, VideoError: a frame cannot be read.
+    """
+    if head.newest is None:
+        raise DataError(
+            "was not scored",
+            where=str(head.path),
+            fix="Run `figclip eval` on it first, with --out set to its eval folder",
+        )
+    folder = head.path / "eval" / "predictions"
+    ids = _video_ids(folder / "videos.json")
+    predicted = [_Predictions.load(folder / name) for name in head.columns]
+    order = sorted((video_id for video_id in ids if video_id in annotated.records), key=draw_lot)
+    if not order:
+        raise DataError(
+            "holds none of the videos that were scored",
+            where=annotated.where,
+            fix="Give the annotations or the frame store that `figclip eval` was given",
+        )
+    shown: list[ShownVideo] = []
+    notices: list[str] = []
+    num_bytes = 0
+    for video_id in islice(order, MAX_VIDEOS):
+        scored = _Scored(video_id, ids.index(video_id), predicted, head)
+        video = scored.show(annotated)
+        num_bytes += sum(len(frame) for event in video.events for frame in event.frames)
+        if num_bytes > MAX_FRAME_BYTES:
+            notices.append(f"Only {len(shown)} videos are shown, to keep this file small.")
+            break
+        shown.append(video)
+    if annotated.read is None:
+        notices.append("Without frames: give --data with videos=DIR, or --store.")
+    return Situations(
+        columns=head.columns, num_videos=len(ids), videos=tuple(shown), notices=tuple(notices)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Predictions:
+    """What one head says of all videos, by position: verbs and relations of events, roles by name.
+
+    Attributes:
+        verbs: `pred_vbs_ev`.
+        roles: `vb_output`, for the predicted verb.
+        given: The same for the annotated verb.
+        relations: `pred_evrels_ev`; empty when none were predicted.
+        folder: Where the files lie.
+    """
+
+    verbs: Mapping[int, Any]
+    roles: Mapping[int, Any]
+    given: Mapping[int, Any]
+    relations: Mapping[int, Any]
+    folder: Path
+
+    @classmethod
+    def load(cls, folder: Path) -> _Predictions:
+        """Read the files of one head."""
+        relations = folder / "relations.json"
+        return cls(
+            verbs=_read(folder / "verbs.json", "pred_vbs_ev"),
+            roles=_read(folder / "roles_of_predicted_verbs.json", "vb_output"),
+            given=_read(folder / "roles.json", "vb_output"),
+            relations=_read(relations, "pred_evrels_ev") if relations.exists() else {},
+            folder=folder,
+        )
+
+    def of_event(self, video_idx: int, event_idx: int, num_events: int) -> _Predicted:
+        """What it says of one event."""
+        with damage_named(self.folder):
+            roles = dict(self.roles[video_idx][f"Ev{event_idx + 1}"])
+            roles.pop("vb_id")
+            related = related_events(num_events)
+            relation = ""
+            if event_idx in related and self.relations:
+                relation = self.relations[video_idx][related.index(event_idx)][0]
+            return _Predicted(
+                verb=_text(self.verbs[video_idx][event_idx][0]),
+                roles={_text(name): _text(text) for name, text in roles.items()},
+                relation=_text(relation),
+            )
+
+    def given_verbs(self, video_idx: int) -> list[str]:
+        """The annotated verbs for which it wrote roles."""
+        with damage_named(self.folder):
+            return [str(event["vb_id"]) for event in self.given[video_idx].values()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """What one head says of one event."""
+
+    verb: str
+    roles: Mapping[str, str]
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A video that was scored, with its position in files of predictions."""
+
+    id: str
+    idx: int
+    predicted: Sequence[_Predictions]
+    head: HeadData
+
+    def show(self, annotated: AnnotatedVideos) -> ShownVideo:
+        """Its events beside what heads say of them."""
+        record = annotated.records[self.id]
+        (truth,) = situation_truth_of([record]).videos
+        verbs = [event.verb_id for events in truth.annotations[:1] for event in events]
+        if any(one.given_verbs(self.idx) != verbs for one in self.predicted):
+            raise DataError(
+                f"its annotations of {self.id} are not those that were scored",
+                where=annotated.where,
+                fix="Run `figclip eval` again, or give what it was given",
+            )
+        right = [self._right(name) for name in truth.event_names]
+        return ShownVideo(
+            id=self.id,
+            num_events=len(verbs),
+            num_right=tuple(
+                sum(pair[column] is True for pair in right) for column in range(len(self.predicted))
+            ),
+            events=tuple(
+                self._event(annotated, record, truth, event_idx)
+                for event_idx in range(min(len(verbs), MAX_EVENTS))
+            ),
+        )
+
+    def _right(self, event_name: str) -> tuple[bool | None, ...]:
+        """Which heads have the verb right, in the order of the columns."""
+        assert self.head.newest is not None
+        base, adapted = self.head.newest.right.get(f"{self.id}/{event_name}", _UNKNOWN)
+        by_name = {BASE: base, ADAPTED: adapted}
+        return tuple(by_name[name] for name in self.head.columns)
+
+    def _event(
+        self, annotated: AnnotatedVideos, record: VideoRecord, truth: TrueVideo, event_idx: int
+    ) -> ShownEvent:
+        """One event."""
+        event = next(one for one in record.annotations if one.events).events[event_idx]
+        name = truth.event_names[event_idx]
+        said = [one.of_event(self.idx, event_idx, len(truth.event_names)) for one in self.predicted]
+        answers = [events[event_idx] for events in truth.annotations]
+        relation = _row("relation", [one.relation for one in answers], [s.relation for s in said])
+        return ShownEvent(
+            name=name,
+            start_s=event.start_s,
+            end_s=event.end_s,
+            frames=_frames(annotated, record, event, self.head.config.frames.per_event),
+            rows=(
+                _verb_row(truth.verb_ids[event_idx], said, self._right(name)),
+                *_role_rows(answers, [one.roles for one in said]),
+                *([relation] if relation.true else []),
+            ),
+        )
+
+
+_UNKNOWN: tuple[bool | None, bool | None] = (None, None)
+
+
+def _verb_row(
+    true: Sequence[str], said: Sequence[_Predicted], right: Sequence[bool | None]
+) -> SaidRow:
+    """The verb; whether it is right was decided by all annotators of the evaluation."""
+    row = _row("verb", true, [one.verb for one in said])
+    marked = zip(row.said, right, strict=True)
+    return SaidRow(
+        name=row.name,
+        true=row.true,
+        also=row.also,
+        said=tuple(Said(text=one.text, agrees=agrees) for one, agrees in marked),
+    )
+
+
+def _role_rows(answers: Sequence[TrueEvent], said: Sequence[Mapping[str, str]]) -> list[SaidRow]:
+    """The roles of an event as the first annotator names them, then those that only heads write."""
+    by_short = [{short_role(name): text for name, text in one.roles.items()} for one in answers]
+    full = {short_role(name): name for name in answers[0].roles}
+    shorts = dict.fromkeys([*full, *(name for roles in said for name in roles)])
+    return [
+        _row(
+            full.get(short, short),
+            [roles.get(short, "") for roles in by_short],
+            [roles.get(short, "") for roles in said],
+        )
+        for short in shorts
+    ]
+
+
+def _row(name: str, true: Sequence[str], said: Sequence[str]) -> SaidRow:
+    """One row; a head agrees that says what any annotator says."""
+    texts = [_text(one) for one in true]
+    return SaidRow(
+        name=_text(name),
+        true=texts[0],
+        also=tuple(dict.fromkeys(one for one in texts if one not in ("", texts[0]))),
+        said=tuple(Said(text=one, agrees=bool(one) and one in texts) for one in said),
+    )
+
+
+def _frames(
+    annotated: AnnotatedVideos, record: VideoRecord, event: Event, frames_per_event: int
+) -> tuple[str, ...]:
+    """The first and the last frame that heads see of an event."""
+    if annotated.read is None:
+        return ()
+    times_s = event_times_s(event, frames_per_event)
+    ends_s = list(dict.fromkeys((times_s[0], times_s[-1])))
+    return tuple(jpeg_address(one, max_px=_FRAME_PX) for one in annotated.read(record, ends_s))
+
+
+def _video_ids(file: Path) -> list[str]:
+    """The videos that `ann_idx` counts."""
+    if not file.exists():
+        raise DataError(
+            "is not there: nothing says which videos the predictions are of",
+            where=str(file),
+            fix="Run `figclip eval` again, with --out set to the eval folder of the heads",
+        )
+    with damage_named(file):
+        return [_checked(one) for one in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def _read(file: Path, key: str) -> dict[int, Any]:
+    """A file of predictions by the position of the video."""
+    rows: Any = load_prediction_file(file).rows
+    with damage_named(file):
+        return {int(row["ann_idx"]): row[key] for row in rows}
+
+
+def _text(value: object) -> str:
+    """A text as it is shown."""
+    return shorten(_checked(value), _MAX_CHARS)
+
+
+def _checked(value: object) -> str:
+    """A text; half of a surrogate pair, which no page can hold, is damage."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()
+    return value

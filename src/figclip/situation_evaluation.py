@@ -1,0 +1,288 @@
+"""Scores the heads of a run for situations: base beside adapted, and the contextualizer's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from figclip import config as configs
+from figclip.atomic import write_atomically
+from figclip.checkpoint import RunFolder
+from figclip.columns import Progress
+from figclip.data.situation_predictions import Predictions, write_predictions
+from figclip.data.situation_truth import (
+    SituationTruth,
+    load_situation_truth,
+    situation_truth_of,
+)
+from figclip.data.stored_videos import StoredVideos
+from figclip.data_sources import DataSource
+from figclip.errors import ModelError
+from figclip.event_features import with_events_only
+from figclip.frozen_models import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, load_frozen_models
+from figclip.head_config import SituationConfig
+from figclip.head_files import HeadInfo, head_file, load_head, read_head_info
+from figclip.opened_sources import OpenedSource, open_annotated
+from figclip.prediction_scoring import PredictionScores
+from figclip.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
+from figclip.run_files import package_versions
+from figclip.situation_finetuning import build_head, check_annotated, vocabulary_from_json
+from figclip.situation_prediction import SituationPredictions, predict_situations
+from figclip.situation_scoring import score_relations, score_roles, score_verbs
+from figclip.situation_training import SituationVocabulary
+from figclip.tasks.base import ItemScores, LeftOut, Score
+
+FRAMES_TASK, CONTEXT_TASK = "situations", "situations_context"
+
+
+def evaluate_situations(
+    run: Path,
+    *,
+    data: Sequence[DataSource],
+    out: Path,
+    cache: Path | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> EvaluationResult:
+    """Predict and score verbs, roles and relations; write results and VidSitu's prediction files.
+
+    Args:
+        run: Run folder of `finetune_situations`.
+        data: Annotated events; without a split `valid` is scored.
+        out: Folder of the results; predictions go below `out/predictions/MODEL`, the ids of the
+            videos that their `ann_idx` count into `out/predictions/videos.json`.
+        cache: Folder of embeddings and decoded frames; None keeps none.
+        device: Where models and heads run.
+        seed: Of the intervals.
+        on_progress: Told what is being decoded, embedded or written.
+
+    Returns:
+        A result a data set, `situations`; with a contextualizer another, `situations_context`,
+        whose adapted column is the head on its outputs.
+
+    Raises:
+        ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
+        DataError, StoreError, AnnotationError, MetricError: data that cannot be used.
+    """
+    for source in data:
+        check_annotated(source, cache=cache)
+    heads = _Heads.load(run, cache=cache, device=device, on_progress=on_progress)
+    out.mkdir(parents=True, exist_ok=True)
+    results: list[TaskResult] = []
+    files: list[Path] = []
+    for source in data:
+        for result in heads.score(source, out=out, seed=seed, cache=cache):
+            results.append(result)
+            files.append(write_result(result, out, taken=files, versions=package_versions()))
+    notices = (*heads.notices, *(notice for one in results for notice in one.notices))
+    return EvaluationResult(tasks=tuple(results), files=tuple(files), notices=notices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heads:
+    """The heads of a run with the models whose features they take."""
+
+    run: Path
+    config: SituationConfig
+    info: HeadInfo
+    vocabulary: SituationVocabulary
+    models: tuple[FrozenModel, ...]
+    notices: tuple[str, ...]
+    device: str
+    on_progress: Progress | None
+
+    @classmethod
+    def load(
+        cls, run: Path, *, cache: Path | None, device: str, on_progress: Progress | None
+    ) -> _Heads:
+        """Load config, vocabulary and models, and check that they belong together."""
+        info = read_head_info(run)
+        file = RunFolder(run).config
+        config = configs.from_json(file.read_text(), SituationConfig, where=str(file))
+        models, notices = load_frozen_models(
+            info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
+        )
+        for one in models:
+            expected = info.models.get(one.name)
+            if expected is None or expected.hash != one.info.hash:
+                raise ModelError(
+                    f"is not the model whose features ({one.name}) the head was trained on",
+                    where=info.model,
+                    fix="Put that model back, or fine-tune again.",
+                )
+        vocabulary = vocabulary_from_json(info.vocabulary, where=str(run / "head.json"))
+        return cls(
+            run=run,
+            config=config,
+            info=info,
+            vocabulary=vocabulary,
+            models=models,
+            notices=notices,
+            device=device,
+            on_progress=on_progress,
+        )
+
+    def score(
+        self, source: DataSource, *, out: Path, seed: int, cache: Path | None
+    ) -> list[TaskResult]:
+        """All heads on one data set, put side by side."""
+        scored: dict[str, _Scored] = {}
+        for model in self.models:
+            opened = open_annotated(
+                source,
+                spec=model.spec,
+                frames_per_event=self.config.frames.per_event,
+                cache=cache,
+                on_progress=self.on_progress,
+            )
+            scored[model.name] = self._score_model(model, source, opened, out)
+        results = [_result(FRAMES_TASK, source, scored.get(BASE), scored[ADAPTED], seed=seed)]
+        if CONTEXTUALIZER in scored:
+            results.append(
+                _result(CONTEXT_TASK, source, scored.get(BASE), scored[CONTEXTUALIZER], seed=seed)
+            )
+        return results
+
+    def _score_model(
+        self, model: FrozenModel, source: DataSource, opened: OpenedSource, out: Path
+    ) -> _Scored:
+        """One head on one data set."""
+        assert isinstance(opened.content, StoredVideos), "annotated events are stored videos"
+        truth, videos = _matched(_truth(source, opened), with_events_only(opened.content))
+        features = model.event_features(videos, frames_per_event=self.config.frames.per_event)
+        head = build_head(self.config, self.vocabulary, feature_dim=self.info.feature_dim)
+        load_head(head_file(self.run, model.name), head)
+        if self.on_progress is not None:
+            self.on_progress(f"writing roles ({model.name})", 0, len(videos.records))
+        predictions = predict_situations(
+            head.to(self.device), features, videos.records, self.vocabulary
+        )
+        (out / "predictions").mkdir(exist_ok=True)
+        ids = [video.id for video in truth.videos]
+        write_atomically(out / "predictions" / "videos.json", json.dumps(ids, indent=2) + "\n")
+        _write_predictions(out / "predictions" / model.name, predictions)
+        return _Scored(model=model, opened=opened, parts=_score_parts(truth, predictions))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What one head got.
+
+    Attributes:
+        model: Whose features it takes.
+        opened: The data.
+        parts: Scores of verbs, roles and relations, by name.
+    """
+
+    model: FrozenModel
+    opened: OpenedSource
+    parts: Mapping[str, PredictionScores]
+
+    @property
+    def summary(self) -> dict[str, Score]:
+        """All scores, by part and name."""
+        return {
+            f"{part} {name}": score
+            for part, scores in self.parts.items()
+            for name, score in scores.scores.items()
+        }
+
+    @property
+    def items(self) -> tuple[ItemScores, ...]:
+        """Per-item values under the names of their scores."""
+        return tuple(
+            replace(
+                block,
+                block=f"{part} {block.block}",
+                values={f"{part} {name}": values for name, values in block.values.items()},
+            )
+            for part, scores in self.parts.items()
+            for block in scores.items
+        )
+
+
+def _truth(source: DataSource, opened: OpenedSource) -> SituationTruth:
+    """The official files where there are any, else the annotations themselves."""
+    if source.name == "vidsitu" and source.path.is_dir() and opened.split is not None:
+        return load_situation_truth(source.path, opened.split)
+    assert isinstance(opened.content, StoredVideos)
+    return situation_truth_of(with_events_only(opened.content).records)
+
+
+def _matched(truth: SituationTruth, videos: StoredVideos) -> tuple[SituationTruth, StoredVideos]:
+    """Truth and videos of those that are in both, in the order of the truth."""
+    position = {record.id: i for i, record in enumerate(videos.records)}
+    both = tuple(video for video in truth.videos if video.id in position)
+    return replace(truth, videos=both), videos.subset([position[video.id] for video in both])
+
+
+def _score_parts(
+    truth: SituationTruth, predictions: SituationPredictions
+) -> dict[str, PredictionScores]:
+    """All parts that annotators say something of."""
+    parts = {"verbs": score_verbs(truth, Predictions(videos=predictions.verbs))}
+    parts["roles"] = score_roles(truth, Predictions(videos=predictions.roles))
+    parts["roles (predicted verb)"] = score_roles(
+        truth, Predictions(videos=predictions.roles_of_predicted_verbs)
+    )
+    if predictions.relations and any(video.has("relations") for video in truth.videos):
+        parts["relations"] = score_relations(truth, Predictions(videos=predictions.relations))
+    return parts
+
+
+def _write_predictions(folder: Path, predictions: SituationPredictions) -> None:
+    """VidSitu's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_predictions(folder / "verbs.json", predictions.verbs)
+    write_predictions(folder / "roles.json", predictions.roles)
+    write_predictions(
+        folder / "roles_of_predicted_verbs.json", predictions.roles_of_predicted_verbs
+    )
+    if predictions.relations:
+        write_predictions(folder / "relations.json", predictions.relations)
+
+
+def _result(
+    task: str, source: DataSource, base: _Scored | None, adapted: _Scored, *, seed: int
+) -> TaskResult:
+    """Two heads side by side."""
+    opened = adapted.opened
+    parts = adapted.parts
+    left_out = {
+        (one.item, one.reason): LeftOut(item=one.item, reason=one.reason)
+        for scores in parts.values()
+        for one in scores.left_out
+    }
+    return TaskResult(
+        task=task,
+        face="detail",
+        data=DataInfo(
+            name=source.name,
+            source=source.path.name,
+            split=opened.split,
+            hash=opened.hash,
+            pipeline=opened.pipeline,
+            coverage=opened.coverage,
+        ),
+        settings={
+            "features": "frames" if task == FRAMES_TASK else "contextualizer against base frames"
+        },
+        counts={**parts["roles"].counts},
+        left_out=(*opened.left_out, *left_out.values()),
+        base=None if base is None else base.model.info,
+        adapted=adapted.model.info,
+        metrics=compare(
+            (None if base is None else base.summary, adapted.summary),
+            (None if base is None else base.items, adapted.items),
+            seed=seed,
+        ),
+        base_items=None if base is None else base.items,
+        adapted_items=adapted.items,
+        notices=tuple(
+            f"{task}, {part}: {notice}" for part, s in parts.items() for notice in s.notices
+        ),
+        seed=seed,
+    )
