@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from figclip.config import MAX_POSITIONS, check_choice, check_range
+from figclip.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,11 @@ class TransformerConfig:
         check_range("head.max_words", self.max_words, low=2, high=1024)
         check_range("head.beam", self.beam, low=1, high=64)
         if self.width % self.heads:
-            check_range("head.width % head.heads", self.width % self.heads, low=0, high=0)
+            raise ConfigError(
+                f"a width of {self.width} does not split into {self.heads} heads",
+                where="head.heads",
+                fix=f"Choose a divisor of {self.width}.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,8 @@ class SituationLoss:
     def __post_init__(self) -> None:
         for part in ("verbs", "roles", "relations"):
             check_range(f"loss.{part}", getattr(self, part), low=0.0)
+        if self.verbs + self.roles + self.relations == 0:
+            raise ConfigError("all weights are 0", where="loss", fix="Set one of them above 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

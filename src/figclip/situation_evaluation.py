@@ -22,7 +22,7 @@ from figclip.data_sources import DataSource
 from figclip.errors import ModelError
 from figclip.event_features import with_events_only
 from figclip.frozen_models import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, load_frozen_models
-from figclip.head_config import SituationConfig
+from figclip.head_config import SituationConfig, SituationLoss
 from figclip.head_files import HeadInfo, head_file, load_head, read_head_info
 from figclip.opened_sources import OpenedSource, open_annotated
 from figclip.prediction_scoring import PredictionScores
@@ -164,7 +164,9 @@ class _Heads:
         ids = [video.id for video in truth.videos]
         write_atomically(out / "predictions" / "videos.json", json.dumps(ids, indent=2) + "\n")
         _write_predictions(out / "predictions" / model.name, predictions)
-        return _Scored(model=model, opened=opened, parts=_score_parts(truth, predictions))
+        return _Scored(
+            model=model, opened=opened, parts=_score_parts(truth, predictions, self.config.loss)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,15 +222,19 @@ def _matched(truth: SituationTruth, videos: StoredVideos) -> tuple[SituationTrut
 
 
 def _score_parts(
-    truth: SituationTruth, predictions: SituationPredictions
+    truth: SituationTruth, predictions: SituationPredictions, loss: SituationLoss
 ) -> dict[str, PredictionScores]:
-    """All parts that annotators say something of."""
-    parts = {"verbs": score_verbs(truth, Predictions(videos=predictions.verbs))}
-    parts["roles"] = score_roles(truth, Predictions(videos=predictions.roles))
-    parts["roles (predicted verb)"] = score_roles(
-        truth, Predictions(videos=predictions.roles_of_predicted_verbs)
-    )
-    if predictions.relations and any(video.has("relations") for video in truth.videos):
+    """All parts that were trained and that annotators say something of."""
+    parts: dict[str, PredictionScores] = {}
+    if loss.verbs:
+        parts["verbs"] = score_verbs(truth, Predictions(videos=predictions.verbs))
+    if loss.roles:
+        parts["roles"] = score_roles(truth, Predictions(videos=predictions.roles))
+    if loss.verbs and loss.roles:
+        written = Predictions(videos=predictions.roles_of_predicted_verbs)
+        parts["roles (predicted verb)"] = score_roles(truth, written)
+    annotated = any(video.has("relations") for video in truth.videos)
+    if loss.relations and predictions.relations and annotated:
         parts["relations"] = score_relations(truth, Predictions(videos=predictions.relations))
     return parts
 
@@ -270,7 +276,7 @@ def _result(
         settings={
             "features": "frames" if task == FRAMES_TASK else "contextualizer against base frames"
         },
-        counts={**parts["roles"].counts},
+        counts={key: n for scores in parts.values() for key, n in scores.counts.items()},
         left_out=(*opened.left_out, *left_out.values()),
         base=None if base is None else base.model.info,
         adapted=adapted.model.info,

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from figclip.config import apply_overrides, from_json, to_json, valid_keys
+from figclip.errors import ConfigError
+from figclip.head_config import HeadTrainConfig, SituationConfig
+from figclip.head_recipes import SITUATION_RECIPES, build_situation_recipe
+from tests.runtime_types import without_runtime_types
+
+
+@pytest.mark.parametrize("name", SITUATION_RECIPES)
+def test_recipes_say_their_name_purpose_and_command(name: str):
+    config = build_situation_recipe(name)
+    assert config.recipe == name
+    text = SITUATION_RECIPES[name].__doc__ or ""
+    for part in ("Purpose:", "Source:", "Expected:", "Hardware:", "Command: figclip"):
+        assert part in text, part
+    assert from_json(to_json(config), SituationConfig) == config
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="mini_situations"):
+        build_situation_recipe("default")
+
+
+@given(lr=st.floats(0, 10), epochs=st.integers(1, 99), beam=st.integers(1, 64))
+def test_json_round_trip(lr: float, epochs: int, beam: int):
+    config = apply_overrides(
+        SituationConfig(recipe="x"),
+        [f"train.lr={lr!r}", f"train.epochs={epochs}", f"head.beam={beam}"],
+    )
+    assert from_json(to_json(config), SituationConfig) == config
+    assert (config.train.lr, config.train.epochs, config.head.beam) == (lr, epochs, beam)
+
+
+@pytest.mark.parametrize(
+    ("override", "match"),
+    [
+        ("train.epochs=0", r"train\.epochs: is 0"),
+        ("train.lr=nan", r"train\.lr"),
+        ("train.schedule=linear", "cosine, constant"),
+        ("train.val_fraction=0.9", "val_fraction"),
+        ("head.heads=7", "does not split into 7 heads"),
+        ("head.dropout=1", r"head\.dropout"),
+        ("head.beam=0", r"head\.beam"),
+        ("loss.verbs=-1", r"loss\.verbs"),
+        ("frames.per_event=33", r"frames\.per_event"),
+        ("loss.roles_=1", r"Did you mean loss\.roles"),
+        ("model.base=x", "unknown key"),
+    ],
+)
+def test_bad_values_are_named(override: str, match: str):
+    with without_runtime_types(), pytest.raises(ConfigError, match=match):
+        apply_overrides(SituationConfig(recipe="x"), [override])
+
+
+def test_something_must_be_trained():
+    with pytest.raises(ConfigError, match="all weights are 0"):
+        apply_overrides(
+            SituationConfig(recipe="x"), [f"loss.{p}=0" for p in ("verbs", "roles", "relations")]
+        )
+
+
+def test_every_setting_is_documented_and_can_be_set():
+    assert len(valid_keys(SituationConfig)) == sum(
+        len(dataclasses.fields(getattr(SituationConfig(recipe="x"), section)))
+        for section in ("frames", "head", "loss", "train")
+    )
+    assert HeadTrainConfig().seed == 0
