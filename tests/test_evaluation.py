@@ -85,7 +85,7 @@ def test_a_model_beside_itself_differs_by_exactly_nothing(
     clip: Path, store: Path, tmp_path: Path
 ) -> None:
     result = run(clip, store, tmp_path, base=clip)
-    assert [one.task for one in result.tasks] == ["dense_retrieval", "srl_swap"]
+    assert [one.task for one in result.tasks] == ["dense_retrieval", "srl_swap", "role_grounding"]
     assert result.notices == ()
     num_intervals = 0
     for task in result.tasks:
@@ -96,7 +96,8 @@ def test_a_model_beside_itself_differs_by_exactly_nothing(
                 assert (one.interval.low, one.interval.high) == (0.0, 0.0)
     # Events: R@1, R@5, mean rank; videos: R@1, mean rank; two directions. Swap: three kinds in two
     # wordings, accuracy and blind accuracy with ties each, the gain; text only once a kind.
-    assert num_intervals == 2 * 3 + 2 * 2 + 3 * 2 * 5 + 3
+    # Grounding: accuracy, blind, over blind of agents and of other roles.
+    assert num_intervals == 2 * 3 + 2 * 2 + 3 * 2 * 5 + 3 + 2 * 3
 
 
 def test_lora_is_compared_with_itself_at_strength_zero(
@@ -153,6 +154,7 @@ def test_results_are_files_that_say_what_they_are_about(
     assert [one.name for one in result.files] == [
         "dense_retrieval-own.json",
         "srl_swap-own.json",
+        "role_grounding-own.json",
     ]
     content = json.loads(result.files[1].read_text())
     assert content["settings"]["seed"] == content["interval"]["seed"] == 3

@@ -287,9 +287,9 @@ def test_annotated_events_may_be_kept_and_both_towers_scaled(
         cpu=True,
     )
     assert result.strength is not None
-    names = [f"{task}-events" for task in ("dense_retrieval", "srl_swap")]
+    names = [f"{task}-events" for task in ("dense_retrieval", "srl_swap", "role_grounding")]
     assert list(result.strength.kept) == names
-    assert len({one.hash for one in result.strength.kept.values()}) == 1, "two tests on one set"
+    assert len({one.hash for one in result.strength.kept.values()}) == 1, "three tests on one set"
 
 
 def adapted_backbone(base: Path, *, std: float) -> Backbone:

@@ -62,7 +62,32 @@ def test_from_annotations_to_results(world: World, tmp_path: Path):
     assert compared.returncode == 0, compared.stderr
     assert "role swap (%)" in compared.stdout
     assert "95 % interval" in compared.stdout
-    assert len(list((run / "eval").glob("*.json"))) == 2
+    assert len(list((run / "eval").glob("*.json"))) == 3
+
+
+def test_from_a_model_to_scored_heads(world: World, tmp_path: Path):
+    data, run = f"vidsitu:{world.store}", tmp_path / "heads"
+    settings = ("--set", "frames.per_event=2", "--set", "train.epochs=1", "--cpu")
+    command = ("finetune", "situations", "--model", world.base, "--data", data, "--out", run,
+               "--recipe", "mini_situations", *settings)  # fmt: skip
+    tuned = figclip(*command, cache=tmp_path / "cache")
+    assert tuned.returncode == 0, tuned.stderr
+    assert "Head on adapted: step 1" in tuned.stdout
+    assert "Without 40 groups of videos nothing is held back" in tuned.stderr
+    again = figclip(*command, cache=tmp_path / "cache")
+    assert again.returncode == 1 and "already holds a run" in again.stderr
+    evaluate = ("eval", run, "--data", data, "--out", run / "eval", "--cpu")
+    scored = figclip(*evaluate, cache=tmp_path / "cache")
+    assert scored.returncode == 0, scored.stderr
+    assert "verbs Acc@1 (%)" in scored.stdout and "roles CIDEr (%)" in scored.stdout
+    refused = figclip(*evaluate, "--alpha", "0.5", cache=tmp_path / "cache")
+    assert refused.returncode == 2 and "--alpha cannot be given" in refused.stderr
+
+
+def test_finetune_explains_its_tasks_with_an_example():
+    assert "situations" in figclip("finetune", "--help").stdout
+    done = figclip("finetune", "situations", "--help")
+    assert done.returncode == 0 and "Example: figclip finetune situations" in done.stdout
 
 
 def test_caption_shows_captions_negatives_and_coverage(world: World):

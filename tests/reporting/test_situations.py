@@ -56,8 +56,9 @@ def test_scores_stand_side_by_side_with_the_contextualizer(heads: WrittenHeads):
     page = page_of(heads)
     assert "Report of the heads heads +10.0 points of verbs right" in page.text
     assert (
-        "Of 9 events the head on adapted features names 60.0 % by a verb of an annotator, the same "
-        "head on base features 50.0 %: +10.0 points (95 % interval \u22121.0 to +31.0)."
+        "Of 9 events of annotations (valid) the head on adapted features names 60.0 % by a verb of "
+        "an annotator, the same head on base features 50.0 %: +10.0 points (95 % interval "
+        "\u22121.0 to +31.0)."
     ) in page.text.replace("\xa0", " ")
     assert "The interval holds 0: no change is shown." in page.text
     assert "Verbs, Acc@1 50.0 60.0 +10.0 \u22121.0 to +31.0 70.0 +20.0" in page.text
@@ -67,7 +68,7 @@ def test_scores_stand_side_by_side_with_the_contextualizer(heads: WrittenHeads):
 
 def test_events_are_counted_by_whose_verb_is_right(heads: WrittenHeads):
     assert (
-        "Of 9 events, whose first verb is one that an annotator chose: "
+        "Whose first verb is one that an annotator chose, of 9 events: "
         "both right: 3 only adapted right: 3 only base right: 3 both wrong: 0"
     ) in page_of(heads).text
 
@@ -197,7 +198,8 @@ def test_a_plain_clip_has_one_column(tmp_path: Path):
     heads = write_heads(tmp_path, names=("adapted",))
     page = page_of(heads, store=heads.store)
     assert "Nothing to compare yet" in page.text
-    assert "Of 9 events the head names 60.0 % by a verb" in page.text.replace("\xa0", " ")
+    said = "Of 9 events of annotations (valid) the head names 60.0 % by a verb"
+    assert said in page.text.replace("\xa0", " ")
     assert "verbs right of 3: adapted 2" in page.text and "only base right" not in page.text
 
 
@@ -308,16 +310,19 @@ def test_heads_on_another_model_are_refused(tmp_path: Path, heads: WrittenHeads)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
+    ("bounds", "split", "said"),
     [
-        (0.01, 0.2, ""),
-        (-0.1, 0.2, "The interval holds 0: no change is shown."),
-        (-0.2, -0.1, "Verbs are found less often: the interval lies below 0."),
+        ((0.01, 0.2), "valid", ""),
+        ((-0.1, 0.2), None, "The interval holds 0: no change is shown."),
+        ((-0.2, -0.1), "valid", "Verbs are found less often: the interval lies below 0."),
+        (None, "valid", "Without an interval no change is shown."),
+        ((0.1, 0.2), "train", "Heads are trained on this split: it says little of other videos."),
     ],
 )
-def test_a_doubtful_claim_says_so(low: float, high: float, said: str):
-    score = Compared(base=0.5, adapted=0.5, difference=0.0, interval=Span(low=low, high=high))
-    assert claims.verb_caution(score) == said
+def test_a_doubtful_claim_says_so(bounds: tuple[float, float] | None, split: str | None, said: str):
+    interval = None if bounds is None else Span(low=bounds[0], high=bounds[1])
+    score = Compared(base=0.5, adapted=0.5, difference=0.0, interval=interval)
+    assert claims.verb_caution(score, split) == said
 
 
 def test_a_store_of_many_pixels_gives_small_frames(heads: WrittenHeads):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from figclip.data.splits import TRAIN_SPLIT
 from figclip.reporting.numbers import direction, percent, span
 from figclip.reporting.report_records import Compared, Mean, Verdict
 
@@ -44,14 +45,15 @@ def caution(verdict: Verdict) -> str:
     return " ".join(said)
 
 
-def verb_claim(score: Compared, num_events: int) -> str:
+def verb_claim(score: Compared, *, num_events: int, data: str) -> str:
     """One sentence about the verbs that heads find, with its 95 % interval.
 
     Args:
         score: Acc@1.
         num_events: On so many events.
+        data: Of what.
     """
-    events = f"{num_events:,} event{'' if num_events == 1 else 's'}"
+    events = f"{num_events:,} event{'' if num_events == 1 else 's'} of {data}"
     if score.base is None:
         return f"Of {events} the head names {_percent(score.adapted)} by a verb of an annotator."
     return (
@@ -60,15 +62,18 @@ def verb_claim(score: Compared, num_events: int) -> str:
     )
 
 
-def verb_caution(score: Compared) -> str:
+def verb_caution(score: Compared, split: str | None) -> str:
     """What takes something away from that; empty where nothing does."""
-    if score.difference is None or direction(score) == "up":
-        return ""
-    if score.interval is None:
-        return "Without an interval no change is shown."
-    if direction(score) == "down":
-        return "Verbs are found less often: the interval lies below 0."
-    return "The interval holds 0: no change is shown."
+    said: list[str] = []
+    if split == TRAIN_SPLIT:
+        said.append("Heads are trained on this split: it says little of other videos.")
+    if score.difference is not None and score.interval is None:
+        said.append("Without an interval no change is shown.")
+    elif score.difference is not None and direction(score) == "down":
+        said.append("Verbs are found less often: the interval lies below 0.")
+    elif score.difference is not None and direction(score) == "unsure":
+        said.append("The interval holds 0: no change is shown.")
+    return " ".join(said)
 
 
 def _tests(mean: Mean, of_what: str) -> str:

@@ -83,6 +83,12 @@ class HeadScores:
     right: Mapping[str, Right]
 
     @property
+    def data(self) -> str:
+        """`annotations (valid)`."""
+        split = f" ({self.result.split})" if self.result.split else ""
+        return f"{self.result.source}{split}"
+
+    @property
     def verbs(self) -> Compared | None:
         """Acc@1 of the verbs."""
         return next((one.score for one in self.rows if one.name == SHOWN[VERBS]), None)
