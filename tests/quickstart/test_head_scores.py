@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,15 @@ def test_seeds_are_averaged_and_told_one_by_one():
     # Groups a and b gain 0.5 and 0 in the mean of the seeds.
     assert mean["interval"] == [0.0, 0.5]
     assert [one["verbs Acc@1"]["difference"] for one in found["by_seed"]] == [0.5, 0.0]
+
+
+def test_videos_of_one_group_give_no_interval():
+    one = result([0, 0, 0, 1], [1, 1, 1, 1], macro=(0.25, 0.5))
+    (task,) = one.tasks
+    (base,), (adapted,) = task.base_items or (), task.adapted_items
+    together = [(replace(block, group_ids=("a",) * 4),) for block in (base, adapted)]
+    alone = replace(task, base_items=together[0], adapted_items=together[1])
+    found = summarise_heads(
+        [replace(one, tasks=(alone,))], names=["verbs Acc@1"], seeds=[0], interval_seed=0
+    )
+    assert found["situations"]["verbs Acc@1"]["interval"] is None

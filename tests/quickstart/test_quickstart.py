@@ -129,10 +129,14 @@ def test_full_runs_three_seeds_on_both_bases_and_each_control_once(
         done.append(f"{name} at {alpha}")
         return scored(done[-1])
 
-    def tell(_: Workshop, results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    def with_heads(_: Workshop, *, seed: int) -> EvaluationResult:
+        return scored(f"heads {seed}")
+
+    def tell(_: Workshop | None, results: Sequence[EvaluationResult]) -> dict[str, Any]:
         return {"detail": " + ".join(one.notices[0] for one in results)}
 
-    def finished(_: Workshop, run: Path, summary: dict[str, Any]) -> QuickstartResult:
+    def finished(_: Workshop, run: Path, summary: dict[str, Any], *, seed: int) -> QuickstartResult:
+        assert seed == 0, "the page shows the heads of the first seed"
         return QuickstartResult(run=run, summary=summary, report=run / "report.html")
 
     for name, fake in {
@@ -140,6 +144,8 @@ def test_full_runs_three_seeds_on_both_bases_and_each_control_once(
         "prepare_videos": silent,
         "_adapted": adapted,
         "_control": control,
+        "_with_heads": with_heads,
+        "_heads_summary": lambda results, *, seeds: {"seeds": list(seeds), **tell(None, results)},
         "_means": tell,
         "_summary": lambda _, results, *, seeds: {**tell(_, results), "seeds": list(seeds)},
         "_finished": finished,
@@ -151,6 +157,7 @@ def test_full_runs_three_seeds_on_both_bases_and_each_control_once(
     assert result.summary == {
         "detail": "0/0 + 0/1 + 0/2",
         "seeds": [0, 1, 2],
+        "tasks": {"seeds": [0, 1, 2], "detail": "heads 0 + heads 1 + heads 2"},
         "by_seed": [{"detail": f"0/{seed}"} for seed in range(3)],
         "controls": {
             "second base": {

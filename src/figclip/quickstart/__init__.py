@@ -86,7 +86,7 @@ def run_quickstart(
         "tasks": _heads_summary([_with_heads(workshop, seed=seed)], seeds=[seed]),
     }
     write_timings(run, workshop.seconds)
-    return _finished(workshop, run, _summary_of_full(workshop, run, summary) or summary)
+    return _finished(workshop, run, _summary_of_full(workshop, run, summary) or summary, seed=seed)
 
 
 def run_full(
@@ -126,7 +126,7 @@ def run_full(
         "by_seed": _by_seed(workshop, results),
         "controls": controls,
     }
-    return _finished(workshop, run, summary)
+    return _finished(workshop, run, summary, seed=FULL_SEEDS[0])
 
 
 def _open_workshop(out: Path, on_progress: Progress) -> Workshop:
@@ -232,9 +232,12 @@ def _summary_of_full(
     return content if holds and all((one / "model").exists() for one in runs) else None
 
 
-def _finished(workshop: Workshop, run: Path, summary: Mapping[str, Any]) -> QuickstartResult:
-    """Write what was found."""
+def _finished(
+    workshop: Workshop, run: Path, summary: Mapping[str, Any], *, seed: int
+) -> QuickstartResult:
+    """Write what was found; the page shows the heads of this seed."""
     write_summary(run, summary)
     pairs = [test.source for test in workshop.tests if test.source.name == "pairs"]
-    report = write_report(run, data=pairs, store=workshop.store())
+    heads = _heads_folder(workshop, seed=seed)
+    report = write_report(run, data=pairs, store=workshop.store(), heads=heads)
     return QuickstartResult(run=run, summary=summary, report=report)

@@ -67,12 +67,14 @@ def _row(name: str, results: Sequence[TaskResult], *, seed: int) -> dict[str, An
 
 
 def _interval(name: str, results: Sequence[TaskResult], *, seed: int) -> list[float] | None:
-    """95 % interval of the difference; None for a score that is no mean over items."""
+    """95 % interval of the difference; None for no mean over items, or over one group of them."""
     base = _blocks(name, [one.base_items or () for one in results])
     adapted = _blocks(name, [one.adapted_items for one in results])
     if not base or not adapted:
         return None
     first = adapted[0]
+    if len(set(first.group_ids)) == 1:
+        return None
     (interval,) = paired_bootstrap(
         np.mean([block.values[name] for block in base], axis=0)[:, None],
         np.mean([block.values[name] for block in adapted], axis=0)[:, None],
