@@ -13,6 +13,7 @@ from figclip.checkpoint import RunFolder
 from figclip.data.batches import BatchItem, BatchPlan
 from figclip.data.role_sequences import told_roles
 from figclip.event_features import EventFeatures, contextualise, list_annotations
+from figclip.finetuning import ItemBatches
 from figclip.head_config import HeadTrainConfig, SituationConfig, SituationLoss, TransformerConfig
 from figclip.loop import LoopSettings, TrainingLoop
 from figclip.model.contextualizer import VideoContextualizer
@@ -20,7 +21,6 @@ from figclip.records import Annotation, Event, Role, VideoRecord
 from figclip.situation_finetuning import build_head
 from figclip.situation_prediction import SituationPredictions, predict_situations
 from figclip.situation_training import (
-    SituationBatches,
     SituationTrainee,
     SituationVocabulary,
     build_situation_vocabulary,
@@ -104,7 +104,7 @@ def train(records, features, run, *, config=CONFIG) -> tuple[SituationTrainee, S
         validate_every=steps, checkpoint_every=steps, keep_checkpoints=1, seed=0,
     )  # fmt: skip
     loop = TrainingLoop(trainee, settings, run=RunFolder(run), accelerator=Accelerator(cpu=True))
-    loop.run(SituationBatches(plan, steps), resume=False)
+    loop.run(ItemBatches(plan, steps), resume=False)
     return trainee, vocabulary
 
 
@@ -200,13 +200,13 @@ def test_weights_leave_parts_out(tmp_path):
 
 def _batches(records):
     plan = BatchPlan(records, videos_per_batch=4, seed=0)
-    with SituationBatches(plan, 3).iterate(0) as stream:
+    with ItemBatches(plan, 3).iterate(0) as stream:
         yield from stream
 
 
 def test_batches_go_on_where_they_stopped():
     records = [make_video(f"v{i}", random.Random(3)) for i in range(10)]
-    batches = SituationBatches(BatchPlan(records, videos_per_batch=4, seed=5), 9)
+    batches = ItemBatches(BatchPlan(records, videos_per_batch=4, seed=5), 9)
     with batches.iterate(0) as stream:
         whole = list(stream)
     with batches.iterate(4) as stream:

@@ -83,25 +83,60 @@ def prepare_clips(
         if not chosen:
             continue
         folder = _open_folder(kind, root, chosen)
-        report = on_progress or _no_progress
-        jobs, absent = _plan_jobs(
-            chosen,
-            folder,
-            num_workers=num_workers or os.cpu_count() or 1,
-            on_progress=partial(report, f"reading {kind}s"),
-        )
-        clips = _decode(
-            {job.key: job for job in jobs.values()},
+        paths, absent = _find_files(chosen, folder)
+        found |= absent | _decode_files(
+            paths,
             folder.root,
-            store=stores / f"{kind}s-{spec.pipeline}-{size}.store",
+            kind=kind,
+            stores=stores,
             spec=spec,
             sampling=sampling,
             num_workers=num_workers or os.cpu_count() or 1,
             limit_s=limit_s,
-            on_progress=partial(report, f"decoding {kind}s"),
+            on_progress=on_progress or _no_progress,
         )
-        found |= absent | {medium: clips[job.key] for medium, job in jobs.items()}
     return _number({medium: found[medium] for medium in dict.fromkeys(media)})
+
+
+def prepare_video_files(
+    paths: Sequence[Path],
+    *,
+    stores: Path,
+    pipeline: str,
+    size: int,
+    sampling: Sampling,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> StoredClips:
+    """Decode videos that are given by their paths, wherever they are; else as `prepare_clips`.
+
+    Args:
+        paths: Of the files; repeats are allowed.
+        stores: Folder of the frame stores, made when absent.
+        pipeline: Pixel pipeline of the frames.
+        size: Side of the frames in pixels.
+        sampling: Which frames.
+        on_progress: Told what is being read or decoded, how many files of how many.
+
+    Returns:
+        The clips, of media named by their paths.
+
+    Raises:
+        StoreError: `stores` holds something else under our names.
+        FigclipError: decoding processes cannot start.
+    """
+    files = {Medium(kind="video", name=str(path)): path for path in paths}
+    found = _decode_files(
+        files,
+        None,
+        kind="video",
+        stores=stores,
+        spec=StoreSpec(pipeline=pipeline, size=size, codec="jpeg"),
+        sampling=sampling,
+        num_workers=os.cpu_count() or 1,
+        limit_s=VIDEO_LIMIT_S,
+        on_progress=on_progress or _no_progress,
+    )
+    return _number({medium: found[medium] for medium in files})
 
 
 def _open_folder(kind: MediumKind, root: Path | None, chosen: Sequence[Medium]) -> MediaFolder:
@@ -114,16 +149,12 @@ def _open_folder(kind: MediumKind, root: Path | None, chosen: Sequence[Medium]) 
     return MediaFolder(root, suffixes=IMAGE_SUFFIXES if kind == "image" else VIDEO_SUFFIXES)
 
 
-def _plan_jobs(
-    media: Sequence[Medium],
-    folder: MediaFolder,
-    *,
-    num_workers: int,
-    on_progress: Callable[[int, int], None],
-) -> tuple[dict[Medium, ClipJob], dict[Medium, str]]:
-    """What to decode for each medium, or why it has no file that can be read."""
+def _find_files(
+    media: Sequence[Medium], folder: MediaFolder
+) -> tuple[dict[Medium, Path], dict[Medium, _Clip | str]]:
+    """The file of each medium, or why there is none."""
     paths: dict[Medium, Path] = {}
-    absent: dict[Medium, str] = {}
+    absent: dict[Medium, _Clip | str] = {}
     for medium in media:
         assert medium.box is None or medium.kind == "image", "only images have boxes"
         searches = (
@@ -135,6 +166,43 @@ def _plan_jobs(
             paths[medium] = matches[0]
         else:
             absent[medium] = _reason(medium.kind, "ambiguous" if matches else "missing")
+    return paths, absent
+
+
+def _decode_files(
+    paths: Mapping[Medium, Path],
+    root: Path | None,
+    *,
+    kind: MediumKind,
+    stores: Path,
+    spec: StoreSpec,
+    sampling: Sampling,
+    num_workers: int,
+    limit_s: float,
+    on_progress: Callable[[str, int, int], None],
+) -> dict[Medium, _Clip | str]:
+    """A clip of each file, or why it cannot be read."""
+    jobs, unreadable = _plan_jobs(
+        paths, num_workers=num_workers, on_progress=partial(on_progress, f"reading {kind}s")
+    )
+    clips = _decode(
+        {job.key: job for job in jobs.values()},
+        root,
+        store=stores / f"{kind}s-{spec.pipeline}-{spec.size}.store",
+        spec=spec,
+        sampling=sampling,
+        num_workers=num_workers,
+        limit_s=limit_s,
+        on_progress=partial(on_progress, f"decoding {kind}s"),
+    )
+    return unreadable | {medium: clips[job.key] for medium, job in jobs.items()}
+
+
+def _plan_jobs(
+    paths: Mapping[Medium, Path], *, num_workers: int, on_progress: Callable[[int, int], None]
+) -> tuple[dict[Medium, ClipJob], dict[Medium, _Clip | str]]:
+    """What to decode for each medium, or why its file cannot be read."""
+    absent: dict[Medium, _Clip | str] = {}
     files = list(dict.fromkeys(paths.values()))
     # Threads: hashing lets go of the interpreter, and waits for the disk.
     hashes: dict[Path, str | VideoError] = {}
@@ -167,7 +235,7 @@ def _hash(path: Path) -> str | VideoError:
 
 def _decode(
     jobs: Mapping[str, ClipJob],
-    root: Path,
+    root: Path | None,
     *,
     store: Path,
     spec: StoreSpec,
@@ -224,12 +292,13 @@ def _clip(store: Path, job: ClipJob, times_us: Sequence[int]) -> _Clip:
     return _Clip(store=store, key=job.key, times_s=tuple(time_us / 1e6 for time_us in times_us))
 
 
-def _add(writer: FrameStoreWriter, job: ClipJob, decoded: DecodedClip, root: Path) -> None:
+def _add(writer: FrameStoreWriter, job: ClipJob, decoded: DecodedClip, root: Path | None) -> None:
     """Write a clip's frames."""
+    label = job.path if root is None else job.path.relative_to(root)
     writer.add_video(
         job.key,
         # Only a label; bytes that are not UTF-8 would not go into the store.
-        job.path.relative_to(root).as_posix().encode(errors="backslashreplace").decode(),
+        label.as_posix().encode(errors="backslashreplace").decode(),
         decoded.frames_NHWC,
         times_us=decoded.times_us,
         duration_s=decoded.duration_s,

@@ -16,7 +16,6 @@ from transformers import CLIPTextConfig, CLIPVisionConfig
 
 from figclip.cache import EmbeddingCache
 from figclip.data.clips import StoredClips
-from figclip.data.stored_videos import StoredVideos
 from figclip.model.backbone import (
     IMAGENET,
     Backbone,
@@ -97,7 +96,7 @@ class Embedder:
         return self._backbone.count_cut(texts, max_tokens=self._preset.max_tokens)
 
     def embed_frames(
-        self, videos: StoredVideos, frames: Sequence[FrameRef]
+        self, videos: StoredFrames, frames: Sequence[FrameRef]
     ) -> Float32[np.ndarray, "N D"]:
         """L2-normalised embeddings of stored frames, normalised with the model's statistics."""
         return _normalised(

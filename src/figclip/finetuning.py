@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -11,12 +12,14 @@ from accelerate import Accelerator
 from torch import nn
 
 from figclip.checkpoint import RunFolder
+from figclip.data.batches import BatchItem, BatchPlan
 from figclip.head_config import HeadTrainConfig
 from figclip.head_files import head_file, write_head
 from figclip.loop import (
     BatchSource,
     LoopSettings,
     Outcome,
+    ParameterGroup,
     StepReport,
     Trainee,
     TrainingLoop,
@@ -26,6 +29,31 @@ from figclip.loop import (
 Batch = TypeVar("Batch")
 OnStep = Callable[[str, StepReport], None]
 """Told the name of the features and about every step."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemBatch:
+    """Some annotations of different videos, whose features are in memory.
+
+    Attributes:
+        items: Which.
+    """
+
+    items: tuple[BatchItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemBatches:
+    """Batches in the order of a plan; implements `loop.BatchSource`."""
+
+    plan: BatchPlan
+    num_steps: int
+
+    @contextmanager
+    def iterate(self, first_step: int) -> Generator[Iterator[ItemBatch]]:
+        """Batches of the steps after `first_step`."""
+        steps = range(first_step + 1, self.num_steps + 1)
+        yield (ItemBatch(self.plan.batch(step)) for step in steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +92,19 @@ class FinetuneResult:
     interrupted_by: int | None
     kept_steps: dict[str, int]
     notices: tuple[str, ...]
+
+
+def head_parameters(head: nn.Module, train: HeadTrainConfig) -> list[ParameterGroup]:
+    """Matrices with weight decay; vectors and embeddings without."""
+    named = dict(head.named_parameters())
+    decayed = {k: p for k, p in named.items() if p.ndim >= 2 and "embedding" not in k}
+    rest: Mapping[str, nn.Parameter] = {k: p for k, p in named.items() if k not in decayed}
+    return [
+        ParameterGroup(
+            name="head", parameters=decayed, lr=train.lr, weight_decay=train.weight_decay
+        ),
+        ParameterGroup(name="head_no_decay", parameters=rest, lr=train.lr, weight_decay=0.0),
+    ]
 
 
 def train_heads(

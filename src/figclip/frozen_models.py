@@ -9,7 +9,9 @@ from figclip.columns import ColumnLoader, Progress
 from figclip.data.frames import StoreSpec
 from figclip.data.stored_videos import StoredVideos
 from figclip.embedding import Embedder
+from figclip.errors import ModelError
 from figclip.event_features import EventFeatures, contextualise, embed_event_frames
+from figclip.head_files import HeadInfo
 from figclip.model.backbone import weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.figclip import FiGCLIP
@@ -109,6 +111,29 @@ def load_frozen_models(
             )
         )
     return tuple(frozen), tuple(notices)
+
+
+def load_models_of_head(
+    info: HeadInfo, *, cache: Path | None, device: str, on_progress: Progress | None
+) -> tuple[tuple[FrozenModel, ...], tuple[str, ...]]:
+    """Those models whose features the heads of a run were trained on, as `load_frozen_models`.
+
+    Raises:
+        ModelError: a model is not the one that it was.
+    """
+    models, notices = load_frozen_models(
+        info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
+    )
+    chosen = tuple(one for one in models if one.name in info.models)
+    hashes = {one.name: one.info.hash for one in chosen}
+    for name, expected in info.models.items():
+        if hashes.get(name) != expected.hash:
+            raise ModelError(
+                f"is not the model whose features ({name}) the head was trained on",
+                where=info.model,
+                fix="Put that model back, or fine-tune again.",
+            )
+    return chosen, notices
 
 
 def _contextualized(model: str | Path, *, base: str | Path | None, device: str) -> FiGCLIP | None:

@@ -115,3 +115,60 @@ class SituationConfig:
     head: TransformerConfig = field(default_factory=TransformerConfig)
     loss: SituationLoss = field(default_factory=SituationLoss)
     train: HeadTrainConfig = field(default_factory=HeadTrainConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFrames:
+    """Which frames of a whole video the features are of."""
+
+    per_second: float = 1.0
+    """Frames a second, evenly; a video of more than 2,048 of them gives 2,048, evenly."""
+
+    def __post_init__(self) -> None:
+        check_range("frames.per_second", self.per_second, low=0.01, high=100.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQueries:
+    """The queries that look for events."""
+
+    num: int = 10
+    """Queries; no more events of a video can be found."""
+    decoder_layers: int = 2
+    """In each they look at the frames and move their spans."""
+
+    def __post_init__(self) -> None:
+        check_range("queries.num", self.num, low=1, high=1000)
+        check_range("queries.decoder_layers", self.decoder_layers, low=1, high=100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptioningLoss:
+    """Weights of the losses; those of spans and confidence are also the costs of matching."""
+
+    confidence: float = 2.0
+    """Focal loss of whether a query has found an event."""
+    spans: float = 4.0
+    """1 minus the generalised IoU of found and annotated span."""
+    count: float = 0.5
+    """Cross entropy of the number of events."""
+    captions: float = 2.0
+    """Cross entropy of the words of the sentence."""
+
+    def __post_init__(self) -> None:
+        for part in ("confidence", "spans", "count", "captions"):
+            check_range(f"loss.{part}", getattr(self, part), low=0.0)
+            if getattr(self, part) == 0:
+                raise ConfigError("is 0", where=f"loss.{part}", fix="Every part is needed.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptioningConfig:
+    """Everything that, with model and data, decides a head for dense captioning."""
+
+    recipe: str
+    frames: VideoFrames = field(default_factory=VideoFrames)
+    head: TransformerConfig = field(default_factory=TransformerConfig)
+    queries: EventQueries = field(default_factory=EventQueries)
+    loss: CaptioningLoss = field(default_factory=CaptioningLoss)
+    train: HeadTrainConfig = field(default_factory=HeadTrainConfig)

@@ -22,6 +22,7 @@ from figclip.errors import ModelError
 from figclip.results import ModelColumn
 
 HEAD_FORMAT = 1
+TASKS = ("situations", "captioning")
 _FIX = "Fine-tune it again."
 
 
@@ -44,6 +45,12 @@ class HeadInfo:
     feature_dim: int
     models: Mapping[str, ModelColumn]
     vocabulary: Mapping[str, Any]
+
+
+def model_reference(model: str | Path) -> str:
+    """How a model is found again: a folder by its whole path, a hub id as it is."""
+    path = Path(model)
+    return str(path.resolve()) if path.exists() else str(model)
 
 
 def is_head_run(path: Path) -> bool:
@@ -75,7 +82,10 @@ def read_head_info(run: Path) -> HeadInfo:
                 fix="Use the figclip version that wrote it, or a newer one.",
             )
         models = {name: ModelColumn(**one) for name, one in content.pop("models").items()}
-        return HeadInfo(models=models, **content)
+        info = HeadInfo(models=models, **content)
+        if info.task not in TASKS:
+            raise ValueError(f"no task is called {info.task!r}")
+        return info
     except ModelError:
         raise
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

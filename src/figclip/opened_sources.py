@@ -196,7 +196,7 @@ def open_benchmark(
         content=_media_set(benchmark, clips),
         split=benchmark.split,
         left_out=(),
-        coverage=_media_coverage(clips),
+        coverage=clips.coverage,
         hash=content_hash.hexdigest(),
         pipeline=spec.pipeline if any(one.kind == "video" for one in media) else "pil",
         notices=benchmark.notices,
@@ -219,18 +219,6 @@ def _media_set(benchmark: Benchmark, clips: StoredClips) -> Content:
     if isinstance(benchmark, ActionSet):
         return MediaSet(benchmark=benchmark, clips=clips)
     return MediaSet(benchmark=benchmark, clips=clips)
-
-
-def _media_coverage(clips: StoredClips) -> dict[str, int]:
-    """How many files there are, in the words of `prepare`'s coverage."""
-    stored, absent = len(clips.clip_of), len(clips.absent)
-    missing = sum(reason.endswith("is missing") for reason in clips.absent.values())
-    return {
-        "listed": stored + absent,
-        "found": stored + absent - missing,
-        "stored": stored,
-        "quarantined": absent - missing,
-    }
 
 
 def _store(

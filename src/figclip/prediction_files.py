@@ -6,12 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from figclip.data.dense_caption_files import (
-    DenseCaptionReferences,
-    read_activitynet_references,
-    read_predictions,
-    read_youcook2_references,
-)
+from figclip.data.dense_caption_files import REFERENCE_READERS, read_predictions
 from figclip.data.situation_predictions import (
     PredictionFile,
     load_prediction_file,
@@ -69,7 +64,7 @@ def score_predictions(
     name = sources[0].name
     if not official_meteor:
         scores = _SCORERS[name](predictions, sources)
-    elif name in _REFERENCES:
+    elif name in REFERENCE_READERS:
         with OfficialMeteor() as jar:
             scores = _score_dense_captions(predictions, sources, meteor=official_meteor_of(jar))
     else:
@@ -90,7 +85,7 @@ def _parse(text: str) -> list[DataSource]:
     if name not in _SCORERS:
         what = f"no prediction files are scored on {name}"
         raise ConfigError(what, where=where, fix=f"Scored are {', '.join(_SCORERS)}")
-    if len(sources) > 1 and name not in _REFERENCES:
+    if len(sources) > 1 and name not in REFERENCE_READERS:
         raise ConfigError(f"{name} has one path", where=where, fix="Leave the others out")
     if sources[0] != DataSource(name=name, path=sources[0].path, split=sources[0].split):
         raise ConfigError(
@@ -138,7 +133,7 @@ def _score_dense_captions(
     name = sources[0].name
     return score_dense_captions(
         read_predictions(predictions),
-        [one for source in sources for one in _REFERENCES[name](source.path, source.split)],
+        [one for source in sources for one in REFERENCE_READERS[name](source.path, source.split)],
         name=name,
         source=", ".join(source.path.name for source in sources),
         split=sources[0].split,
@@ -146,12 +141,8 @@ def _score_dense_captions(
     )
 
 
-_REFERENCES: dict[str, Callable[[Path, str | None], tuple[DenseCaptionReferences, ...]]] = {
-    "activitynet": read_activitynet_references,
-    "youcook2": read_youcook2_references,
-}
 _SCORERS: dict[str, Callable[[Path, Sequence[DataSource]], PredictionScores]] = {
     "vidsitu": _score_vidsitu,
     "events": _score_events,
-    **dict.fromkeys(_REFERENCES, _score_dense_captions),
+    **dict.fromkeys(REFERENCE_READERS, _score_dense_captions),
 }

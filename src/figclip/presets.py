@@ -10,8 +10,22 @@ from typing import Literal
 
 from figclip.errors import ConfigError
 
-Sampling = Literal["midpoints_4", "midpoints_20", "midpoints_32", "seconds_12", "half_seconds"]
+SamplingRule = Literal["midpoints_4", "midpoints_20", "midpoints_32", "seconds_12", "half_seconds"]
 """Names of rules in `data.sampling.clip_times_s`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRate:
+    """So many frames a second, at the midpoints of equal segments of the whole video.
+
+    Attributes:
+        per_second: About so many; of a video too long for them fewer, as many as may be.
+    """
+
+    per_second: float
+
+
+Sampling = SamplingRule | FrameRate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +44,7 @@ class Preset:
     """
 
     name: str
-    sampling: Sampling
+    sampling: SamplingRule
     pipeline: str | None = None
     imagenet_normalisation: bool = False
     normalised_frames: bool = True

@@ -129,6 +129,32 @@ def write_settings(run: RunFolder, config: Any) -> None:
     write_atomically(run.environment, json.dumps(environment, indent=2) + "\n")
 
 
+def write_head_run(
+    run: RunFolder, config: Any, *, content_hash: str, train: Sequence[str], val: Sequence[str]
+) -> None:
+    """Write config.json, environment.json and data.json of heads.
+
+    Args:
+        run: The run folder.
+        config: Of the heads.
+        content_hash: Of the data.
+        train: Ids of the videos that are trained on.
+        val: Ids of those that are held back.
+
+    Raises:
+        CheckpointError: the run was started on other data.
+    """
+    check_data(run, content_hash)
+    write_settings(run, config)
+    content = {
+        "format": RUN_FORMAT,
+        "hash": content_hash,
+        "train": list(train),
+        "val": list(val),
+    }
+    write_atomically(run.data, json.dumps(content, indent=2) + "\n")
+
+
 def _commit() -> str:
     """Commit of the source tree that this runs from; empty for an installed package."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]

@@ -19,9 +19,8 @@ from figclip.data.situation_truth import (
 )
 from figclip.data.stored_videos import StoredVideos
 from figclip.data_sources import DataSource
-from figclip.errors import ModelError
 from figclip.event_features import with_events_only
-from figclip.frozen_models import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, load_frozen_models
+from figclip.frozen_models import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, load_models_of_head
 from figclip.head_config import SituationConfig, SituationLoss
 from figclip.head_files import HeadInfo, head_file, load_head, read_head_info
 from figclip.opened_sources import OpenedSource, open_annotated
@@ -102,17 +101,9 @@ class _Heads:
         info = read_head_info(run)
         file = RunFolder(run).config
         config = configs.from_json(file.read_text(), SituationConfig, where=str(file))
-        models, notices = load_frozen_models(
-            info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
+        models, notices = load_models_of_head(
+            info, cache=cache, device=device, on_progress=on_progress
         )
-        for one in models:
-            expected = info.models.get(one.name)
-            if expected is None or expected.hash != one.info.hash:
-                raise ModelError(
-                    f"is not the model whose features ({one.name}) the head was trained on",
-                    where=info.model,
-                    fix="Put that model back, or fine-tune again.",
-                )
         vocabulary = vocabulary_from_json(info.vocabulary, where=str(run / "head.json"))
         return cls(
             run=run,

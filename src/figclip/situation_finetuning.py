@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from figclip.atomic import write_atomically
 from figclip.checkpoint import RunFolder
 from figclip.columns import Progress
 from figclip.data.batches import BatchPlan
@@ -21,16 +19,21 @@ from figclip.data.vocabulary import Vocabulary
 from figclip.data_sources import ANNOTATED, DataSource, check_source
 from figclip.errors import ConfigError, ModelError
 from figclip.event_features import with_events_only
-from figclip.finetuning import FinetuneResult, HeadJob, OnStep, train_heads
+from figclip.finetuning import (
+    FinetuneResult,
+    HeadJob,
+    ItemBatch,
+    ItemBatches,
+    OnStep,
+    train_heads,
+)
 from figclip.frozen_models import FrozenModel, load_frozen_models
 from figclip.head_config import SituationConfig
-from figclip.head_files import HeadInfo, write_head_info
+from figclip.head_files import HeadInfo, model_reference, write_head_info
 from figclip.heads.situation_head import SituationHead
 from figclip.opened_sources import open_annotated
-from figclip.run_files import RUN_FORMAT, check_data, check_run, write_settings
+from figclip.run_files import check_run, write_head_run
 from figclip.situation_training import (
-    SituationBatch,
-    SituationBatches,
     SituationTrainee,
     SituationVocabulary,
     build_situation_vocabulary,
@@ -93,13 +96,19 @@ def finetune_situations(
         for spec in dict.fromkeys(one.spec for one in models)
     }
     training = [_Training(config, one, videos[one.spec], device=device) for one in models]
-    _write_run_files(run, config, training[0])
+    write_head_run(
+        run,
+        config,
+        content_hash=training[0].videos.content_hash,
+        train=[record.id for record in training[0].train.records],
+        val=[record.id for record in training[0].val.records],
+    )
     write_head_info(
         out,
         HeadInfo(
             task=TASK,
-            model=_reference(model),
-            base=None if base is None else _reference(base),
+            model=model_reference(model),
+            base=None if base is None else model_reference(base),
             feature_dim=training[0].features.dim,
             models={one.name: one.info for one in models},
             vocabulary=vocabulary_to_json(training[0].vocabulary),
@@ -177,7 +186,7 @@ class _Training:
             videos.subset((*split.train, *split.val)), frames_per_event=config.frames.per_event
         )
 
-    def job(self) -> HeadJob[SituationBatch]:
+    def job(self) -> HeadJob[ItemBatch]:
         """The head and how it is trained."""
         config = self._config
         head = build_head(config, self.vocabulary, feature_dim=self.features.dim).to(self._device)
@@ -201,7 +210,7 @@ class _Training:
             name=self._model.name,
             head=head,
             trainee=trainee,
-            batches=SituationBatches(plan, config.train.epochs * plan.steps_per_epoch),
+            batches=ItemBatches(plan, config.train.epochs * plan.steps_per_epoch),
             steps_per_epoch=plan.steps_per_epoch,
             validator=(lambda: trainee.validate(held_back)) if held_back else None,
         )
@@ -261,22 +270,3 @@ def _training_videos(
     )
     assert isinstance(opened.content, StoredVideos), "annotated events are stored videos"
     return with_events_only(opened.content)
-
-
-def _write_run_files(run: RunFolder, config: SituationConfig, training: _Training) -> None:
-    """Write config.json, environment.json and data.json, or refuse other data than before."""
-    content = {
-        "format": RUN_FORMAT,
-        "hash": training.videos.content_hash,
-        "train": [record.id for record in training.train.records],
-        "val": [record.id for record in training.val.records],
-    }
-    check_data(run, training.videos.content_hash)
-    write_settings(run, config)
-    write_atomically(run.data, json.dumps(content, indent=2) + "\n")
-
-
-def _reference(model: str | Path) -> str:
-    """How `eval` finds the model again: a folder by its whole path, a hub id as it is."""
-    path = Path(model)
-    return str(path.resolve()) if path.exists() else str(model)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from figclip.data.batches import BatchItem, BatchPlan
+from figclip.data.batches import BatchItem
 from figclip.data.role_sequences import build_role_vocabulary, encode_roles, told_roles
 from figclip.data.vocabulary import PAD, UNKNOWN, Vocabulary
 from figclip.event_features import EventFeatures
+from figclip.finetuning import ItemBatch, head_parameters
 from figclip.head_config import HeadTrainConfig, SituationLoss
 from figclip.heads.situation_head import SituationHead, SituationLabels
 from figclip.loop import ParameterGroup
@@ -105,31 +105,6 @@ def build_targets(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SituationBatch:
-    """Some annotations of different videos.
-
-    Attributes:
-        items: Which.
-    """
-
-    items: tuple[BatchItem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SituationBatches:
-    """Batches in the order of a plan; implements `loop.BatchSource`."""
-
-    plan: BatchPlan
-    num_steps: int
-
-    @contextmanager
-    def iterate(self, first_step: int) -> Generator[Iterator[SituationBatch]]:
-        """Batches of the steps after `first_step`."""
-        steps = range(first_step + 1, self.num_steps + 1)
-        yield (SituationBatch(self.plan.batch(step)) for step in steps)
-
-
 class SituationTrainee:
     """A head being trained; implements `loop.Trainee`.
 
@@ -170,21 +145,10 @@ class SituationTrainee:
         self._num_verbs = len(vocabulary.verbs)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Matrices with weight decay; vectors and embeddings without."""
-        named = dict(self.head.named_parameters())
-        decayed = {k: p for k, p in named.items() if p.ndim >= 2 and "embedding" not in k}
-        rest = {k: p for k, p in named.items() if k not in decayed}
-        train = self._train
-        return [
-            ParameterGroup(
-                name="head", parameters=decayed, lr=train.lr, weight_decay=train.weight_decay
-            ),
-            ParameterGroup(name="head_no_decay", parameters=rest, lr=train.lr, weight_decay=0.0),
-        ]
+        """All weights of the head."""
+        return head_parameters(self.head, self._train)
 
-    def accumulate_gradients(
-        self, batch: SituationBatch, *, loss_scale: float
-    ) -> Mapping[str, float]:
+    def accumulate_gradients(self, batch: ItemBatch, *, loss_scale: float) -> Mapping[str, float]:
         """Gradients of the weighted sum of the losses."""
         self.head.train()
         losses = self._losses(batch.items)
@@ -196,7 +160,7 @@ class SituationTrainee:
     def after_step(self) -> None:
         """Nothing is bounded."""
 
-    def name_items(self, batch: SituationBatch) -> list[str]:
+    def name_items(self, batch: ItemBatch) -> list[str]:
         """Video ids, with the annotation drawn."""
         return [f"{self._records[i.video_idx].id}#{i.annotation_idx}" for i in batch.items]
 

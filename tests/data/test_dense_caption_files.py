@@ -97,6 +97,7 @@ def test_all_problems_of_references_are_named(tmp_path: Path) -> None:
         (": 'v_b'", "timestamps[1]", "must be a start and an end, got a list of 1"),
         (": 'v_b'", "timestamps[2][1]", "must be a number, got True"),
         (": 'v_b'", "timestamps[3]", "must be a start and an end, got 'x'"),
+        (": 'v_b'", "", "has 4 timestamps and 0 sentences"),
         (": 'v_c'", "duration", "is 0"),
         (": 'v_c'", "timestamps", "must be a list, got an object"),
         (": 'v_c'", "sentences[1]", "must be text, got 3"),
@@ -226,7 +227,7 @@ def test_youcook2_is_one_annotation(tmp_path: Path) -> None:
 
 def test_wrong_splits_and_missing_files(tmp_path: Path) -> None:
     file = write(tmp_path / "val_1.json", {"v_a": reference((0, 1, "x"))})
-    with pytest.raises(DataError, match="has no split test. Splits are val_1, val_2"):
+    with pytest.raises(DataError, match="has no split test. Splits are train, val_1, val_2"):
         read_activitynet_references(tmp_path, "test")
     with pytest.raises(DataError, match="is a file, which has no splits. Leave split= out"):
         read_activitynet_references(file, "val_1")

@@ -17,6 +17,7 @@ import typer
 
 from figclip.cli.adapt import adapt
 from figclip.cli.caption import caption
+from figclip.cli.describe import describe
 from figclip.cli.evaluate import evaluate
 from figclip.cli.finetune import finetune
 from figclip.cli.prepare import prepare
@@ -41,6 +42,7 @@ app.command()(prepare)
 app.command()(adapt)
 app.command(name="eval")(evaluate)
 app.add_typer(finetune)
+app.command()(describe)
 app.command()(score)
 app.command()(report)
 app.command()(recipes)

@@ -80,12 +80,12 @@ def evaluate(
     from figclip.evaluation import evaluate as run
     from figclip.evaluation import parse_source
     from figclip.head_files import is_head_run
-    from figclip.situation_evaluation import evaluate_situations
 
     sources = [parse_source(one) for one in data]
     if is_head_run(Path(model)):
         _refuse_for_heads(base=base, task=task, alpha=alpha, sweep_alpha=sweep_alpha or None)
-        result = _run(evaluate_situations, Path(model), data=sources, out=out, seed=seed, cpu=cpu)
+        score = _head_evaluation(Path(model))
+        result = _run(score, Path(model), data=sources, out=out, seed=seed, cpu=cpu)
     else:
         result = _run(
             run,
@@ -124,6 +124,19 @@ def _run(
             device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
             on_progress=display.update,
         )
+
+
+def _head_evaluation(run: Path) -> Callable[..., EvaluationResult]:
+    """How the heads of a run are scored."""
+    from figclip.captioning_evaluation import evaluate_captioning
+    from figclip.head_files import read_head_info
+    from figclip.situation_evaluation import evaluate_situations
+
+    evaluations: dict[str, Callable[..., EvaluationResult]] = {
+        "situations": evaluate_situations,
+        "captioning": evaluate_captioning,
+    }
+    return evaluations[read_head_info(run).task]
 
 
 def _refuse_for_heads(**options: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from figclip.cli.options import Cpu, Json
 
 if TYPE_CHECKING:
     from figclip.finetuning import FinetuneResult
+    from figclip.loop import StepReport
 
 finetune = typer.Typer(
     name="finetune",
@@ -56,8 +59,7 @@ def situations(
 
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
-    from figclip.cli.options import cache_folder, quiet_libraries
-    from figclip.cli.progress import ProgressDisplay
+    from figclip.cli.options import quiet_libraries
     from figclip.config import apply_overrides
     from figclip.data_sources import parse_source
     from figclip.head_recipes import build_situation_recipe
@@ -65,8 +67,58 @@ def situations(
     config = apply_overrides(build_situation_recipe(recipe), overrides or [])
     source = parse_source(data)
     quiet_libraries()
-    from figclip.loop import StepReport
     from figclip.situation_finetuning import finetune_situations
+
+    train = partial(
+        finetune_situations, config, model=model, data=source, out=out, base=base, resume=resume
+    )
+    _show(_run(train, cpu=cpu), data=data, as_json=as_json)
+
+
+@finetune.command()
+def captioning(
+    model: Model,
+    data: Data,
+    out: Out,
+    recipe: Annotated[str, typer.Option(help="captioning or mini_captioning.")] = "captioning",
+    base: Base = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Spans and sentences of the events of untrimmed videos.
+
+    Example: figclip finetune captioning --model runs/mine --data activitynet:DIR,videos=CLIPS
+    --out runs/captioning
+
+    --data is activitynet:DIR or youcook2:DIR with videos=DIR, or one file in ActivityNet's format,
+    which is trained on whole. The same fresh head is trained on the frame features of base and
+    adapted. Then: figclip eval runs/captioning --data activitynet:DIR,videos=CLIPS --out DIR, and
+    figclip describe runs/captioning VIDEO --out DIR
+
+    Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
+    """
+    from figclip.cli.options import quiet_libraries
+    from figclip.config import apply_overrides
+    from figclip.data_sources import parse_source
+    from figclip.head_recipes import build_captioning_recipe
+
+    config = apply_overrides(build_captioning_recipe(recipe), overrides or [])
+    source = parse_source(data)
+    quiet_libraries()
+    from figclip.captioning_finetuning import finetune_captioning
+
+    train = partial(
+        finetune_captioning, config, model=model, data=source, out=out, base=base, resume=resume
+    )
+    _show(_run(train, cpu=cpu), data=data, as_json=as_json)
+
+
+def _run(train: Callable[..., FinetuneResult], *, cpu: bool) -> FinetuneResult:
+    """Train with a progress display."""
+    from figclip.cli.options import cache_folder
+    from figclip.cli.progress import ProgressDisplay
 
     def show_step(name: str, report: StepReport) -> None:
         loss = "" if report.loss is None else f"loss {report.loss:.3f}"
@@ -74,22 +126,12 @@ def situations(
 
     try:
         with ProgressDisplay() as display:
-            result = finetune_situations(
-                config,
-                model=model,
-                data=source,
-                out=out,
-                base=base,
-                resume=resume,
-                cache=cache_folder(),
-                cpu=cpu,
-                on_step=show_step,
-                on_progress=display.update,
+            return train(
+                cache=cache_folder(), cpu=cpu, on_step=show_step, on_progress=display.update
             )
     except KeyboardInterrupt:
         typer.echo("figclip: interrupted. Run it again with --resume if it had begun.", err=True)
         raise typer.Exit(128 + signal.SIGINT) from None
-    _show(result, data=data, as_json=as_json)
 
 
 def _show(result: FinetuneResult, *, data: str, as_json: bool) -> None:

@@ -36,6 +36,21 @@ class FrameReader(Protocol):
         ...
 
 
+@runtime_checkable
+class AnnotatedVideo(Protocol):
+    """What a plan needs to know of a video."""
+
+    @property
+    def id(self) -> str:
+        """Unique among the videos."""
+        ...
+
+    @property
+    def annotations(self) -> Sequence[object]:
+        """At least one, of which an epoch draws one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BatchItem:
     """One video of a batch, with the annotation that its epoch drew."""
@@ -79,7 +94,9 @@ class BatchPlan:
         smallest_batch: Videos of the smallest batch.
     """
 
-    def __init__(self, records: Sequence[VideoRecord], *, videos_per_batch: int, seed: int) -> None:
+    def __init__(
+        self, records: Sequence[AnnotatedVideo], *, videos_per_batch: int, seed: int
+    ) -> None:
         assert records, "a plan needs videos"
         self._annotations_of = [(record.id, len(record.annotations)) for record in records]
         self._seed = seed

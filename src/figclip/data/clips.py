@@ -53,6 +53,18 @@ class StoredClips:
         return {clip_idx: medium.kind for medium, clip_idx in self.clip_of.items()}
 
     @property
+    def coverage(self) -> dict[str, int]:
+        """How many media there are, in the words of `prepare`'s coverage."""
+        stored, absent = len(self.clip_of), len(self.absent)
+        missing = sum(reason.endswith("is missing") for reason in self.absent.values())
+        return {
+            "listed": stored + absent,
+            "found": stored + absent - missing,
+            "stored": stored,
+            "quarantined": absent - missing,
+        }
+
+    @property
     def content_hash(self) -> str:
         """Hash of all media that are there: files, parts, times and pixels."""
         digest = hashlib.blake2b(digest_size=16)

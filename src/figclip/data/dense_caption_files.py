@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,13 @@ from figclip.data.benchmarks.retrieval import ACTIVITYNET_SUBFOLDERS, YOUCOOK2_F
 from figclip.data.reading import Place, check_text, is_list, is_object, raise_problems, shown
 from figclip.errors import DataError
 
-ACTIVITYNET_SPLITS = ("val_1", "val_2")
+TRAIN = "train"
+ACTIVITYNET_FILES = {
+    TRAIN: ("train.json", "train_modified.json"),
+    "val_1": ("val_1.json",),
+    "val_2": ("val_2.json",),
+}
+YOUCOOK2_CAPTION_FILES = {TRAIN: ("yc2_train.json",), "val": YOUCOOK2_FILES[:1]}
 REFERENCE_KEYS = ("duration", "timestamps", "sentences")
 PREDICTION_KEYS = ("sentence", "timestamp", "score")
 FILE_KEYS = ("results", "version", "external_data")
@@ -99,35 +105,35 @@ class DenseCaptionPredictions:
 def read_activitynet_references(
     path: Path, split: str | None = None
 ) -> tuple[DenseCaptionReferences, ...]:
-    """ActivityNet Captions, two annotations of the same videos.
+    """ActivityNet Captions; its validation videos were annotated twice.
 
     Args:
         path: The folder that holds `val_1.json` and `val_2.json`, or whose `captions/` does; or one
             file of annotations, whatever its name.
-        split: Of a folder, `val_1` or `val_2`; None for both, as papers do.
+        split: Of a folder, `train` (`train.json`, or PDVC's `train_modified.json`), `val_1` or
+            `val_2`; None for both of these, as papers do.
 
     Raises:
         DataError: A file is not there, or there is no such split.
         AnnotationError: All that is wrong with a file.
     """
-    files = {name: (f"{name}.json",) for name in ACTIVITYNET_SPLITS}
-    return _read_splits(path, split, files=files, subfolders=ACTIVITYNET_SUBFOLDERS)
+    return _read_splits(path, split, files=ACTIVITYNET_FILES, subfolders=ACTIVITYNET_SUBFOLDERS)
 
 
 def read_youcook2_references(
     path: Path, split: str | None = None
 ) -> tuple[DenseCaptionReferences, ...]:
-    """YouCook2's validation videos.
+    """YouCook2.
 
     Args:
         path: The folder that holds `yc2_val.json`; or one file of annotations, whatever its name.
-        split: Of a folder, `val`; None for the same.
+        split: Of a folder, `train` (`yc2_train.json`) or `val`; None for `val`.
 
     Raises:
         DataError: The file is not there, or there is no such split.
         AnnotationError: All that is wrong with it.
     """
-    return _read_splits(path, split, files={"val": YOUCOOK2_FILES[:1]})
+    return _read_splits(path, split, files=YOUCOOK2_CAPTION_FILES)
 
 
 def _read_splits(
@@ -137,15 +143,23 @@ def _read_splits(
     files: Mapping[str, tuple[str, ...]],
     subfolders: Sequence[str] = TOP_ONLY,
 ) -> tuple[DenseCaptionReferences, ...]:
-    """The file itself, or the files of a folder's splits, by split: one, or all."""
+    """The file itself, or the files of a folder: of a split, or of all that are not trained on."""
     if path.is_file() and split is None:
         return (read_references(path),)
     if split is not None and (path.is_file() or split not in files):
         what = "is a file, which has no splits" if path.is_file() else f"has no split {split}"
         fix = "Leave split= out" if path.is_file() else f"Splits are {', '.join(files)}"
         raise DataError(what, where=str(path), fix=fix)
-    chosen = files.values() if split is None else [files[split]]
+    tested = [names for name, names in files.items() if name != TRAIN]
+    chosen = tested if split is None else [files[split]]
     return tuple(read_references(find_in_folder(path, *n, subfolders=subfolders)) for n in chosen)
+
+
+REFERENCE_READERS: dict[str, Callable[[Path, str | None], tuple[DenseCaptionReferences, ...]]] = {
+    "activitynet": read_activitynet_references,
+    "youcook2": read_youcook2_references,
+}
+"""By NAME of `--data`."""
 
 
 def read_references(path: Path) -> DenseCaptionReferences:
@@ -256,19 +270,18 @@ def _reference_video(member: Member, *, tally: Counter[str]) -> Iterator[Referen
         if key not in value:
             place.add(key, what="is missing", fix="Every video needs it")
     duration_s = _duration(value.get("duration", 1), place=place)
+    timestamps, texts = (_list(value, key, place=place) for key in ("timestamps", "sentences"))
     spans = [
-        _span(span, f"timestamps[{index}]", place=place)
-        for index, span in enumerate(_list(value, "timestamps", place=place))
+        _span(span, f"timestamps[{index}]", place=place) for index, span in enumerate(timestamps)
     ]
     sentences = [
-        check_text(sentence, f"sentences[{index}]", place=place)
-        for index, sentence in enumerate(_list(value, "sentences", place=place))
+        check_text(text, f"sentences[{index}]", place=place) for index, text in enumerate(texts)
     ]
-    if len(place.problems) > before:
-        return
-    if len(spans) != len(sentences) or not spans:
+    has_both = is_list(value.get("timestamps")) and is_list(value.get("sentences"))
+    if has_both and (len(spans) != len(sentences) or not spans):
         what = f"has {len(spans)} timestamps and {len(sentences)} sentences"
         place.add("", what=what, fix="Give each event both, and each video at least one event")
+    if len(place.problems) > before:
         return
     events = tuple(
         CaptionedSpan(start_s=start_s, end_s=end_s, sentence=sentence)

@@ -8,13 +8,13 @@ import numpy as np
 
 from figclip.data.video import sample_midpoints, to_time_us
 from figclip.errors import VideoError
-from figclip.presets import Sampling
+from figclip.presets import FrameRate, Sampling, SamplingRule
 from figclip.records import Annotation, Event
 
 MAX_CLIP_FRAMES = 2048
 """Most frames of one clip: 17 minutes at two a second, 308 MB at 224 px while they are decoded."""
 
-_NUM_MIDPOINTS: dict[Sampling, int] = {"midpoints_4": 4, "midpoints_20": 20, "midpoints_32": 32}
+_NUM_MIDPOINTS: dict[SamplingRule, int] = {"midpoints_4": 4, "midpoints_20": 20, "midpoints_32": 32}
 
 
 def frame_times_s(annotation: Annotation, *, frames_per_event: int) -> list[float]:
@@ -34,7 +34,7 @@ def clip_times_s(duration_s: float, sampling: Sampling) -> tuple[float, ...]:
 
     Args:
         duration_s: End of the clip's last frame.
-        sampling: Name of the rule:
+        sampling: A `FrameRate`, or the name of a rule:
 
             - `midpoints_4`, `midpoints_20`, `midpoints_32`: midpoints of so many equal segments.
               The last is ViFi-CLIP's, which counts frames, not seconds: the same frames at a
@@ -63,7 +63,10 @@ def clip_times_s(duration_s: float, sampling: Sampling) -> tuple[float, ...]:
     if end_us < 1:
         raise VideoError(f"bad-time: cannot take frames from a clip of {duration_s} s")
     duration_s = end_us / 1e6
-    if sampling == "seconds_12":
+    if isinstance(sampling, FrameRate):
+        wanted = min(MAX_CLIP_FRAMES, duration_s * sampling.per_second)
+        times_s = sample_midpoints(0.0, duration_s, num=max(1, round(wanted)))
+    elif sampling == "seconds_12":
         num_seconds = math.ceil(end_us / 1_000_000)
         num_frames = min(num_seconds, 12)
         times_s = np.linspace(0, num_seconds - 1, num=num_frames, dtype=np.int64).tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from figclip.errors import DataError
@@ -31,9 +31,6 @@ class TrainingSplit:
 def split_training(records: Sequence[VideoRecord], *, val_fraction: float) -> TrainingSplit:
     """Hold back whole groups of the train split, chosen by the hash of their names.
 
-    The groups with the lowest hashes are held back, as many as make up the fraction, at least one:
-    the choice depends on no seed, so that runs of different seeds can be compared.
-
     Args:
         records: Videos of any split; other splits than `train` are never trained on.
         val_fraction: Share of the groups; 0 holds nothing back.
@@ -50,13 +47,26 @@ def split_training(records: Sequence[VideoRecord], *, val_fraction: float) -> Tr
             where="--data",
             fix="Adaptation trains on the train split only: prepare its videos.",
         )
-    groups = sorted({records[i].group for i in members}, key=_group_hash)
-    num_val = max(1, round(val_fraction * len(groups))) if val_fraction else 0
-    held_back = set(groups[:num_val]) if len(groups) >= MIN_GROUPS else set[str]()
+    held_back = held_back_groups({records[i].group for i in members}, val_fraction=val_fraction)
     return TrainingSplit(
         train=tuple(i for i in members if records[i].group not in held_back),
         val=tuple(i for i in members if records[i].group in held_back),
     )
+
+
+def held_back_groups(groups: Collection[str], *, val_fraction: float) -> frozenset[str]:
+    """The groups with the lowest hashes, as many as make up the fraction, at least one.
+
+    The choice depends on no seed, so that runs of different seeds can be compared.
+
+    Args:
+        groups: All groups; of fewer than `MIN_GROUPS` none is held back.
+        val_fraction: 0 holds nothing back.
+    """
+    if not val_fraction or len(groups) < MIN_GROUPS:
+        return frozenset()
+    num_val = max(1, round(val_fraction * len(groups)))
+    return frozenset(sorted(groups, key=_group_hash)[:num_val])
 
 
 def _group_hash(group: str) -> bytes:

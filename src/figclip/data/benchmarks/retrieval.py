@@ -83,10 +83,14 @@ def _read_paragraphs(file: Place, *, separator: str) -> list[CaptionedMedium]:
 
 
 def _video(name: str, caption: str) -> CaptionedMedium:
-    """A video with its only caption; YouTube's files often go by the id alone, without `v_`."""
+    """A video with its only caption."""
+    return CaptionedMedium(id=name, medium=youtube_video(name), captions=(caption,), group=name)
+
+
+def youtube_video(name: str) -> Medium:
+    """A video named `v_<YouTube id>`, whose file often goes by the id alone."""
     also = (name.removeprefix("v_"),) if name.startswith("v_") else ()
-    medium = Medium(kind="video", name=name, also=also)
-    return CaptionedMedium(id=name, medium=medium, captions=(caption,), group=name)
+    return Medium(kind="video", name=name, also=also)
 
 
 def _checked(file: Place, *, split: str, items: list[CaptionedMedium]) -> RetrievalSet:

@@ -1,0 +1,246 @@
+"""Scores the heads of a run for dense captioning: base beside adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from figclip import config as configs
+from figclip.captioned_videos import (
+    OpenedCaptions,
+    check_captioned,
+    embed_whole_videos,
+    open_captions,
+)
+from figclip.captioning_finetuning import build_captioning_head, caption_vocabulary
+from figclip.captioning_prediction import predict_captions
+from figclip.checkpoint import RunFolder
+from figclip.columns import Progress
+from figclip.data.dense_caption_files import (
+    CaptionedSpan,
+    DenseCaptionPredictions,
+    write_predictions,
+)
+from figclip.data.vocabulary import Vocabulary
+from figclip.data_sources import DataSource
+from figclip.dense_caption_scoring import score_dense_captions
+from figclip.frozen_models import ADAPTED, BASE, FrozenModel, load_models_of_head
+from figclip.head_config import CaptioningConfig
+from figclip.head_files import HeadInfo, head_file, load_head, read_head_info
+from figclip.heads.captioning_head import CaptioningHead
+from figclip.prediction_scoring import PredictionScores
+from figclip.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
+from figclip.run_files import package_versions
+
+TASK = "dense_captioning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptioningHeads:
+    """The trained heads of a run, with the models whose features they take.
+
+    Attributes:
+        run: The run folder.
+        config: Its configuration.
+        vocabulary: What the heads can say.
+        models: Base and adapted, or one plain CLIP.
+        notices: What is to be said of the models.
+    """
+
+    run: Path
+    config: CaptioningConfig
+    info: HeadInfo
+    vocabulary: Vocabulary
+    models: tuple[FrozenModel, ...]
+    notices: tuple[str, ...]
+
+    @classmethod
+    def load(
+        cls, run: Path, *, cache: Path | None, device: str, on_progress: Progress | None
+    ) -> CaptioningHeads:
+        """Load config, vocabulary and models, and check that they belong together.
+
+        Raises:
+            ModelError: the run is damaged, or its model is not the one it was trained on.
+        """
+        info = read_head_info(run)
+        file = RunFolder(run).config
+        config = configs.from_json(file.read_text(), CaptioningConfig, where=str(file))
+        vocabulary = caption_vocabulary(info.vocabulary, where=str(run / "head.json"))
+        models, notices = load_models_of_head(
+            info, cache=cache, device=device, on_progress=on_progress
+        )
+        return cls(
+            run=run,
+            config=config,
+            info=info,
+            vocabulary=vocabulary,
+            models=models,
+            notices=notices,
+        )
+
+    def head(self, name: str) -> CaptioningHead:
+        """The head on the features of a model.
+
+        Raises:
+            ModelError: its training is not finished, or the file is damaged.
+        """
+        head = build_captioning_head(
+            self.config, self.vocabulary, feature_dim=self.info.feature_dim
+        )
+        load_head(head_file(self.run, name), head)
+        return head
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What one head got."""
+
+    model: FrozenModel
+    opened: OpenedCaptions
+    scores: PredictionScores
+
+
+def evaluate_captioning(
+    run: Path,
+    *,
+    data: Sequence[DataSource],
+    out: Path,
+    cache: Path,
+    device: str = "cpu",
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> EvaluationResult:
+    """Find and describe the events of whole videos, and score what was said.
+
+    Videos that are not there are left out of the scores, and named. METEOR is `meteor_exact`:
+    `figclip score` gives the official one of the prediction files.
+
+    Args:
+        run: Run folder of `finetune_captioning`.
+        data: Dense captions with `videos=DIR`; without a split all that is not trained on.
+        out: Folder of the results; predictions in ActivityNet's format go to
+            `out/predictions/MODEL/NAME.json`.
+        cache: Folder of embeddings and decoded frames.
+        device: Where models and heads run.
+        seed: Of the intervals.
+        on_progress: Told what is being decoded, embedded or written.
+
+    Raises:
+        ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
+        ConfigError, DataError, AnnotationError, StoreError, MetricError: data that cannot be used.
+    """
+    for source in data:
+        check_captioned(source, cache=cache)
+    heads = CaptioningHeads.load(run, cache=cache, device=device, on_progress=on_progress)
+    results: list[TaskResult] = []
+    files: list[Path] = []
+    for source in data:
+        result = _compared(heads, source, out, cache, device, seed, on_progress)
+        results.append(result)
+        files.append(write_result(result, out, taken=files, versions=package_versions()))
+    notices = (*heads.notices, *(notice for one in results for notice in one.notices))
+    return EvaluationResult(tasks=tuple(results), files=tuple(files), notices=notices)
+
+
+def _compared(
+    heads: CaptioningHeads,
+    source: DataSource,
+    out: Path,
+    cache: Path,
+    device: str,
+    seed: int,
+    on_progress: Progress | None,
+) -> TaskResult:
+    """All heads on one data set, side by side."""
+    scored: dict[str, _Scored] = {}
+    for model in heads.models:
+        opened = open_captions(
+            source,
+            spec=model.spec,
+            per_second=heads.config.frames.per_second,
+            cache=cache,
+            on_progress=on_progress,
+        )
+        events = describe_opened(heads, model, opened, device=device, on_progress=on_progress)
+        folder = out / "predictions" / model.name
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "-".join((source.name, *([source.split] if source.split else ())))
+        write_predictions(
+            folder / f"{name}.json", events, details=f"CLIP features, {model.info.name}"
+        )
+        scored[model.name] = _Scored(model, opened, _score(events, source, opened))
+    return _result(source, scored.get(BASE), scored[ADAPTED], seed=seed)
+
+
+def describe_opened(
+    heads: CaptioningHeads,
+    model: FrozenModel,
+    opened: OpenedCaptions,
+    *,
+    device: str,
+    on_progress: Progress | None,
+) -> dict[str, tuple[CaptionedSpan, ...]]:
+    """What the head on a model's features says of each video."""
+    head = heads.head(model.name).to(device)
+    features = embed_whole_videos(
+        model.embedder, opened.clips, [video.clip_idx for video in opened.videos]
+    )
+
+    def report(done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(f"captioning ({model.name})", done, total)
+
+    predicted = predict_captions(
+        head, features, range(len(opened.videos)), heads.vocabulary, on_progress=report
+    )
+    return {video.id: events for video, events in zip(opened.videos, predicted, strict=True)}
+
+
+def _score(
+    events: dict[str, tuple[CaptionedSpan, ...]], source: DataSource, opened: OpenedCaptions
+) -> PredictionScores:
+    """By the protocol of ActivityNet Captions, of the videos that are there."""
+    references = [
+        replace(each, videos=tuple(one for one in each.videos if one.id in events), notices=())
+        for each in opened.references
+    ]
+    return score_dense_captions(
+        DenseCaptionPredictions(name="predictions", events_by_video=events),
+        [each for each in references if each.videos],
+        name=source.name,
+        source=source.path.name,
+        split=source.split,
+    )
+
+
+def _result(source: DataSource, base: _Scored | None, adapted: _Scored, *, seed: int) -> TaskResult:
+    """Two heads side by side."""
+    opened, scores = adapted.opened, adapted.scores
+    return TaskResult(
+        task=TASK,
+        face="detail",
+        data=DataInfo(
+            name=source.name,
+            source=source.path.name,
+            split=opened.split,
+            hash=opened.hash,
+            pipeline=adapted.model.spec.pipeline,
+            coverage=opened.coverage,
+        ),
+        settings={"features": "frames", "meteor": "exact"},
+        counts=scores.counts,
+        left_out=(*opened.left_out, *scores.left_out),
+        base=None if base is None else base.model.info,
+        adapted=adapted.model.info,
+        metrics=compare(
+            (None if base is None else base.scores.scores, scores.scores),
+            (None if base is None else base.scores.items, scores.items),
+            seed=seed,
+        ),
+        base_items=None if base is None else base.scores.items,
+        adapted_items=scores.items,
+        notices=(*opened.notices, *scores.notices),
+        seed=seed,
+    )

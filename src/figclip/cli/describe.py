@@ -1,0 +1,100 @@
+"""figclip describe: the events of one's own videos, in sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from figclip.cli.options import Cpu
+from figclip.errors import ConfigError, VideoError
+
+if TYPE_CHECKING:
+    from figclip.description import Description
+
+
+def describe(
+    run: Annotated[Path, typer.Argument(help="Run folder of `figclip finetune captioning`.")],
+    videos: Annotated[list[Path], typer.Argument(help="Video files.")],
+    out: Annotated[Path, typer.Option(help="Folder of what is written.")],
+    burn: Annotated[
+        bool, typer.Option("--burn", help="Also videos with the sentences in the picture.")
+    ] = False,
+    cpu: Cpu = False,
+) -> None:
+    """Say what happens in videos, and when: a table, JSON, subtitles, captioned videos.
+
+    Example: figclip describe runs/captioning holiday.mp4 party.mp4 --out described --burn
+
+    Writes OUT/descriptions.json, and of each video OUT/NAME.vtt (subtitles that players and
+    browsers load beside the video) and with --burn OUT/NAME.captioned.mp4. Videos that cannot be
+    read are named; then the exit code is 3.
+    """
+    import torch
+
+    from figclip.cli.options import cache_folder, going_on, quiet_libraries
+    from figclip.cli.progress import ProgressDisplay
+
+    _check_names(videos)
+    quiet_libraries()
+    from figclip.data.captioned_video import write_captioned_video
+    from figclip.data.webvtt import write_webvtt
+    from figclip.description import describe as run_head
+    from figclip.description import write_descriptions
+
+    out.mkdir(parents=True, exist_ok=True)
+    with going_on(), ProgressDisplay() as display:
+        descriptions = run_head(
+            run,
+            videos,
+            cache=cache_folder(),
+            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+            on_progress=display.update,
+        )
+        write_descriptions(out / "descriptions.json", descriptions)
+        problems = {one.video: one.problem for one in descriptions if one.problem}
+        for one in descriptions:
+            if one.video in problems:
+                continue
+            write_webvtt(out / f"{one.video.stem}.vtt", one.events)
+            if burn:
+                stage = f"writing {one.video.name}"
+                try:
+                    write_captioned_video(
+                        one.video,
+                        out / f"{one.video.stem}.captioned.mp4",
+                        one.events,
+                        on_progress=partial(display.update, stage),
+                    )
+                except VideoError as error:
+                    problems[one.video] = error.what
+    _show(descriptions, problems, out)
+
+
+def _check_names(videos: Sequence[Path]) -> None:
+    """Files are named by their videos: two of one name would overwrite each other."""
+    counts = Counter(path.stem for path in dict.fromkeys(videos))
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise ConfigError(
+            f"several videos are called {twice[0]}",
+            where=str(next(path for path in videos if path.stem == twice[0])),
+            fix="Describe them one by one, each with an --out of its own",
+        )
+
+
+def _show(descriptions: Sequence[Description], problems: Mapping[Path, str], out: Path) -> None:
+    """A table, where it is written, and what could not be read or written."""
+    for one in descriptions:
+        if one.problem is None:
+            typer.echo(f"{one.video} ({one.duration_s:.1f} s)")
+            for event in one.events:
+                typer.echo(f"  {event.start_s:8.1f} - {event.end_s:7.1f} s  {event.sentence}")
+    typer.echo(f"Written: {out}")
+    for video, problem in problems.items():
+        typer.echo(f"figclip: {video}: {problem}", err=True)
+    if problems:
+        raise typer.Exit(3)

@@ -1,0 +1,220 @@
+"""Queries that look for the events of a video: each holds a span, and moves it layer by layer.
+
+Shape letters of dense captioning: B videos, S frames, Q queries, L layers, H attention heads. Spans
+are middle and length, both as a share of the video.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+WAVES = 16
+"""Frequencies by which a number is told to a network."""
+
+_FIRST_LENGTHS = (0.1, 0.25, 0.5)
+_SMALLEST = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTokens:
+    """Encoded frames of B videos.
+
+    Attributes:
+        token_BSD: Of each frame; padding is meaningless.
+        place_BS: Time of each as a share of its video, in [0, 1].
+        present_BS: True where a frame is there; at least one a video.
+    """
+
+    token_BSD: Float[Tensor, "B S D"]
+    place_BS: Float[Tensor, "B S"]
+    present_BS: Bool[Tensor, "B S"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvents:
+    """What the queries hold after each layer; the last layer's is the answer.
+
+    Attributes:
+        span_LBQ2: Middle and length.
+        confidence_LBQ: Logit of having found an event.
+        query_BQD: The queries after the last layer.
+    """
+
+    span_LBQ2: Float[Tensor, "L B Q 2"]
+    confidence_LBQ: Float[Tensor, "L B Q"]
+    query_BQD: Float[Tensor, "B Q D"]
+
+
+def waves(x: Float[Tensor, "*N"]) -> Float[Tensor, "*N W"]:
+    """Sine and cosine of a number in [0, 1] at `WAVES` frequencies, half a wave to 90 waves."""
+    steps = torch.arange(WAVES, device=x.device, dtype=x.dtype)
+    angles = x[..., None] * math.pi * 2 ** (steps / 2)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def edges(span_N2: Float[Tensor, "*N 2"]) -> Float[Tensor, "*N 2"]:
+    """Start and end from middle and length."""
+    middle, half = span_N2[..., 0], span_N2[..., 1] / 2
+    return torch.stack([middle - half, middle + half], dim=-1)
+
+
+class EventQueries(nn.Module):
+    """A transformer decoder whose queries are spans.
+
+    Args:
+        width: D.
+        num_queries: Q.
+        num_layers: L.
+        num_heads: H; must divide `width`.
+        dropout: Of attention outputs and feed-forward.
+
+    Source:
+        Set prediction: Carion et al., DETR, ECCV 2020. Queries that are moved from layer to layer:
+        Liu et al., DAB-DETR, ICLR 2022. Attention that leans on the query's own span, so that
+        training takes epochs instead of days: Gao et al., SMCA, ICCV 2021. Here in one dimension,
+        where no sampling operator is needed.
+    """
+
+    def __init__(
+        self, width: int, *, num_queries: int, num_layers: int, num_heads: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.query_embedding = nn.Embedding(num_queries, width)
+        self.first_span_embedding = nn.Parameter(_first_spans(num_queries))
+        self.place_of_frame = nn.Linear(2 * WAVES, width)
+        self.place_of_query = nn.Linear(4 * WAVES, width)
+        self.layers = nn.ModuleList(
+            _QueryLayer(width, num_heads=num_heads, dropout=dropout) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        step = nn.Linear(width, 2)
+        self.move = nn.Sequential(nn.Linear(width, width), nn.GELU(), step)
+        self.confidence = nn.Linear(width, 1)
+        nn.init.zeros_(step.weight)
+        nn.init.zeros_(step.bias)
+
+    def forward(self, frames: FrameTokens) -> FoundEvents:
+        """Look for events."""
+        batch = len(frames.token_BSD)
+        query_BQD = self.query_embedding.weight.expand(batch, -1, -1)
+        logit_BQ2 = self.first_span_embedding.expand(batch, -1, -1)
+        frame_place_BSD = self.place_of_frame(waves(frames.place_BS))
+        spans: list[Tensor] = []
+        confidences: list[Tensor] = []
+        for layer in self.layers:
+            # A layer answers for its own move only: the spans before it are given.
+            span_BQ2 = logit_BQ2.detach().sigmoid()
+            query_place_BQD = self.place_of_query(waves(span_BQ2).flatten(-2))
+            query_BQD = layer(query_BQD, query_place_BQD, span_BQ2, frames, frame_place_BSD)
+            normed_BQD = self.norm(query_BQD)
+            logit_BQ2 = logit_BQ2.detach() + self.move(normed_BQD)
+            spans.append(logit_BQ2.sigmoid())
+            confidences.append(self.confidence(normed_BQD)[..., 0])
+        return FoundEvents(torch.stack(spans), torch.stack(confidences), self.norm(query_BQD))
+
+
+def _first_spans(num_queries: int) -> Float[Tensor, "Q 2"]:
+    """Logits of spans of several lengths, their middles spread over the video."""
+    middle_Q = (torch.arange(num_queries) + 0.5) / num_queries
+    lengths = torch.tensor(_FIRST_LENGTHS)
+    length_Q = lengths[torch.arange(num_queries) % len(lengths)]
+    return torch.stack([middle_Q, length_Q], dim=-1).logit()
+
+
+class _QueryLayer(nn.Module):
+    """Attention among the queries, to the frames in and around each one's span, feed-forward."""
+
+    def __init__(self, width: int, *, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self._num_heads = num_heads
+        self.norm_self, self.norm_frames, self.norm_mlp = (nn.LayerNorm(width) for _ in range(3))
+        self.self_qk = nn.Linear(width, 2 * width)
+        self.self_v = nn.Linear(width, width)
+        self.self_out = nn.Linear(width, width)
+        self.frame_q = nn.Linear(width, width)
+        self.frame_k = nn.Linear(width, width)
+        self.frame_v = nn.Linear(width, width)
+        self.frame_out = nn.Linear(width, width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+        # Where a head looks: from the span's start over its middle to its end, how far around it.
+        self.offset_H = nn.Parameter(torch.linspace(-0.5, 0.5, num_heads))
+        self.reach_H = nn.Parameter(torch.full((num_heads,), 0.25).log())
+
+    def forward(
+        self,
+        query_BQD: Tensor,
+        place_BQD: Tensor,
+        span_BQ2: Tensor,
+        frames: FrameTokens,
+        frame_place_BSD: Tensor,
+    ) -> Tensor:
+        """The queries after this layer."""
+        normed = self.norm_self(query_BQD)
+        query, key = map(self._heads, self.self_qk(normed + place_BQD).chunk(2, dim=-1))
+        attended = F.scaled_dot_product_attention(query, key, self._heads(self.self_v(normed)))
+        query_BQD = query_BQD + self.dropout(self.self_out(_joined(attended)))
+        attended = F.scaled_dot_product_attention(
+            self._heads(self.frame_q(self.norm_frames(query_BQD) + place_BQD)),
+            self._heads(self.frame_k(frames.token_BSD + frame_place_BSD)),
+            self._heads(self.frame_v(frames.token_BSD)),
+            attn_mask=self._leaning(span_BQ2, frames),
+        )
+        query_BQD = query_BQD + self.dropout(self.frame_out(_joined(attended)))
+        return query_BQD + self.dropout(self.mlp(self.norm_mlp(query_BQD)))
+
+    def _leaning(
+        self, span_BQ2: Float[Tensor, "B Q 2"], frames: FrameTokens
+    ) -> Float[Tensor, "B H Q S"]:
+        """Added to the logits of attention: less the farther a frame is from where a head looks."""
+        middle_BQ, length_BQ = span_BQ2.unbind(-1)
+        look_BHQ = middle_BQ[:, None] + self.offset_H[:, None] * length_BQ[:, None]
+        frame_length_B = 1 / frames.present_BS.sum(dim=1)
+        reach_BHQ = self.reach_H.exp()[:, None] * length_BQ[:, None]
+        reach_BHQ = reach_BHQ + frame_length_B[:, None, None]
+        distance_BHQS = (frames.place_BS[:, None, None] - look_BHQ[..., None]) / reach_BHQ[
+            ..., None
+        ]
+        absent_BS = ~frames.present_BS
+        return (-0.5 * distance_BHQS**2).masked_fill(absent_BS[:, None, None], -torch.inf)
+
+    def _heads(self, rows_BND: Tensor) -> Tensor:
+        """[B, N, D] as [B, H, N, D / H]."""
+        return rows_BND.unflatten(-1, (self._num_heads, -1)).transpose(1, 2)
+
+
+def _joined(heads_BHNE: Tensor) -> Tensor:
+    """[B, H, N, D / H] as [B, N, D]."""
+    return heads_BHNE.transpose(1, 2).flatten(2)
+
+
+def generalised_iou(
+    first_N2: Float[Tensor, "*N 2"], second_M2: Float[Tensor, "*M 2"]
+) -> Float[Tensor, "*K"]:
+    """IoU of spans less the share of their hull that neither covers, in (-1, 1]; shapes broadcast.
+
+    Args:
+        first_N2: Start and end.
+        second_M2: Start and end.
+
+    Source:
+        Rezatofighi et al., Generalized Intersection over Union, CVPR 2019, in one dimension.
+    """
+    low = torch.maximum(first_N2[..., 0], second_M2[..., 0])
+    high = torch.minimum(first_N2[..., 1], second_M2[..., 1])
+    overlap = (high - low).clamp(min=0)
+    lengths = [(one[..., 1] - one[..., 0]).clamp(min=0) for one in (first_N2, second_M2)]
+    union = (lengths[0] + lengths[1] - overlap).clamp(min=_SMALLEST)
+    hull = torch.maximum(first_N2[..., 1], second_M2[..., 1]) - torch.minimum(
+        first_N2[..., 0], second_M2[..., 0]
+    )
+    hull = hull.clamp(min=_SMALLEST)
+    return overlap / union - (hull - union) / hull
