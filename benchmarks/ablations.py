@@ -15,7 +15,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -36,8 +36,10 @@ from figclip.quickstart.summary import read_scores, summarise
 from figclip.quickstart.world_files import TUNING_SEED, WorldSize
 from figclip.selection import adapt
 
-SIZE = WorldSize(train=300, valid=1, pairs=150, stills=600, selection_stills=2)
-FEW = WorldSize(train=SIZE.train // 10, valid=1, pairs=0, stills=0, selection_stills=0)
+SIZE = WorldSize(
+    train=300, valid=1, pairs=150, stills=600, selection_stills=2, films=0, valid_films=0
+)
+FEW = replace(SIZE, train=SIZE.train // 10, pairs=0, stills=0, selection_stills=0)
 MEANS = {"detail": "natural", "detail_template": "template", "semantic": "kept"}
 DOCS = Path(__file__).parent.parent / "docs" / "ablations.md"
 Means = dict[str, dict[str, float]]

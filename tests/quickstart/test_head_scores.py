@@ -85,9 +85,12 @@ def test_seeds_are_averaged_and_told_one_by_one():
 def test_videos_of_one_group_give_no_interval():
     one = result([0, 0, 0, 1], [1, 1, 1, 1], macro=(0.25, 0.5))
     (task,) = one.tasks
-    (base,), (adapted,) = task.base_items or (), task.adapted_items
-    together = [(replace(block, group_ids=("a",) * 4),) for block in (base, adapted)]
-    alone = replace(task, base_items=together[0], adapted_items=together[1])
+    assert task.base_items is not None
+    base, adapted = (
+        tuple(replace(block, group_ids=("a",) * 4) for block in blocks)
+        for blocks in (task.base_items, task.adapted_items)
+    )
+    alone = replace(task, base_items=base, adapted_items=adapted)
     found = summarise_heads(
         [replace(one, tasks=(alone,))], names=["verbs Acc@1"], seeds=[0], interval_seed=0
     )

@@ -129,10 +129,7 @@ def test_full_runs_three_seeds_on_both_bases_and_each_control_once(
         done.append(f"{name} at {alpha}")
         return scored(done[-1])
 
-    def with_heads(_: Workshop, *, seed: int) -> EvaluationResult:
-        return scored(f"heads {seed}")
-
-    def tell(_: Workshop | None, results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    def tell(_: Workshop, results: Sequence[EvaluationResult]) -> dict[str, Any]:
         return {"detail": " + ".join(one.notices[0] for one in results)}
 
     def finished(_: Workshop, run: Path, summary: dict[str, Any], *, seed: int) -> QuickstartResult:
@@ -144,8 +141,7 @@ def test_full_runs_three_seeds_on_both_bases_and_each_control_once(
         "prepare_videos": silent,
         "_adapted": adapted,
         "_control": control,
-        "_with_heads": with_heads,
-        "_heads_summary": lambda results, *, seeds: {"seeds": list(seeds), **tell(None, results)},
+        "_tasks": lambda _, *, seeds: {"heads": list(seeds)},
         "_means": tell,
         "_summary": lambda _, results, *, seeds: {**tell(_, results), "seeds": list(seeds)},
         "_finished": finished,
@@ -157,7 +153,7 @@ def test_full_runs_three_seeds_on_both_bases_and_each_control_once(
     assert result.summary == {
         "detail": "0/0 + 0/1 + 0/2",
         "seeds": [0, 1, 2],
-        "tasks": {"seeds": [0, 1, 2], "detail": "heads 0 + heads 1 + heads 2"},
+        "tasks": {"heads": [0, 1, 2]},
         "by_seed": [{"detail": f"0/{seed}"} for seed in range(3)],
         "controls": {
             "second base": {

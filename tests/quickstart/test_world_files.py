@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 
+from figclip.data.dense_caption_files import read_references
 from figclip.data.vidsitu import load_source
 from figclip.errors import ConfigError
 from figclip.quickstart.world_files import WorldFolder, WorldSize, draw_world
+from figclip.world.paint_orders import FPS
 
-SIZE = WorldSize(train=3, valid=2, pairs=10, stills=2, selection_stills=2)
+SIZE = WorldSize(train=3, valid=2, pairs=10, stills=2, selection_stills=2, films=0, valid_films=0)
 
 
 def draw(out: Path, *, seed: int = 0, size: WorldSize = SIZE) -> list[tuple[int, int]]:
@@ -34,6 +38,30 @@ def test_all_is_drawn_once(tmp_path: Path):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_films_are_drawn_beside_the_same_other_files(tmp_path: Path):
+    without, beside = WorldFolder(tmp_path / "without"), WorldFolder(tmp_path / "with")
+    draw(without.path)
+    assert not without.films.exists()
+    draw(beside.path, size=replace(SIZE, films=2, valid_films=1))
+    references = [
+        read_references(beside.films / f"{name}.json") for name in ("train", "val_1", "val_2")
+    ]
+    assert [len(one.videos) for one in references] == [2, 1, 1]
+    for video in (*references[0].videos, *references[1].videos):
+        with av.open(str(beside.films / f"videos/{video.id}.mp4")) as film:
+            num_frames = len(list(film.decode(video=0)))
+        assert num_frames == round(FPS * video.duration_s)
+    files = {path.relative_to(without.path) for path in without.path.rglob("*.*")}
+    assert files == {
+        path.relative_to(beside.path)
+        for path in beside.path.rglob("*.*")
+        if beside.films not in path.parents
+    }
+    for path in files:
+        if path.suffix in (".json", ".jsonl", ".csv", ".png") and path.name != "world.json":
+            assert (without.path / path).read_bytes() == (beside.path / path).read_bytes()
+
+
 def test_a_folder_is_of_one_world(tmp_path: Path):
     draw(tmp_path)
     claim = tmp_path / "world.json"
@@ -43,4 +71,4 @@ def test_a_folder_is_of_one_world(tmp_path: Path):
     with pytest.raises(ConfigError, match="another world"):
         draw(tmp_path, seed=1)
     with pytest.raises(ConfigError, match="another world"):
-        draw(tmp_path, size=WorldSize(train=4, valid=2, pairs=10, stills=2, selection_stills=2))
+        draw(tmp_path, size=replace(SIZE, train=4))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from figclip.data.dense_caption_files import (
+    read_activitynet_references,
+    read_youcook2_references,
+)
 from figclip.errors import MetricError
-from figclip.metrics.captions import MeteorStats, OfficialMeteor, meteor_exact
+from figclip.metrics.captions import MeteorStats, OfficialMeteor, meteor_exact, tokenize
 from tests.caption_checks import (
     check_caption_metrics,
     check_exact_matches,
@@ -41,6 +49,33 @@ def test_official_tokens():
     assert [len(case["inputs"]) for case in cases] == [364, 1739, 1000]
     for case in cases:
         check_tokens(case)
+
+
+def official_tokens(sentences: Sequence[str]) -> list[str]:
+    tokenizer = import_module("pycocoevalcap.tokenizer.ptbtokenizer").PTBTokenizer()
+    items = {number: [{"caption": text}] for number, text in enumerate(sentences)}
+    return [line for (line,) in tokenizer.tokenize(items).values()]
+
+
+@pytest.mark.skipif(
+    not find_spec("pycocoevalcap") or not shutil.which("java"),
+    reason="needs figclip[metrics] and Java",
+)
+def test_tokens_of_all_annotations_of_dense_captions():
+    benchmarks = Path(os.environ["FIGCLIP_REAL_DATA"]) / "data" / "benchmarks"
+    annotations = (
+        *read_activitynet_references(benchmarks / "activitynet_captions"),
+        *read_youcook2_references(benchmarks / "youcook2"),
+    )
+    sentences = [
+        event.sentence
+        for annotation in annotations
+        for video in annotation.videos
+        for event in video.events
+    ]
+    assert len(sentences) == 17505 + 17031 + 3492
+    compared = zip(sentences, tokenize(sentences), official_tokens(sentences), strict=True)
+    assert not [each for each in compared if each[1] != each[2]]
 
 
 def test_official_counts_of_exact_matches():

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figclip.metrics.captions.ptb import tokenize
 
 from figclip.data.dense_caption_files import (
     CaptionedSpan,
@@ -28,6 +27,7 @@ from figclip.data.dense_caption_files import (
 from figclip.dense_caption_scoring import score_dense_captions
 from figclip.metrics.captions import CaptionCorpus, cider_d_by_group
 from figclip.metrics.captions.official_meteor import OfficialMeteor
+from figclip.metrics.captions.ptb import tokenize
 from figclip.metrics.localisation import (
     OFFICIAL_EPSILON,
     TIOUS,

@@ -17,15 +17,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figclip.world.drawing import EVENT_S, draw_clip, draw_frame, draw_still, write_video
+from figclip.world.drawing import draw_film, draw_frame, draw_still, write_video
 from figclip.world.drawing.actors import actor_sprite
 from figclip.world.drawing.scenes import scene_picture
 from figclip.world.drawing.skeleton import joints
 from figclip.world.drawing.stage import Rope
 from figclip.world.drawing.staging import stage
+from figclip.world.films import Shot, whole_events
 from figclip.world.situations import (
     COLOURS,
     DIRECTIONS,
+    EVENT_S,
     KINDS,
     MANNERS,
     SCENES,
@@ -276,24 +278,64 @@ def test_stills_are_frames_at_any_moment():
 
 def test_clip_keeps_its_scenery_from_event_to_event():
     situations = [told("walk"), told("kick"), told("sleep"), told("hit"), told("fall")]
-    frames = [pixels(frame) for frame in draw_clip(situations, seed=4, fps=4, size_px=64)]
+    frames = [
+        pixels(frame) for frame in draw_film(whole_events(situations), seed=4, fps=4, size_px=64)
+    ]
     assert len(frames) == 5 * EVENT_S * 4
     empty = pixels(scene_picture("park", seed=4, size_px=64))
     for frame in frames:
         assert (frame == empty).all(-1).mean() > 0.6
 
 
+def test_empty_shots_show_the_scenery_of_their_scene():
+    film = (
+        Shot(situation=None, scene="park", duration_s=0.5),
+        Shot(situation=told("walk"), scene="park", duration_s=1.5),
+        Shot(situation=None, scene="cave", duration_s=1.0),
+    )
+    frames = [frame.tobytes() for frame in draw_film(film, seed=4, fps=4, size_px=64)]
+    park, cave = (scene_picture(scene, seed=4, size_px=64).tobytes() for scene in ("park", "cave"))
+    assert frames[:2] == [park] * 2 and frames[8:] == [cave] * 4
+    assert len(set(frames[2:8])) == 6 and park not in frames[2:8]
+
+
+def test_a_frame_may_be_written_on():
+    film = (Shot(situation=None, scene="park", duration_s=1.0),)
+    first, second = draw_film(film, seed=4, fps=2, size_px=64)
+    before = second.tobytes()
+    first.paste((0, 0, 0), (0, 0, 64, 64))
+    (third, _) = draw_film(film, seed=4, fps=2, size_px=64)
+    assert second.tobytes() == third.tobytes() == before
+
+
+def test_a_short_event_is_the_first_part_of_a_whole_one():
+    event = told("jump", manner="quickly")
+    short = (Shot(situation=event, scene="park", duration_s=1.25),)
+    frames = [
+        [frame.tobytes() for frame in draw_film(film, seed=6, fps=4, size_px=64)]
+        for film in (short, whole_events([event]))
+    ]
+    assert len(frames[0]) == 5 and len(frames[1]) == 8
+    assert frames[0] == frames[1][:5]
+
+
+def test_shots_are_whole_frames():
+    film = (Shot(situation=None, scene="park", duration_s=0.3),)
+    with pytest.raises(AssertionError, match="within a frame"):
+        list(draw_film(film, seed=0, fps=4, size_px=32))
+
+
 def test_clip_looks_the_same_in_both_roles():
     woman = Actor(kind="woman", colour="purple", size="big")
     events = [told("walk", agent=woman, direction="left"), told("walk", agent=woman)]
-    frames = [pixels(frame) for frame in draw_clip(events, seed=8, fps=1, size_px=64)]
+    frames = [pixels(frame) for frame in draw_film(whole_events(events), seed=8, fps=1, size_px=64)]
     colours = [{tuple(pixel) for pixel in frame.reshape(-1, 3)} for frame in frames]
     assert len(colours[0] & colours[2]) > 0.7 * len(colours[0])
 
 
 def test_video_has_the_frames(tmp_path: Path):
     path = tmp_path / "clip.mp4"
-    frames = list(draw_clip([told("run"), told("push")], seed=1, fps=5, size_px=64))
+    frames = list(draw_film(whole_events([told("run"), told("push")]), seed=1, fps=5, size_px=64))
     write_video(path, iter(frames), fps=5)
     with av.open(str(path)) as container:
         assert "mp4" in container.format.name
@@ -312,7 +354,7 @@ def test_video_has_the_frames(tmp_path: Path):
 
 def test_video_is_whole_or_not_there(tmp_path: Path):
     def broken() -> Iterator[Image.Image]:
-        yield from draw_clip([told("run")], seed=1, fps=2, size_px=32)
+        yield from draw_film(whole_events([told("run")]), seed=1, fps=2, size_px=32)
         raise RuntimeError("the frames ran out")
 
     with pytest.raises(RuntimeError, match="ran out"):
@@ -323,6 +365,10 @@ def test_video_is_whole_or_not_there(tmp_path: Path):
 def test_video_does_not_depend_on_the_run(tmp_path: Path):
     digests = set()
     for name in ("one.mp4", "two.mp4"):
-        write_video(tmp_path / name, draw_clip([told("jump")], seed=1, fps=5, size_px=64), fps=5)
+        write_video(
+            tmp_path / name,
+            draw_film(whole_events([told("jump")]), seed=1, fps=5, size_px=64),
+            fps=5,
+        )
         digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
     assert len(digests) == 1

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from figclip.world import paint_orders
+from figclip.world.films import sample_film
 from figclip.world.grammar import sample_situation
 from figclip.world.paint_orders import FPS, STILL_PX, PaintOrders, paint
 from tests.world.layouts.plain_painter import digests
@@ -39,6 +40,18 @@ def test_any_number_of_processes_draws_the_same(tmp_path: Path):
         assert image.size == (STILL_PX, STILL_PX)
     with av.open(str(tmp_path / "one/videos/0.mp4")) as video:
         assert video.streams.video[0].frames == 2 * FPS
+
+
+def test_a_film_has_the_frames_of_its_shots(tmp_path: Path):
+    rng, orders = random.Random(0), PaintOrders()
+    films = [sample_film(rng, held_out=False) for _ in range(3)]
+    for i, film in enumerate(films):
+        orders.paint_film(tmp_path / f"{i}.mp4", film, seed=i)
+    paint(orders.orders, workers=0, on_progress=lambda done, total: None)
+    for i, film in enumerate(films):
+        with av.open(str(tmp_path / f"{i}.mp4")) as video:
+            num_frames = len(list(video.decode(video=0)))
+        assert num_frames == round(FPS * sum(shot.duration_s for shot in film))
 
 
 def test_what_is_there_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

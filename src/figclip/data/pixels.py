@@ -72,11 +72,11 @@ class Orientation:
     flip_x: bool = False
     flip_y: bool = False
 
-    def apply(self, rgb_HWC: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H2 W2 3"]:
+    def apply(self, picture_HWC: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "H2 W2 C"]:
         """The upright picture, as a view."""
         if self.transpose:
-            rgb_HWC = rgb_HWC.transpose(1, 0, 2)
-        return rgb_HWC[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+            picture_HWC = picture_HWC.transpose(1, 0, 2)
+        return picture_HWC[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
 
 UPRIGHT = Orientation()
@@ -139,8 +139,7 @@ def frame_to_pixels(
         VideoError: `too-large`, when the frame or its stretched or resized form exceeds MAX_PIXELS.
     """
     height, width = _square_pixel_size(frame, pixel_aspect)
-    if any(component.is_alpha for component in frame.format.components):
-        frame = _composited(frame)
+    frame = without_alpha(frame)
     if pipeline.name == "swscale":
         height, width = resized_size(height, width, size=pipeline.size)
         upright = orientation.apply(_swscale(frame, height=height, width=width))
@@ -202,8 +201,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _composited(frame: VideoFrame) -> VideoFrame:
-    """The frame without its alpha channel, on white as for stills."""
+def without_alpha(frame: VideoFrame) -> VideoFrame:
+    """The frame itself, or where it has an alpha channel its RGB on white, as for stills."""
+    if not any(component.is_alpha for component in frame.format.components):
+        return frame
     rgba = Image.fromarray(frame.to_ndarray(format="rgba"))
     return VideoFrame.from_ndarray(np.asarray(_to_rgb(rgba)), format="rgb24")
 

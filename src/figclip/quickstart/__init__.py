@@ -10,15 +10,19 @@ from typing import Any
 from figclip.errors import ConfigError
 from figclip.model.figclip import FiGCLIP
 from figclip.quickstart.control_annotations import ControlName
-from figclip.quickstart.head_scores import SITUATION_SCORES, summarise_heads
+from figclip.quickstart.head_scores import summarise_heads
+from figclip.quickstart.head_stages import (
+    CAPTIONING,
+    SITUATIONS,
+    evaluate_heads,
+    finetune_heads,
+)
 from figclip.quickstart.stages import (
     Progress,
     Workshop,
     adapt_base,
     draw,
-    evaluate_heads,
     evaluate_run,
-    finetune_heads,
     mini_config,
     prepare_videos,
     summary_file,
@@ -83,7 +87,7 @@ def run_quickstart(
     run, result = _adapted(workshop, base=0, seed=seed)
     summary = {
         **_summary(workshop, [result], seeds=[seed]),
-        "tasks": _heads_summary([_with_heads(workshop, seed=seed)], seeds=[seed]),
+        "tasks": _tasks(workshop, seeds=[seed]),
     }
     write_timings(run, workshop.seconds)
     return _finished(workshop, run, _summary_of_full(workshop, run, summary) or summary, seed=seed)
@@ -120,9 +124,7 @@ def run_full(
     results = [result for _, result in first]
     summary = {
         **_summary(workshop, results, seeds=FULL_SEEDS),
-        "tasks": _heads_summary(
-            [_with_heads(workshop, seed=seed) for seed in FULL_SEEDS], seeds=FULL_SEEDS
-        ),
+        "tasks": _tasks(workshop, seeds=FULL_SEEDS),
         "by_seed": _by_seed(workshop, results),
         "controls": controls,
     }
@@ -158,23 +160,18 @@ def _adapted(workshop: Workshop, *, base: int, seed: int) -> tuple[Path, Evaluat
     return run, result
 
 
-def _heads_folder(workshop: Workshop, *, seed: int) -> Path:
-    """Of the heads on the first base and its adaptation."""
-    return workshop.path / f"situations-base0-seed{seed}"
-
-
-def _with_heads(workshop: Workshop, *, seed: int) -> EvaluationResult:
-    """Heads on the first base and its adaptation of this seed, and what they score."""
-    heads = _heads_folder(workshop, seed=seed)
-    finetune_heads(workshop, _run_folder(workshop, base=0, seed=seed), heads, seed=seed)
-    return evaluate_heads(workshop, heads)
-
-
-def _heads_summary(results: Sequence[EvaluationResult], *, seeds: Sequence[int]) -> dict[str, Any]:
-    """What heads score, for `summary.json`."""
-    return summarise_heads(
-        results, names=SITUATION_SCORES, seeds=seeds, interval_seed=_INTERVAL_SEED
-    )
+def _tasks(workshop: Workshop, *, seeds: Sequence[int]) -> dict[str, Any]:
+    """What heads on the first base and its adaptations score, for `summary.json`."""
+    tasks: dict[str, Any] = {}
+    for stage in (SITUATIONS, CAPTIONING):
+        results: list[EvaluationResult] = []
+        for seed in seeds:
+            finetune_heads(stage, workshop, _run_folder(workshop, base=0, seed=seed), seed=seed)
+            results.append(evaluate_heads(stage, workshop, seed=seed))
+        tasks |= summarise_heads(
+            results, names=stage.scores, seeds=seeds, interval_seed=_INTERVAL_SEED
+        )
+    return tasks
 
 
 def _control(workshop: Workshop, control: ControlName, *, alpha: float) -> EvaluationResult:
@@ -235,9 +232,9 @@ def _summary_of_full(
 def _finished(
     workshop: Workshop, run: Path, summary: Mapping[str, Any], *, seed: int
 ) -> QuickstartResult:
-    """Write what was found; the page shows the heads of this seed."""
+    """Write what was found; the page shows what the heads of this seed say."""
     write_summary(run, summary)
     pairs = [test.source for test in workshop.tests if test.source.name == "pairs"]
-    heads = _heads_folder(workshop, seed=seed)
+    heads = SITUATIONS.folder(workshop, seed=seed)
     report = write_report(run, data=pairs, store=workshop.store(), heads=heads)
     return QuickstartResult(run=run, summary=summary, report=report)

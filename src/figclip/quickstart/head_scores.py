@@ -12,15 +12,6 @@ from figclip.quickstart.summary import NUM_RESAMPLES
 from figclip.results import EvaluationResult, TaskResult
 from figclip.tasks.base import ItemScores
 
-SITUATION_SCORES = (
-    "verbs Acc@1",
-    "verbs Acc@5",
-    "roles CIDEr",
-    "roles Lea",
-    "roles (predicted verb) CIDEr",
-    "relations macro Top-1",
-)
-
 
 def summarise_heads(
     results: Sequence[EvaluationResult],

@@ -16,11 +16,8 @@ from typing import Any
 from figclip.checkpoint import RunFolder, write_atomically
 from figclip.config import RunConfig, apply_overrides
 from figclip.data.frames import StoreSpec
-from figclip.data_sources import DataSource
 from figclip.errors import ModelError
 from figclip.evaluation import evaluate
-from figclip.head_files import head_file, is_head_run, read_head_info
-from figclip.head_recipes import build_situation_recipe
 from figclip.loop import StepReport
 from figclip.model.backbone import load_backbone, weights_hash
 from figclip.preparation import prepare
@@ -36,8 +33,6 @@ from figclip.recipes import build_recipe
 from figclip.results import EvaluationResult
 from figclip.run_files import check_run
 from figclip.selection import adapt
-from figclip.situation_evaluation import evaluate_situations
-from figclip.situation_finetuning import finetune_situations
 from figclip.world.mini_clip import IMAGE_SIZE, write_mini_clip
 from figclip.world.named_tests import NamedTest, detail_tests, kept_tests
 from figclip.world.shipped import load_mini_clip
@@ -185,10 +180,10 @@ def adapt_base(
             on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
         )
     if (number := result.outcome.interrupted_by) is not None:
-        _interrupt(number)
+        raise_again(number)
 
 
-def _interrupt(number: int) -> None:
+def raise_again(number: int) -> None:
     """Raise a signal again that the loop held back until its checkpoint was written."""
     signal.raise_signal(signal.Signals(number))
     raise KeyboardInterrupt  # whoever handles the signal let it pass
@@ -214,59 +209,6 @@ def evaluate_run(
             out=run / "eval",
             cache=workshop.cache,
             preset=PRESET,
-            on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
-        )
-
-
-def finetune_heads(workshop: Workshop, run: Path, heads: Path, *, seed: int) -> None:
-    """Fine-tune heads for situations on base and adapted, or go on with it.
-
-    Raises:
-        CheckpointError: `heads` is of other settings.
-        KeyboardInterrupt: as `adapt_base`.
-    """
-    settings = [f"train.seed={seed}"]
-    config = apply_overrides(build_situation_recipe("mini_situations"), settings)
-    names = read_head_info(heads).models if is_head_run(heads) else ()
-    if names and all(head_file(heads, name).exists() for name in names):
-        check_run(RunFolder(heads), config, resume=True)
-        return
-
-    def on_step(name: str, report: StepReport) -> None:
-        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
-        workshop.on_progress(f"head on {name}", report.step, report.num_steps, loss)
-
-    with workshop.timed("fine-tuning heads"):
-        result = finetune_situations(
-            config,
-            model=run,
-            data=DataSource(name="vidsitu", path=workshop.store()),
-            out=heads,
-            resume=(heads / "config.json").exists(),
-            cache=workshop.cache,
-            cpu=True,
-            on_step=on_step,
-            on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
-        )
-    if result.interrupted_by is not None:
-        _interrupt(result.interrupted_by)
-
-
-def evaluate_heads(workshop: Workshop, heads: Path) -> EvaluationResult:
-    """Heads of base beside those of adapted, on the validation split; results in `heads/eval`."""
-    folder = workshop.world.vidsitu
-    source = DataSource(
-        name="vidsitu",
-        path=folder / "annotations",
-        videos=folder / "videos",
-        store=workshop.store(),
-    )
-    with workshop.timed("evaluating heads"):
-        return evaluate_situations(
-            heads,
-            data=[source],
-            out=heads / "eval",
-            cache=workshop.cache,
             on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
         )
 

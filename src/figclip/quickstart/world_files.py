@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from figclip.errors import ConfigError
+from figclip.world.films import sample_film
 from figclip.world.folder_claim import claim_folder
 from figclip.world.grammar import sample_story
+from figclip.world.layouts.activitynet import write_dense_captions
 from figclip.world.layouts.vidsitu import write_vidsitu
 from figclip.world.named_tests import write_detail_tests, write_kept_tests
 from figclip.world.paint_orders import PaintOrders, paint
 
-WORLD_FORMAT = 1
+WORLD_FORMAT = 2
 """Goes up when the same seeds draw something else."""
 
 TRAINING_SEED, SELECTION_SEED, EVALUATION_SEED = 11, 12, 13
@@ -35,6 +37,8 @@ class WorldSize:
         pairs: Pairs of each test of detail; a pair is two items.
         stills: Stills of each of the two kinds of kept tests.
         selection_stills: The same for choosing the strength; `--keep` selects on half of them.
+        films: Untrimmed videos with dense captions to train on; 0 of these and the next for none.
+        valid_films: The same of the validation split, of combinations never trained on.
     """
 
     train: int = 600
@@ -42,6 +46,8 @@ class WorldSize:
     pairs: int = 500
     stills: int = 1000
     selection_stills: int = 2000
+    films: int = 160
+    valid_films: int = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,11 @@ class WorldFolder:
     def vidsitu(self) -> Path:
         """`annotations/` and `videos/` in VidSitu's layout."""
         return self.path / "vidsitu"
+
+    @property
+    def films(self) -> Path:
+        """Annotations and `videos/` in the layout of ActivityNet Captions."""
+        return self.path / "activitynet"
 
     @property
     def selection(self) -> Path:
@@ -113,6 +124,15 @@ def draw_world(
     )
     write_detail_tests(world.detail, num_pairs=size.pairs, seed=evaluation_seed, painter=orders)
     write_kept_tests(world.kept, num_stills=size.stills, seed=evaluation_seed, painter=orders)
+    if size.films or size.valid_films:
+        rng = random.Random(f"{TRAINING_SEED}:films")
+        write_dense_captions(
+            world.films,
+            train=[sample_film(rng, held_out=False) for _ in range(size.films)],
+            valid=[sample_film(rng, held_out=True) for _ in range(size.valid_films)],
+            painter=orders,
+            seed=TRAINING_SEED,
+        )
     paint(orders.orders, workers=os.cpu_count() or 1, on_progress=on_progress)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from figclip.errors import FigclipError
 from figclip.worker_pool import Lost, run_jobs
-from figclip.world.drawing import draw_clip, draw_still, write_video
+from figclip.world.drawing import draw_film, draw_still, write_video
+from figclip.world.films import FPS, Film, whole_events
 from figclip.world.situations import Situation
 
 VIDEO_PX, STILL_PX = 192, 128
-FPS = 6
 _ORDERS_A_JOB = 8
 _LIMIT_S = 300.0
 
@@ -24,15 +24,13 @@ class Order:
 
     Attributes:
         path: Where.
-        situations: The events of a video; of a picture, one.
+        shown: The shots of a video, or the situation of a picture.
         seed: Of what the situations leave open.
-        is_video: Whether it moves.
     """
 
     path: Path
-    situations: tuple[Situation, ...]
+    shown: Film | Situation
     seed: int
-    is_video: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +45,16 @@ class PaintOrders:
         return STILL_PX
 
     def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
-        """Orders a video of the events."""
-        self.orders.append(Order(path=path, situations=tuple(situations), seed=seed, is_video=True))
+        """Orders a video of the events, each whole."""
+        self.paint_film(path, whole_events(situations), seed=seed)
+
+    def paint_film(self, path: Path, film: Film, *, seed: int) -> None:
+        """Orders a video of the shots."""
+        self.orders.append(Order(path=path, shown=film, seed=seed))
 
     def paint_image(self, path: Path, situation: Situation, *, seed: int) -> None:
         """Orders a picture."""
-        self.orders.append(Order(path=path, situations=(situation,), seed=seed, is_video=False))
+        self.orders.append(Order(path=path, shown=situation, seed=seed))
 
 
 def paint(
@@ -110,12 +112,12 @@ def _sweep(folder: Path) -> None:
 def _paint_all(orders: Sequence[Order]) -> int:
     """Draws some files; returns their number."""
     for order in orders:
-        if order.is_video:
-            frames = draw_clip(order.situations, seed=order.seed, fps=FPS, size_px=VIDEO_PX)
-            write_video(order.path, frames, fps=FPS)
-        else:
-            picture = draw_still(order.situations[0], seed=order.seed, size_px=STILL_PX)
+        if isinstance(order.shown, Situation):
+            picture = draw_still(order.shown, seed=order.seed, size_px=STILL_PX)
             aside = order.path.with_name(f"{order.path.name}.part")
             picture.save(aside, format=order.path.suffix[1:])
             aside.replace(order.path)
+        else:
+            frames = draw_film(order.shown, seed=order.seed, fps=FPS, size_px=VIDEO_PX)
+            write_video(order.path, frames, fps=FPS)
     return len(orders)

@@ -14,6 +14,9 @@ SCENES = ("park", "beach", "street", "forest", "desert", "snow", "kitchen", "cav
 DIRECTIONS = ("left", "right")
 MANNERS = ("slowly", "quickly", "happily", "angrily")
 
+EVENT_S = 2
+"""Seconds that an event takes from beginning to end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:

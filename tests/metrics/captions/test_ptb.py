@@ -30,6 +30,12 @@ PLAIN = st.lists(st.tuples(WORDS, st.sampled_from(["", "", ",", "."])), max_size
         ("see www.site.org/page.", "see www.site.org/page"),
         ("\"quoted\" ``text'' 'here'", "quoted text here"),
         ("R&B &amp; soul", "r&b & soul"),
+        ("Inc. and inc.x but dr.x", "inc. and inc. x but dr.x"),
+        ("<b>Bold</b> <a man> <it's>", f"<b> bold </b> <a{NO_BREAK_SPACE}man> < it 's >"),
+        ("me@site.org or http://site.org/a?b, ok", "me@site.org or http://site.org/a?b ok"),
+        ("site.com/page and www.site.de/page", "site.com/page and www.site.de/page"),
+        ("ma'am, SHE'S an O'Brien", "ma'am she 's an o'brien"),
+        ("'tis '90s 'n' C++", "'t is '90s 'n' c++"),
         ("a\nb", "a b"),
         ("", ""),
         (" . ", ""),
@@ -44,13 +50,16 @@ def test_beyond_ascii():
     found = tokenize(
         ["Caf\u00e9 \u201cna\u00efve\u201d \u2014 it\u2019s 10\u00b0 \u4e2d\u6587\u2026\u200b"]
     )
-    assert found == ["caf\u00e9 na\u00efve it \u2019s 10 \u00b0 \u4e2d\u6587"]
+    assert found == ["caf\u00e9 na\u00efve it 's 10 \u00b0 \u4e2d\u6587"]
+    assert tokenize(["5\u20ac, 1\u00bd\u00d7, soft\u00adly"]) == ["5 $ 1 1/2 \u00d7 softly"]
+    assert tokenize(["left \U0001f600right\x00"]) == ["left right"]
 
 
 def test_the_next_sentence_decides_about_a_letter():
     assert tokenize(["grade F.", "The end"])[0] == "grade f"
     assert tokenize(["grade F.", "the end"])[0] == "grade f."
     assert tokenize(["grade F.", "", " ", "The end"])[0] == "grade f"
+    assert tokenize(["grade F.", "Mr. X"])[0] == tokenize(["grade F.", "<b> x"])[0] == "grade f"
     assert tokenize(["see no.", "5"])[0] == "see no."
     assert tokenize(["see no.", "", "5"])[0] == "see no"
 

@@ -7,10 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from figclip.data.media_files import VIDEO_SUFFIXES, MediaFolder
+from figclip.world.films import Film, Shot, whole_events
 from figclip.world.situations import Actor, Situation
 
 
@@ -20,28 +22,39 @@ class PlainPainter:
     still_px = 56
 
     def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
+        self.paint_film(path, whole_events(situations), seed=seed)
+
+    def paint_film(self, path: Path, film: Film, *, seed: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(_text(one, seed) + b"\n" for one in situations))
+        shots = [{"seed": seed, **asdict(shot)} for shot in film]
+        path.write_text("".join(f"{json.dumps(shot)}\n" for shot in shots))
 
     def paint_image(self, path: Path, situation: Situation, *, seed: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = _text(situation, seed)
+        text = json.dumps({"seed": seed, "situation": asdict(situation)}).encode()
         Image.frombytes("L", (len(text), 1), text).save(path)
 
 
 PAINTER = PlainPainter()
 
 
-def _text(situation: Situation, seed: int) -> bytes:
-    return json.dumps({"seed": seed, "situation": asdict(situation)}).encode()
-
-
 def video_at(folder: Path, name: str) -> tuple[int, tuple[Situation, ...]]:
-    """Seed and events of the only video that goes by a name."""
+    """Seed and events of the only video that goes by a name; all of its events are whole."""
+    seed, film = film_at(folder, name)
+    events = tuple(shot.situation for shot in film if shot.situation is not None)
+    assert film == whole_events(events)
+    return seed, events
+
+
+def film_at(folder: Path, name: str) -> tuple[int, Film]:
+    """Seed and shots of the only video that goes by a name."""
     (path,) = MediaFolder(folder, suffixes=VIDEO_SUFFIXES).find_anywhere(name, any_suffix=True)
-    shown = [shown_in(line) for line in path.read_bytes().splitlines()]
-    (seed,) = {seed for seed, _ in shown}
-    return seed, tuple(situation for _, situation in shown)
+    shots = [json.loads(line) for line in path.read_text().splitlines()]
+    (seed,) = {shot.pop("seed") for shot in shots}
+    return seed, tuple(
+        Shot(**{**shot, "situation": shot["situation"] and _situation(shot["situation"])})
+        for shot in shots
+    )
 
 
 def still_at(path: Path) -> tuple[int, Situation]:
@@ -52,11 +65,14 @@ def still_at(path: Path) -> tuple[int, Situation]:
 
 def shown_in(text: bytes) -> tuple[int, Situation]:
     value = json.loads(text)
-    fields = value["situation"]
+    return value["seed"], _situation(value["situation"])
+
+
+def _situation(fields: dict[str, Any]) -> Situation:
     agent, patient = (
         None if fields[role] is None else Actor(**fields[role]) for role in ("agent", "patient")
     )
-    return value["seed"], Situation(**{**fields, "agent": agent, "patient": patient})
+    return Situation(**{**fields, "agent": agent, "patient": patient})
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -1,8 +1,7 @@
-"""MSR-VTT, ActivityNet Captions and HMDB51, read back by the benchmarks' readers."""
+"""MSR-VTT, HMDB51 and stills, read back by the benchmarks' readers."""
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -11,17 +10,16 @@ import pytest
 
 from figclip.data.benchmarks.catalogue import load_benchmark
 from figclip.data.benchmarks.records import ActionSet, RetrievalSet
-from figclip.world.grammar import sample_situation, sample_story
+from figclip.world.grammar import sample_situation
 from figclip.world.layouts.hmdb51 import write_hmdb51
+from figclip.world.layouts.msrvtt import write_msrvtt
 from figclip.world.layouts.own_files import write_captioned_stills, write_stills
-from figclip.world.layouts.retrieval import write_activitynet, write_msrvtt
 from figclip.world.situations import VERBS
 from figclip.world.wording import EVALUATION_STYLES, natural_sentence
 from tests.world.layouts.plain_painter import PAINTER, digests, still_at, video_at
 
 RNG = random.Random("layouts")
 SITUATIONS = [sample_situation(RNG, held_out=None) for _ in range(150)]
-STORIES = [sample_story(RNG, held_out=None) for _ in range(10)]
 
 
 def test_msrvtt(tmp_path: Path):
@@ -42,25 +40,6 @@ def test_msrvtt(tmp_path: Path):
     assert len(styles) == len(EVALUATION_STYLES)
     row = (tmp_path / "MSRVTT_JSFUSION_test.csv").read_text().splitlines()[1]
     assert row.startswith("ret0,msr7020,video7020,")
-
-
-def test_activitynet(tmp_path: Path):
-    write_activitynet(tmp_path, STORIES, painter=PAINTER, seed=0)
-    sets = [load_benchmark("activitynet", tmp_path, split=split) for split in ("val_1", "val_2")]
-    for loaded in sets:
-        assert isinstance(loaded, RetrievalSet) and loaded.notices == ()
-        assert len(loaded.items) == len(STORIES)
-        for item, story in zip(loaded.items, STORIES, strict=True):
-            assert video_at(tmp_path / "videos", item.medium.name)[1] == story
-            sentences = item.captions[0].split(". ")
-            assert len(sentences) == 5
-            for sentence, event in zip(sentences, story, strict=True):
-                told = sentence.lower().removesuffix(".")
-                assert told in {natural_sentence(event, style) for style in EVALUATION_STYLES}
-    assert [one.id for one in sets[0].items] == [one.id for one in sets[1].items]
-    assert sets[0].items != sets[1].items
-    entry = next(iter(json.loads((tmp_path / "val_1.json").read_text()).values()))
-    assert entry["duration"] == 10.0 and entry["timestamps"][4] == [8.0, 10.0]
 
 
 def test_hmdb51(tmp_path: Path):
@@ -113,7 +92,6 @@ def test_same_seed_same_files(tmp_path: Path):
     for name in ("one", "two"):
         out = tmp_path / name
         write_msrvtt(out / "msrvtt", SITUATIONS, painter=PAINTER, seed=3)
-        write_activitynet(out / "activitynet", STORIES, painter=PAINTER, seed=3)
         write_hmdb51(out / "hmdb51", SITUATIONS, painter=PAINTER, seed=3)
         write_captioned_stills(out / "stills", SITUATIONS, painter=PAINTER, seed=3)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")

@@ -11,44 +11,75 @@ sources.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from figclip.metrics.captions.ptb_words import (
-    ABBREVIATIONS,
     APOSTROPHE_WORDS,
     CAPITAL_ABBREVIATIONS,
     CLITICS,
     JOINED_WORDS,
     NUMBER_ABBREVIATIONS,
+    OTHER_ABBREVIATIONS,
     SENTENCE_STARTS,
+    STRAIGHT_APOSTROPHE_WORDS,
+    TITLES,
 )
 
 
-def _any_of(words: list[str]) -> str:
+def _any_of(words: Sequence[str]) -> str:
     """Any of these words, a longer one first."""
     return "|".join(sorted(words, key=len, reverse=True))
 
 
-_L = r"[^\W\d_]"  # letter
-_A = r"[^\W_]"  # letter or digit
-_Q = "['\u2019]"  # apostrophe
-_NO_LETTER = rf"(?!{_L})"
+NO_BREAK_SPACE = "\u00a0"
+SOFT_HYPHEN = "\u00ad"
 
-# O'Brien, d'Artagnan; ma'am; qu'il
-_NAME = (
-    rf"(?:[DLOdlo]{_Q}{_A}{{2,}}|[CJNQn]{_Q}{_L}{{2,}}"
-    rf"|[A-Za-z]+[AEIOUYaeiouy]{_Q}[AEIOUaeiou][A-Za-z]*"
-    rf"|[oO]{_Q}[oO])"
+# Contents of character classes, learnt by asking for each character. Exact up to U+02FF and from
+# U+2000 to U+2BFF; elsewhere blocks of letters as a whole.
+_LETTERS = (
+    r"A-Za-z\xaa\xb5\xba\xc0-\xd6\xd8-\xf6\xf8-\u037d\u0384-\u0386\u0388-\u0481\u0483-\u0487"
+    r"\u048a-\u0588\u0591-\u05bd\u05bf-\u05f2\u0610-\u061a\u0620-\u0669\u066b-\u06d3"
+    r"\u06d5-\u06ff\u070f-\u0963\u0966-\u1fbc\u1fbe-\u1fff\u2071\u207f\u2090-\u209c\u2102\u2107"
+    r"\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2139\u213c-\u213f"
+    r"\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2dff\u3005\u3006\u3031-\u3035\u303b\u303c"
+    r"\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u318e\u31a0-\u31ff\u3400-\u9fcc"
+    r"\ua000-\ud7fb\uf900-\ufd3d\ufd50-\ufdfb\ufe70-\ufefc\uff10-\uff19\uff21-\uff3a"
+    r"\uff41-\uff5a\uff66-\uffdc"
 )
+_KNOWN_SIGNS = (
+    r"!-/:-@\[-`{-~\x80\xa1-\xa9\xab\xac\xae-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u037e\u0387\u0589"
+    r"\u060c\u061b\u061e\u061f\u066a\u06d4\u0964\u0965\u2010\u2011\u2013-\u2023\u2026"
+    r"\u2030-\u203b\u203e-\u2042\u2044\u2070\u2074-\u207e\u2080-\u208e\u20a0\u20a4\u20ac\u2100"
+    r"\u2101\u2103-\u2106\u2108\u2109\u2114\u2116-\u2118\u211e-\u2123\u2125\u2127\u2129\u212e"
+    r"\u213a\u213b\u2140-\u2144\u214a-\u214d\u214f\u2153-\u215e\u2190-\u2bff\u3001\u3002\u3012"
+    r"\u30fb\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\uffe0\uffe1\uffe5\uffe6"
+)
+# What no token holds.
+GAP = re.compile(f"[^{_LETTERS}{_KNOWN_SIGNS}0-9{NO_BREAK_SPACE}]")
+
+_L = f"[{_LETTERS}]"
+_A = f"[{_LETTERS}0-9]"
+_Q = "['\u2019]"  # apostrophe
+_HYPHEN = r"[-_\u2010\u2011]"
+_NO_LETTER = rf"(?!{_L})"
+_CLITIC = rf"(?i:{_any_of(CLITICS)}){_NO_LETTER}"
+
+# O'Brien, d'Artagnan, o'o
+_NAME = rf"(?:[DLOdlo]{_Q}{_A}{{2,}}|[CJNQn]{_Q}{_L}{{2,}}|[oO]{_Q}[oO])"
 _PART = rf"(?:{_NAME}|{_A}+)"
 _DOTTED = rf"{_L}{_A}*(?:[.!?]{_L}{_A}*)+"
 _ACRONYM = r"[A-Za-z](?:\.[A-Za-z])+\."
 _SLASHED = r"[A-Za-z0-9]+(?:-[A-Za-z][A-Za-z0-9]*)*"
 
 _WORDS = (
-    # well-known, snake_case; with the full stop of an abbreviation where a clause goes on
-    rf"({_PART}(?:[-_]{_PART})*)",
-    rf"((?:{_DOTTED}|{_A}+(?:[-_]{_A}+)*)\.)[,;:]",
-    r"([A-Za-z0-9][A-Za-z0-9.,]*(?:-[A-Za-z0-9]+)+)",
+    # well-known, snake_case
+    rf"({_PART}(?:{_HYPHEN}{_PART})*)",
+    # ma'am, qu'il, McO'Brien
+    rf"(?!{_L}*{_Q}{_CLITIC})({_L}+[AEIOUYaeiouy]{_Q}[A-Zaeiou][A-Za-z]*)",
+    # with the full stop of an abbreviation where a clause goes on
+    rf"((?:{_DOTTED}|{_A}+(?:{_HYPHEN}{_A}+)*)\.)[,;:]",
+    # 1,000-year, U.S.-made. Unbounded, such a rule takes quadratic time in a long run of commas
+    r"([A-Za-z0-9][A-Za-z0-9.,]{0,200}(?:-[A-Za-z0-9]+)+)",
     # a.b.c, Yahoo!Mail
     rf"({_DOTTED})",
     # and/or, 5/6/2010, 1-1/2
@@ -58,27 +89,34 @@ _WORDS = (
     r"([Cc]\+\+|[CFcf]#)",
     r"([A-Z]+\$)",
 )
+# <br/>, <b>, <a href="page">, </b>, <!-- note -->
+_TAG = "[A-Za-z][-A-Za-z0-9_:.@]*"
+_ATTRIBUTE = r"[A-Za-z][-A-Za-z0-9_:.]*(?:=(?:\"[^\"\n]*\"|'[^'\n]*'))?"
+_MARKUP = rf"<{_TAG}(?: +{_ATTRIBUTE})* */?>|</{_TAG} *>|<[!?][A-Za-z-][^<>\n]*>"
+_NEXT_SENTENCE = rf"(?:{_any_of(SENTENCE_STARTS)}|M[rs]\.|M[RS]\.|{_MARKUP})\s"
 _ABBREVIATIONS = (
+    rf"((?:(?i:{_any_of(OTHER_ABBREVIATIONS)})|{_any_of(CAPITAL_ABBREVIATIONS)})\.){_A}?",
+    rf"((?i:ed|ph)\.[Dd]\.){_A}?",
     rf"((?:[A-Za-z0-9]+-)*{_ACRONYM})",
-    r"((?i:ed|ph)\.[Dd]\.)",
-    rf"((?:(?i:{_any_of(ABBREVIATIONS)})|{_any_of(CAPITAL_ABBREVIATIONS)})\.)",
+    rf"((?i:{_any_of(TITLES)})\.)",
     rf"((?i:{_any_of(NUMBER_ABBREVIATIONS)})\.)\s?[0-9]",
-    rf"([A-Za-z])\.\s+(?:{_any_of(SENTENCE_STARTS)})\s",
+    rf"([A-Za-z])\.\s+{_NEXT_SENTENCE}",
     r"([A-Za-z]\.)",
 )
 _CONTRACTIONS = (
     rf"([A-Za-z]+)[nN]{_Q}[tT]",
     rf"([nN]{_Q}[tT])",
-    rf"({_Q}(?:{_any_of(CLITICS)})){_NO_LETTER}",
-    rf"((?i:{_any_of(APOSTROPHE_WORDS)}))",
+    rf"({_Q}{_CLITIC})",
+    rf"((?i:{_any_of(APOSTROPHE_WORDS)}))".replace("'", _Q),
+    rf"((?i:{_any_of(STRAIGHT_APOSTROPHE_WORDS)}))",
     rf"({_Q}[nN]{_Q}|{_Q}[nN]{_NO_LETTER})",
     rf"({_Q}[0-9]{{2}}[sS])",
-    rf"({_Q}[0-9]{{2}})(?:\s)",
+    rf"({_Q}[0-9]{{2}})\s",
     # 'tis and 'twas: the first half
-    rf"({_Q}[tT])(?:is|was)",
+    r"('[tT])(?i:is|was)",
     *(rf"(?i:({first}){second}){_NO_LETTER}" for first, second in JOINED_WORDS),
     # d'Artagnan's first letter, y'all: a prefix that no word took
-    rf"([dDjJlL]{_Q}|[oO][lL]{_Q})(?!(?:{_any_of(CLITICS)}){_NO_LETTER})",
+    rf"([dDjJlL]{_Q}|[oO][lL]{_Q})(?!{_CLITIC})",
     rf"([yY]{_Q}){_L}",
 )
 _NUMBERS = (
@@ -88,20 +126,26 @@ _NUMBERS = (
     r"[0-9]{3,4}[- \u00a0]?[0-9]{3,5})",
 )
 _NO_PATH = r'\s"<>|(){}'
+# www.site.de, site.com, before a path
+_SITE = (
+    rf"(?:(?i:www)\.(?:{_A}[^\s.{_NO_PATH}]*\.)+[A-Za-z]{{2,4}}"
+    r"|[a-z]+(?:\.[a-z]+)*\.(?i:com|net|org|edu))"
+)
 _ADDRESSES = (
-    rf"(https?://[!-~]?[^{_NO_PATH}]*[^{_NO_PATH}.,!?-])",
+    rf"((?:http|HTTP)s?://[^{_NO_PATH}]+[^{_NO_PATH}.,!?-])",
     r"(@[A-Za-z_][A-Za-z0-9_]*|#[A-Za-z]+)",
-    rf"([A-Za-z0-9][^{_NO_PATH}]*@(?:[^{_NO_PATH}.]+\.)*[^{_NO_PATH}.]+)",
+    rf"({_SITE}/[^\s\"<>|()]+[^\s\"<>|().,!?-])",
+    rf"(<?[A-Za-z0-9][^{_NO_PATH}]{{0,200}}@(?:[^{_NO_PATH}.]+\.)*[^{_NO_PATH}.]+>?)",
 )
 _SIGNS = (
-    r"([?!]+|\.{3,}|\.(?:\s\.){2,}|-{5,}|--+|<<|>>|__+|##+|@@+|\*\*+|\\\*)",
-    r"(</?[A-Za-z][-A-Za-z0-9_:.@]*(?:\s[^<>]*)?/?>|<[!?][A-Za-z-][^<>]*>)",
+    r"([?!]+|\.{3,}|\.(?: \.){2,}|-{5,}|--+|<<|>>|__+|##+|@@+|\*\*+|\\\*)",
+    rf"({_MARKUP})",
     r"([<>]?[:;=][-o*']?[()@\\{|\[\]DOPdp])(?![A-Za-z0-9])",
-    r"([-'<=>^~]_[-'<=>^~])",
+    r"([-'<=>^~x]_[-'<=>^~x])",
     r"(&(?:amp|lt|gt|quot|apos|nbsp|mdash|ndash);|&#[0-9]+;)",
     r"(''|``|-[LRlr][RSCrsc][Bb]-)",
 )
 RULES = tuple(
     re.compile(rule)
-    for rule in _CONTRACTIONS + _WORDS + _ABBREVIATIONS + _NUMBERS + _ADDRESSES + _SIGNS
+    for rule in _CONTRACTIONS + _ABBREVIATIONS + _WORDS + _NUMBERS + _ADDRESSES + _SIGNS
 )

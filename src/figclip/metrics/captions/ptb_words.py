@@ -1,24 +1,28 @@
 """Words that the official tokenizer treats apart, learnt by asking it.
 
 Source: runs of the jar of `ptb.py` over every string of one to five letters and over 45 thousand
-words, alone, before a full stop, before `. 5` and before `. The`, and with an apostrophe at every
+words, alone, before a full stop, before `. 5`, `.x` and `. The`, and with an apostrophe at every
 place. What it did with a word was noted here; its sources were not read.
 """
 
 from __future__ import annotations
 
-# Keep their full stop wherever they stand: `mr.`, `jan.`.
-ABBREVIATIONS = """
-    adj adm adv al ala alex apr ariz assn assoc asst attys atty aug ave az bhd bldg blvd brig bros
-    calif capt cf cie cmdr co col colo comdr conn corp cos cpl ct dak dec dept det dr drs elec ens
-    esq est etc ext feb fla fri ft ga gen gov govs hon inc ind insp intl invt jan jos jr jul jun
-    kan kans ky lieut lt ltd maj mar md messrs mfg mich minn mlle mme mo mon mont mr mrs ms msgr mt
-    mtg natl neb nev nov oct okla penn pfc ph plc ppte pptes ppty pptys pres prof profs pte ptes
-    pty ptys pvt rd rep reps rev rt sen sens sep sept seq sfc sgt spc sq sr st ste supt supts sys
-    tel tenn thu thurs treas tue tues univ va vs vt wed wis wisc wm wyo
+# Keep their full stop wherever they stand: `mr.`, `jan.`. A letter right behind it makes one word
+# with a title (`mr.x`), but not with the others (`inc. x`).
+TITLES = """
+    adj adm adv alex assoc asst atty attys ave brig capt cf cie cmdr col comdr cpl dept det dr drs
+    elec ens ft gen gov govs hon insp invt jos lieut lt maj messrs mfg mlle mme mr mrs ms msgr mt
+    mtg natl pfc ph pres prof profs pvt rep reps rev sen sens sfc sgt spc st ste supt supts treas vs
+    wm
+""".split()
+OTHER_ABBREVIATIONS = """
+    al ala apr ariz assn aug az bhd bldg blvd bros calif co colo conn corp cos ct dak dec esq est
+    etc ext feb fla fri ga inc ind intl jan jr jul jun kan kans ky ltd mar md mich minn mo mon mont
+    neb nev nov oct okla penn plc ppte pptes ppty pptys pte ptes pty ptys rd rt sep sept seq sq sr
+    sys tel tenn thu thurs tue tues univ va vt wed wis wisc wyo
 """.split()
 
-# The same, but only with a capital, for they are words as well: `Miss.`, `Wash.`.
+# As the others, but only with a capital, for they are words as well: `Miss.`, `Wash.`.
 CAPITAL_ABBREVIATIONS = "Ark Az Del Ill La Mass Miss Ore Pa Tex Wash".split()
 
 # Keep their full stop before a number: `no. 5`, `figs. 5`.
@@ -35,7 +39,8 @@ SENTENCE_STARTS = """
 JOINED_WORDS = [word.split("|") for word in "can|not gim|me gon|na got|ta lem|me wan|na".split()]
 
 # What follows a word after an apostrophe and is a word of its own: `she'll`.
-CLITICS = "d ll m re s ve D LL M RE S VE".split()
+CLITICS = "d ll m re s ve".split()
 
-# Words that begin with an apostrophe or hold one that no rule explains.
-APOSTROPHE_WORDS = "'em 'til 'till 'cause c'mon c'est e'er n'er".split()
+# Words that begin with an apostrophe or hold one that no rule explains; the last two only `'`.
+APOSTROPHE_WORDS = "'em 'til 'till 'cause c'est n'er".split()
+STRAIGHT_APOSTROPHE_WORDS = "c'mon e'er".split()

@@ -1,9 +1,9 @@
-"""Pictures and clips of situations: the scenery with the staged actors before it."""
+"""Pictures and films of situations: the scenery with the staged actors before it."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image
@@ -11,12 +11,12 @@ from PIL import Image
 from figclip.world.drawing.actors import NUM_LOOKS, actor_sprite
 from figclip.world.drawing.marks import mark_sprite, rope_sprite, shadow_sprite
 from figclip.world.drawing.scenes import scene_picture
-from figclip.world.drawing.stage import EVENT_S, Figure, Rope, Sign
+from figclip.world.drawing.stage import Figure, Rope, Sign
 from figclip.world.drawing.staging import stage
-from figclip.world.situations import Actor, Situation
+from figclip.world.films import Film
+from figclip.world.situations import EVENT_S, Actor, Situation
 
 FRAME_PX = 224
-FPS = 10
 
 # Marks that would read wrongly in a mirror.
 _LETTERS = ("snooze", "notes")
@@ -48,23 +48,27 @@ def draw_still(situation: Situation, *, seed: int, size_px: int) -> Image.Image:
     return draw_frame(situation, phase, seed=seed, size_px=size_px)
 
 
-def draw_clip(
-    situations: Sequence[Situation], *, seed: int, fps: int = FPS, size_px: int = FRAME_PX
-) -> Iterator[Image.Image]:
-    """The frames of a clip in order, `EVENT_S * fps` for each situation.
+def draw_film(film: Film, *, seed: int, fps: int, size_px: int = FRAME_PX) -> Iterator[Image.Image]:
+    """The frames of a film in order, `duration_s * fps` for each shot, which is a whole number.
 
-    Events in one scene have the same scenery; where the actors are changes from event to event.
+    Shots in one scene have the same scenery; where the actors are changes from shot to shot. Events
+    go at their own pace however long they are shown.
     """
-    num_frames = EVENT_S * fps
-    for event_idx, situation in enumerate(situations):
+    for shot_idx, shot in enumerate(film):
+        num_frames = round(shot.duration_s * fps)
+        assert abs(num_frames - shot.duration_s * fps) < 1e-6, "the shot ends within a frame"
         for frame_idx in range(num_frames):
-            yield _draw(
-                situation,
-                frame_idx / num_frames,
-                scenery_seed=seed,
-                place_seed=f"{seed}:{event_idx}",
-                size_px=size_px,
-            )
+            if shot.situation is None:
+                # A copy, as the kept picture is not to be written on.
+                yield scene_picture(shot.scene, seed=seed, size_px=size_px).copy()
+            else:
+                yield _draw(
+                    shot.situation,
+                    frame_idx / (EVENT_S * fps),
+                    scenery_seed=seed,
+                    place_seed=f"{seed}:{shot_idx}",
+                    size_px=size_px,
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +114,7 @@ def _draw(
 
 
 def _look(actor: Actor, seed: int) -> int:
-    """Skin and hair, the same in all events of a clip."""
+    """Skin and hair, the same in all events of a film."""
     return random.Random(f"look:{seed}:{actor.kind}:{actor.colour}").randrange(NUM_LOOKS)
 
 

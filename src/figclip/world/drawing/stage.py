@@ -10,10 +10,9 @@ import math
 from dataclasses import dataclass
 
 from figclip.world.drawing.skeleton import Pose
-from figclip.world.situations import Actor, Situation
+from figclip.world.situations import EVENT_S, Actor, Situation
 
 HEIGHTS = {"small": 0.32, "big": 0.43}
-EVENT_S = 2
 PACES = {"slowly": 0.5, "quickly": 1.7, "happily": 1.0, "angrily": 1.0}
 _MOODS = {"slowly": "sleepy", "quickly": "hasty", "happily": "happy", "angrily": "angry"}
 # Poses repeat eight a cycle, so that sprites can be kept.

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from figclip.world.drawing.enactments import ENACTMENTS
 from figclip.world.drawing.skeleton import joints
-from figclip.world.drawing.stage import EVENT_S, PACES, Beat, Rope, Sign, Stage
-from figclip.world.situations import Situation
+from figclip.world.drawing.stage import PACES, Beat, Rope, Sign, Stage
+from figclip.world.situations import EVENT_S, Situation
 
 _SIGNS = {"slowly": "snail", "quickly": "bolt", "happily": "heart", "angrily": "vein"}
 # Shares of the picture a second, at the pace 1.

@@ -33,8 +33,14 @@ def write_video(path: Path, frames: Iterable[Image.Image], *, fps: int) -> None:
 def _encode(path: Path, frames: Iterable[Image.Image], *, fps: int) -> None:
     """The file itself."""
     with av.open(str(path), mode="w", format="mp4") as container:
-        # One thread: the file must not depend on the machine's number of cores.
-        options = {"crf": "18", "preset": "veryfast", "threads": "1"}
+        # One thread: the file must not depend on the machine's number of cores. No macroblock tree:
+        # libx264's reads memory that was never written, and the file would differ by chance.
+        options = {
+            "crf": "18",
+            "preset": "veryfast",
+            "threads": "1",
+            "x264-params": "mbtree=0",
+        }
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.pix_fmt = "yuv420p"
         for frame_idx, image in enumerate(frames):

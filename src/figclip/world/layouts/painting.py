@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from figclip.world.films import Film
 from figclip.world.situations import Situation
 
 
@@ -20,7 +21,11 @@ class Painter(Protocol):
         ...
 
     def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
-        """Orders a video of the events; its folder need not exist."""
+        """Orders a video of the events, each whole; its folder need not exist."""
+        ...
+
+    def paint_film(self, path: Path, film: Film, *, seed: int) -> None:
+        """Orders a video of the shots; its folder need not exist."""
         ...
 
     def paint_image(self, path: Path, situation: Situation, *, seed: int) -> None:
