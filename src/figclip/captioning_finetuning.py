@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,43 +92,17 @@ def finetune_captioning(
             where=f"--data split={data.split}",
             fix="Leave split= out",
         )
-    source = replace(data, split=None if data.path.is_file() else TRAIN)
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
     models, notices = load_frozen_models(
         model, base=base, cache=cache, device=device, on_progress=on_progress
     )
     # The contextualizer speaks of annotated events; here they are still to be found.
     models = tuple(one for one in models if one.name != CONTEXTUALIZER)
-    opened = {
-        spec: open_captions(
-            source,
-            spec=spec,
-            per_second=config.frames.per_second,
-            cache=cache,
-            on_progress=on_progress,
-        )
-        for spec in dict.fromkeys(one.spec for one in models)
-    }
-    training = [_Training(config, one, opened[one.spec], device=device) for one in models]
+    training = _open_training(config, models, data, cache=cache, on_progress=on_progress)
     first = training[0]
-    write_head_run(
-        run,
-        config,
-        content_hash=first.opened.hash,
-        train=[first.opened.videos[i].id for i in first.train],
-        val=[first.opened.videos[i].id for i in first.val],
-    )
-    info = HeadInfo(
-        task=TASK,
-        model=model_reference(model),
-        base=None if base is None else model_reference(base),
-        feature_dim=first.feature_dim,
-        models={one.name: one.info for one in models},
-        vocabulary={"words": list(first.vocabulary.words)},
-    )
-    write_head_info(out, info)
+    _write_run(run, first, model=model, base=base, models=models)
     return train_heads(
-        [one.job() for one in training],
+        [one.job(device) for one in training],
         out,
         train=config.train,
         cpu=cpu,
@@ -160,6 +134,57 @@ def build_captioning_head(
         )
 
 
+def _open_training(
+    config: CaptioningConfig,
+    models: Sequence[FrozenModel],
+    data: DataSource,
+    *,
+    cache: Path,
+    on_progress: Progress | None,
+) -> list[_Training]:
+    """What the head of each model is trained on."""
+    source = replace(data, split=None if data.path.is_file() else TRAIN)
+    opened = {
+        spec: open_captions(
+            source,
+            spec=spec,
+            per_second=config.frames.per_second,
+            cache=cache,
+            on_progress=on_progress,
+        )
+        for spec in dict.fromkeys(one.spec for one in models)
+    }
+    return [_Training(config, one, opened[one.spec]) for one in models]
+
+
+def _write_run(
+    run: RunFolder,
+    training: _Training,
+    *,
+    model: str | Path,
+    base: str | Path | None,
+    models: Sequence[FrozenModel],
+) -> None:
+    """Write the files that say what the heads are trained on, or refuse other data than before."""
+    videos = training.opened.videos
+    write_head_run(
+        run,
+        training.config,
+        content_hash=training.opened.hash,
+        train=[videos[i].id for i in training.train],
+        val=[videos[i].id for i in training.val],
+    )
+    info = HeadInfo(
+        task=TASK,
+        model=model_reference(model),
+        base=None if base is None else model_reference(base),
+        feature_dim=training.feature_dim,
+        models={one.name: one.info for one in models},
+        vocabulary={"words": list(training.vocabulary.words)},
+    )
+    write_head_info(run.path, info)
+
+
 class _Training:
     """What the head of one model is trained on.
 
@@ -167,15 +192,13 @@ class _Training:
         config: The run's configuration.
         model: Where the features come from.
         opened: The training videos.
-        device: Where the head is trained.
     """
 
     def __init__(
-        self, config: CaptioningConfig, model: FrozenModel, opened: OpenedCaptions, *, device: str
+        self, config: CaptioningConfig, model: FrozenModel, opened: OpenedCaptions
     ) -> None:
-        self._config = config
+        self.config = config
         self._model = model
-        self._device = device
         self.opened = opened
         ids = [video.id for video in opened.videos]
         held_back = held_back_groups(ids, val_fraction=config.train.val_fraction)
@@ -193,14 +216,14 @@ class _Training:
         """D."""
         return self._features.rows[0].shape[1]
 
-    def job(self) -> HeadJob[ItemBatch]:
+    def job(self, device: str) -> HeadJob[ItemBatch]:
         """The head and how it is trained."""
-        config = self._config
+        config = self.config
         head = build_captioning_head(config, self.vocabulary, feature_dim=self.feature_dim)
         order = (*self.train, *self.val)
         videos = [self.opened.videos[i] for i in order]
         trainee = CaptioningTrainee(
-            head.to(self._device),
+            head.to(device),
             self._features.subset(order),
             videos,
             vocabulary=self.vocabulary,
@@ -226,7 +249,7 @@ class _Training:
 
     def notices(self) -> list[str]:
         """What the user must know of the data."""
-        config, opened = self._config, self.opened
+        config, opened = self.config, self.opened
         annotated = [
             (event, self._features.duration_s(i))
             for i in self.train

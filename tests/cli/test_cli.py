@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.adapted_world import World, make_world
+from tests.drawn_films import draw_films
 from tests.kept_sets import write_kept_world
 
-VERBS = ("quickstart", "caption", "prepare", "adapt", "eval", "score", "report", "recipes")
+VERBS = (
+    "quickstart", "caption", "prepare", "adapt", "eval", "describe", "score", "report", "recipes",
+)  # fmt: skip
 
 
 def figclip(*arguments: str | Path, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -84,10 +87,42 @@ def test_from_a_model_to_scored_heads(world: World, tmp_path: Path):
     assert refused.returncode == 2 and "--alpha cannot be given" in refused.stderr
 
 
-def test_finetune_explains_its_tasks_with_an_example():
-    assert "situations" in figclip("finetune", "--help").stdout
-    done = figclip("finetune", "situations", "--help")
-    assert done.returncode == 0 and "Example: figclip finetune situations" in done.stdout
+@pytest.mark.parametrize("task", ["situations", "captioning"])
+def test_finetune_explains_its_tasks_with_an_example(task: str):
+    assert task in figclip("finetune", "--help").stdout
+    done = figclip("finetune", task, "--help")
+    assert done.returncode == 0 and f"Example: figclip finetune {task}" in done.stdout
+
+
+def test_from_a_model_to_described_videos(world: World, tmp_path: Path):
+    films, run, cache = draw_films(tmp_path / "films", train=2, valid=1), tmp_path / "r", tmp_path
+    data = f"activitynet:{films.path},videos={films.videos}"
+    tuned = figclip(
+        "finetune", "captioning", "--model", world.base, "--data", data, "--out", run,
+        "--recipe", "mini_captioning", "--set", "train.epochs=1", "--cpu", cache=cache,
+    )  # fmt: skip
+    assert tuned.returncode == 0, tuned.stderr
+    assert "Head on adapted: step 1" in tuned.stdout
+    scored = figclip("eval", run, "--data", data, "--out", run / "eval", "--cpu", cache=cache)
+    assert scored.returncode == 0, scored.stderr
+    assert "soda_meteor_exact (%)" in scored.stdout
+    assert films.videos is not None
+    video = min(films.videos.glob("*.mp4"))
+    (tmp_path / "text.mp4").write_text("no video")
+    out = tmp_path / "described"
+    described = figclip(
+        "describe", run, video, tmp_path / "text.mp4", "--out", out, "--burn", "--cpu", cache=cache
+    )
+    assert described.returncode == 3, described.stderr
+    assert f"{tmp_path / 'text.mp4'}: unreadable video" in described.stderr
+    assert " s  " in described.stdout and "Traceback" not in described.stderr
+    assert {one.name for one in out.iterdir()} == {
+        "descriptions.json", f"{video.stem}.vtt", f"{video.stem}.captioned.mp4"
+    }  # fmt: skip
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "text.mp4"
+    twice = figclip("describe", run, tmp_path / "text.mp4", other, "--out", out, cache=cache)
+    assert twice.returncode == 2 and "several videos are called text" in twice.stderr
 
 
 def test_caption_shows_captions_negatives_and_coverage(world: World):

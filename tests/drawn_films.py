@@ -1,0 +1,25 @@
+"""Drawn untrimmed videos with dense captions, shared by tests of heads for captioning."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from figclip.data_sources import DataSource
+from figclip.world.films import sample_film
+from figclip.world.layouts.activitynet import write_dense_captions
+from figclip.world.paint_orders import PaintOrders, paint
+
+
+def draw_films(folder: Path, *, train: int, valid: int) -> DataSource:
+    """Draw films in the layout of ActivityNet Captions."""
+    rng, orders = random.Random(0), PaintOrders()
+    write_dense_captions(
+        folder,
+        train=[sample_film(rng, held_out=False) for _ in range(train)],
+        valid=[sample_film(rng, held_out=True) for _ in range(valid)],
+        painter=orders,
+        seed=0,
+    )
+    paint(orders.orders, workers=0, on_progress=lambda done, total: None)
+    return DataSource(name="activitynet", path=folder, videos=folder / "videos")

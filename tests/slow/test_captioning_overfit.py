@@ -1,0 +1,76 @@
+"""Heads for dense captioning overfit eight drawn films, seen by the mini CLIP."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from figclip.captioning_evaluation import evaluate_captioning
+from figclip.captioning_finetuning import finetune_captioning
+from figclip.config import apply_overrides
+from figclip.data.dense_caption_files import (
+    DenseCaptionPredictions,
+    read_predictions,
+    read_references,
+)
+from figclip.dense_caption_scoring import score_dense_captions
+from figclip.head_recipes import build_captioning_recipe
+from figclip.world.mini_clip import write_mini_clip
+from figclip.world.shipped import load_mini_clip
+from tests.drawn_films import draw_films
+
+pytestmark = pytest.mark.slow
+
+
+def test_eight_films(tmp_path: Path):
+    films = draw_films(tmp_path / "films", train=8, valid=1)
+    write_mini_clip(tmp_path / "clip", load_mini_clip(0))
+    config = apply_overrides(
+        build_captioning_recipe("mini_captioning"),
+        ["train.epochs=400", "train.val_fraction=0", "head.dropout=0", "train.videos_per_batch=8"],
+    )
+    heads = finetune_captioning(
+        config,
+        model=tmp_path / "clip",
+        data=films,
+        out=tmp_path / "heads",
+        cache=tmp_path / "cache",
+        cpu=True,
+    )
+    out, seen = tmp_path / "eval", replace(films, split="train")
+    result = evaluate_captioning(heads.run, data=[seen], out=out, cache=tmp_path / "cache")
+    scores = result.tasks[0].metrics
+    references = read_references(films.path / "train.json")
+    itself = score_dense_captions(
+        DenseCaptionPredictions(
+            name="itself", events_by_video={video.id: video.events for video in references.videos}
+        ),
+        [references],
+        name="activitynet",
+        source="train.json",
+        split=None,
+    )
+    soda = scores["soda_meteor_exact"].adapted.value
+    assert soda >= 0.9 * itself.scores["soda_meteor_exact"].value
+    written = json.loads(result.files[0].read_text())
+    assert written["task"] == "dense_captioning"
+    predicted = read_predictions(out / "predictions/adapted/activitynet-train.json")
+    missed = [
+        (video.id, event)
+        for video in references.videos
+        for event in video.events
+        if not any(
+            overlap((event.start_s, event.end_s), (one.start_s, one.end_s)) >= 0.9
+            for one in predicted.events_by_video[video.id]
+        )
+    ]
+    assert not missed, "recall at tIoU 0.9 is 1"
+
+
+def overlap(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """IoU of two spans."""
+    shared = min(first[1], second[1]) - max(first[0], second[0])
+    return max(shared, 0.0) / (max(first[1], second[1]) - min(first[0], second[0]))

@@ -1,0 +1,215 @@
+"""From drawn films to scored heads and described videos: resume, files, refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from figclip.captioning_evaluation import evaluate_captioning
+from figclip.captioning_finetuning import finetune_captioning
+from figclip.config import apply_overrides
+from figclip.data.dense_caption_files import read_predictions
+from figclip.data_sources import DataSource
+from figclip.description import describe, write_descriptions
+from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
+from figclip.finetuning import FinetuneResult
+from figclip.head_config import (
+    CaptioningConfig,
+    EventQueries,
+    HeadTrainConfig,
+    TransformerConfig,
+    VideoFrames,
+)
+from figclip.head_files import head_file, read_head_info
+from figclip.selection import adapt
+from tests.adapted_world import World, make_world
+from tests.drawn_films import draw_films
+
+CONFIG = CaptioningConfig(
+    recipe="test",
+    frames=VideoFrames(per_second=2.0),
+    head=TransformerConfig(
+        width=16, heads=2, encoder_layers=1, decoder_layers=1, max_words=12, min_word_count=1
+    ),
+    queries=EventQueries(num=4, decoder_layers=2),
+    train=HeadTrainConfig(epochs=2, videos_per_batch=2, lr=1e-3),
+)
+NAMES = ("base", "adapted")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"), num_videos=4)
+
+
+@pytest.fixture(scope="module")
+def films(world: World) -> DataSource:
+    return draw_films(world.folder / "films", train=4, valid=2)
+
+
+@pytest.fixture(scope="module")
+def model(world: World) -> Path:
+    run = world.folder / "run"
+    adapt(world.config("train.epochs=1", "train.lr=1e-2"), data=[world.store], out=run, cpu=True)
+    return run
+
+
+def finetune(world: World, films: DataSource, model: Path, out: Path, **settings) -> FinetuneResult:
+    return finetune_captioning(
+        settings.pop("config", CONFIG),
+        model=model,
+        data=films,
+        out=out,
+        cache=world.folder / "cache",
+        cpu=True,
+        **settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def heads(world: World, films: DataSource, model: Path) -> Path:
+    result = finetune(world, films, model, world.folder / "heads")
+    assert result.interrupted_by is None
+    return result.run
+
+
+def test_a_head_is_trained_on_the_frames_of_base_and_adapted(heads: Path, films: DataSource):
+    info = read_head_info(heads)
+    assert info.task == "captioning" and tuple(info.models) == NAMES
+    weights = [load_file(head_file(heads, name))["count.weight"] for name in NAMES]
+    assert not weights[0].equal(weights[1])
+    trained = json.loads((heads / "data.json").read_text())["train"]
+    assert trained == list(json.loads((films.path / "train.json").read_text()))
+
+
+@pytest.mark.parametrize("stop", [("base", 1), ("adapted", 4), ("adapted", 2)])
+def test_interrupted_and_resumed_equals_undisturbed(
+    world: World,
+    films: DataSource,
+    model: Path,
+    heads: Path,
+    tmp_path: Path,
+    stop: tuple[str, int],
+):
+    def interrupt(name: str, report) -> None:
+        if (name, report.step) == stop and report.loss is not None:
+            signal.raise_signal(signal.SIGINT)
+
+    first = finetune(world, films, model, tmp_path / "heads", on_step=interrupt)
+    if stop != ("adapted", 4):  # which is the last step of all
+        assert first.interrupted_by == signal.SIGINT
+        second = finetune(world, films, model, tmp_path / "heads", resume=True)
+        assert second.interrupted_by is None
+    for name in NAMES:
+        whole, again = (load_file(head_file(run, name)) for run in (heads, tmp_path / "heads"))
+        assert whole.keys() == again.keys()
+        assert all(whole[key].equal(again[key]) for key in whole)
+
+
+def test_scores_stand_side_by_side_and_predictions_are_files(
+    world: World, films: DataSource, heads: Path, tmp_path: Path
+):
+    result = evaluate_captioning(heads, data=[films], out=tmp_path, cache=world.folder / "cache")
+    (task,) = result.tasks
+    assert task.task == "dense_captioning" and task.counts["videos"] == 2
+    assert task.base is not None and task.base.alpha == 0 and task.adapted.alpha == 1
+    for name in ("recall", "precision", "F1", "CIDEr", "meteor_exact", "soda_meteor_exact"):
+        assert name in task.metrics, name
+    for name in NAMES:
+        predicted = read_predictions(tmp_path / "predictions" / name / "activitynet.json")
+        assert set(predicted.events_by_video) == set(
+            json.loads((films.path / "val_1.json").read_text())
+        )
+
+
+def test_videos_that_are_not_there_are_left_out_and_named(
+    world: World, films: DataSource, heads: Path, tmp_path: Path
+):
+    partly = tmp_path / "films"
+    shutil.copytree(films.path, partly)
+    first, second = json.loads((partly / "val_1.json").read_text())
+    (partly / "videos" / f"{first}.mp4").write_bytes(b"no video")
+    source = replace(films, path=partly, videos=partly / "videos")
+    cache = world.folder / "cache"
+    result = evaluate_captioning(heads, data=[source], out=tmp_path / "eval", cache=cache)
+    (task,) = result.tasks
+    assert task.counts["videos"] == 1
+    assert [(one.item, one.reason.split(":")[0]) for one in task.left_out] == [
+        (first, "unreadable video")
+    ]
+    (partly / "videos" / f"{second}.mp4").unlink()
+    with pytest.raises(DataError, match="none of the 2 videos can be used"):
+        evaluate_captioning(heads, data=[source], out=tmp_path / "eval", cache=cache)
+
+
+def test_a_run_is_not_overwritten_nor_resumed_as_another(
+    world: World, films: DataSource, model: Path, heads: Path
+):
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        finetune(world, films, model, heads)
+    other = apply_overrides(CONFIG, ["loss.spans=1"])
+    with pytest.raises(CheckpointError, match=r"loss\.spans: 4\.0 -> 1\.0"):
+        finetune(world, films, model, heads, config=other, resume=True)
+
+
+def test_data_that_cannot_be_learnt_from(
+    world: World, films: DataSource, model: Path, tmp_path: Path
+):
+    with pytest.raises(ConfigError, match="msrvtt has no dense captions"):
+        finetune(world, replace(films, name="msrvtt"), model, tmp_path / "heads")
+    with pytest.raises(ConfigError, match="trained on split 'train' only"):
+        finetune(world, replace(films, split="val_1"), model, tmp_path / "heads")
+    with pytest.raises(DataError, match="videos="):
+        finetune(world, replace(films, videos=None), model, tmp_path / "heads")
+
+
+def test_a_file_of_ones_own_is_trained_on_whole_and_odd_events_are_counted(
+    world: World, films: DataSource, tmp_path: Path
+):
+    content = json.loads((films.path / "train.json").read_text())
+    first = next(iter(content.values()))
+    first["timestamps"][0] = [2.0, 1.0]
+    first["sentences"][0] = " ".join(["very"] * 30)
+    own = tmp_path / "mine.json"
+    own.write_text(json.dumps(content))
+    result = finetune(world, replace(films, path=own), world.base, tmp_path / "heads")
+    said = " ".join(result.notices)
+    assert "1 event cannot be learnt: the span is empty, reversed, or outside" in said
+    assert "sentences of 11 longer than 11 words, cut there (head.max_words)." in said
+    assert set(result.kept_steps) == {"adapted"}
+
+
+def test_descriptions_of_ones_own_videos(
+    world: World, films: DataSource, heads: Path, tmp_path: Path
+):
+    assert films.videos is not None
+    video = sorted(films.videos.glob("*.mp4"))[0]
+    (tmp_path / "text.mp4").write_text("no video")
+    asked = [video, tmp_path / "text.mp4", video, tmp_path / "absent.mp4"]
+    found = describe(heads, asked, cache=world.folder / "cache")
+    assert [one.video for one in found] == [video, tmp_path / "text.mp4", tmp_path / "absent.mp4"]
+    assert found[0].problem is None and found[0].events and found[0].duration_s > 1
+    assert all(0 <= e.start_s < e.end_s <= found[0].duration_s + 1e-3 for e in found[0].events)
+    assert all(one.problem and not one.events for one in found[1:])
+    write_descriptions(tmp_path / "d.json", found)
+    written = json.loads((tmp_path / "d.json").read_text())
+    assert [one["video"] for one in written["videos"]] == [str(one.video) for one in found]
+    assert written["videos"][0]["events"][0]["sentence"] == found[0].events[0].sentence
+
+
+def test_a_damaged_vocabulary_is_named(world: World, heads: Path, tmp_path: Path):
+    copy = tmp_path / "heads"
+    shutil.copytree(heads, copy)
+    content = json.loads((copy / "head.json").read_text())
+    (copy / "head.json").write_text(json.dumps({**content, "vocabulary": {"words": [1]}}))
+    with pytest.raises(ModelError, match="vocabulary is damaged"):
+        describe(copy, [Path("x.mp4")], cache=world.folder / "cache")
+    (copy / "head.json").write_text(json.dumps({**content, "task": "poetry"}))
+    with pytest.raises(ModelError, match="no task is called 'poetry'"):
+        read_head_info(copy)
