@@ -14,6 +14,7 @@ from figclip.heads.captioning_head import CaptioningHead, SentenceMemory
 from figclip.heads.event_queries import FoundEvents, FrameTokens, edges
 
 _VIDEOS_AT_ONCE = 16
+_FRAMES_AT_ONCE = 2**14
 
 
 @torch.inference_mode()
@@ -75,8 +76,13 @@ def _sentences(
     events: tuple[Tensor, Tensor, Tensor],
 ) -> list[str]:
     """The sentence of each event."""
-    video_N, query_N, edge_N2 = events
-    memory = SentenceMemory.of_spans(
-        frames, found, video_N=video_N, query_N=query_N, edge_N2=edge_N2
-    )
-    return [vocabulary.text(tokens) for tokens in head.write_sentences(memory)]
+    # Each beam holds the frames of its video.
+    at_once = max(1, _FRAMES_AT_ONCE // frames.place_BS.shape[1])
+    sentences: list[str] = []
+    parts = zip(*(one.split(at_once) for one in events), strict=True)
+    for video_N, query_N, edge_N2 in parts:
+        memory = SentenceMemory.of_spans(
+            frames, found, video_N=video_N, query_N=query_N, edge_N2=edge_N2
+        )
+        sentences += [vocabulary.text(tokens) for tokens in head.write_sentences(memory)]
+    return sentences

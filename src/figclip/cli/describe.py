@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def describe(
     run: Annotated[Path, typer.Argument(help="Run folder of `figclip finetune captioning`.")],
     videos: Annotated[list[Path], typer.Argument(help="Video files.")],
-    out: Annotated[Path, typer.Option(help="Folder of what is written.")],
+    out: Annotated[Path, typer.Option(help="Folder of what is written.")] = Path("described"),
     burn: Annotated[
         bool, typer.Option("--burn", help="Also videos with the sentences in the picture.")
     ] = False,
@@ -28,7 +28,7 @@ def describe(
 ) -> None:
     """Say what happens in videos, and when: a table, JSON, subtitles, captioned videos.
 
-    Example: figclip describe runs/captioning holiday.mp4 party.mp4 --out described --burn
+    Example: figclip describe runs/captioning holiday.mp4 party.mp4 --burn
 
     Writes OUT/descriptions.json, and of each video OUT/NAME.vtt (subtitles that players and
     browsers load beside the video) and with --burn OUT/NAME.captioned.mp4. Videos that cannot be

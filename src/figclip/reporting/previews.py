@@ -89,7 +89,13 @@ def _encode(frames_NHWC: UInt8[np.ndarray, "N H W 3"]) -> bytes:
     """Frames as H.264, which every browser plays."""
     file = io.BytesIO()
     with av.open(file, mode="w", format="mp4") as container:
-        options = {"crf": "28", "preset": "medium", "threads": "1"}
+        # As in `world.drawing.video`: the same frames must give the same bytes.
+        options = {
+            "crf": "28",
+            "preset": "medium",
+            "threads": "1",
+            "x264-params": "mbtree=0",
+        }
         stream = container.add_stream("libx264", rate=FPS, options=options)
         stream.width = stream.height = SIDE_PX
         stream.pix_fmt = "yuv420p"

@@ -24,7 +24,12 @@ from figclip.tasks.base import Face
 
 SUMMARY_FORMAT = 1
 _WORDINGS = {"natural": "in natural sentences", "template": "in the wording of training"}
-_MEANS = {"semantic": "kept", "detail_template": "detail in the wording of training"}
+_TITLES = {
+    "semantic": "kept",
+    "detail_template": "detail in the wording of training",
+    "situations_context": "situations through the contextualizer",
+    "dense_captioning": "dense captioning",
+}
 _SEEDS = ("seeds", "by_seed")
 _FACES: dict[str, Face] = {"detail": "detail", "kept": "kept", "semantic": "kept"}
 
@@ -167,7 +172,7 @@ def _scores(content: Any, prefix: str = "", of_seeds: Sequence[Any] = ()) -> lis
         if key not in _SEEDS
         for one in _scores(
             part,
-            ", ".join(filter(None, (prefix, _MEANS.get(key, str(key))))),
+            ", ".join(filter(None, (prefix, _TITLES.get(key, str(key))))),
             [means[key] for means in by_seed],
         )
     ]

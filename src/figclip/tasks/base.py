@@ -124,7 +124,8 @@ class Score:
     Attributes:
         official: As the benchmark's own code computes it; for our own tasks, as we do.
         corrected: Where the official way is plainly wrong, the right one; None where it is not.
-        unit: `fraction` in [0, 1], higher is better; `rank` counted from 1, lower is better.
+        unit: `fraction`, shown in percent, higher is better: in [0, 1], though CIDEr and Lea-soft
+            may exceed it; `rank` counted from 1, lower is better.
         chance: What guessing would score; None where that depends on the data.
         is_headline: One of the few numbers that stand for the task; their mean is its place on
             the picture of detail against what is kept.
