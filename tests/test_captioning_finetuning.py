@@ -203,6 +203,15 @@ def test_descriptions_of_ones_own_videos(
     assert written["videos"][0]["events"][0]["sentence"] == found[0].events[0].sentence
 
 
+def test_heads_of_another_task_are_refused(world: World, heads: Path, tmp_path: Path):
+    copy = tmp_path / "heads"
+    shutil.copytree(heads, copy)
+    content = json.loads((copy / "head.json").read_text())
+    (copy / "head.json").write_text(json.dumps({**content, "task": "situations"}))
+    with pytest.raises(ModelError, match="holds heads for situations, not for captioning"):
+        describe(copy, [Path("x.mp4")], cache=world.folder / "cache")
+
+
 def test_a_damaged_vocabulary_is_named(world: World, heads: Path, tmp_path: Path):
     copy = tmp_path / "heads"
     shutil.copytree(heads, copy)

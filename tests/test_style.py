@@ -54,6 +54,7 @@ LAYERS = [
     "checkpoint",
     "model.backbone",
     "model.lora model.contextualizer model.gradient_cache",
+    "heads.attention",
     "heads.text_decoder",
     "heads",
     "model.folder",

@@ -64,7 +64,7 @@ class CaptioningHeads:
         Raises:
             ModelError: the run is damaged, or its model is not the one it was trained on.
         """
-        info = read_head_info(run)
+        info = read_head_info(run, task="captioning")
         file = RunFolder(run).config
         config = configs.from_json(file.read_text(), CaptioningConfig, where=str(file))
         vocabulary = caption_vocabulary(info.vocabulary, where=str(run / "head.json"))

@@ -65,11 +65,15 @@ def write_head_info(run: Path, info: HeadInfo) -> None:
     )
 
 
-def read_head_info(run: Path) -> HeadInfo:
+def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
     """Read `head.json`.
 
+    Args:
+        run: Run folder.
+        task: Whose heads are wanted; None for any.
+
     Raises:
-        ModelError: absent, damaged, or of another format.
+        ModelError: absent, damaged, of another format or of another task.
     """
     file = run / "head.json"
     try:
@@ -85,6 +89,12 @@ def read_head_info(run: Path) -> HeadInfo:
         info = HeadInfo(models=models, **content)
         if info.task not in TASKS:
             raise ValueError(f"no task is called {info.task!r}")
+        if task not in (None, info.task):
+            raise ModelError(
+                f"holds heads for {info.task}, not for {task}",
+                where=str(run),
+                fix=f"Give a run of `figclip finetune {task}`",
+            )
         return info
     except ModelError:
         raise

@@ -98,7 +98,7 @@ class _Heads:
         cls, run: Path, *, cache: Path | None, device: str, on_progress: Progress | None
     ) -> _Heads:
         """Load config, vocabulary and models, and check that they belong together."""
-        info = read_head_info(run)
+        info = read_head_info(run, task="situations")
         file = RunFolder(run).config
         config = configs.from_json(file.read_text(), SituationConfig, where=str(file))
         models, notices = load_models_of_head(

@@ -14,6 +14,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from figclip.heads.attention import join_heads, split_heads
+
 WAVES = 16
 """Frequencies by which a number is told to a network."""
 
@@ -161,14 +163,14 @@ class _QueryLayer(nn.Module):
         normed = self.norm_self(query_BQD)
         query, key = map(self._heads, self.self_qk(normed + place_BQD).chunk(2, dim=-1))
         attended = F.scaled_dot_product_attention(query, key, self._heads(self.self_v(normed)))
-        query_BQD = query_BQD + self.dropout(self.self_out(_joined(attended)))
+        query_BQD = query_BQD + self.dropout(self.self_out(join_heads(attended)))
         attended = F.scaled_dot_product_attention(
             self._heads(self.frame_q(self.norm_frames(query_BQD) + place_BQD)),
             self._heads(self.frame_k(frames.token_BSD + frame_place_BSD)),
             self._heads(self.frame_v(frames.token_BSD)),
             attn_mask=self._leaning(span_BQ2, frames),
         )
-        query_BQD = query_BQD + self.dropout(self.frame_out(_joined(attended)))
+        query_BQD = query_BQD + self.dropout(self.frame_out(join_heads(attended)))
         return query_BQD + self.dropout(self.mlp(self.norm_mlp(query_BQD)))
 
     def _leaning(
@@ -187,13 +189,8 @@ class _QueryLayer(nn.Module):
         return (-0.5 * distance_BHQS**2).masked_fill(absent_BS[:, None, None], -torch.inf)
 
     def _heads(self, rows_BND: Tensor) -> Tensor:
-        """[B, N, D] as [B, H, N, D / H]."""
-        return rows_BND.unflatten(-1, (self._num_heads, -1)).transpose(1, 2)
-
-
-def _joined(heads_BHNE: Tensor) -> Tensor:
-    """[B, H, N, D / H] as [B, N, D]."""
-    return heads_BHNE.transpose(1, 2).flatten(2)
+        """The heads of rows."""
+        return split_heads(rows_BND, self._num_heads)
 
 
 def generalised_iou(

@@ -10,6 +10,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from figclip.heads.attention import join_heads, split_heads
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderState:
@@ -169,20 +171,15 @@ class _DecoderLayer(nn.Module):
         causal = torch.ones(new, all_places, dtype=torch.bool, device=key.device)
         causal = causal.tril(all_places - new)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=causal)
-        hidden_NLD = hidden_NLD + self.dropout(self.self_out(_joined(attended)))
+        hidden_NLD = hidden_NLD + self.dropout(self.self_out(join_heads(attended)))
         query = self._heads(self.memory_q(self.norm_memory(hidden_NLD)))
         attended = F.scaled_dot_product_attention(
             query, *memory, attn_mask=memory_mask_NS[:, None, None]
         )
-        hidden_NLD = hidden_NLD + self.dropout(self.memory_out(_joined(attended)))
+        hidden_NLD = hidden_NLD + self.dropout(self.memory_out(join_heads(attended)))
         hidden_NLD = hidden_NLD + self.dropout(self.mlp(self.norm_mlp(hidden_NLD)))
         return hidden_NLD, (key, value)
 
     def _heads(self, rows_NLD: Tensor) -> Tensor:
-        """[N, L, D] as [N, heads, L, D / heads]."""
-        return rows_NLD.unflatten(-1, (self._num_heads, -1)).transpose(1, 2)
-
-
-def _joined(heads_NHLE: Tensor) -> Tensor:
-    """[N, heads, L, D / heads] as [N, L, D]."""
-    return heads_NHLE.transpose(1, 2).flatten(2)
+        """The heads of rows."""
+        return split_heads(rows_NLD, self._num_heads)
