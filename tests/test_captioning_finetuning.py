@@ -115,7 +115,7 @@ def test_interrupted_and_resumed_equals_undisturbed(
 def test_scores_stand_side_by_side_and_predictions_are_files(
     world: World, films: DataSource, heads: Path, tmp_path: Path
 ):
-    result = evaluate_captioning(heads, data=[films], out=tmp_path, cache=world.folder / "cache")
+    result = evaluate_captioning(heads, data=films, out=tmp_path, cache=world.folder / "cache")
     (task,) = result.tasks
     assert task.task == "dense_captioning" and task.counts["videos"] == 2
     assert task.base is not None and task.base.alpha == 0 and task.adapted.alpha == 1
@@ -137,7 +137,7 @@ def test_videos_that_are_not_there_are_left_out_and_named(
     (partly / "videos" / f"{first}.mp4").write_bytes(b"no video")
     source = replace(films, path=partly, videos=partly / "videos")
     cache = world.folder / "cache"
-    result = evaluate_captioning(heads, data=[source], out=tmp_path / "eval", cache=cache)
+    result = evaluate_captioning(heads, data=source, out=tmp_path / "eval", cache=cache)
     (task,) = result.tasks
     assert task.counts["videos"] == 1
     assert [(one.item, one.reason.split(":")[0]) for one in task.left_out] == [
@@ -145,7 +145,7 @@ def test_videos_that_are_not_there_are_left_out_and_named(
     ]
     (partly / "videos" / f"{second}.mp4").unlink()
     with pytest.raises(DataError, match="none of the 2 videos can be used"):
-        evaluate_captioning(heads, data=[source], out=tmp_path / "eval", cache=cache)
+        evaluate_captioning(heads, data=source, out=tmp_path / "eval", cache=cache)
 
 
 def test_a_run_is_not_overwritten_nor_resumed_as_another(
@@ -156,6 +156,49 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(
     other = apply_overrides(CONFIG, ["loss.spans=1"])
     with pytest.raises(CheckpointError, match=r"loss\.spans: 4\.0 -> 1\.0"):
         finetune(world, films, model, heads, config=other, resume=True)
+
+
+def test_a_run_does_not_go_on_with_another_model(
+    world: World, films: DataSource, model: Path, heads: Path, tmp_path: Path
+):
+    copy = tmp_path / "heads"
+    shutil.copytree(heads, copy)
+    with pytest.raises(CheckpointError, match="was started for captioning on other models"):
+        finetune(world, films, world.base, copy, resume=True)
+    assert finetune(world, films, model, copy, resume=True).interrupted_by is None
+
+
+def test_scores_on_training_videos_say_so(
+    world: World, films: DataSource, heads: Path, tmp_path: Path
+):
+    seen = replace(films, split="train")
+    result = evaluate_captioning(heads, data=seen, out=tmp_path, cache=world.folder / "cache")
+    assert any("4 videos of the 4 scored were trained on" in notice for notice in result.notices)
+
+
+def test_videos_that_are_held_back_choose_the_checkpoint(
+    world: World, films: DataSource, tmp_path: Path
+):
+    """40 annotations of 4 files: as many videos as it takes to hold some back."""
+    content = json.loads((films.path / "train.json").read_text())
+    many, videos = {}, tmp_path / "videos"
+    videos.mkdir()
+    assert films.videos is not None
+    for copy_idx in range(10):
+        for name, entry in content.items():
+            many[f"{name}{copy_idx}"] = entry
+            shutil.copy(films.videos / f"{name}.mp4", videos / f"{name}{copy_idx}.mp4")
+    (tmp_path / "many.json").write_text(json.dumps(many))
+    source = DataSource(name="activitynet", path=tmp_path / "many.json", videos=videos)
+    config = apply_overrides(CONFIG, ["train.val_fraction=0.1", "train.videos_per_batch=36"])
+    run = finetune(world, source, world.base, tmp_path / "heads", config=config).run
+    data = json.loads((run / "data.json").read_text())
+    assert len(data["val"]) == 4 and len(data["train"]) == 36
+    assert not set(data["val"]) & set(data["train"]) and {*data["val"], *data["train"]} == set(many)
+    lines = (run / "adapted" / "metrics.jsonl").read_text().splitlines()
+    judged = [json.loads(line) for line in lines if "val/score" in line]
+    assert [one["step"] for one in judged] == [0, 1, 2], "before the first step and every epoch"
+    assert all(0 <= one["val/spans"] <= 1 and 0 <= one["val/words"] <= 1 for one in judged)
 
 
 def test_data_that_cannot_be_learnt_from(

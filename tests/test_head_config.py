@@ -8,24 +8,47 @@ from hypothesis import strategies as st
 
 from figclip.config import apply_overrides, from_json, to_json, valid_keys
 from figclip.errors import ConfigError
-from figclip.head_config import HeadTrainConfig, SituationConfig
-from figclip.head_recipes import SITUATION_RECIPES, build_situation_recipe
+from figclip.head_config import CaptioningConfig, HeadTrainConfig, SituationConfig
+from figclip.head_recipes import (
+    CAPTIONING_RECIPES,
+    SITUATION_RECIPES,
+    build_captioning_recipe,
+    build_situation_recipe,
+)
 from tests.runtime_types import without_runtime_types
 
 
-@pytest.mark.parametrize("name", SITUATION_RECIPES)
+@pytest.mark.parametrize("name", [*SITUATION_RECIPES, *CAPTIONING_RECIPES])
 def test_recipes_say_their_name_purpose_and_command(name: str):
-    config = build_situation_recipe(name)
+    recipe = {**SITUATION_RECIPES, **CAPTIONING_RECIPES}[name]
+    config = recipe()
     assert config.recipe == name
-    text = SITUATION_RECIPES[name].__doc__ or ""
     for part in ("Purpose:", "Source:", "Expected:", "Hardware:", "Command: figclip"):
-        assert part in text, part
-    assert from_json(to_json(config), SituationConfig) == config
+        assert part in (recipe.__doc__ or ""), part
+    assert from_json(to_json(config), type(config)) == config
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match="mini_situations"):
         build_situation_recipe("default")
+    with pytest.raises(ConfigError, match="Recipes are captioning, mini_captioning"):
+        build_captioning_recipe("situations")
+
+
+@pytest.mark.parametrize(
+    ("override", "match"),
+    [
+        ("frames.per_second=0", r"frames\.per_second: is 0"),
+        ("queries.num=0", r"queries\.num: is 0"),
+        ("queries.decoder_layers=0", r"queries\.decoder_layers"),
+        ("loss.spans=-1", r"loss\.spans"),
+        ("loss.count=0", "Every part is needed"),
+        ("frames.per_event=4", "unknown key"),
+    ],
+)
+def test_bad_values_of_captioning_are_named(override: str, match: str):
+    with without_runtime_types(), pytest.raises(ConfigError, match=match):
+        apply_overrides(CaptioningConfig(recipe="x"), [override])
 
 
 @given(lr=st.floats(0, 10), epochs=st.integers(1, 99), beam=st.integers(1, 64))

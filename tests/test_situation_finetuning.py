@@ -93,7 +93,7 @@ def test_interrupted_and_resumed_equals_undisturbed(
     first = finetune(world, model, tmp_path / "heads", on_step=interrupt)
     assert first.interrupted_by == signal.SIGINT
     with pytest.raises(ModelError, match=r"head\.safetensors"):
-        evaluate_situations(first.run, data=[source(world)], out=tmp_path / "eval")
+        evaluate_situations(first.run, data=source(world), out=tmp_path / "eval")
     second = finetune(world, model, tmp_path / "heads", resume=True)
     assert second.interrupted_by is None and set(second.kept_steps) == set(NAMES)
     whole, again = weights(heads), weights(tmp_path / "heads")
@@ -114,7 +114,7 @@ def test_scores_of_base_and_adapted_stand_side_by_side(world: World, heads: Path
     official = DataSource(
         name="vidsitu", path=world.annotations, videos=world.videos, store=world.store
     )
-    result = evaluate_situations(heads, data=[official], out=tmp_path)
+    result = evaluate_situations(heads, data=official, out=tmp_path)
     assert [one.task for one in result.tasks] == ["situations", "situations_context"]
     first = result.tasks[0]
     assert first.base is not None and first.base.alpha == 0 and first.adapted.alpha == 1
@@ -135,7 +135,7 @@ def test_scores_of_base_and_adapted_stand_side_by_side(world: World, heads: Path
 
 
 def test_intervals_are_of_the_scores_they_stand_beside(world: World, heads: Path, tmp_path: Path):
-    result = evaluate_situations(heads, data=[source(world)], out=tmp_path)
+    result = evaluate_situations(heads, data=source(world), out=tmp_path)
     for task in result.tasks:
         for name, one in task.metrics.items():
             if one.interval is not None:
@@ -159,7 +159,7 @@ def test_another_model_is_refused(world: World, heads: Path, tmp_path: Path):
     (copy / "head.json").write_text(json.dumps(content))
     (copy / "config.json").write_text((heads / "config.json").read_text())
     with pytest.raises(ModelError, match="not the model whose features"):
-        evaluate_situations(copy, data=[source(world)], out=tmp_path / "eval")
+        evaluate_situations(copy, data=source(world), out=tmp_path / "eval")
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,6 @@ def test_data_that_cannot_be_learnt_from(world: World, model: Path, tmp_path: Pa
 def test_a_plain_clip_gives_one_head(world: World, tmp_path: Path):
     result = finetune(world, world.base, tmp_path / "heads")
     assert set(result.kept_steps) == {"adapted"}
-    scores = evaluate_situations(result.run, data=[source(world)], out=tmp_path / "eval")
+    scores = evaluate_situations(result.run, data=source(world), out=tmp_path / "eval")
     assert scores.tasks[0].base is None
     assert any("nothing to compare" in notice for notice in scores.notices)

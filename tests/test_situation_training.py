@@ -196,6 +196,10 @@ def test_weights_leave_parts_out(tmp_path):
         losses = trainee.accumulate_gradients(batch, loss_scale=1.0)
         assert set(losses) == named
         assert losses["loss"] == pytest.approx(sum(v for k, v in losses.items() if k != "loss"))
+        judged = trainee.validate(list(features.rows))
+        parts = {name.removeprefix("loss/") for name in named - {"loss"}}
+        assert set(judged) == {*parts, "score"}, "the checkpoint is chosen by what is trained"
+        assert judged["score"] == pytest.approx(np.mean([judged[part] for part in parts]))
 
 
 def _batches(records):

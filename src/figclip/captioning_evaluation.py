@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,11 +26,11 @@ from figclip.data_sources import DataSource
 from figclip.dense_caption_scoring import score_dense_captions
 from figclip.frozen_models import ADAPTED, BASE, FrozenModel, load_models_of_head
 from figclip.head_config import CaptioningConfig
-from figclip.head_files import HeadInfo, head_file, load_head, read_head_info
+from figclip.head_files import HeadInfo, head_file, head_hash, load_head, read_head_info
 from figclip.heads.captioning_head import CaptioningHead
 from figclip.prediction_scoring import PredictionScores
 from figclip.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
-from figclip.run_files import package_versions
+from figclip.run_files import package_versions, read_text, trained_notice
 
 TASK = "dense_captioning"
 
@@ -66,7 +65,7 @@ class CaptioningHeads:
         """
         info = read_head_info(run, task="captioning")
         file = RunFolder(run).config
-        config = configs.from_json(file.read_text(), CaptioningConfig, where=str(file))
+        config = configs.from_json(read_text(file), CaptioningConfig, where=str(file))
         vocabulary = caption_vocabulary(info.vocabulary, where=str(run / "head.json"))
         models, notices = load_models_of_head(
             info, cache=cache, device=device, on_progress=on_progress
@@ -105,7 +104,7 @@ class _Scored:
 def evaluate_captioning(
     run: Path,
     *,
-    data: Sequence[DataSource],
+    data: DataSource,
     out: Path,
     cache: Path,
     device: str = "cpu",
@@ -119,7 +118,8 @@ def evaluate_captioning(
 
     Args:
         run: Run folder of `finetune_captioning`.
-        data: Dense captions with `videos=DIR`; without a split all that is not trained on.
+        data: Dense captions with `videos=DIR`; of a folder without a split all splits that heads
+            are not trained on.
         out: Folder of the results; predictions in ActivityNet's format go to
             `out/predictions/MODEL/NAME.json`.
         cache: Folder of embeddings and decoded frames.
@@ -131,17 +131,12 @@ def evaluate_captioning(
         ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
         ConfigError, DataError, AnnotationError, StoreError, MetricError: data that cannot be used.
     """
-    for source in data:
-        check_captioned(source, cache=cache)
+    check_captioned(data, cache=cache)
     heads = CaptioningHeads.load(run, cache=cache, device=device, on_progress=on_progress)
-    results: list[TaskResult] = []
-    files: list[Path] = []
-    for source in data:
-        result = _compared(heads, source, out, cache, device, seed, on_progress)
-        results.append(result)
-        files.append(write_result(result, out, taken=files, versions=package_versions()))
-    notices = (*heads.notices, *(notice for one in results for notice in one.notices))
-    return EvaluationResult(tasks=tuple(results), files=tuple(files), notices=notices)
+    result = _compared(heads, data, out, cache, device, seed, on_progress)
+    file = write_result(result, out, taken=(), versions=package_versions())
+    notices = (*heads.notices, *result.notices)
+    return EvaluationResult(tasks=(result,), files=(file,), notices=notices)
 
 
 def _compared(
@@ -154,15 +149,19 @@ def _compared(
     on_progress: Progress | None,
 ) -> TaskResult:
     """All heads on one data set, side by side."""
-    scored: dict[str, _Scored] = {}
-    for model in heads.models:
-        opened = open_captions(
+    opened_of = {
+        spec: open_captions(
             source,
-            spec=model.spec,
+            spec=spec,
             per_second=heads.config.frames.per_second,
             cache=cache,
             on_progress=on_progress,
         )
+        for spec in dict.fromkeys(model.spec for model in heads.models)
+    }
+    scored: dict[str, _Scored] = {}
+    for model in heads.models:
+        opened = opened_of[model.spec]
         events = describe_opened(heads, model, opened, device=device, on_progress=on_progress)
         folder = out / "predictions" / model.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +170,7 @@ def _compared(
             folder / f"{name}.json", events, details=f"CLIP features, {model.info.name}"
         )
         scored[model.name] = _Scored(model, opened, _score(events, source, opened))
-    return _result(source, scored.get(BASE), scored[ADAPTED], seed=seed)
+    return _result(heads, source, scored.get(BASE), scored[ADAPTED], seed=seed)
 
 
 def describe_opened(
@@ -215,12 +214,19 @@ def _score(
     )
 
 
-def _result(source: DataSource, base: _Scored | None, adapted: _Scored, *, seed: int) -> TaskResult:
+def _result(
+    heads: CaptioningHeads,
+    source: DataSource,
+    base: _Scored | None,
+    adapted: _Scored,
+    *,
+    seed: int,
+) -> TaskResult:
     """Two heads side by side."""
     opened, scores = adapted.opened, adapted.scores
     return TaskResult(
         task=TASK,
-        face="detail",
+        face=source.face or "detail",
         data=DataInfo(
             name=source.name,
             source=source.path.name,
@@ -229,7 +235,11 @@ def _result(source: DataSource, base: _Scored | None, adapted: _Scored, *, seed:
             pipeline=adapted.model.spec.pipeline,
             coverage=opened.coverage,
         ),
-        settings={"features": "frames", "meteor": "exact"},
+        settings={
+            "features": "frames",
+            "meteor": "exact",
+            "head": head_hash(head_file(heads.run, ADAPTED)),
+        },
         counts=scores.counts,
         left_out=(*opened.left_out, *scores.left_out),
         base=None if base is None else base.model.info,
@@ -241,6 +251,10 @@ def _result(source: DataSource, base: _Scored | None, adapted: _Scored, *, seed:
         ),
         base_items=None if base is None else base.scores.items,
         adapted_items=scores.items,
-        notices=(*opened.notices, *scores.notices),
+        notices=(
+            *trained_notice(RunFolder(heads.run), [video.id for video in opened.videos]),
+            *opened.notices,
+            *scores.notices,
+        ),
         seed=seed,
     )

@@ -280,6 +280,12 @@ class _Training:
                 f"of {len(lines):,} longer than {longest} words, cut there (head.max_words).",
             ),
         ]
+        rare = {word for line in lines for word in line.split()} - set(self.vocabulary.words)
+        notices += counted(
+            len(rare),
+            "word",
+            f"rarer than {config.head.min_word_count} times, never written (head.min_word_count).",
+        )
         if most > num_queries:
             notices.append(
                 f"A video has {most:,} events; of each video the first {num_queries} are learnt "

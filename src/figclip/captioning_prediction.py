@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,10 @@ from figclip.heads.captioning_head import CaptioningHead, SentenceMemory
 from figclip.heads.event_queries import FoundEvents, FrameTokens, edges
 
 _VIDEOS_AT_ONCE = 16
+_PAIRS_AT_ONCE = 2**24
+"""Of frames that attend to each other, of all videos at once: half a gigabyte of eight heads."""
 _FRAMES_AT_ONCE = 2**14
+"""Of frames that sentences look at, each counted once a sentence."""
 
 
 @torch.inference_mode()
@@ -41,8 +44,7 @@ def predict_captions(
     """
     head.eval()
     predicted: list[tuple[CaptionedSpan, ...]] = []
-    for start in range(0, len(video_idxs), _VIDEOS_AT_ONCE):
-        part = video_idxs[start : start + _VIDEOS_AT_ONCE]
+    for part in _parts(features, video_idxs):
         frames = head.encode(features.padded(part).to(head.device))
         found, count_BQ = head.find(frames)
         num_B = count_BQ.argmax(dim=1) + 1
@@ -66,6 +68,20 @@ def predict_captions(
         if on_progress is not None:
             on_progress(len(predicted), len(video_idxs))
     return predicted
+
+
+def _parts(features: VideoFeatures, video_idxs: Sequence[int]) -> Iterator[list[int]]:
+    """The videos, as many at a time as memory allows."""
+    part: list[int] = []
+    longest = 0
+    for video_idx in video_idxs:
+        longest = max(longest, len(features.times_s[video_idx]))
+        if part and (len(part) == _VIDEOS_AT_ONCE or (len(part) + 1) * longest**2 > _PAIRS_AT_ONCE):
+            yield part
+            part, longest = [], len(features.times_s[video_idx])
+        part.append(video_idx)
+    if part:
+        yield part
 
 
 def _sentences(

@@ -252,12 +252,12 @@ class CaptioningTrainee:
             "confidence": torch.stack(confidence).mean(),
             "spans": torch.stack(spans).mean(),
             "count": F.cross_entropy(count_BQ, count_B.clamp(min=0)),
-            # Of no sentence the mean would be no number.
+            # Of no word the mean would be no number.
             "captions": F.cross_entropy(
                 logits.flatten(0, 1), words.flatten(), ignore_index=_IGNORED
             )
-            if len(words)
-            else logits.sum(),
+            if bool((words != _IGNORED).any())
+            else 0.0 * logits.sum(),
         }
 
     def _look(self, items: Sequence[BatchItem]) -> tuple[FrameTokens, FoundEvents, Tensor]:

@@ -102,4 +102,4 @@ def write_descriptions(file: Path, descriptions: Sequence[Description]) -> None:
         for one in descriptions
     ]
     content = {"format": DESCRIPTION_FORMAT, "videos": videos}
-    write_atomically(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(file, json.dumps(content, indent=2) + "\n")

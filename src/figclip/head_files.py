@@ -7,6 +7,7 @@ base/ adapted/ contextualizer/             a head on each: checkpoints, metrics,
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from figclip.atomic import write_atomically
-from figclip.errors import ModelError
+from figclip.errors import CheckpointError, ModelError
 from figclip.results import ModelColumn
 
 HEAD_FORMAT = 1
@@ -59,7 +60,23 @@ def is_head_run(path: Path) -> bool:
 
 
 def write_head_info(run: Path, info: HeadInfo) -> None:
-    """Write `head.json`."""
+    """Write `head.json`, or refuse to go on with heads of other models.
+
+    Raises:
+        CheckpointError: heads in there were begun on other features.
+        ModelError: the `head.json` that is there is damaged.
+    """
+    if is_head_run(run):
+        before = read_head_info(run)
+        hashes, now = (
+            {name: one.hash for name, one in each.models.items()} for each in (before, info)
+        )
+        if before.task != info.task or hashes != now:
+            raise CheckpointError(
+                f"was started for {before.task} on other models than {info.model} is now",
+                where=str(run),
+                fix="Give the model as it was, or choose another --out.",
+            )
     write_atomically(
         run / "head.json", json.dumps({"format": HEAD_FORMAT, **asdict(info)}, indent=2) + "\n"
     )
@@ -89,6 +106,8 @@ def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
         info = HeadInfo(models=models, **content)
         if info.task not in TASKS:
             raise ValueError(f"no task is called {info.task!r}")
+        if not isinstance(info.vocabulary, dict) or not isinstance(info.feature_dim, int):
+            raise TypeError("vocabulary or feature_dim is of a wrong type")
         if task not in (None, info.task):
             raise ModelError(
                 f"holds heads for {info.task}, not for {task}",
@@ -107,6 +126,11 @@ def head_file(run: Path, name: str) -> Path:
     return run / name / "head.safetensors"
 
 
+def head_hash(file: Path) -> str:
+    """What tells one trained head from another."""
+    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+
+
 def write_head(file: Path, head: nn.Module) -> None:
     """Write a head's weights, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
@@ -121,6 +145,12 @@ def load_head(file: Path, head: nn.Module) -> None:
     Raises:
         ModelError: absent, damaged, or of another shape.
     """
+    if not file.exists():
+        raise ModelError(
+            "is not there: the training is not finished",
+            where=str(file),
+            fix="Go on with `figclip finetune … --resume`",
+        )
     try:
         head.load_state_dict(load_file(file))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from figclip import config as configs
 from figclip.assembly import RunParts
 from figclip.checkpoint import RunFolder, write_atomically
 from figclip.config import RunConfig
+from figclip.data.annotations import counted
 from figclip.errors import CheckpointError
 
 RUN_FORMAT = 1
@@ -54,7 +55,7 @@ def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
             fix="Go on with it by --resume, or choose another --out.",
         )
     kind = type(config)
-    before = asdict(configs.from_json(_read(run.config), kind, where=str(run.config)))
+    before = asdict(configs.from_json(read_text(run.config), kind, where=str(run.config)))
     now = asdict(config)
     changed = [
         f"{section}.{name}: {old!r} -> {now[section][name]!r}"
@@ -111,6 +112,31 @@ def write_run_files(
         "kept": list(kept),
     }
     write_atomically(run.data, json.dumps(content, indent=2) + "\n")
+
+
+def trained_notice(run: RunFolder, evaluated: Collection[str]) -> tuple[str, ...]:
+    """Says when videos are scored that a head has seen in training; else nothing.
+
+    Args:
+        run: Run folder of heads.
+        evaluated: Ids of the scored videos.
+
+    Raises:
+        CheckpointError: `data.json` is damaged.
+    """
+    try:
+        content = json.loads(read_text(run.data))
+        seen = {*content["train"], *content["val"]}
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"is damaged ({error!r})", where=str(run.data), fix="Fine-tune it again."
+        ) from error
+    known = len(seen.intersection(evaluated))
+    return counted(
+        known,
+        "video",
+        f"of the {len(evaluated):,} scored were trained on: the scores say little of others.",
+    )
 
 
 def write_settings(run: RunFolder, config: Any) -> None:
@@ -185,7 +211,7 @@ def check_data(run: RunFolder, content_hash: str, *, kept: Sequence[str] = ()) -
     if not run.data.exists() or not run.has_checkpoints:
         return
     try:
-        content = json.loads(_read(run.data))
+        content = json.loads(read_text(run.data))
         before, kept_before = content["hash"], content.get("kept", [])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
@@ -205,11 +231,17 @@ def check_data(run: RunFolder, content_hash: str, *, kept: Sequence[str] = ()) -
         )
 
 
-def _read(file: Path) -> str:
-    """A text file of the run folder."""
+def read_text(file: Path) -> str:
+    """The text of a file of a run.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(
-            f"cannot be read ({error})", where=str(file), fix="Choose another --out."
+            f"cannot be read ({error})",
+            where=str(file),
+            fix="Choose another --out, or make it again.",
         ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from figclip.data_sources import DataSource
 from figclip.event_features import with_events_only
 from figclip.frozen_models import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, load_models_of_head
 from figclip.head_config import SituationConfig, SituationLoss
-from figclip.head_files import HeadInfo, head_file, load_head, read_head_info
+from figclip.head_files import HeadInfo, head_file, head_hash, load_head, read_head_info
 from figclip.opened_sources import OpenedSource, open_annotated
 from figclip.prediction_scoring import PredictionScores
 from figclip.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
-from figclip.run_files import package_versions
+from figclip.run_files import package_versions, read_text, trained_notice
 from figclip.situation_finetuning import build_head, check_annotated, vocabulary_from_json
 from figclip.situation_prediction import SituationPredictions, predict_situations
 from figclip.situation_scoring import score_relations, score_roles, score_verbs
@@ -39,7 +39,7 @@ FRAMES_TASK, CONTEXT_TASK = "situations", "situations_context"
 def evaluate_situations(
     run: Path,
     *,
-    data: Sequence[DataSource],
+    data: DataSource,
     out: Path,
     cache: Path | None = None,
     device: str = "cpu",
@@ -59,23 +59,20 @@ def evaluate_situations(
         on_progress: Told what is being decoded, embedded or written.
 
     Returns:
-        A result a data set, `situations`; with a contextualizer another, `situations_context`,
+        A result, `situations`; with a contextualizer another, `situations_context`,
         whose adapted column is the head on its outputs.
 
     Raises:
         ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
         DataError, StoreError, AnnotationError, MetricError: data that cannot be used.
     """
-    for source in data:
-        check_annotated(source, cache=cache)
+    check_annotated(data, cache=cache)
     heads = _Heads.load(run, cache=cache, device=device, on_progress=on_progress)
     out.mkdir(parents=True, exist_ok=True)
-    results: list[TaskResult] = []
+    results = heads.score(data, out=out, seed=seed, cache=cache)
     files: list[Path] = []
-    for source in data:
-        for result in heads.score(source, out=out, seed=seed, cache=cache):
-            results.append(result)
-            files.append(write_result(result, out, taken=files, versions=package_versions()))
+    for result in results:
+        files.append(write_result(result, out, taken=files, versions=package_versions()))
     notices = (*heads.notices, *(notice for one in results for notice in one.notices))
     return EvaluationResult(tasks=tuple(results), files=tuple(files), notices=notices)
 
@@ -100,7 +97,7 @@ class _Heads:
         """Load config, vocabulary and models, and check that they belong together."""
         info = read_head_info(run, task="situations")
         file = RunFolder(run).config
-        config = configs.from_json(file.read_text(), SituationConfig, where=str(file))
+        config = configs.from_json(read_text(file), SituationConfig, where=str(file))
         models, notices = load_models_of_head(
             info, cache=cache, device=device, on_progress=on_progress
         )
@@ -130,11 +127,11 @@ class _Heads:
                 on_progress=self.on_progress,
             )
             scored[model.name] = self._score_model(model, source, opened, out)
-        results = [_result(FRAMES_TASK, source, scored.get(BASE), scored[ADAPTED], seed=seed)]
+        base, run = scored.get(BASE), self.run
+        results = [_result(FRAMES_TASK, source, base, scored[ADAPTED], run=run, seed=seed)]
         if CONTEXTUALIZER in scored:
-            results.append(
-                _result(CONTEXT_TASK, source, scored.get(BASE), scored[CONTEXTUALIZER], seed=seed)
-            )
+            contextualizer = scored[CONTEXTUALIZER]
+            results.append(_result(CONTEXT_TASK, source, base, contextualizer, run=run, seed=seed))
         return results
 
     def _score_model(
@@ -156,7 +153,10 @@ class _Heads:
         write_atomically(out / "predictions" / "videos.json", json.dumps(ids, indent=2) + "\n")
         _write_predictions(out / "predictions" / model.name, predictions)
         return _Scored(
-            model=model, opened=opened, parts=_score_parts(truth, predictions, self.config.loss)
+            model=model,
+            opened=opened,
+            video_ids=tuple(ids),
+            parts=_score_parts(truth, predictions, self.config.loss),
         )
 
 
@@ -167,11 +167,13 @@ class _Scored:
     Attributes:
         model: Whose features it takes.
         opened: The data.
+        video_ids: Of the scored videos.
         parts: Scores of verbs, roles and relations, by name.
     """
 
     model: FrozenModel
     opened: OpenedSource
+    video_ids: tuple[str, ...]
     parts: Mapping[str, PredictionScores]
 
     @property
@@ -243,7 +245,13 @@ def _write_predictions(folder: Path, predictions: SituationPredictions) -> None:
 
 
 def _result(
-    task: str, source: DataSource, base: _Scored | None, adapted: _Scored, *, seed: int
+    task: str,
+    source: DataSource,
+    base: _Scored | None,
+    adapted: _Scored,
+    *,
+    run: Path,
+    seed: int,
 ) -> TaskResult:
     """Two heads side by side."""
     opened = adapted.opened
@@ -255,7 +263,7 @@ def _result(
     }
     return TaskResult(
         task=task,
-        face="detail",
+        face=source.face or "detail",
         data=DataInfo(
             name=source.name,
             source=source.path.name,
@@ -265,7 +273,8 @@ def _result(
             coverage=opened.coverage,
         ),
         settings={
-            "features": "frames" if task == FRAMES_TASK else "contextualizer against base frames"
+            "features": "frames" if task == FRAMES_TASK else "contextualizer against base frames",
+            "head": head_hash(head_file(run, adapted.model.name)),
         },
         counts={key: n for scores in parts.values() for key, n in scores.counts.items()},
         left_out=(*opened.left_out, *left_out.values()),
@@ -278,8 +287,9 @@ def _result(
         ),
         base_items=None if base is None else base.items,
         adapted_items=adapted.items,
-        notices=tuple(
-            f"{task}, {part}: {notice}" for part, s in parts.items() for notice in s.notices
+        notices=(
+            *trained_notice(RunFolder(run), adapted.video_ids),
+            *(f"{task}, {part}: {notice}" for part, s in parts.items() for notice in s.notices),
         ),
         seed=seed,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -166,24 +167,30 @@ class SituationTrainee:
 
     @torch.no_grad()
     def validate(self, items: Sequence[BatchItem]) -> dict[str, float]:
-        """Share of right verbs and of right role tokens given those before; `score` is the mean."""
+        """Share of what is right of each part that is trained; `score` is their mean.
+
+        Verbs, relations, and tokens of roles given those before them.
+        """
         self.head.eval()
-        right, counted = np.zeros(2), np.zeros(2)
+        right, counted = Counter[str](), Counter[str]()
         size = self._train.videos_per_batch
         for start in range(0, len(items), size):
-            outputs = self._outputs(items[start : start + size])
-            for part, answers in enumerate((outputs.verbs, outputs.roles)):
+            for part, answers in self._trained(items[start : start + size]).items():
                 right[part] += answers.num_right()
                 counted[part] += int(answers.counted_N.sum())
-        verbs, roles = (right / np.maximum(counted, 1)).tolist()
-        return {"verbs": verbs, "role_tokens": roles, "score": (verbs + roles) / 2}
+        shares = {part: right[part] / num for part, num in counted.items()}
+        return {**shares, "score": float(np.mean(list(shares.values()) or [0.0]))}
 
     def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
-        """The losses that have weight and something to be right about."""
+        """The losses of all parts that are trained."""
+        return {name: answers.loss() for name, answers in self._trained(items).items()}
+
+    def _trained(self, items: Sequence[BatchItem]) -> dict[str, _Answers]:
+        """The parts that have weight and something to be right about."""
         outputs = self._outputs(items)
         parts = {"verbs": outputs.verbs, "roles": outputs.roles, "relations": outputs.relations}
         return {
-            name: answers.loss()
+            name: answers
             for name, answers in parts.items()
             if answers and getattr(self._loss, name) > 0 and bool(answers.counted_N.any())
         }

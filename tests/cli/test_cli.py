@@ -83,8 +83,10 @@ def test_from_a_model_to_scored_heads(world: World, tmp_path: Path):
     scored = figclip(*evaluate, cache=tmp_path / "cache")
     assert scored.returncode == 0, scored.stderr
     assert "verbs Acc@1 (%)" in scored.stdout and "roles CIDEr (%)" in scored.stdout
-    refused = figclip(*evaluate, "--alpha", "0.5", cache=tmp_path / "cache")
-    assert refused.returncode == 2 and "--alpha cannot be given" in refused.stderr
+    refused = figclip(*evaluate, "--alpha", "0.5", "--frames", "8", cache=tmp_path / "cache")
+    assert refused.returncode == 2 and "--alpha, --frames cannot be given" in refused.stderr
+    twice = figclip(*evaluate, "--data", data, cache=tmp_path / "cache")
+    assert twice.returncode == 2 and "one data set at a time" in twice.stderr
 
 
 @pytest.mark.parametrize("task", ["situations", "captioning"])

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from figclip.data.sampling import MAX_CLIP_FRAMES, clip_times_s, event_times_s
 from figclip.data.video import sample_midpoints, to_time_us
 from figclip.errors import VideoError
-from figclip.presets import PRESETS, Sampling
+from figclip.presets import PRESETS, FrameRate, SamplingRule
 from figclip.records import Event
 
-RULES: tuple[Sampling, ...] = get_args(Sampling)
+RULES: tuple[SamplingRule, ...] = get_args(SamplingRule)
 
 
 def test_every_preset_has_a_rule():
@@ -70,6 +70,27 @@ def test_half_seconds(duration_s: float, expected: list[float]):
     assert clip_times_s(duration_s, "half_seconds") == tuple(expected)
 
 
+@pytest.mark.parametrize(
+    ("duration_s", "per_second", "expected"),
+    [
+        (2.0, 2.0, [0.25, 0.75, 1.25, 1.75]),
+        (0.1, 1.0, [0.05]),
+        (3.4, 1.0, [3.4 / 6, 3.4 / 2, 3.4 * 5 / 6]),
+        (4.0, 0.5, [1.0, 3.0]),
+    ],
+)
+def test_frame_rates(duration_s: float, per_second: float, expected: list[float]):
+    found = clip_times_s(duration_s, FrameRate(per_second))
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.floats(0.01, 1e6), st.floats(0.01, 100))
+def test_frames_at_a_rate_are_even_bounded_and_tell_the_length(duration_s: float, rate: float):
+    times_s = clip_times_s(duration_s, FrameRate(rate))
+    assert 1 <= len(times_s) <= MAX_CLIP_FRAMES
+    assert times_s[0] + times_s[-1] == pytest.approx(duration_s, abs=3e-6)
+
+
 @given(num_frames=st.integers(1, 4000), fps=st.sampled_from([10, 24, 25, 30, 50]))
 @example(num_frames=448, fps=30)  # Its end and its eighteenth midpoint both round down.
 def test_at_a_constant_rate_midpoints_32_shows_vificlips_frames(num_frames: int, fps: int):
@@ -95,7 +116,7 @@ def test_at_an_integer_rate_seconds_12_shows_clip4clips_frames(num_frames: int, 
     duration_s=st.one_of(st.integers(1, 3000).map(lambda us: us / 1e6), st.floats(1e-6, 900.0)),
     sampling=st.sampled_from(RULES),
 )
-def test_times_are_distinct_microseconds_before_the_end(duration_s: float, sampling: Sampling):
+def test_times_are_distinct_microseconds_before_the_end(duration_s: float, sampling: SamplingRule):
     times_s = clip_times_s(duration_s, sampling)
     times_us = [to_time_us(time_s) for time_s in times_s]
     assert times_us
@@ -107,7 +128,7 @@ def test_times_are_distinct_microseconds_before_the_end(duration_s: float, sampl
 
 @pytest.mark.parametrize("sampling", RULES)
 @pytest.mark.parametrize("duration_s", [0.0, -1.0, 4e-7, math.inf, math.nan])
-def test_nothing_can_be_taken_from_no_clip(duration_s: float, sampling: Sampling):
+def test_nothing_can_be_taken_from_no_clip(duration_s: float, sampling: SamplingRule):
     with pytest.raises(VideoError, match="bad-time: cannot take frames"):
         clip_times_s(duration_s, sampling)
 

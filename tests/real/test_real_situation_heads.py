@@ -43,7 +43,7 @@ def test_heads_overfit_eight_clips(tmp_path: Path):
     run = tmp_path / "heads"
     result = finetune_situations(config, model=tmp_path / "clip", data=data, out=run, cpu=True)
     assert result.interrupted_by is None
-    scored = evaluate_situations(run, data=[data], out=tmp_path / "eval")
+    scored = evaluate_situations(run, data=data, out=tmp_path / "eval")
     metrics = scored.tasks[0].metrics
     truth = situation_truth_of(open_stored_videos([store], size=32).records)
     records = open_stored_videos([store], size=32).records

@@ -41,7 +41,7 @@ def test_eight_films(tmp_path: Path):
         cpu=True,
     )
     out, seen = tmp_path / "eval", replace(films, split="train")
-    result = evaluate_captioning(heads.run, data=[seen], out=out, cache=tmp_path / "cache")
+    result = evaluate_captioning(heads.run, data=seen, out=out, cache=tmp_path / "cache")
     scores = result.tasks[0].metrics
     references = read_references(films.path / "train.json")
     itself = score_dense_captions(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from figclip.cli.options import Cpu, Json
+from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
     from figclip.results import EvaluationResult
@@ -72,7 +73,8 @@ def evaluate(
     sugarcrepe, sugarcrepe_pp, aro, winoground, velociti, pairs (own true and false captions):
     composition.
 
-    MODEL may also be a run of `figclip finetune`: its heads are then scored, on events and vidsitu.
+    MODEL may also be a run of `figclip finetune`: its heads are then scored, those for situations
+    on events or vidsitu, those for captioning on activitynet or youcook2.
     """
     from figclip.cli.options import quiet_libraries
 
@@ -83,9 +85,24 @@ def evaluate(
 
     sources = [parse_source(one) for one in data]
     if is_head_run(Path(model)):
-        _refuse_for_heads(base=base, task=task, alpha=alpha, sweep_alpha=sweep_alpha or None)
+        _refuse_for_heads(
+            base=base is not None,
+            task=task is not None,
+            alpha=alpha is not None,
+            sweep_alpha=sweep_alpha,
+            preset=preset != "figclip",
+            prompts=prompts != "photo",
+            template=template != "default",
+            frames=frames != 4,
+        )
+        if len(sources) > 1:
+            raise ConfigError(
+                "heads are scored on one data set at a time",
+                where="--data",
+                fix="Give each its own call and --out",
+            )
         score = _head_evaluation(Path(model))
-        result = _run(score, Path(model), data=sources, out=out, seed=seed, cpu=cpu)
+        result = _run(score, Path(model), data=sources[0], out=out, seed=seed, cpu=cpu)
     else:
         result = _run(
             run,
@@ -139,11 +156,9 @@ def _head_evaluation(run: Path) -> Callable[..., EvaluationResult]:
     return evaluations[read_head_info(run).task]
 
 
-def _refuse_for_heads(**options: object) -> None:
+def _refuse_for_heads(**is_given: bool) -> None:
     """Options that say how a model is tested say nothing of its heads."""
-    from figclip.errors import ConfigError
-
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    given = [f"--{name.replace('_', '-')}" for name, is_it in is_given.items() if is_it]
     if given:
         raise ConfigError(
             f"{', '.join(given)} cannot be given for a run of `figclip finetune`",

@@ -146,4 +146,14 @@ def _show(result: FinetuneResult, *, data: str, as_json: bool) -> None:
         return
     for name, step in result.kept_steps.items():
         typer.echo(f"Head on {name}: step {step}")
-    typer.echo(f"Score them: figclip eval {result.run} --data {data} --out {result.run}/eval")
+    typer.echo(f"Score them on videos they have not seen: {_scoring(result.run, data)}")
+
+
+def _scoring(run: Path, data: str) -> str:
+    """The command; a file that was trained on whole is no test."""
+    from figclip.data_sources import parse_source
+
+    source = parse_source(data)
+    is_whole = source.name in ("activitynet", "youcook2") and source.path.is_file()
+    tested = f"{source.name}:FILE,videos=DIR" if is_whole else data
+    return f"figclip eval {run} --data {tested} --out {run}/eval"

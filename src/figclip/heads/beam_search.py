@@ -45,7 +45,8 @@ def beam_search(
         if beams.done():
             break
         logits, state = decoder.write(decoder.embed(beams.last_tokens[:, None]), state)
-        state = state.rows(beams.extend(_log_probabilities(logits[:, -1])))
+        # The sequences of a row look at the same memory.
+        state = state.continuing(beams.extend(_log_probabilities(logits[:, -1])))
     return beams.best()
 
 

@@ -110,13 +110,14 @@ class EventQueries(nn.Module):
         spans: list[Tensor] = []
         confidences: list[Tensor] = []
         for layer in self.layers:
-            # A layer answers for its own move only: the spans before it are given.
-            span_BQ2 = logit_BQ2.detach().sigmoid()
+            span_BQ2 = logit_BQ2.sigmoid()
             query_place_BQD = self.place_of_query(waves(span_BQ2).flatten(-2))
             query_BQD = layer(query_BQD, query_place_BQD, span_BQ2, frames, frame_place_BSD)
             normed_BQD = self.norm(query_BQD)
-            logit_BQ2 = logit_BQ2.detach() + self.move(normed_BQD)
-            spans.append(logit_BQ2.sigmoid())
+            moved_BQ2 = logit_BQ2 + self.move(normed_BQD)
+            spans.append(moved_BQ2.sigmoid())
+            # The next layer answers for its own move only: the spans before it are given.
+            logit_BQ2 = moved_BQ2.detach()
             confidences.append(self.confidence(normed_BQD)[..., 0])
         return FoundEvents(torch.stack(spans), torch.stack(confidences), self.norm(query_BQD))
 

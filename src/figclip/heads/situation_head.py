@@ -83,8 +83,10 @@ class SituationHead(nn.Module):
             if labels.num_relations
             else None
         )
-        # One row more: a verb that training never saw.
-        self.verb_embedding = nn.Embedding(labels.num_verbs + 1, width)
+        # One row more, which stays 0: a verb that training never saw.
+        self.verb_embedding = nn.Embedding(
+            labels.num_verbs + 1, width, padding_idx=labels.num_verbs
+        )
         self.own_event = nn.Parameter(torch.zeros(width))
         self.decoder = TextDecoder(
             labels.num_tokens,

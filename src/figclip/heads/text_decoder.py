@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -31,13 +31,16 @@ class DecoderState:
 
     def rows(self, index_M: Int[Tensor, " M"]) -> DecoderState:
         """The state of these sequences, which may repeat."""
-        written = [None if kv is None else (kv[0][index_M], kv[1][index_M]) for kv in self.written]
-        return DecoderState(
-            length=self.length,
-            written=tuple(written),
+        return replace(
+            self.continuing(index_M),
             memory=tuple((k[index_M], v[index_M]) for k, v in self.memory),
             memory_mask_NS=self.memory_mask_NS[index_M],
         )
+
+    def continuing(self, index_N: Int[Tensor, " N"]) -> DecoderState:
+        """Each sequence goes on from what another with the same memory has written."""
+        written = [None if kv is None else (kv[0][index_N], kv[1][index_N]) for kv in self.written]
+        return replace(self, written=tuple(written))
 
 
 class TextDecoder(nn.Module):

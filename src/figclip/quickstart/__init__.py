@@ -164,6 +164,8 @@ def _tasks(workshop: Workshop, *, seeds: Sequence[int]) -> dict[str, Any]:
     """What heads on the first base and its adaptations score, for `summary.json`."""
     tasks: dict[str, Any] = {}
     for stage in (SITUATIONS, CAPTIONING):
+        if not stage.training(workshop).path.exists():
+            continue  # a world without films
         results: list[EvaluationResult] = []
         for seed in seeds:
             finetune_heads(stage, workshop, _run_folder(workshop, base=0, seed=seed), seed=seed)

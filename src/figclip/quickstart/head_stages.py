@@ -135,7 +135,7 @@ def evaluate_heads(stage: HeadStage, workshop: Workshop, *, seed: int) -> Evalua
     with workshop.timed(f"evaluating {stage.task}"):
         return stage.evaluate(
             heads,
-            data=[stage.test(workshop)],
+            data=stage.test(workshop),
             out=heads / "eval",
             cache=workshop.cache,
             on_progress=lambda label, done, total: workshop.on_progress(label, done, total, ""),

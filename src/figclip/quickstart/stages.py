@@ -230,11 +230,12 @@ def write_summary(run: Path, summary: Mapping[str, Any]) -> None:
 
 
 def write_timings(run: Path, seconds: Mapping[str, float]) -> None:
-    """Write `eval/timings.json`: seconds of each stage, and peak memory, when it was first run."""
+    """Write `eval/timings.json`: seconds of each stage when it was first run, and peak memory."""
     file = run / "eval" / "timings.json"
     before = json.loads(file.read_text()) if file.exists() else {}
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_mib = peak / (2**20 if sys.platform == "darwin" else 2**10)
-    content = {**seconds, "peak_memory_mib": round(peak_mib, 1), **before}
+    peak_mib = max(round(peak_mib, 1), before.get("peak_memory_mib", 0.0))
+    content = {**seconds, **before, "peak_memory_mib": peak_mib}
     write_atomically(file, json.dumps(content, indent=2) + "\n")
