@@ -94,7 +94,7 @@ def mini_captioning() -> CaptioningConfig:
             width=96, heads=4, encoder_layers=2, decoder_layers=2, min_word_count=1, max_words=30
         ),
         queries=EventQueries(num=8),
-        train=HeadTrainConfig(epochs=30, lr=2e-3, val_fraction=0.1),
+        train=HeadTrainConfig(epochs=16, lr=2e-3, val_fraction=0.1),
     )
 
 
