@@ -117,16 +117,20 @@ class _Heads:
         self, source: DataSource, *, out: Path, seed: int, cache: Path | None
     ) -> list[TaskResult]:
         """All heads on one data set, put side by side."""
-        scored: dict[str, _Scored] = {}
-        for model in self.models:
-            opened = open_annotated(
+        opened = {
+            spec: open_annotated(
                 source,
-                spec=model.spec,
+                spec=spec,
                 frames_per_event=self.config.frames.per_event,
                 cache=cache,
                 on_progress=self.on_progress,
             )
-            scored[model.name] = self._score_model(model, source, opened, out)
+            for spec in dict.fromkeys(model.spec for model in self.models)
+        }
+        scored = {
+            model.name: self._score_model(model, source, opened[model.spec], out)
+            for model in self.models
+        }
         base, run = scored.get(BASE), self.run
         results = [_result(FRAMES_TASK, source, base, scored[ADAPTED], run=run, seed=seed)]
         if CONTEXTUALIZER in scored:
