@@ -22,7 +22,7 @@ def quickstart(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the adaptation.")] = 0,
     full: Annotated[
         bool,
-        typer.Option("--full", help="Seeds 0, 1, 2 on both bases, and controls; 40 minutes."),
+        typer.Option("--full", help="Seeds 0, 1, 2 on both bases, and controls; an hour or two."),
     ] = False,
 ) -> None:
     """Draw the mini world, adapt the mini CLIP to it, compare with its base, write a report.
