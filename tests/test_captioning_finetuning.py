@@ -235,7 +235,7 @@ def test_descriptions_of_ones_own_videos(
     video = sorted(films.videos.glob("*.mp4"))[0]
     (tmp_path / "text.mp4").write_text("no video")
     asked = [video, tmp_path / "text.mp4", video, tmp_path / "absent.mp4"]
-    found = describe(heads, asked, cache=world.folder / "cache")
+    found = describe(heads, asked, cache=tmp_path / "cache")
     assert [one.video for one in found] == [video, tmp_path / "text.mp4", tmp_path / "absent.mp4"]
     assert found[0].problem is None and found[0].events and found[0].duration_s > 1
     assert all(0 <= e.start_s < e.end_s <= found[0].duration_s + 1e-3 for e in found[0].events)

@@ -294,7 +294,8 @@ def _clip(store: Path, job: ClipJob, times_us: Sequence[int]) -> _Clip:
 
 def _add(writer: FrameStoreWriter, job: ClipJob, decoded: DecodedClip, root: Path | None) -> None:
     """Write a clip's frames."""
-    label = job.path if root is None else job.path.relative_to(root)
+    # Stores hold no absolute paths: of a file given by its path, its name.
+    label = Path(job.path.name) if root is None else job.path.relative_to(root)
     writer.add_video(
         job.key,
         # Only a label; bytes that are not UTF-8 would not go into the store.
