@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,7 @@ def layer_of(module: str) -> int:
     raise AssertionError(f"{module} is in no layer: add it to LAYERS, and to CONTRIBUTING's list")
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     """Parsed modules by their name within the package; package files without code left out."""
     found = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from figclip.cli.options import Cpu, Json
 from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
+    from figclip.data_sources import DataSource
     from figclip.results import EvaluationResult
 
 Preset = Annotated[
@@ -28,6 +29,18 @@ Prompts = Annotated[
         "in it."
     ),
 ]
+
+_MODEL_OPTIONS = {
+    "--base": None,
+    "--task": None,
+    "--alpha": None,
+    "--sweep-alpha": False,
+    "--preset": "figclip",
+    "--prompts": "photo",
+    "--template": "default",
+    "--frames": 4,
+}
+"""With their defaults: what heads, which belong to one model at one strength, do not take."""
 
 
 def evaluate(
@@ -85,24 +98,8 @@ def evaluate(
 
     sources = [parse_source(one) for one in data]
     if is_head_run(Path(model)):
-        _refuse_for_heads(
-            base=base is not None,
-            task=task is not None,
-            alpha=alpha is not None,
-            sweep_alpha=sweep_alpha,
-            preset=preset != "figclip",
-            prompts=prompts != "photo",
-            template=template != "default",
-            frames=frames != 4,
-        )
-        if len(sources) > 1:
-            raise ConfigError(
-                "heads are scored on one data set at a time",
-                where="--data",
-                fix="Give each its own call and --out",
-            )
-        score = _head_evaluation(Path(model))
-        result = _run(score, Path(model), data=sources[0], out=out, seed=seed, cpu=cpu)
+        _refuse_for_heads(base, task, alpha, sweep_alpha, preset, prompts, template, frames)
+        result = _evaluate_heads(Path(model), sources, out=out, seed=seed, cpu=cpu)
     else:
         result = _run(
             run,
@@ -143,22 +140,35 @@ def _run(
         )
 
 
-def _head_evaluation(run: Path) -> Callable[..., EvaluationResult]:
-    """How the heads of a run are scored."""
+def _evaluate_heads(
+    run: Path, sources: Sequence[DataSource], *, out: Path, seed: int, cpu: bool
+) -> EvaluationResult:
+    """Score the heads of a run, each task in its own way."""
     from figclip.captioning_evaluation import evaluate_captioning
     from figclip.head_files import read_head_info
     from figclip.situation_evaluation import evaluate_situations
 
+    if len(sources) > 1:
+        raise ConfigError(
+            "heads are scored on one data set at a time",
+            where="--data",
+            fix="Give each its own call and --out",
+        )
     evaluations: dict[str, Callable[..., EvaluationResult]] = {
         "situations": evaluate_situations,
         "captioning": evaluate_captioning,
     }
-    return evaluations[read_head_info(run).task]
+    score = evaluations[read_head_info(run).task]
+    return _run(score, run, data=sources[0], out=out, seed=seed, cpu=cpu)
 
 
-def _refuse_for_heads(**is_given: bool) -> None:
+def _refuse_for_heads(*values: object) -> None:
     """Options that say how a model is tested say nothing of its heads."""
-    given = [f"--{name.replace('_', '-')}" for name, is_it in is_given.items() if is_it]
+    given = [
+        name
+        for (name, default), value in zip(_MODEL_OPTIONS.items(), values, strict=True)
+        if value != default
+    ]
     if given:
         raise ConfigError(
             f"{', '.join(given)} cannot be given for a run of `figclip finetune`",
