@@ -33,7 +33,7 @@ def test_there_are_the_papers_recipes_and_ours():
 def test_a_recipe_names_itself_and_survives_json(name: str):
     config = build_recipe(name)
     assert config.recipe == name
-    assert from_json(to_json(config)) == config
+    assert from_json(to_json(config), RunConfig) == config
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -29,6 +29,12 @@ def test_table():
         "detail": mean,
         "detail_template": mean,
         "semantic": mean,
+        "tasks": {
+            "situations": {
+                "verbs Acc@1": {"base": 0.5, "adapted": 0.6, "difference": 0.1, "interval": None},
+                "seeds": [0],
+            },
+        },
         "controls": {
             "shuffled annotations": {"detail": mean, "detail_template": mean, "semantic": mean}
         },
@@ -51,7 +57,13 @@ def test_a_kept_summary_of_several_seeds_is_announced(
     mean = {**compared(0.5, 0.75), "held_out": compared(0.25, 0.125)}
     means = {"detail": mean, "detail_template": mean, "semantic": mean}
     second = {**means, "seeds": seeds, "by_seed": [means] * len(seeds)}
-    summary = {**means, "tests": [], "controls": {"second base": second}, "seeds": seeds}
+    summary = {
+        **means,
+        "tests": [],
+        "tasks": {},
+        "controls": {"second base": second},
+        "seeds": seeds,
+    }
     result = QuickstartResult(run=tmp_path, summary=summary, report=tmp_path / "report.html")
     monkeypatch.setattr(figclip.quickstart, "run_quickstart", lambda *_, **__: result)
     done = CliRunner().invoke(app, ["quickstart", "--out", str(tmp_path)])

@@ -49,6 +49,7 @@ def rows_of_first_event(heads: WrittenHeads, video_id: str) -> dict[str, SaidRow
 def change(heads: WrittenHeads, **changes) -> None:
     """Change `head.json`."""
     info: HeadInfo = read_head_info(heads.run)
+    (heads.run / "head.json").unlink()  # it is never overwritten by another one
     write_head_info(heads.run, dataclasses.replace(info, **changes))
 
 
