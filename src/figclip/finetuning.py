@@ -118,7 +118,7 @@ def train_heads(
 ) -> FinetuneResult:
     """Train heads one after the other, or go on with them; each keeps its best weights on val.
 
-    Without val the last weights are kept. A finished head is left as it is.
+    Without val the last weights are kept. A finished head is not trained again.
 
     Args:
         jobs: What to train.

@@ -40,7 +40,7 @@ def situations() -> SituationConfig:
 
 
 def mini_situations() -> SituationConfig:
-    """Situations of the mini world, in half a minute on two CPU cores.
+    """Situations of the mini world, in minutes on two CPU cores.
 
     Purpose: what `figclip quickstart` fine-tunes.
     Source: `situations`, smaller, with a rate for a small head.
@@ -79,7 +79,7 @@ def captioning() -> CaptioningConfig:
 
 
 def mini_captioning() -> CaptioningConfig:
-    """Dense captions of the mini world's films, in half a minute on two CPU cores.
+    """Dense captions of the mini world's films, in a minute on two CPU cores.
 
     Purpose: what `figclip quickstart` fine-tunes.
     Source: `captioning`, smaller, with a rate for a small head, and more frames of short films.
