@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from figclip.allocator import keep_freed_memory
 from figclip.checkpoint import write_atomically
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
@@ -159,6 +160,7 @@ def _means(out: Path, ablation: Ablation, seed: int) -> Means:
 def silent_workshop(out: Path) -> Workshop:
     """Of a process that shows nothing."""
     quiet_libraries()
+    keep_freed_memory()
     return Workshop(path=out, on_progress=lambda *_: None)
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from figclip.allocator import keep_freed_memory
 from figclip.cli.adapt import adapt
 from figclip.cli.caption import caption
 from figclip.cli.describe import describe
@@ -59,6 +60,7 @@ def _options(
 def run() -> NoReturn:
     """Run the verb on the command line and exit."""
     signal.signal(signal.SIGTERM, _raise_on_sigterm)
+    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         # Names from data may hold signs that the terminal has not.
         if isinstance(stream, io.TextIOWrapper):

