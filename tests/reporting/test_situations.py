@@ -268,24 +268,18 @@ def test_other_annotations_than_were_scored_are_refused(heads: WrittenHeads):
 
 
 def test_data_that_heads_are_not_scored_on_are_refused(heads: WrittenHeads):
-    with pytest.raises(ConfigError, match="heads are not scored on pairs"):
+    with pytest.raises(ConfigError, match="heads for situations are not scored on pairs"):
         write_report(heads.run, data=[parse_source("pairs:p.jsonl,videos=clips")])
     two = [parse_source(f"vidsitu:{heads.store}")] * 2
     with pytest.raises(ConfigError, match="several data sets"):
         write_report(heads.run, data=two)
 
 
-def test_heads_for_another_task_are_refused(heads: WrittenHeads):
-    change(heads, task="captioning")
-    with pytest.raises(DataError, match="holds heads for captioning"):
-        write_report(heads.run)
-
-
 def test_the_page_of_an_adaptation_shows_its_heads(tmp_path: Path, heads: WrittenHeads):
     written = write_run(tmp_path / "adaptation")
     events = parse_source(f"vidsitu:{heads.store}")
     file = write_report(
-        written.run, data=[written.data, events], store=written.store, heads=heads.run
+        written.run, data=[written.data, events], store=written.store, heads=[heads.run]
     )
     page = read_page(file.read_text(encoding="utf-8"))
     assert "Report of the adaptation my run" in page.text
@@ -303,11 +297,11 @@ def test_heads_on_another_model_are_refused(tmp_path: Path, heads: WrittenHeads)
     other = dataclasses.replace(models["adapted"], hash="0ther")
     change(heads, models={**models, "adapted": other})
     with pytest.raises(DataError, match="is not the model of the run"):
-        write_report(written.run, heads=heads.run)
+        write_report(written.run, heads=[heads.run])
     with pytest.raises(ConfigError, match="is a run of heads itself"):
-        write_report(heads.run, heads=heads.run)
+        write_report(heads.run, heads=[heads.run])
     with pytest.raises(ModelError, match=r"head\.json"):
-        write_report(written.run, heads=written.run)
+        write_report(written.run, heads=[written.run])
 
 
 @pytest.mark.parametrize(
@@ -323,7 +317,7 @@ def test_heads_on_another_model_are_refused(tmp_path: Path, heads: WrittenHeads)
 def test_a_doubtful_claim_says_so(bounds: tuple[float, float] | None, split: str | None, said: str):
     interval = None if bounds is None else Span(low=bounds[0], high=bounds[1])
     score = Compared(base=0.5, adapted=0.5, difference=0.0, interval=interval)
-    assert claims.verb_caution(score, split) == said
+    assert claims.head_caution(score, split, worse="Verbs are found less often") == said
 
 
 def test_a_store_of_many_pixels_gives_small_frames(heads: WrittenHeads):

@@ -17,7 +17,7 @@ def report(
         typer.Option(
             metavar="NAME:PATH[,…]",
             help="True and false captions that `figclip eval` scored, to show clips of; annotated "
-            "events, to show what heads say of them; may be repeated.",
+            "events or dense captions, to show what heads say; may be repeated.",
         ),
     ] = None,
     store: Annotated[
@@ -25,8 +25,10 @@ def report(
         typer.Option(help="Frame store of the run, to show captions, and events of heads."),
     ] = None,
     heads: Annotated[
-        Path | None,
-        typer.Option(help="Run of `figclip finetune situations` on this run, for the same page."),
+        list[Path] | None,
+        typer.Option(
+            help="Run of `figclip finetune` on this run, for the same page; may be repeated."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file; default: RUN/report.html.")] = None,
 ) -> None:
@@ -35,8 +37,8 @@ def report(
     Example: figclip report runs/mine --data pairs:pairs.jsonl,videos=clips --store frames.store
 
     It is made from the files of the run and of its eval folder; no model is loaded. What is not
-    there is named on the page. Of a run of `figclip finetune situations` the page shows scores,
-    training, and events beside what the heads say of them.
+    there is named on the page. Of a run of `figclip finetune` the page shows scores, training, and
+    events beside what the heads say of them.
     """
     from figclip.cli.options import quiet_libraries
 
@@ -45,5 +47,5 @@ def report(
     from figclip.reporting.report import write_report
 
     sources = [parse_source(one) for one in data or ()]
-    file = write_report(run, data=sources, store=store, heads=heads, out=out)
+    file = write_report(run, data=sources, store=store, heads=heads or (), out=out)
     typer.echo(f"Report: {file} ({file.stat().st_size / 1000:,.0f} kB)")

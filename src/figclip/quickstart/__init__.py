@@ -236,7 +236,11 @@ def _finished(
 ) -> QuickstartResult:
     """Write what was found; the page shows what the heads of this seed say."""
     write_summary(run, summary)
-    pairs = [test.source for test in workshop.tests if test.source.name == "pairs"]
-    heads = SITUATIONS.folder(workshop, seed=seed)
-    report = write_report(run, data=pairs, store=workshop.store(), heads=heads)
+    data = [test.source for test in workshop.tests if test.source.name == "pairs"]
+    heads = [SITUATIONS.folder(workshop, seed=seed)]
+    films = CAPTIONING.test(workshop)
+    if films.path.exists():
+        heads.append(CAPTIONING.folder(workshop, seed=seed))
+        data.append(films)
+    report = write_report(run, data=data, store=workshop.store(), heads=heads)
     return QuickstartResult(run=run, summary=summary, report=report)

@@ -31,8 +31,8 @@ def _short(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Axis:
-    """Values on a line of pixels."""
+class Axis:
+    """Values on a line of pixels; a call gives a value's place."""
 
     low: float
     high: float
@@ -40,6 +40,7 @@ class _Axis:
     end_px: float
 
     def __call__(self, value: float) -> float:
+        """Its place in pixels."""
         share = (value - self.low) / (self.high - self.low)
         return self.start_px + share * (self.end_px - self.start_px)
 
@@ -81,12 +82,12 @@ def picture(verdict: Verdict, curve: StrengthCurve | None) -> Markup:
     detail, kept = verdict.detail.score, verdict.kept.score
     points = () if curve is None else curve.points
     width, height, left, right, top, bottom = 420.0, 330.0, 46.0, 14.0, 16.0, 44.0
-    x_of = _Axis(
+    x_of = Axis(
         **_range([0.0, *_ends(kept), *(one.kept for one in points)], minimum=0.02),
         start_px=left,
         end_px=width - right,
     )
-    y_of = _Axis(
+    y_of = Axis(
         **_range([0.0, *_ends(detail), *(one.detail for one in points)], minimum=0.04),
         start_px=height - bottom,
         end_px=top,
@@ -105,7 +106,7 @@ def picture(verdict: Verdict, curve: StrengthCurve | None) -> Markup:
         f"Detail against what is kept. Detail changed by {_points(detail)} points, what must be "
         f"kept by {_points(kept)} points."
     )
-    return _svg(parts, width=width, height=height, name=name, kind="picture")
+    return svg(parts, width=width, height=height, name=name, kind="picture")
 
 
 def _points(score: Compared) -> str:
@@ -126,7 +127,7 @@ def _range(values: Sequence[float], *, minimum: float) -> dict[str, float]:
 
 
 def _grid(
-    x_of: _Axis, y_of: _Axis, *, bottom_px: float, top_px: float, left_px: float
+    x_of: Axis, y_of: Axis, *, bottom_px: float, top_px: float, left_px: float
 ) -> list[Markup]:
     """Lines of the axes with their numbers; those through the base are stronger."""
     parts: list[Markup] = []
@@ -149,7 +150,7 @@ def _tick(difference: float) -> str:
     return f"{points:+g}".replace("-", MINUS) if points else "0"
 
 
-def _curve_marks(curve: StrengthCurve | None, x_of: _Axis, y_of: _Axis) -> list[Markup]:
+def _curve_marks(curve: StrengthCurve | None, x_of: Axis, y_of: Axis) -> list[Markup]:
     """The line over strengths and its points."""
     if curve is None:
         return []
@@ -171,7 +172,7 @@ def _curve_marks(curve: StrengthCurve | None, x_of: _Axis, y_of: _Axis) -> list[
     return marks
 
 
-def _adapted_marks(detail: Compared, kept: Compared, x_of: _Axis, y_of: _Axis) -> list[Markup]:
+def _adapted_marks(detail: Compared, kept: Compared, x_of: Axis, y_of: Axis) -> list[Markup]:
     """The adapted model on the tests, with intervals in both directions."""
     x, y = x_of(kept.difference or 0.0), y_of(detail.difference or 0.0)
     marks: list[Markup] = []
@@ -185,7 +186,7 @@ def _adapted_marks(detail: Compared, kept: Compared, x_of: _Axis, y_of: _Axis) -
     return [*marks, _dot(x, y, kind="adapted", tip=tip, radius=8.0)]
 
 
-def _label(text: str, x: float, y: float, x_of: _Axis, *, kind: str = "adapted-text") -> Markup:
+def _label(text: str, x: float, y: float, x_of: Axis, *, kind: str = "adapted-text") -> Markup:
     """A word beside a point, on the side where there is room."""
     is_right = x > (x_of.start_px + x_of.end_px) / 2
     offset = -13 if is_right else 13
@@ -196,7 +197,7 @@ def _label(text: str, x: float, y: float, x_of: _Axis, *, kind: str = "adapted-t
 def dumbbell(score: Compared, *, chance: float | None) -> Markup:
     """Base and adapted of a fraction on a line from 0 to 100 %, for a cell of a table."""
     width, height = 168.0, 24.0
-    axis = _Axis(low=0, high=1, start_px=6.0, end_px=width - 6)
+    axis = Axis(low=0, high=1, start_px=6.0, end_px=width - 6)
     y = height / 2
     parts = [tag("line", x1=axis(0), x2=axis(1), y1=y, y2=y, class_="rail")]
     if chance is not None:
@@ -240,7 +241,7 @@ def outcome_bar(counts: Mapping[str, int], names: Mapping[str, str]) -> Markup:
         parts.append(tag("g", box, class_="tip", data_tip=tip))
         x += share * width
     name = "; ".join(f"{words}: {counts[outcome]:,}" for outcome, words in names.items())
-    return _svg(parts, width=width, height=height, name=name, kind="outcomes")
+    return svg(parts, width=width, height=height, name=name, kind="outcomes")
 
 
 def stage_bars(stages: Sequence[tuple[str, float]], said: Sequence[str]) -> Markup:
@@ -261,7 +262,7 @@ def stage_bars(stages: Sequence[tuple[str, float]], said: Sequence[str]) -> Mark
         filled = max(2.0, width * seconds / longest)
         parts.append(tag("rect", x=0, y=y + 19, width=filled, height=6, rx=3, class_="bar"))
     name = "; ".join(f"{name}: {words}" for (name, _), words in zip(stages, said, strict=True))
-    return _svg(parts, width=width, height=row * len(stages), name=name, kind="stages")
+    return svg(parts, width=width, height=row * len(stages), name=name, kind="stages")
 
 
 def line_chart(series: Sequence[Series], *, name: str, unit: str) -> Markup:
@@ -275,9 +276,9 @@ def line_chart(series: Sequence[Series], *, name: str, unit: str) -> Markup:
     width, height, left, right, top, bottom = 420.0, 240.0, 46.0, 12.0, 12.0, 34.0
     drawn = [_thinned(one) for one in series]
     last = max(max(one.steps) for one in drawn)
-    x_of = _Axis(low=0, high=max(1, last), start_px=left, end_px=width - right)
+    x_of = Axis(low=0, high=max(1, last), start_px=left, end_px=width - right)
     low, high = _padded((value for one in drawn for value in one.values), share=0.08)
-    y_of = _Axis(low=low, high=high, start_px=height - bottom, end_px=top)
+    y_of = Axis(low=low, high=high, start_px=height - bottom, end_px=top)
     say = percent if unit == "fraction" else _shortest
     parts: list[Markup] = []
     for value in y_of.ticks(about=4):
@@ -297,7 +298,7 @@ def line_chart(series: Sequence[Series], *, name: str, unit: str) -> Markup:
         )
         parts.append(tag("polyline", points=path, class_=f"series s{i}"))
     parts += _hover_columns(drawn, x_of, say=say, top=top, bottom=height - bottom)
-    return _svg(parts, width=width, height=height, name=name, kind="lines")
+    return svg(parts, width=width, height=height, name=name, kind="lines")
 
 
 def _shortest(value: float) -> str:
@@ -305,7 +306,7 @@ def _shortest(value: float) -> str:
 
 
 def _hover_columns(
-    drawn: Sequence[Series], x_of: _Axis, *, say: object, top: float, bottom: float
+    drawn: Sequence[Series], x_of: Axis, *, say: object, top: float, bottom: float
 ) -> list[Markup]:
     """A strip at each step that tells its values under the pointer."""
     assert callable(say)
@@ -337,7 +338,7 @@ def _thinned(one: Series) -> Series:
     return Series(name=one.name, steps=tuple(steps), values=tuple(values))
 
 
-def _svg(parts: Sequence[Markup], *, width: float, height: float, name: str, kind: str) -> Markup:
+def svg(parts: Sequence[Markup], *, width: float, height: float, name: str, kind: str) -> Markup:
     """A whole chart with a name for those who cannot see it."""
     return tag(
         "svg",

@@ -62,15 +62,39 @@ def verb_claim(score: Compared, *, num_events: int, data: str) -> str:
     )
 
 
-def verb_caution(score: Compared, split: str | None) -> str:
-    """What takes something away from that; empty where nothing does."""
+def sentence_claim(score: Compared, *, num_videos: int, data: str) -> str:
+    """One sentence about the sentences that heads write, with its 95 % interval.
+
+    Args:
+        score: CIDEr.
+        num_videos: On so many videos.
+        data: Of what.
+    """
+    videos = f"{num_videos:,} video{'' if num_videos == 1 else 's'} of {data}"
+    if score.base is None:
+        return f"On {videos} the head's sentences have a CIDEr of {_percent(score.adapted)}."
+    return (
+        f"On {videos} the sentences of the head on adapted features have a CIDEr of "
+        f"{_percent(score.adapted)}, those of the same head on base features "
+        f"{_percent(score.base)}: {_change(score)}."
+    )
+
+
+def head_caution(score: Compared, split: str | None, *, worse: str) -> str:
+    """What takes something away from the claim about heads; empty where nothing does.
+
+    Args:
+        score: What the claim is about.
+        split: Of the data that were scored.
+        worse: What a loss means, in words: `Verbs are found less often`.
+    """
     said: list[str] = []
     if split == TRAIN_SPLIT:
         said.append("Heads are trained on this split: it says little of other videos.")
     if score.difference is not None and score.interval is None:
         said.append("Without an interval no change is shown.")
     elif score.difference is not None and direction(score) == "down":
-        said.append("Verbs are found less often: the interval lies below 0.")
+        said.append(f"{worse}: the interval lies below 0.")
     elif score.difference is not None and direction(score) == "unsure":
         said.append("The interval holds 0: no change is shown.")
     return " ".join(said)

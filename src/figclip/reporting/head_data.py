@@ -1,4 +1,4 @@
-"""All that the files of a run of heads for situations say. Models and videos are not looked at."""
+"""All that the files of a run of task heads say. Models and videos are not looked at."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, get_args
 
+from figclip import captioning_evaluation, captioning_finetuning, situation_finetuning
 from figclip import config as configs
 from figclip.checkpoint import RunFolder
 from figclip.errors import DataError
 from figclip.frozen_models import ADAPTED, BASE
-from figclip.head_config import SituationConfig
+from figclip.head_config import CaptioningConfig, SituationConfig
 from figclip.head_files import HeadInfo, read_head_info
 from figclip.reporting.examples import Outcome
 from figclip.reporting.json_files import damage_named, read_object
@@ -29,20 +30,62 @@ from figclip.reporting.run_environment import environment_facts, typed_command
 from figclip.reporting.training_log import read_training_log
 from figclip.run_files import RUN_FORMAT
 from figclip.situation_evaluation import CONTEXT_TASK, FRAMES_TASK
-from figclip.situation_finetuning import TASK
 
-VERBS = "verbs Acc@1"
-SHOWN = {
-    VERBS: "Verbs, Acc@1",
-    "verbs Acc@5": "Verbs, Acc@5",
-    "roles CIDEr": "Roles, CIDEr",
-    "roles Lea": "Roles, Lea",
-    "roles (predicted verb) CIDEr": "Roles for the predicted verb, CIDEr",
-    "roles (predicted verb) Lea": "Roles for the predicted verb, Lea",
-    "relations Top-1": "Relations, Top-1",
-    "relations macro Top-1": "Relations, macro Top-1",
+VERBS, SENTENCES = "verbs Acc@1", "CIDEr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownTask:
+    """What a report shows of the heads of a task.
+
+    Attributes:
+        config: Class of their settings.
+        result: What result files call the task.
+        context: The same of heads on the contextualizer's outputs; empty where there are none.
+        claimed: The score that the claim is about.
+        scores: Those in the table, by their names in result files; `figclip eval` prints the
+            others.
+    """
+
+    config: type[SituationConfig] | type[CaptioningConfig]
+    result: str
+    context: str
+    claimed: str
+    scores: Mapping[str, str]
+
+
+SHOWN_TASKS: dict[str, ShownTask] = {
+    situation_finetuning.TASK: ShownTask(
+        config=SituationConfig,
+        result=FRAMES_TASK,
+        context=CONTEXT_TASK,
+        claimed=VERBS,
+        scores={
+            VERBS: "Verbs, Acc@1",
+            "verbs Acc@5": "Verbs, Acc@5",
+            "roles CIDEr": "Roles, CIDEr",
+            "roles Lea": "Roles, Lea",
+            "roles (predicted verb) CIDEr": "Roles for the predicted verb, CIDEr",
+            "roles (predicted verb) Lea": "Roles for the predicted verb, Lea",
+            "relations Top-1": "Relations, Top-1",
+            "relations macro Top-1": "Relations, macro Top-1",
+        },
+    ),
+    captioning_finetuning.TASK: ShownTask(
+        config=CaptioningConfig,
+        result=captioning_evaluation.TASK,
+        context="",
+        claimed=SENTENCES,
+        scores={
+            "F1": "Spans, F1",
+            "recall": "Spans, recall",
+            "precision": "Spans, precision",
+            SENTENCES: "Sentences, CIDEr",
+            "meteor_exact": "Sentences, METEOR of exact words",
+            "soda_meteor_exact": "Both, SODA with METEOR of exact words",
+        },
+    ),
 }
-"""Scores in the table, by their names in result files; `figclip eval` prints the others."""
 
 Right = tuple[bool | None, bool]
 """Whether base (None without one) and adapted have it right."""
@@ -72,14 +115,16 @@ class HeadScores:
         result: The file they are from.
         title: Task and data.
         note: What was counted.
-        rows: Those of `SHOWN` that were scored.
-        right: Whose first verb is one that an annotator chose, by `VIDEO/Ev1`.
+        rows: Those of `ShownTask.scores` that were scored.
+        claimed: The one that the claim is about; None when it was not scored.
+        right: Whose first verb is one that an annotator chose, by `VIDEO/Ev1`; of situations.
     """
 
     result: ResultFile
     title: str
     note: str
     rows: tuple[HeadScore, ...]
+    claimed: Compared | None
     right: Mapping[str, Right]
 
     @property
@@ -87,11 +132,6 @@ class HeadScores:
         """`annotations (valid)`."""
         split = f" ({self.result.split})" if self.result.split else ""
         return f"{self.result.source}{split}"
-
-    @property
-    def verbs(self) -> Compared | None:
-        """Acc@1 of the verbs."""
-        return next((one.score for one in self.rows if one.name == SHOWN[VERBS]), None)
 
     @property
     def outcomes(self) -> dict[Outcome, int] | None:
@@ -121,7 +161,7 @@ class HeadData:
 
     path: Path
     info: HeadInfo
-    config: SituationConfig
+    config: SituationConfig | CaptioningConfig
     tables: tuple[HeadScores, ...]
     losses: tuple[Series, ...]
     validation: tuple[Series, ...]
@@ -163,30 +203,25 @@ def read_head_data(path: Path) -> HeadData:
     """Read the files of a run of heads.
 
     Args:
-        path: Run folder that `figclip finetune situations` wrote.
+        path: Run folder that `figclip finetune` wrote.
 
     Raises:
         ModelError: `head.json` is damaged or not there.
-        DataError: another task's heads, or another file is damaged or not there.
+        DataError: another file is damaged or not there.
         ConfigError, CheckpointError: `config.json` or a `metrics.jsonl` is damaged.
     """
     info = read_head_info(path)
-    if info.task != TASK:
-        raise DataError(
-            f"holds heads for {info.task}; reports are about adaptations and {TASK}",
-            where=str(path),
-            fix=f"Give a run of `figclip adapt` or `figclip finetune {TASK}`",
-        )
+    shown = SHOWN_TASKS[info.task]
     run = RunFolder(path)
     for file in (run.config, run.environment, run.data):
         if not file.exists():
             raise DataError("is not there", where=str(file), fix="Fine-tune again")
     config = configs.from_json(
-        run.config.read_text(encoding="utf-8"), SituationConfig, where=str(run.config)
+        run.config.read_text(encoding="utf-8"), shown.config, where=str(run.config)
     )
     environment = read_object(run.environment, newest_format=RUN_FORMAT)
     results = read_result_files(path / "eval")
-    tables = tuple(_scores(one, results) for one in results if one.task == FRAMES_TASK)
+    tables = tuple(_scores(one, results, shown) for one in results if one.task == shown.result)
     absent = [] if tables else ["eval/ holds no result of `figclip eval`: nothing is scored."]
     logs = _training_logs(path, info, absent)
     return HeadData(
@@ -213,13 +248,13 @@ def read_head_data(path: Path) -> HeadData:
     )
 
 
-def _scores(result: ResultFile, results: Sequence[ResultFile]) -> HeadScores:
+def _scores(result: ResultFile, results: Sequence[ResultFile], shown: ShownTask) -> HeadScores:
     """The scores on one data set, with those through the contextualizer beside them."""
     (group,) = groups_of_results([result])
     context = {
         row.name: row.score
         for one in results
-        if one.task == CONTEXT_TASK and one.hashes["data"] == result.hashes["data"]
+        if one.task == shown.context and one.hashes["data"] == result.hashes["data"]
         for row in one.rows
     }
     found = {row.name: row.score for row in result.rows}
@@ -229,9 +264,10 @@ def _scores(result: ResultFile, results: Sequence[ResultFile]) -> HeadScores:
         note=group.note,
         rows=tuple(
             HeadScore(name=words, score=found[name], context=context.get(name))
-            for name, words in SHOWN.items()
+            for name, words in shown.scores.items()
             if name in found
         ),
+        claimed=found.get(shown.claimed),
         right={
             line.item: (
                 None if line.base is None else line.base[VERBS] == 1,
@@ -261,15 +297,19 @@ def _first_series(of_models: Mapping[str, tuple[Series, ...]]) -> tuple[Series, 
     return tuple(replace(series[0], name=name) for name, series in of_models.items() if series)
 
 
-def _facts(info: HeadInfo, config: SituationConfig) -> list[Fact]:
+def _facts(info: HeadInfo, config: SituationConfig | CaptioningConfig) -> list[Fact]:
     """The recipe, and whose features the heads take."""
     head = config.head
+    if isinstance(config, SituationConfig):
+        frames = f"{config.frames.per_event} an event"
+    else:
+        frames = f"{config.frames.per_second:g} a second"
     facts = {
         "recipe": config.recipe,
         "model": PurePath(info.model).name,
         "head": f"{head.encoder_layers} + {head.decoder_layers} layers, width {head.width}, "
         f"beam {head.beam}",
-        "frames of an event": str(config.frames.per_event),
+        "frames": frames,
         "seed of training": str(config.train.seed),
     }
     for name, model in info.models.items():

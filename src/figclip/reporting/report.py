@@ -13,7 +13,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from figclip import captioning_finetuning, situation_finetuning
 from figclip.checkpoint import RunFolder, write_atomically
+from figclip.data.dense_caption_files import REFERENCE_READERS
 from figclip.data_sources import ANNOTATED, DataSource
 from figclip.errors import ConfigError, DataError
 from figclip.frozen_models import ADAPTED
@@ -21,10 +23,12 @@ from figclip.head_files import is_head_run
 from figclip.reporting import charts, claims, numbers
 from figclip.reporting.annotated_videos import open_annotated_videos, open_store
 from figclip.reporting.examples import Outcome, pick_examples
+from figclip.reporting.film_examples import Films, pick_films
 from figclip.reporting.head_data import HeadData, read_head_data
 from figclip.reporting.json_files import damage_named
 from figclip.reporting.report_data import RunFiles, read_run_files, report_data
 from figclip.reporting.situation_examples import Situations, pick_situations
+from figclip.reporting.timeline import timeline
 from figclip.reporting.training_captions import CaptionedVideo, caption_training_video
 from figclip.reporting.word_changes import changed_words
 
@@ -39,6 +43,10 @@ OUTCOME_WORDS: dict[Outcome, str] = {
 }
 """In the order of the bar."""
 
+SITUATIONS, CAPTIONING = situation_finetuning.TASK, captioning_finetuning.TASK
+SCORED_ON = {SITUATIONS: tuple(ANNOTATED), CAPTIONING: tuple(REFERENCE_READERS)}
+"""NAMEs of `--data` that heads of a task are scored on."""
+
 _PAGE = "reporting/page"
 
 
@@ -47,7 +55,7 @@ def write_report(
     *,
     data: Sequence[DataSource] = (),
     store: Path | None = None,
-    heads: Path | None = None,
+    heads: Sequence[Path] = (),
     out: Path | None = None,
 ) -> Path:
     """Write the report of a run from its files; no model is loaded.
@@ -55,12 +63,14 @@ def write_report(
     The same files give the same page. What is not there is named on the page instead.
 
     Args:
-        run: Run folder of an adaptation, or of heads for situations.
+        run: Run folder of an adaptation, or of task heads.
         data: Sets of true and false captions that `figclip eval` scored, to show clips of; for
-            heads the annotated events that they were scored on, to show examples of.
-        store: A frame store, to show captions that the run was trained on; for heads instead of
-            annotated events.
-        heads: Run folder of heads on the model of this run, with its `eval`; shown on the page.
+            heads the annotated events or dense captions that they were scored on, to show
+            examples of.
+        store: A frame store, to show captions that the run was trained on; for heads for
+            situations instead of annotated events.
+        heads: Run folders of heads on the model of this run, with their `eval`, at most one a
+            task; shown on the page.
         out: The file; None: `report.html` in the run folder.
 
     Returns:
@@ -72,7 +82,7 @@ def write_report(
         AnnotationError, VideoError, StoreError: `data` or `store` cannot be used.
     """
     if is_head_run(run):
-        if heads is not None:
+        if heads:
             raise ConfigError("is a run of heads itself", where=str(run), fix="Give no other heads")
         html = _page_of_heads(run, data, store)
     else:
@@ -90,16 +100,15 @@ def write_report(
 
 
 def _page_of_adaptation(
-    run: Path, data: Sequence[DataSource], store: Path | None, heads: Path | None
+    run: Path, data: Sequence[DataSource], store: Path | None, heads: Sequence[Path]
 ) -> str:
     """The page about an adaptation, with the heads on its model where there are any."""
     read = read_run_files(run)
     report = report_data(read)
-    head = None if heads is None else read_head_data(heads)
-    if head is not None:
-        _check_of_run(head, read)
-    of_heads = [one for one in data if head is not None and one.name in ANNOTATED]
+    by_task = _heads_by_task(heads, read)
+    of_heads = [one for one in data if any(one.name in SCORED_ON[task] for task in by_task)]
     of_captions = [one for one in data if one not in of_heads]
+    situations, films = by_task.get(SITUATIONS), by_task.get(CAPTIONING)
     return _render(
         "report.html.j2",
         data=report,
@@ -107,23 +116,44 @@ def _page_of_adaptation(
         captioned=None if store is None else _captioned(store, read),
         captions_absent=_captions_absent(read),
         several_seeds=read.summary is not None and len(read.summary.seeds) > 1,
-        heads=head,
-        shown=None if head is None else _situations(head, of_heads, store),
+        situation_heads=situations,
+        shown_situations=None if situations is None else _situations(situations, of_heads, store),
+        film_heads=films,
+        shown_films=None if films is None else _films(films, of_heads),
+        notices=(*report.notices, *(one for head in by_task.values() for one in head.notices)),
+        missing=(*report.absent, *(one for head in by_task.values() for one in head.absent)),
         stages=report.stages,
     )
 
 
+def _heads_by_task(heads: Sequence[Path], read: RunFiles) -> dict[str, HeadData]:
+    """All heads on the model of a run, by their task."""
+    by_task: dict[str, HeadData] = {}
+    for path in heads:
+        head = read_head_data(path)
+        _check_of_run(head, read)
+        if head.info.task in by_task:
+            raise ConfigError(
+                f"are heads for {head.info.task}, as are {by_task[head.info.task].path}",
+                where=str(path),
+                fix="Give one run of heads a task",
+            )
+        by_task[head.info.task] = head
+    return by_task
+
+
 def _page_of_heads(run: Path, data: Sequence[DataSource], store: Path | None) -> str:
     """The page about heads alone."""
-    for one in data:
-        if one.name not in ANNOTATED:
-            raise ConfigError(
-                f"heads are not scored on {one.name}",
-                where=f"--data {one.name}:{one.path}",
-                fix=f"Give the {' or '.join(ANNOTATED)} that they were scored on",
-            )
     head = read_head_data(run)
-    shown = _situations(head, data, store)
+    task = head.info.task
+    for one in data:
+        if one.name not in SCORED_ON[task]:
+            raise ConfigError(
+                f"heads for {task} are not scored on {one.name}",
+                where=f"--data {one.name}:{one.path}",
+                fix=f"Give the {' or '.join(SCORED_ON[task])} that they were scored on",
+            )
+    shown = _situations(head, data, store) if task == SITUATIONS else _films(head, data)
     return _render("heads.html.j2", heads=head, shown=shown, stages=head.stages)
 
 
@@ -164,18 +194,32 @@ def _situations(
     head: HeadData, data: Sequence[DataSource], store: Path | None
 ) -> Situations | None:
     """Examples of what heads say; None without annotations, or before they were scored."""
-    if head.newest is None or not (data or store):
+    source = _only_source(head, data)
+    if head.newest is None or (source is None and store is None):
         return None
-    if len(data) > 1:
+    if source is not None:
+        return pick_situations(head, open_annotated_videos(source))
+    assert store is not None
+    return pick_situations(head, open_store(store))
+
+
+def _films(head: HeadData, data: Sequence[DataSource]) -> Films | None:
+    """Examples of what heads write; None without annotations, or before they were scored."""
+    source = _only_source(head, data)
+    return None if head.newest is None or source is None else pick_films(head, source)
+
+
+def _only_source(head: HeadData, data: Sequence[DataSource]) -> DataSource | None:
+    """The data that heads were scored on, if given."""
+    task = head.info.task
+    sources = [one for one in data if one.name in SCORED_ON[task]]
+    if len(sources) > 1:
         raise ConfigError(
-            "several data sets of annotated events",
+            f"several data sets for the heads for {task}",
             where="--data",
             fix="Give only the one that the heads were scored on last",
         )
-    if data:
-        return pick_situations(head, open_annotated_videos(data[0]))
-    assert store is not None
-    return pick_situations(head, open_store(store))
+    return sources[0] if sources else None
 
 
 def _environment() -> Environment:
@@ -196,12 +240,14 @@ def _environment() -> Environment:
         "claim": claims.claim,
         "caution": claims.caution,
         "verb_claim": claims.verb_claim,
-        "verb_caution": claims.verb_caution,
+        "sentence_claim": claims.sentence_claim,
+        "head_caution": claims.head_caution,
         "picture": charts.picture,
         "dumbbell": charts.dumbbell,
         "outcome_bar": charts.outcome_bar,
         "stage_bars": charts.stage_bars,
         "line_chart": charts.line_chart,
+        "timeline": timeline,
         "changed_words": changed_words,
         "test_name": _test_name,
     }

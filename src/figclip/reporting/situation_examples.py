@@ -20,6 +20,7 @@ from figclip.data.situation_truth import (
 )
 from figclip.errors import DataError
 from figclip.frozen_models import ADAPTED, BASE
+from figclip.head_config import SituationConfig
 from figclip.records import Event, VideoRecord
 from figclip.reporting.annotated_videos import AnnotatedVideos
 from figclip.reporting.examples import draw_lot
@@ -141,6 +142,7 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
             where=str(head.path),
             fix="Run `figclip eval` on it first, with --out set to its eval folder",
         )
+    assert isinstance(head.config, SituationConfig), "of another task"
     folder = head.path / "eval" / "predictions"
     ids = _video_ids(folder / "videos.json")
     predicted = [_Predictions.load(folder / name) for name in head.columns]
@@ -155,7 +157,8 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
     notices: list[str] = []
     num_bytes = 0
     for video_id in islice(order, MAX_VIDEOS):
-        scored = _Scored(video_id, ids.index(video_id), predicted, head)
+        idx = ids.index(video_id)
+        scored = _Scored(video_id, idx, predicted, head, head.config.frames.per_event)
         video = scored.show(annotated)
         num_bytes += sum(len(frame) for event in video.events for frame in event.frames)
         if num_bytes > MAX_FRAME_BYTES:
@@ -237,6 +240,7 @@ class _Scored:
     idx: int
     predicted: Sequence[_Predictions]
     head: HeadData
+    frames_per_event: int
 
     def show(self, annotated: AnnotatedVideos) -> ShownVideo:
         """Its events beside what heads say of them."""
@@ -282,7 +286,7 @@ class _Scored:
             name=name,
             start_s=event.start_s,
             end_s=event.end_s,
-            frames=_frames(annotated, record, event, self.head.config.frames.per_event),
+            frames=_frames(annotated, record, event, self.frames_per_event),
             rows=(
                 _verb_row(truth.verb_ids[event_idx], said, self._right(name)),
                 *_role_rows(answers, [one.roles for one in said]),

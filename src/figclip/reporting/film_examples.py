@@ -1,0 +1,220 @@
+"""Whole videos beside what heads for dense captioning find in them, chosen by lot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from figclip.data.benchmarks.retrieval import youtube_video
+from figclip.data.dense_caption_files import (
+    REFERENCE_READERS,
+    CaptionedSpan,
+    ReferenceVideo,
+    read_predictions,
+)
+from figclip.data.media_files import VIDEO_SUFFIXES, MediaFolder
+from figclip.data.pixels import PixelPipeline
+from figclip.data.video import decode_frames, probe_video, sample_midpoints
+from figclip.data_sources import DataSource
+from figclip.errors import DataError
+from figclip.reporting.examples import draw_lot
+from figclip.reporting.figures import shorten
+from figclip.reporting.head_data import HeadData
+from figclip.reporting.previews import jpeg_address
+
+MAX_VIDEOS = 4
+MAX_EVENTS = 12
+"""Of a lane; the first ones."""
+NUM_FRAMES = 8
+ANNOTATED = "annotated"
+_MAX_CHARS = 300
+_FRAME_PX = 112
+_PIXELS = PixelPipeline(name="pil", size=224)
+_EVALUATE_AGAIN = "Run `figclip eval` again, with --out set to the eval folder of the heads"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """What one of them says of a video.
+
+    Attributes:
+        name: `annotated`, `base` or `adapted`.
+        num_events: How many events; the first `MAX_EVENTS` are shown.
+        events: Those, by their start.
+    """
+
+    name: str
+    num_events: int
+    events: tuple[CaptionedSpan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFilm:
+    """One video.
+
+    Attributes:
+        id: Its id.
+        duration_s: Its length: of the file, or as annotated where there is none.
+        frames: At the midpoints of equal parts, as `data:` addresses; empty without videos.
+        lanes: The first annotator, then the heads.
+    """
+
+    id: str
+    duration_s: float
+    frames: tuple[str, ...]
+    lanes: tuple[Lane, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Films:
+    """What is shown of all videos that were scored.
+
+    Attributes:
+        num_videos: How many were scored.
+        videos: Some of them.
+        notices: What of them is not shown, and why; one sentence each.
+    """
+
+    num_videos: int
+    videos: tuple[ShownFilm, ...]
+    notices: tuple[str, ...]
+
+
+def pick_films(head: HeadData, source: DataSource) -> Films:
+    """Choose videos by the hash of their ids, and put annotations beside predictions.
+
+    It is nobody's choice, and the same for the same files. Predictions are those of the last
+    evaluation.
+
+    Args:
+        head: The run.
+        source: What it was scored on; without `videos` there are no frames.
+
+    Raises:
+        DataError, AnnotationError: nothing was scored, or other data; a file of predictions is
+            damaged or not there.
+        VideoError: a video cannot be read.
+    """
+    annotated = _first_annotations(source)
+    said = {name: _predictions(head, name) for name in head.columns}
+    ids = list(next(iter(said.values())))
+    order = sorted((one for one in ids if one in annotated), key=draw_lot)
+    if not order:
+        raise DataError(
+            "holds none of the videos that were scored",
+            where=f"--data {source.name}:{source.path}",
+            fix="Give the annotations that `figclip eval` was given",
+        )
+    folder = None
+    if source.videos is not None:
+        folder = MediaFolder(source.videos, suffixes=VIDEO_SUFFIXES)
+    films = [
+        _show(annotated[name], {one: _said_of(name, one, said[one], head) for one in said}, folder)
+        for name in islice(order, MAX_VIDEOS)
+    ]
+    notices = () if folder else ("Without frames: give --data with videos=DIR.",)
+    return Films(num_videos=len(ids), videos=tuple(films), notices=notices)
+
+
+def _first_annotations(source: DataSource) -> dict[str, ReferenceVideo]:
+    """What the first annotator says of each video."""
+    annotated: dict[str, ReferenceVideo] = {}
+    for each in REFERENCE_READERS[source.name](source.path, source.split):
+        for video in each.videos:
+            annotated.setdefault(video.id, video)
+    return annotated
+
+
+def _predictions(head: HeadData, name: str) -> Mapping[str, Sequence[CaptionedSpan]]:
+    """What the head on a model's features said last."""
+    if head.newest is None:
+        raise DataError(
+            "was not scored",
+            where=str(head.path),
+            fix="Run `figclip eval` on it first, with --out set to its eval folder",
+        )
+    scored = head.newest.result
+    stem = f"{scored.data}-{scored.split}" if scored.split else scored.data
+    file = _prediction_folder(head, name) / f"{stem}.json"
+    if not file.exists():
+        raise DataError("is not there", where=str(file), fix=_EVALUATE_AGAIN)
+    return read_predictions(file).events_by_video
+
+
+def _prediction_folder(head: HeadData, name: str) -> Path:
+    """Where the predictions of the head on a model's features lie."""
+    return head.path / "eval" / "predictions" / name
+
+
+def _said_of(
+    video_id: str, name: str, said: Mapping[str, Sequence[CaptionedSpan]], head: HeadData
+) -> Sequence[CaptionedSpan]:
+    """What a head said of a video, if only that there is nothing."""
+    if video_id not in said:
+        raise DataError(
+            f"says nothing of {video_id!r}",
+            where=str(_prediction_folder(head, name)),
+            fix=_EVALUATE_AGAIN,
+        )
+    return said[video_id]
+
+
+def _show(
+    video: ReferenceVideo,
+    said: Mapping[str, Sequence[CaptionedSpan]],
+    folder: MediaFolder | None,
+) -> ShownFilm:
+    """One video with all lanes."""
+    duration_s, frames = video.duration_s, ()
+    if folder is not None:
+        path = _find(video.id, folder)
+        duration_s = probe_video(path).duration_s
+        frames = _frames(path, duration_s)
+    lanes = {ANNOTATED: video.events, **said}
+    return ShownFilm(
+        id=shorten(video.id, _MAX_CHARS),
+        duration_s=duration_s,
+        frames=frames,
+        lanes=tuple(_lane(name, events) for name, events in lanes.items()),
+    )
+
+
+def _lane(name: str, events: Sequence[CaptionedSpan]) -> Lane:
+    """Its events in the order of their starts, long sentences cut."""
+    shown = sorted(events, key=lambda one: (one.start_s, one.end_s))[:MAX_EVENTS]
+    return Lane(
+        name=name,
+        num_events=len(events),
+        events=tuple(
+            CaptionedSpan(
+                start_s=one.start_s,
+                end_s=one.end_s,
+                sentence=shorten(one.sentence, _MAX_CHARS),
+                score=one.score,
+            )
+            for one in shown
+        ),
+    )
+
+
+def _find(video_id: str, folder: MediaFolder) -> Path:
+    """The file of a video that was scored."""
+    medium = youtube_video(video_id)
+    searches = (folder.find_anywhere(n, any_suffix=True) for n in (medium.name, *medium.also))
+    found = next(filter(None, searches), [])
+    if len(found) != 1:
+        raise DataError(
+            f"the video {video_id!r} is not there any more, or not once",
+            where=str(folder.root),
+            fix="Give the folder that `figclip eval` was given",
+        )
+    return found[0]
+
+
+def _frames(path: Path, duration_s: float) -> tuple[str, ...]:
+    """Small pictures along the video."""
+    times_s = sample_midpoints(0.0, duration_s, NUM_FRAMES)
+    frames_NHWC = decode_frames(path, times_s, pipeline=_PIXELS).frames_NHWC
+    return tuple(jpeg_address(one, max_px=_FRAME_PX) for one in frames_NHWC)
