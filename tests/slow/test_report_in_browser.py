@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from figclip.data_sources import parse_source
 from figclip.reporting.report import write_report
+from tests.reporting.written_films import write_film_heads
+from tests.reporting.written_heads import write_heads
 from tests.reporting.written_runs import write_run, write_strength, write_summary
 
 pytestmark = pytest.mark.slow
@@ -51,7 +54,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = write_run(tmp_path_factory.mktemp("run"))
     write_summary(written)
     write_strength(written)
-    return write_report(written.run, data=[written.data], store=written.store)
+    situations = write_heads(written.folder / "situations")
+    films = write_film_heads(written.folder / "captioning")
+    return write_report(
+        written.run,
+        data=[written.data, parse_source(f"vidsitu:{situations.store}"), films.source],
+        store=written.store,
+        heads=[situations.run, films.run],
+    )
 
 
 def browse(page: Path, *, width: int, options: tuple[str, ...] = ()) -> tuple[str, list[str]]:
