@@ -128,7 +128,7 @@ def mini() -> RunConfig:
     Source: losses, negatives and masking of `default`; learning rates, rank and length for a small
         model, tuned in the mini world on tests of a seed of their own (docs/mini_world.md).
     Expected: the results in docs/mini_world.md.
-    Hardware: two CPU cores, under 1 GiB.
+    Hardware: two CPU cores, about 1 GiB.
     Command: figclip quickstart
     """
     return RunConfig(
