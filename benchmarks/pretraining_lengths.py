@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 from ablations import MEANS, SIZE, adapted_means, draw_world, points_cell
+from figclip.allocator import keep_freed_memory
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
 from figclip.quickstart.stages import Progress
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     quiet_libraries()
+    keep_freed_memory()
     out = arguments.out.resolve()
     rows: list[str] = []
     with ProgressDisplay() as display:

@@ -40,6 +40,7 @@ NUM_VERBS = 250
 
 
 def text(rng: random.Random) -> str:
+    """One to six words."""
     return " ".join(rng.choice(WORDS) for _ in range(rng.choice((1, 2, 3, 4, 5, 6))))
 
 
@@ -96,6 +97,7 @@ def cpu_seconds(command: list[str]) -> float:
 
 
 def main() -> None:
+    """Times each score."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=1324)
     parser.add_argument("--rounds", type=int, default=5)

@@ -13,10 +13,9 @@ _KEPT_BYTES = 2**31 - 1
 def keep_freed_memory() -> None:
     """Let the process keep the memory of big tensors for the next ones; for programs on the CPU.
 
-    glibc returns every block of more than 32 MiB at most to the system as soon as it is freed, and
-    the next tensor of that size faults all its pages in again, which takes longer than most
-    operations on it. Peak memory stays about the same; what is reached once is kept to the end.
-    Does nothing where the C library is another one.
+    glibc gives big blocks back to the system as soon as they are freed, and the next tensor of that
+    size faults all its pages in again, which can take longer than the operation on it. What memory
+    is reached once is kept to the end. Does nothing where the C library is another one.
     """
     if sys.platform != "linux":
         return

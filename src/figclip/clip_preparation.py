@@ -157,11 +157,7 @@ def _find_files(
     absent: dict[Medium, _Clip | str] = {}
     for medium in media:
         assert medium.box is None or medium.kind == "image", "only images have boxes"
-        searches = (
-            folder.find_anywhere(name, any_suffix=medium.kind == "video")
-            for name in (medium.name, *medium.also)
-        )
-        matches = next(filter(None, searches), [])
+        matches = folder.find_medium(medium)
         if len(matches) == 1:
             paths[medium] = matches[0]
         else:

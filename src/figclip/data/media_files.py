@@ -7,6 +7,7 @@ from collections import defaultdict
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
 
+from figclip.data.benchmarks.records import Medium
 from figclip.errors import DataError
 
 IMAGE_SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp".split())
@@ -48,6 +49,14 @@ class MediaFolder:
         video.
         """
         return self._at(name, else_files=sorted(self._by_stem.get(name, [])))
+
+    def find_medium(self, medium: Medium) -> list[Path]:
+        """As `find_anywhere`, by the first name of a medium that matches; videos by any suffix."""
+        searches = (
+            self.find_anywhere(name, any_suffix=medium.kind == "video")
+            for name in (medium.name, *medium.also)
+        )
+        return next(filter(None, searches), [])
 
     def find_anywhere(self, name: str, *, any_suffix: bool) -> list[Path]:
         """What lies at a path below the folder, or else the files of that name anywhere below it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -187,23 +187,13 @@ def _lane(name: str, events: Sequence[CaptionedSpan]) -> Lane:
     return Lane(
         name=name,
         num_events=len(events),
-        events=tuple(
-            CaptionedSpan(
-                start_s=one.start_s,
-                end_s=one.end_s,
-                sentence=shorten(one.sentence, _MAX_CHARS),
-                score=one.score,
-            )
-            for one in shown
-        ),
+        events=tuple(replace(one, sentence=shorten(one.sentence, _MAX_CHARS)) for one in shown),
     )
 
 
 def _find(video_id: str, folder: MediaFolder) -> Path:
     """The file of a video that was scored."""
-    medium = youtube_video(video_id)
-    searches = (folder.find_anywhere(n, any_suffix=True) for n in (medium.name, *medium.also))
-    found = next(filter(None, searches), [])
+    found = folder.find_medium(youtube_video(video_id))
     if len(found) != 1:
         raise DataError(
             f"the video {video_id!r} is not there any more, or not once",

@@ -153,8 +153,11 @@ def _page_of_heads(run: Path, data: Sequence[DataSource], store: Path | None) ->
                 where=f"--data {one.name}:{one.path}",
                 fix=f"Give the {' or '.join(SCORED_ON[task])} that they were scored on",
             )
-    shown = _situations(head, data, store) if task == SITUATIONS else _films(head, data)
-    return _render("heads.html.j2", heads=head, shown=shown, stages=head.stages)
+    of_situations = task == SITUATIONS
+    shown = _situations(head, data, store) if of_situations else _films(head, data)
+    return _render(
+        "heads.html.j2", heads=head, of_situations=of_situations, shown=shown, stages=head.stages
+    )
 
 
 def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: object) -> str:
