@@ -52,11 +52,10 @@ class MediaFolder:
 
     def find_medium(self, medium: Medium) -> list[Path]:
         """As `find_anywhere`, by the first name of a medium that matches; videos by any suffix."""
-        searches = (
-            self.find_anywhere(name, any_suffix=medium.kind == "video")
-            for name in (medium.name, *medium.also)
-        )
-        return next(filter(None, searches), [])
+        for name in (medium.name, *medium.also):
+            if matches := self.find_anywhere(name, any_suffix=medium.kind == "video"):
+                return matches
+        return []
 
     def find_anywhere(self, name: str, *, any_suffix: bool) -> list[Path]:
         """What lies at a path below the folder, or else the files of that name anywhere below it.
