@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -196,6 +197,24 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         parent.kill()
         parent.wait()
     assert wait_until_gone(pids) == []
+
+
+def test_ctrl_c_is_not_for_workers_even_while_they_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "interrupted_import.py").write_text(
+        "import os, signal\n"
+        "def interrupt(_=None):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return 'alive'\n"
+        f"if os.getpid() != {os.getpid()}:\n"
+        "    interrupt()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    interrupt = importlib.import_module("interrupted_import").interrupt
+    outcomes = list(run_jobs([1, 2], interrupt, num_workers=1, limit_s=LONG_S))
+    assert outcomes == [Done(1, "alive"), Done(2, "alive")]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
