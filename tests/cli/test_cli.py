@@ -230,6 +230,24 @@ def test_quickstart_refuses_a_folder_of_another_world(tmp_path: Path):
     assert [path.name for path in out.rglob("*")] == ["world", "world.json"]
 
 
+def test_interrupted_while_libraries_are_imported_is_no_traceback(tmp_path: Path):
+    (tmp_path / "typer.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException:\n"
+        "    pass\n"
+        "raise SystemExit('swallowed')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "figclip", "recipes"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "figclip: interrupted.\n")
+
+
 def test_quickstart_interrupted_says_how_to_go_on(tmp_path: Path):
     out = tmp_path / "quickstart"
     process = subprocess.Popen(

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from types import FrameType
+from typing import NoReturn
+
 
 def main() -> None:
     """Entry point of `figclip`."""
+    # Not where it is ignored, as for what a script starts in the background.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave_at_once)
     from figclip.cli.app import run
 
     run()
+
+
+def _leave_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends the process where it stands; `going_on` replaces it for work that can be resumed.
+
+    While libraries are imported an exception would not do: some of them swallow it and go on.
+    """
+    del frame
+    os.write(2, b"figclip: interrupted.\n")
+    os._exit(128 + number)

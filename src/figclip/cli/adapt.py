@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,16 +13,6 @@ from figclip.cli.options import Cpu, Json
 if TYPE_CHECKING:
     from figclip.selection import AdaptationResult
     from figclip.strength import StrengthChoice
-
-
-@contextmanager
-def _resumable() -> Generator[None]:
-    """Say that a run interrupted outside its steps goes on, and exit as interrupted."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("figclip: interrupted. Go on with --resume.", err=True)
-        raise typer.Exit(128 + signal.SIGINT) from None
 
 
 def _strength_line(choice: StrengthChoice) -> str:
@@ -70,7 +57,7 @@ def adapt(
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop. On several
     GPUs: torchrun --nproc-per-node 4 -m figclip adapt …
     """
-    from figclip.cli.options import cache_folder, quiet_libraries
+    from figclip.cli.options import cache_folder, going_on, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
     from figclip.config import apply_overrides
     from figclip.data_sources import parse_source
@@ -91,7 +78,7 @@ def adapt(
             name = "base" if report.step == 0 else f"step {report.step}"
             typer.echo(f"{name}: val {scores}", err=True)
 
-    with _resumable(), ProgressDisplay() as display:
+    with going_on("go on with --resume"), ProgressDisplay() as display:
         result = run(
             config,
             data=data,

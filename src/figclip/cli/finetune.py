@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -117,21 +116,15 @@ def captioning(
 
 def _run(train: Callable[..., FinetuneResult], *, cpu: bool) -> FinetuneResult:
     """Train with a progress display."""
-    from figclip.cli.options import cache_folder
+    from figclip.cli.options import cache_folder, going_on
     from figclip.cli.progress import ProgressDisplay
 
     def show_step(name: str, report: StepReport) -> None:
         loss = "" if report.loss is None else f"loss {report.loss:.3f}"
         display.update(f"head on {name}", report.step, report.num_steps, loss)
 
-    try:
-        with ProgressDisplay() as display:
-            return train(
-                cache=cache_folder(), cpu=cpu, on_step=show_step, on_progress=display.update
-            )
-    except KeyboardInterrupt:
-        typer.echo("figclip: interrupted. Run it again with --resume if it had begun.", err=True)
-        raise typer.Exit(128 + signal.SIGINT) from None
+    with going_on("run it again, with --resume if it had begun"), ProgressDisplay() as display:
+        return train(cache=cache_folder(), cpu=cpu, on_step=show_step, on_progress=display.update)
 
 
 def _show(result: FinetuneResult, *, data: str, as_json: bool) -> None:

@@ -22,13 +22,18 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def going_on() -> Generator[None]:
-    """Say that work interrupted by Ctrl-C goes on, and exit as interrupted."""
+def going_on(how: str = "run the same command again to go on") -> Generator[None]:
+    """Work that Ctrl-C interrupts in order: KeyboardInterrupt, how to go on, exit code 130."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("figclip: interrupted; run the same command again to go on.", err=True)
+        typer.echo(f"figclip: interrupted; {how}.", err=True)
         raise typer.Exit(128 + signal.SIGINT) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def quiet_libraries() -> None:
