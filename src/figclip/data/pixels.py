@@ -144,7 +144,7 @@ def frame_to_pixels(
         height, width = resized_size(height, width, size=pipeline.size)
         upright = orientation.apply(_swscale(frame, height=height, width=width))
         return _centre_crop(upright, size=pipeline.size)
-    rgb_HWC = frame.to_ndarray(format="rgb24")
+    rgb_HWC = frame.to_ndarray(format="rgb24", threads=1)
     if (height, width) != rgb_HWC.shape[:2]:
         stretched = Image.fromarray(rgb_HWC).resize(
             (width, height), resample=Image.Resampling.BICUBIC
@@ -205,7 +205,7 @@ def without_alpha(frame: VideoFrame) -> VideoFrame:
     """The frame itself, or where it has an alpha channel its RGB on white, as for stills."""
     if not any(component.is_alpha for component in frame.format.components):
         return frame
-    rgba = Image.fromarray(frame.to_ndarray(format="rgba"))
+    rgba = Image.fromarray(frame.to_ndarray(format="rgba", threads=1))
     return VideoFrame.from_ndarray(np.asarray(_to_rgb(rgba)), format="rgb24")
 
 
