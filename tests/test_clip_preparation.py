@@ -277,6 +277,7 @@ def start_preparing(tmp_path: Path, num: int) -> subprocess.Popen[bytes]:
     code = (
         "import sys; from pathlib import Path\n"
         "from figclip.clip_preparation import prepare_clips\n"
+        "from figclip.data import frames\n"
         "from figclip.data.benchmarks.records import Medium\n"
         "def tell(stage, done, total):\n"
         "    if stage == 'reading images':\n"
@@ -285,6 +286,7 @@ def start_preparing(tmp_path: Path, num: int) -> subprocess.Popen[bytes]:
         "    if done == 3:\n"
         "        sys.stdin.read()\n"
         "if __name__ == '__main__':\n"
+        "    frames._COMMIT_EVERY_S = 0.0  # as if every picture took long\n"
         "    folder = Path(sys.argv[1])\n"
         "    media = [Medium(kind='image', name=f'{n}.png') for n in range(int(sys.argv[2]))]\n"
         "    prepare_clips(media, images=folder / 'media', videos=None, stores=folder / 'stores',\n"

@@ -469,6 +469,7 @@ def start_preparing(tmp_path: Path, *, stop: bool = False) -> subprocess.Popen[b
     """A process that prepares tmp_path/own.jsonl; it tells of each, `stop`: and waits at three."""
     code = (
         "import sys; from pathlib import Path\n"
+        "from figclip.data import frames\n"
         "from figclip.data.frames import StoreSpec\n"
         "from figclip.preparation import prepare\n"
         "def tell(done, total, quarantined):\n"
@@ -476,6 +477,7 @@ def start_preparing(tmp_path: Path, *, stop: bool = False) -> subprocess.Popen[b
         "    if done == 3 and sys.argv[2] == 'stop':\n"
         "        sys.stdin.read()\n"
         "if __name__ == '__main__':\n"
+        "    frames._COMMIT_EVERY_S = 0.0  # as if every video took long\n"
         "    folder = Path(sys.argv[1])\n"
         "    prepare(folder / 'own.jsonl', videos=folder / 'videos', out=folder / 'own.store',\n"
         "            spec=StoreSpec(size=32, codec='raw'), frames_per_event=2, num_workers=2,\n"

@@ -162,6 +162,7 @@ def prepare(
                     writer.quarantine(_quarantined(record, path, outcome))
                 if on_video is not None:
                     on_video(done, len(jobs), num_quarantined)
+        writer.commit()
         report = _report(annotations, paths, out, num_reused=num_reused)
         content = {"format": COVERAGE_FORMAT, "source": source.name, **_as_json(report)}
         writer.set_coverage(content)

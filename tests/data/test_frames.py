@@ -12,6 +12,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from figclip.data import frames as frames_module
 from figclip.data.frames import (
     FORMAT_VERSION,
     FrameStore,
@@ -142,8 +144,10 @@ def test_quarantine_and_records_exclude_each_other(path: Path) -> None:
     )
     with FrameStoreWriter(path, spec=RAW) as writer, FrameStore.open(path) as store:
         writer.quarantine(bad)
+        writer.commit()
         assert (store.records(), store.quarantine()) == ([], [bad])
         writer.add_record(record(), video_hash=HASH)
+        writer.commit()
         assert ([r.record.id for r in store.records()], store.quarantine()) == (["a"], [])
 
 
@@ -199,6 +203,42 @@ def test_refused_on_writing(path: Path) -> None:
         with pytest.raises(StoreError, match="surrogates not allowed"):
             writer.add_video(HASH, "\udcff.mp4", frames(1), times_us=[0], duration_s=1.0)
     assert FrameStore.open(path).videos() == []
+
+
+def test_commits_are_a_second_apart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(frames_module, "time", SimpleNamespace(monotonic=lambda: now_s))
+    with FrameStoreWriter(path, spec=RAW) as writer, FrameStore.open(path) as reader:
+
+        def add(number: int) -> None:
+            writer.add_video(f"{number:064x}", "a.mp4", frames(1), times_us=[0], duration_s=1.0)
+
+        def num_stored() -> int:
+            return len(reader.videos())
+
+        add(0)
+        assert num_stored() == 1
+        now_s += 0.9
+        add(1)
+        add(2)
+        assert num_stored() == 1
+        now_s += 0.1
+        add(3)
+        assert num_stored() == 4
+        add(4)
+        writer.commit()
+        assert num_stored() == 5
+        add(5)
+        assert num_stored() == 5
+    assert num_stored() == 6
+
+
+def test_what_cannot_be_written_takes_nothing_else_along_that_was_committed(path: Path) -> None:
+    write_store(path)
+    with pytest.raises(StoreError, match="FOREIGN KEY"), FrameStoreWriter(path, spec=RAW) as writer:
+        writer.add_record(record("b"), video_hash=HASH)  # commits
+        writer.add_record(record("c"), video_hash="00" * 32)
+    assert [stored.record.id for stored in FrameStore.open(path).records()] == ["a", "b"]
 
 
 def damage(path: Path, sql: str, *values: object) -> None:
@@ -328,6 +368,7 @@ with FrameStoreWriter(sys.argv[1], spec=spec) as writer:
         writer.add_video(
             f"{number:064x}", f"{number}.mp4", pixels, times_us=list(range(20)), duration_s=10.0
         )
+        writer.commit()
         print(number, flush=True)
 """
 

@@ -2,16 +2,18 @@
 
 Tables: `meta` (format version, pipeline, size, codec, coverage), `videos`, `frames` (one blob a
 frame, with its CRC-32), `records` (annotations as JSON), `quarantine` (what was left out and why).
-One writer, one transaction a video: killed at any moment, the file holds the videos that were done.
+One writer. Killed at any moment, the file is whole and lacks what was written in the second before.
 Any number of readers, in threads and processes. Paths inside are relative to the videos folder.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
@@ -53,6 +55,9 @@ _APPLICATION_ID = 0x66696743
 _JPEG_QUALITY = 95
 _JPEG_SUBSAMPLING = "420"
 _LOCK_TIMEOUT_S = 60.0
+# A commit waits for the disk, 10 ms where this was measured: as long as decoding a short clip.
+_COMMIT_EVERY_S = 1.0
+_SET_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE videos (
@@ -342,6 +347,9 @@ class FrameStore:
 class FrameStoreWriter:
     """Writes a store, new or begun; a context manager. One at a time.
 
+    What is written soon after a commit waits for what follows, so that there is a commit a second
+    at most; `commit` and leaving the context write it at once.
+
     Raises:
         StoreError: On opening: the file is no store, of a newer format, or holds other pixels.
     """
@@ -349,6 +357,8 @@ class FrameStoreWriter:
     def __init__(self, path: str | Path, *, spec: StoreSpec) -> None:
         self.path = Path(path)
         self.spec = spec
+        self._pending: list[tuple[str, Sequence[Sequence[object]]]] = []
+        self._committed_s = -math.inf
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _named_errors(self.path):
             self._connection = _connect(self.path, mode="rwc")
@@ -370,8 +380,29 @@ class FrameStoreWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the file; every call before has already committed."""
-        self._connection.close()
+        """Commit and close the file.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        try:
+            self.commit()
+        finally:
+            self._connection.close()
+
+    def commit(self) -> None:
+        """Write what waits: all of it or, when it raises, nothing.
+
+        Raises:
+            StoreError: The file cannot be written, or a record's video is not stored.
+        """
+        # Cleared first: what cannot be written must not come again on closing.
+        pending, self._pending = self._pending, []
+        with _named_errors(self.path), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statement, rows in pending:
+                self._connection.executemany(statement, rows)
+        self._committed_s = time.monotonic()
 
     def add_video(
         self,
@@ -392,7 +423,7 @@ class FrameStoreWriter:
             duration_s: End of the video's last frame.
 
         Raises:
-            StoreError: The path is absolute, or the file cannot be written.
+            StoreError: The path is absolute; as `commit`.
         """
         assert frames_NHWC.shape == (len(times_us), self.spec.size, self.spec.size, 3)
         if PurePath(path).is_absolute():
@@ -401,71 +432,83 @@ class FrameStoreWriter:
                 where=path,
                 fix="Give the path below that folder",
             )
-        # Compressed before the transaction starts, so that readers are locked out only briefly.
         blobs = [_encode_blob(frame_HWC, spec=self.spec) for frame_HWC in frames_NHWC]
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO videos VALUES (?, ?, ?, 0) ON CONFLICT (hash) "
-                "DO UPDATE SET path = excluded.path, duration_s = excluded.duration_s",
-                (video_hash, path, duration_s),
-            )
-            connection.executemany(
-                "INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?)",
-                [
-                    (video_hash, time_us, zlib.crc32(blob), blob)
-                    for time_us, blob in zip(times_us, blobs, strict=True)
-                ],
-            )
-            connection.execute(
-                "UPDATE videos SET num_frames = "
-                "(SELECT COUNT(*) FROM frames WHERE video_hash = hash) WHERE hash = ?",
-                (video_hash,),
-            )
+        self._write(
+            "INSERT INTO videos VALUES (?, ?, ?, 0) ON CONFLICT (hash) "
+            "DO UPDATE SET path = excluded.path, duration_s = excluded.duration_s",
+            (video_hash, path, duration_s),
+        )
+        self._write(
+            "INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?)",
+            *(
+                (video_hash, time_us, zlib.crc32(blob), blob)
+                for time_us, blob in zip(times_us, blobs, strict=True)
+            ),
+        )
+        self._write(
+            "UPDATE videos SET num_frames = "
+            "(SELECT COUNT(*) FROM frames WHERE video_hash = hash) WHERE hash = ?",
+            (video_hash,),
+        )
+        self._commit_when_due()
 
     def add_record(self, record: VideoRecord, *, video_hash: str) -> None:
         """Store annotations of a stored video; replaces, or takes out of quarantine, the same id.
 
         Raises:
-            StoreError: The video is not stored, or the record cannot be written.
+            StoreError: As `commit`.
         """
         text = record_to_json(record)
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM quarantine WHERE id = ?", (record.id,))
-            connection.execute(
-                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)",
-                (record.id, video_hash, record.split, record.group, text),
-            )
+        self._write("DELETE FROM quarantine WHERE id = ?", (record.id,))
+        self._write(
+            "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)",
+            (record.id, video_hash, record.split, record.group, text),
+        )
+        self._commit_when_due()
 
     def quarantine(self, video: QuarantinedVideo) -> None:
-        """Note that a record is left out; a record of that id is forgotten."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM records WHERE id = ?", (video.id,))
-            connection.execute(
-                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)",
-                (video.id, video.split, video.path, video.reason, video.detail),
-            )
+        """Note that a record is left out; a record of that id is forgotten.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        self._write("DELETE FROM records WHERE id = ?", (video.id,))
+        self._write(
+            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)",
+            (video.id, video.split, video.path, video.reason, video.detail),
+        )
+        self._commit_when_due()
 
     def forget_records_except(self, ids: Iterable[str]) -> None:
-        """Drop records and quarantine of other ids: those of an earlier, longer source."""
+        """Drop records and quarantine of other ids, those of an earlier, longer source; commits.
+
+        Raises:
+            StoreError: As `commit`.
+        """
         kept = json.dumps(list(ids))
-        with self._transaction() as connection:
-            for table in ("records", "quarantine"):
-                connection.execute(
-                    f"DELETE FROM {table} WHERE id NOT IN (SELECT value FROM json_each(?))",
-                    (kept,),
-                )
+        for table in ("records", "quarantine"):
+            self._write(
+                f"DELETE FROM {table} WHERE id NOT IN (SELECT value FROM json_each(?))", (kept,)
+            )
+        self.commit()
 
     def set_coverage(self, coverage: dict[str, Any]) -> None:
-        """Record what was covered, as JSON; written last, it marks the store as complete."""
-        with self._transaction() as connection:
-            _write_meta(connection, "coverage", json.dumps(coverage, allow_nan=False))
+        """Record what was covered, as JSON, and commit; last, it marks the store as complete.
 
-    @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection]:
-        """All or nothing."""
-        with _named_errors(self.path), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection
+        Raises:
+            StoreError: As `commit`.
+        """
+        self._write(_SET_META, ("coverage", json.dumps(coverage, allow_nan=False)))
+        self.commit()
+
+    def _write(self, statement: str, *rows: Sequence[object]) -> None:
+        """Takes a statement down for the next commit."""
+        self._pending.append((statement, rows))
+
+    def _commit_when_due(self) -> None:
+        """Commits, unless that was only just done."""
+        if time.monotonic() - self._committed_s >= _COMMIT_EVERY_S:
+            self.commit()
 
     def _create_or_check(self) -> None:
         """Write the tables into an empty file, or check that the file is such a store."""
@@ -481,10 +524,14 @@ class FrameStoreWriter:
                 for statement in _SCHEMA.strip().split(";\n"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                _write_meta(self._connection, "format_version", str(FORMAT_VERSION))
-                _write_meta(self._connection, "pipeline", self.spec.pipeline)
-                _write_meta(self._connection, "size", str(self.spec.size))
-                _write_meta(self._connection, "codec", self.spec.codec)
+                description = {
+                    "format_version": FORMAT_VERSION,
+                    "pipeline": self.spec.pipeline,
+                    "size": self.spec.size,
+                    "codec": self.spec.codec,
+                }
+                rows = [(key, str(value)) for key, value in description.items()]
+                self._connection.executemany(_SET_META, rows)
         found = _read_spec(self._connection, path=self.path)
         if found != self.spec:
             raise StoreError(
@@ -569,11 +616,6 @@ def _read_spec(connection: sqlite3.Connection, *, path: Path) -> StoreSpec:
         where=str(path),
         fix="Update figclip, or run `figclip prepare` with this version",
     )
-
-
-def _write_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
-    """Set one entry of the description."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 
 @contextmanager
