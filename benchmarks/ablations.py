@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.allocator import keep_freed_memory
 from figclip.checkpoint import write_atomically
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
+from figclip.cpu_settings import tune_for_cpu
 from figclip.quickstart.stages import (
     Progress,
     Workshop,
@@ -157,7 +157,7 @@ def _means(out: Path, ablation: Ablation, seed: int) -> Means:
 def silent_workshop(out: Path) -> Workshop:
     """Of a process that shows nothing."""
     quiet_libraries()
-    keep_freed_memory()
+    tune_for_cpu()
     return Workshop(path=out, on_progress=lambda *_: None)
 
 

@@ -14,9 +14,9 @@ import shutil
 from pathlib import Path
 
 from ablations import MEANS, SIZE, adapted_means, draw_world, points_cell
-from figclip.allocator import keep_freed_memory
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
+from figclip.cpu_settings import tune_for_cpu
 from figclip.quickstart.stages import Progress
 from figclip.world.pretraining import FULL_PLAN, PretrainingPlan, pretrain
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     quiet_libraries()
-    keep_freed_memory()
+    tune_for_cpu()
     out = arguments.out.resolve()
     rows: list[str] = []
     with ProgressDisplay() as display:

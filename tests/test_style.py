@@ -15,7 +15,7 @@ MAX_FUNCTION_LINES = 80
 
 # A module may import only from modules of earlier lines, or of its own line.
 LAYERS = [
-    "errors atomic allocator",
+    "errors atomic cpu_settings",
     "records",
     "presets",
     "config",

@@ -135,7 +135,7 @@ def test_folder_loads(undisturbed: Path):
 def test_command(
     undisturbed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("figclip.world.pretrain.FULL_PLAN", PLAN)
+    monkeypatch.setattr("figclip.world.pretraining.FULL_PLAN", PLAN)
     assert main([str(undisturbed), "--workers", "0"]) == 0
     assert capsys.readouterr().out == f"wrote {undisturbed / 'model'}\n"
     assert main([str(undisturbed), "--seed", "1"]) == 1
@@ -145,7 +145,7 @@ def test_command(
 def test_command_tells_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("figclip.world.pretrain.FULL_PLAN", PLAN)
+    monkeypatch.setattr("figclip.world.pretraining.FULL_PLAN", PLAN)
     assert main([str(tmp_path), "--workers", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == [

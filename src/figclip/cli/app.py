@@ -15,7 +15,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from figclip.allocator import keep_freed_memory
 from figclip.cli.adapt import adapt
 from figclip.cli.caption import caption
 from figclip.cli.describe import describe
@@ -26,6 +25,7 @@ from figclip.cli.quickstart import quickstart
 from figclip.cli.recipes import recipes
 from figclip.cli.report import report
 from figclip.cli.score import score
+from figclip.cpu_settings import tune_for_cpu
 from figclip.errors import ConfigError, FigclipError
 
 FAILED, WRONG_USE = 1, 2
@@ -60,7 +60,7 @@ def _options(
 def run() -> NoReturn:
     """Run the verb on the command line and exit."""
     signal.signal(signal.SIGTERM, _raise_on_sigterm)
-    keep_freed_memory()
+    tune_for_cpu()
     for stream in (sys.stdout, sys.stderr):
         # Names from data may hold signs that the terminal has not.
         if isinstance(stream, io.TextIOWrapper):

@@ -6,10 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from figclip.allocator import keep_freed_memory
+from figclip.cpu_settings import tune_for_cpu
 from figclip.errors import FigclipError
-from figclip.world.pretraining import FULL_PLAN, PhaseReport, pretrain
+
+if TYPE_CHECKING:
+    from figclip.world.pretraining import PhaseReport
 
 _REPORT_EVERY = 50
 
@@ -21,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw stills")
     arguments = parser.parse_args(argv)
-    keep_freed_memory()
+    tune_for_cpu()
+    from figclip.world.pretraining import FULL_PLAN, pretrain  # torch, after the settings
+
     try:
         model = pretrain(
             arguments.out,
