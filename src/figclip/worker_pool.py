@@ -13,13 +13,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
+from figclip.child_signals import withheld_from_children
 from figclip.errors import FigclipError
 
 Job = TypeVar("Job")
@@ -176,25 +175,10 @@ def _start(function: Callable[[Any], Any]) -> _Worker:
     """A new idle worker."""
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_serve, args=(theirs, function), daemon=True)
-    with _ctrl_c_held_back():
+    with withheld_from_children(signal.SIGINT):
         process.start()
     theirs.close()
     return _Worker(process, ours)
-
-
-@contextmanager
-def _ctrl_c_held_back() -> Generator[None]:
-    """Blocks SIGINT; a process started meanwhile never gets it, not even while it imports.
-
-    Ctrl-C reaches the whole process group; only the parent decides what it means.
-    """
-    # The first start would start this too, and unblock SIGINT when it has.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _give(worker: _Worker, job: Any) -> bool:

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -20,6 +19,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from figclip.child_signals import withheld_from_children
 from figclip.data.sampling import frame_times_s
 from figclip.errors import ConfigError, FigclipError
 from figclip.records import VideoRecord
@@ -229,14 +229,8 @@ def start_loader(loader: DataLoader[_Batch]) -> Iterator[_Batch]:
     A terminal's Ctrl-C and torchrun signal the whole process group. Workers that died of it would
     take the step being waited for with them, before the main process can save it.
     """
-    # multiprocessing's resource tracker unblocks both signals when it starts: it must run before.
-    resource_tracker.ensure_running()
-    stops = {signal.SIGINT, signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    try:
+    with withheld_from_children(signal.SIGINT, signal.SIGTERM):
         return iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _raising(
