@@ -1,0 +1,116 @@
+"""Prints README's tables of results, from what `figclip quickstart --full` left behind.
+
+figclip quickstart --full --out quickstart && python docs/make_tables.py
+
+Paste them into README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path("quickstart")
+MEANS = ("detail", "detail_template", "semantic")
+SECOND_BASE = "second base"
+NEW = "… of combinations never trained on"
+Compared = Mapping[str, Any]
+"""Base, adapted, their difference, and its interval or None; in [0, 1]."""
+
+
+def main() -> None:
+    """Prints all tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
+    folder = parser.parse_args().folder
+    summary = json.loads((folder / "run-base0-seed0/eval/summary.json").read_text())
+    for table in (_detail(summary), _kept(summary), _runs(summary, folder), _heads(summary)):
+        print("\n".join(table), end="\n\n")
+
+
+def _detail(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Tests of detail, in natural sentences beside the template."""
+    yield "| test | base | adapted | difference | in the template: base | adapted | difference |"
+    yield "|---|---|---|---|---|---|---|"
+    of = {(test["name"], test["wording"]): test for test in summary["tests"]}
+    for name in [name for name, wording in of if wording == "natural"]:
+        yield _row(name, of[name, "natural"], of[name, "template"])
+    natural, template = summary["detail"], summary["detail_template"]
+    yield _row("mean of detail", natural, template, bold=True)
+    yield _row(NEW, natural["held_out"], template["held_out"])
+
+
+def _kept(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Tests of what must be kept."""
+    yield "| kept | base | adapted | difference |"
+    yield "|---|---|---|---|"
+    yield from (_row(test["name"], test) for test in summary["tests"] if not test["wording"])
+    yield _row("mean of kept", summary["semantic"], bold=True)
+    yield _row(NEW, summary["semantic"]["held_out"])
+
+
+def _runs(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """Means of every run, and the strength that it chose."""
+    yield "| run, strength | detail, natural | detail, template | kept |"
+    yield "|---|---|---|---|"
+    for seed, means in zip(summary["seeds"], summary["by_seed"], strict=True):
+        yield _run(f"seed {seed}, {_strength(folder, base=0, seed=seed)}", means)
+    controls = dict(summary["controls"])
+    second = controls.pop(SECOND_BASE)
+    for seed, means in zip(second["seeds"], second["by_seed"], strict=True):
+        yield _run(f"second base, seed {seed}, {_strength(folder, base=1, seed=seed)}", means)
+    for control, means in controls.items():
+        # A control is scored at the strength of what it controls.
+        yield _run(f"{control}, {_strength(folder, base=0, seed=summary['seeds'][0])}", means)
+
+
+def _heads(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Scores of heads; where there is one, of the head on the contextualizer's outputs."""
+    yield "| score | base | adapted | difference | contextualizer | difference |"
+    yield "|---|---|---|---|---|---|"
+    tasks = summary["tasks"]
+    for task in ("situations", "dense_captioning"):
+        for name, score in tasks[task].items():
+            if name in ("seeds", "by_seed"):
+                continue
+            context = tasks.get(f"{task}_context", {}).get(name)
+            more = ("–", "–") if context is None else (_share(context["adapted"]), _gain(context))
+            yield f"{_row(name, score)} {' | '.join(more)} |"
+
+
+def _row(title: str, *compared: Compared, bold: bool = False) -> str:
+    """A title, and base, adapted and difference of each comparison."""
+    cells = [title]
+    for one in compared:
+        cells += [_share(one["base"]), _share(one["adapted"]), _gain(one)]
+    mark = "**" if bold else ""
+    return "| " + " | ".join(f"{mark}{cell}{mark}" for cell in cells) + " |"
+
+
+def _run(title: str, means: Mapping[str, Compared]) -> str:
+    """The differences of one run."""
+    return "| " + " | ".join([title, *(_gain(means[name]) for name in MEANS)]) + " |"
+
+
+def _strength(folder: Path, *, base: int, seed: int) -> float:
+    """What `--keep` chose."""
+    return json.loads((folder / f"run-base{base}-seed{seed}/strength.json").read_text())["alpha"]
+
+
+def _share(value: float) -> str:
+    """In per cent."""
+    return f"{100 * value:.1f}"
+
+
+def _gain(compared: Compared) -> str:
+    """The difference in points, and its interval."""
+    ends = [compared["difference"], *(compared["interval"] or ())]
+    difference, *interval = (f"{100 * end:+.1f}".replace("-", "−") for end in ends)
+    return f"{difference} [{', '.join(interval)}]" if interval else difference
+
+
+if __name__ == "__main__":
+    main()
