@@ -396,6 +396,8 @@ class FrameStoreWriter:
         Raises:
             StoreError: The file cannot be written, or a record's video is not stored.
         """
+        if not self._pending:
+            return
         # Cleared first: what cannot be written must not come again on closing.
         pending, self._pending = self._pending, []
         with _named_errors(self.path), self._connection:
