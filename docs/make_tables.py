@@ -76,9 +76,10 @@ def _heads(summary: Mapping[str, Any]) -> Iterator[str]:
         for name, score in tasks[task].items():
             if name in ("seeds", "by_seed"):
                 continue
+            title = f"{task.replace('_', ' ')}: {name}"
             context = tasks.get(f"{task}_context", {}).get(name)
             more = ("–", "–") if context is None else (_share(context["adapted"]), _gain(context))
-            yield f"{_row(name, score)} {' | '.join(more)} |"
+            yield f"{_row(title, score)} {' | '.join(more)} |"
 
 
 def _row(title: str, *compared: Compared, bold: bool = False) -> str:
