@@ -22,7 +22,7 @@ def tune_for_cpu() -> None:
 
     Threads that wait for each other, at the end of every operation, soon let go of the core. GNU's
     OpenMP, which torch has on Linux, lets them turn for long, and where other processes need the
-    cores too, that costs up to ten times what the operations take. Its own variables have precedence.
+    cores too, that costs up to ten times what the operations take. Its own variables come first.
 
     Each does nothing where the library is another one, the second also when torch is imported.
     """
