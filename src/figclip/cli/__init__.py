@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _leave_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    """Ends the process where it stands; `going_on` replaces it for work that can be resumed.
+    """Ends the process where it stands; `going_on` replaces it for work that leaves files.
 
     While libraries are imported an exception would not do: some of them swallow it and go on.
     """

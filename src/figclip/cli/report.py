@@ -40,12 +40,13 @@ def report(
     there is named on the page. Of a run of `figclip finetune` the page shows scores, training, and
     events beside what the heads say of them.
     """
-    from figclip.cli.options import quiet_libraries
+    from figclip.cli.options import going_on, quiet_libraries
 
     quiet_libraries()
     from figclip.data_sources import parse_source
     from figclip.reporting.report import write_report
 
     sources = [parse_source(one) for one in data or ()]
-    file = write_report(run, data=sources, store=store, heads=heads or (), out=out)
+    with going_on():
+        file = write_report(run, data=sources, store=store, heads=heads or (), out=out)
     typer.echo(f"Report: {file} ({file.stat().st_size / 1000:,.0f} kB)")

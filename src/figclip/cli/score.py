@@ -34,10 +34,12 @@ def score(
     activitynet, youcook2 (folder, or files of annotations): dense captions in the format of
     ActivityNet Captions.
     """
+    from figclip.cli.options import going_on
     from figclip.prediction_files import score_predictions
     from figclip.prediction_scoring import format_scores
 
-    result = score_predictions(predictions, data=data, out=out, official_meteor=official_meteor)
+    with going_on():
+        result = score_predictions(predictions, data=data, out=out, official_meteor=official_meteor)
     if as_json:
         typer.echo(result.file.read_text(), nl=False)
         for notice in result.scores.notices:
