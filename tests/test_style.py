@@ -53,7 +53,7 @@ LAYERS = [
     "data.texts data.splits data.stored_videos data.clips",
     "data.batches",
     "checkpoint",
-    "model.backbone",
+    "model.backbone model.encoder",
     "model.lora model.contextualizer model.gradient_cache",
     "heads.attention",
     "heads.text_decoder",

@@ -14,6 +14,7 @@ from figclip.head_config import TransformerConfig
 from figclip.heads.beam_search import beam_search
 from figclip.heads.event_queries import WAVES, EventQueries, FoundEvents, FrameTokens, waves
 from figclip.heads.text_decoder import TextDecoder
+from figclip.model.encoder import build_encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +118,11 @@ class CaptioningHead(nn.Module):
         self._beam = size.beam
         self.project = nn.Linear(feature_dim, width)
         self.place = nn.Linear(4 * WAVES, width)
-        layer = nn.TransformerEncoderLayer(
-            d_model=width,
-            nhead=size.heads,
-            dim_feedforward=4 * width,
+        self.temporal = build_encoder(
+            width,
+            num_layers=size.encoder_layers,
+            num_heads=size.heads,
             dropout=size.dropout,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.temporal = nn.TransformerEncoder(
-            layer, size.encoder_layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
         )
         self.queries = EventQueries(
             width,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from figclip.config import MAX_POSITIONS
 from figclip.errors import ModelError
+from figclip.model.encoder import build_encoder
 
 VIDEO, EVENT, FRAME = 0, 1, 2
 
@@ -73,7 +74,8 @@ class VideoContextualizer(nn.Module):
 
     Source:
         FiGCLIP (arXiv 2401.07669), section 3.2. Open there and chosen here: feed-forward width
-        4 D, GELU, a final norm, initial embeddings of standard deviation 0.02.
+        4 D, GELU, a final norm, initial embeddings of standard deviation 0.02, and layers that are
+        drawn one by one (`figclip.model.encoder.build_encoder` says how).
     """
 
     def __init__(self, dim: int, *, num_layers: int, head_dim: int, dropout: float = 0.0) -> None:
@@ -87,17 +89,8 @@ class VideoContextualizer(nn.Module):
         self.type_embedding = nn.Embedding(3, dim)
         self.event_embedding = nn.Embedding(MAX_POSITIONS, dim)
         self.frame_embedding = nn.Embedding(MAX_POSITIONS, dim)
-        layer = nn.TransformerEncoderLayer(
-            d_model=dim,
-            nhead=dim // head_dim,
-            dim_feedforward=4 * dim,
-            dropout=dropout,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.encoder = nn.TransformerEncoder(
-            layer, num_layers, norm=nn.LayerNorm(dim), enable_nested_tensor=False
+        self.encoder = build_encoder(
+            dim, num_layers=num_layers, num_heads=dim // head_dim, dropout=dropout
         )
         for table in (self.type_embedding, self.event_embedding, self.frame_embedding):
             nn.init.normal_(table.weight, std=0.02)
