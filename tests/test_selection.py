@@ -17,7 +17,8 @@ from figclip.errors import CheckpointError, StoreError, TrainingError
 from figclip.loop import StepReport
 from figclip.model.figclip import FiGCLIP
 from figclip.selection import adapt
-from tests.adapted_world import World, make_world
+from tests.adapted_world import IMAGE_SIZE, World, make_world
+from tests.small_clip import write_small_clip
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,14 @@ def test_a_run_leaves_a_plain_clip_and_its_provenance(world: World, tmp_path: Pa
     data = json.loads((run / "data.json").read_text())
     assert len(data["train"]) == 5
     assert data["stores"][0]["coverage"]["splits"]["train"]["stored"] == 5
-    assert json.loads((run / "environment.json").read_text())["packages"]["torch"]
+    assert data["base"] == info["base_hash"]
+    [session] = sessions(run)
+    assert session["packages"]["torch"]
+    assert (session["device"], session["processes"], session["step"]) == ("cpu", 1, 0)
+
+
+def sessions(run: Path) -> list[dict]:
+    return json.loads((run / "environment.json").read_text())["sessions"]
 
 
 def stop_at(step: int):
@@ -88,6 +96,56 @@ def test_interrupted_and_resumed_equals_undisturbed(world: World, tmp_path: Path
     found = load_file(broken / "model" / "model.safetensors")
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     assert metrics_without_times(broken) == metrics_without_times(whole)
+    assert [one["step"] for one in sessions(broken)] == [0, 3]
+    assert sessions(broken)[0]["started"] <= sessions(broken)[1]["started"]
+
+
+def test_the_environment_of_an_earlier_version_begins_the_history(world: World, tmp_path: Path):
+    out = tmp_path / "run"
+    config = world.config("train.epochs=1")
+    adapt(config, data=[world.store], out=out, cpu=True)
+    before = {"command": ["figclip"], "packages": {"torch": "1.0"}}
+    (out / "environment.json").write_text(json.dumps({"format": 1, **before}))
+    adapt(config, data=[world.store], out=out, cpu=True, resume=True)
+    first, second = sessions(out)
+    assert first == before
+    assert second["step"] == 2 and second["packages"]["torch"] == torch.__version__
+    for damage in ("{", '{"format": 2, "sessions": []}', '{"format": 2, "sessions": 3}'):
+        (out / "environment.json").write_text(damage)
+        with pytest.raises(CheckpointError, match=r"environment\.json: is damaged.*Delete it"):
+            adapt(config, data=[world.store], out=out, cpu=True, resume=True)
+    (out / "environment.json").write_text('{"format": 3}')
+    with pytest.raises(CheckpointError, match="has format 3, this version reads up to 2"):
+        adapt(config, data=[world.store], out=out, cpu=True, resume=True)
+    (out / "environment.json").unlink()
+    adapt(config, data=[world.store], out=out, cpu=True, resume=True)
+    assert len(sessions(out)) == 1
+
+
+def test_resuming_on_another_base_is_refused(world: World, tmp_path: Path):
+    base, out = tmp_path / "base", tmp_path / "run"
+    shutil.copytree(world.base, base)
+    config = world.config("train.epochs=3", f"model.base={base}")
+    adapt(config, data=[world.store], out=out, cpu=True, on_step=stop_at(1))
+    shutil.rmtree(base)
+    write_small_clip(base, seed=1, image_size=IMAGE_SIZE, patch_size=8, width=64, layers=2)
+    with pytest.raises(CheckpointError, match="was started on another base.*Put the base back"):
+        adapt(config, data=[world.store], out=out, cpu=True, resume=True)
+    assert len(sessions(out)) == 1, "nothing was written"
+    shutil.rmtree(base)
+    shutil.copytree(world.base, base)
+    assert adapt(config, data=[world.store], out=out, cpu=True, resume=True).model is not None
+
+
+def test_a_run_that_does_not_say_its_base_is_resumed(world: World, tmp_path: Path):
+    out = tmp_path / "run"
+    config = world.config("train.epochs=1")
+    adapt(config, data=[world.store], out=out, cpu=True)
+    data = json.loads((out / "data.json").read_text())
+    base = data.pop("base")
+    (out / "data.json").write_text(json.dumps(data))
+    adapt(config, data=[world.store], out=out, cpu=True, resume=True)
+    assert json.loads((out / "data.json").read_text())["base"] == base
 
 
 def test_runs_are_not_overwritten_nor_resumed_under_other_settings(world: World, tmp_path: Path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+import figclip.opened_sources as opened_sources
 from figclip.config import apply_overrides
 from figclip.data_sources import DataSource
 from figclip.errors import CheckpointError, ConfigError, ModelError
@@ -19,7 +21,8 @@ from figclip.head_files import head_file, read_head_info
 from figclip.selection import adapt
 from figclip.situation_evaluation import evaluate_situations
 from figclip.situation_finetuning import finetune_situations
-from tests.adapted_world import World, make_world
+from tests.adapted_world import IMAGE_SIZE, World, make_world
+from tests.small_clip import write_small_clip
 
 CONFIG = SituationConfig(
     recipe="test",
@@ -108,6 +111,52 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(world: World, model: Pa
     other = apply_overrides(CONFIG, ["train.lr=1e-2"])
     with pytest.raises(CheckpointError, match=r"train\.lr: 0\.001 -> 0\.01"):
         finetune(world, model, heads, config=other, resume=True)
+
+
+@pytest.mark.parametrize("change", ["base", "contextualizer"])
+def test_a_run_does_not_go_on_with_another_model(
+    world: World, model: Path, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+):
+    folder, run = tmp_path / "model", tmp_path / "heads"
+    shutil.copytree(model / "model", folder)
+
+    def interrupt(name: str, report) -> None:
+        if report.step == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    finetune(world, folder, run, on_step=interrupt)
+    if change == "base":
+        shutil.rmtree(folder)
+        write_small_clip(folder, seed=1, image_size=IMAGE_SIZE, patch_size=8, width=64, layers=2)
+    else:
+        file = folder / "contextualizer.safetensors"
+        save_file({name: one + 0.1 for name, one in load_file(file).items()}, file)
+    monkeypatch.setattr(opened_sources, "open_stored_videos", None)  # nothing is opened before
+    with pytest.raises(CheckpointError, match="was started for situations on other models"):
+        finetune(world, folder, run, resume=True)
+    if change == "contextualizer":
+        with pytest.raises(ModelError, match=r"whose features \(contextualizer\)"):
+            evaluate_situations(run, data=source(world), out=tmp_path / "eval")
+
+
+def test_a_run_of_an_earlier_version_knows_no_contextualizer(
+    world: World, model: Path, heads: Path, tmp_path: Path
+):
+    run = tmp_path / "heads"
+    shutil.copytree(heads, run)
+    content = json.loads((run / "head.json").read_text())
+    assert content.pop("contextualizer")
+    (run / "head.json").write_text(json.dumps(content))
+    assert finetune(world, model, run, resume=True).interrupted_by is None
+    assert json.loads((run / "head.json").read_text())["contextualizer"]
+
+
+def test_sessions_of_heads_are_remembered(world: World, model: Path, heads: Path, tmp_path: Path):
+    run = tmp_path / "heads"
+    shutil.copytree(heads, run)
+    finetune(world, model, run, resume=True)
+    sessions = json.loads((run / "environment.json").read_text())["sessions"]
+    assert [(one["step"], one["device"]) for one in sessions] == [(0, "cpu"), (3 * 4, "cpu")]
 
 
 def test_scores_of_base_and_adapted_stand_side_by_side(world: World, heads: Path, tmp_path: Path):

@@ -26,6 +26,7 @@ from figclip.columns import Progress
 from figclip.data.annotations import counted
 from figclip.data.batches import BatchPlan
 from figclip.data.dense_caption_files import TRAIN
+from figclip.data.frames import StoreSpec
 from figclip.data.splits import MIN_GROUPS, held_back_groups
 from figclip.data.vocabulary import Vocabulary
 from figclip.data_sources import DataSource
@@ -38,11 +39,16 @@ from figclip.finetuning import (
     OnStep,
     train_heads,
 )
-from figclip.frozen_models import CONTEXTUALIZER, FrozenModel, load_frozen_models
+from figclip.frozen_models import (
+    CONTEXTUALIZER,
+    FrozenModel,
+    check_models,
+    load_frozen_models,
+)
 from figclip.head_config import CaptioningConfig
 from figclip.head_files import HeadInfo, model_reference, write_head_info
 from figclip.heads.captioning_head import CaptioningHead
-from figclip.run_files import check_run, write_head_run
+from figclip.run_files import check_data, check_run, write_head_run
 
 TASK = "captioning"
 
@@ -98,9 +104,12 @@ def finetune_captioning(
     )
     # The contextualizer speaks of annotated events; here they are still to be found.
     models = tuple(one for one in models if one.name != CONTEXTUALIZER)
-    training = _open_training(config, models, data, cache=cache, on_progress=on_progress)
+    check_models(out, models, task=TASK, model=model)
+    opened = _open_training(config, models, data, cache=cache, on_progress=on_progress)
+    check_data(run, opened[models[0].spec].hash)
+    training = [_Training(config, one, opened[one.spec]) for one in models]
     first = training[0]
-    _write_run(run, first, model=model, base=base, models=models)
+    _write_run(run, first, model=model, base=base, models=models, device=device)
     return train_heads(
         [one.job(device) for one in training],
         out,
@@ -141,10 +150,10 @@ def _open_training(
     *,
     cache: Path,
     on_progress: Progress | None,
-) -> list[_Training]:
-    """What the head of each model is trained on."""
+) -> dict[StoreSpec, OpenedCaptions]:
+    """The training videos, once for each kind of pixels that the models take."""
     source = replace(data, split=None if data.path.is_file() else TRAIN)
-    opened = {
+    return {
         spec: open_captions(
             source,
             spec=spec,
@@ -154,7 +163,6 @@ def _open_training(
         )
         for spec in dict.fromkeys(one.spec for one in models)
     }
-    return [_Training(config, one, opened[one.spec]) for one in models]
 
 
 def _write_run(
@@ -164,8 +172,9 @@ def _write_run(
     model: str | Path,
     base: str | Path | None,
     models: Sequence[FrozenModel],
+    device: str,
 ) -> None:
-    """Write the files that say what the heads are trained on, or refuse other data than before."""
+    """Write the files that say what the heads are trained on."""
     videos = training.opened.videos
     write_head_run(
         run,
@@ -173,6 +182,7 @@ def _write_run(
         content_hash=training.opened.hash,
         train=[videos[i].id for i in training.train],
         val=[videos[i].id for i in training.val],
+        device=device,
     )
     info = HeadInfo(
         task=TASK,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from figclip.columns import ColumnLoader, Progress
 from figclip.data.frames import StoreSpec
 from figclip.data.stored_videos import StoredVideos
 from figclip.embedding import Embedder
-from figclip.errors import ModelError
+from figclip.errors import CheckpointError, ModelError
 from figclip.event_features import EventFeatures, contextualise, embed_event_frames
-from figclip.head_files import HeadInfo
+from figclip.head_files import HeadInfo, is_head_run, read_head_info
 from figclip.model.backbone import weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.figclip import FiGCLIP
@@ -125,15 +126,53 @@ def load_models_of_head(
         info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
     )
     chosen = tuple(one for one in models if one.name in info.models)
-    hashes = {one.name: one.info.hash for one in chosen}
-    for name, expected in info.models.items():
-        if hashes.get(name) != expected.hash:
-            raise ModelError(
-                f"is not the model whose features ({name}) the head was trained on",
-                where=info.model,
-                fix="Put that model back, or fine-tune again.",
-            )
+    if changed := _changed(info, chosen):
+        raise ModelError(
+            f"is not the model whose features ({changed[0]}) the head was trained on",
+            where=info.model,
+            fix="Put that model back, or fine-tune again.",
+        )
     return chosen, notices
+
+
+def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: str | Path) -> None:
+    """Refuse to go on with heads of other models, before anything is decoded or embedded.
+
+    Args:
+        run: Run folder, new or begun.
+        models: Whose features the heads are to take.
+        task: Of the heads.
+        model: What was asked for, for the message.
+
+    Raises:
+        CheckpointError: heads in there were begun on other features.
+        ModelError: the `head.json` that is there is damaged.
+    """
+    if not is_head_run(run):
+        return
+    before = read_head_info(run)
+    if before.task != task or _changed(before, models):
+        raise CheckpointError(
+            f"was started for {before.task} on other models than {model} is now",
+            where=str(run),
+            fix="Give the model as it was, or choose another --out.",
+        )
+
+
+def contextualizer_hash(models: Sequence[FrozenModel]) -> str | None:
+    """`weights_hash` of the contextualizer through which frames go; None without one."""
+    found = (one.contextualizer for one in models if one.contextualizer is not None)
+    return next(map(weights_hash, found), None)
+
+
+def _changed(info: HeadInfo, models: Sequence[FrozenModel]) -> list[str]:
+    """Names of the models that are not those that the heads of a run were begun on."""
+    before = {name: one.hash for name, one in info.models.items()}
+    now = {one.name: one.info.hash for one in models}
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if info.contextualizer not in (None, contextualizer_hash(models)):
+        changed.append(CONTEXTUALIZER)
+    return changed
 
 
 def _contextualized(model: str | Path, *, base: str | Path | None, device: str) -> FiGCLIP | None:

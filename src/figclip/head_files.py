@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from figclip.atomic import write_atomically
-from figclip.errors import CheckpointError, ModelError
+from figclip.errors import ModelError
 from figclip.results import ModelColumn
 
 HEAD_FORMAT = 1
@@ -38,6 +38,8 @@ class HeadInfo:
         feature_dim: D.
         models: By name, the models whose features the heads were trained on.
         vocabulary: What the heads can say, in the task's own form.
+        contextualizer: `weights_hash` of the contextualizer whose features they take; None
+            without one, and in runs of earlier versions.
     """
 
     task: str
@@ -46,6 +48,7 @@ class HeadInfo:
     feature_dim: int
     models: Mapping[str, ModelColumn]
     vocabulary: Mapping[str, Any]
+    contextualizer: str | None = None
 
 
 def model_reference(model: str | Path) -> str:
@@ -60,23 +63,7 @@ def is_head_run(path: Path) -> bool:
 
 
 def write_head_info(run: Path, info: HeadInfo) -> None:
-    """Write `head.json`, or refuse to go on with heads of other models.
-
-    Raises:
-        CheckpointError: heads in there were begun on other features.
-        ModelError: the `head.json` that is there is damaged.
-    """
-    if is_head_run(run):
-        before = read_head_info(run)
-        hashes, now = (
-            {name: one.hash for name, one in each.models.items()} for each in (before, info)
-        )
-        if before.task != info.task or hashes != now:
-            raise CheckpointError(
-                f"was started for {before.task} on other models than {info.model} is now",
-                where=str(run),
-                fix="Give the model as it was, or choose another --out.",
-            )
+    """Write `head.json`; `frozen_models.check_models` has passed."""
     write_atomically(
         run / "head.json", json.dumps({"format": HEAD_FORMAT, **asdict(info)}, indent=2) + "\n"
     )

@@ -6,8 +6,9 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from figclip.data.annotations import counted
 from figclip.errors import CheckpointError
 
 RUN_FORMAT = 1
+ENVIRONMENT_FORMAT = 2
 
 FREE_SETTINGS = frozenset({"train.micro_batch", "train.keep_checkpoints", "data.loader_workers"})
 """Settings that a resumed run may change: they move memory and disk, gradients only by rounding."""
@@ -79,22 +81,23 @@ def write_run_files(
     data: Sequence[Path],
     *,
     kept: Sequence[str],
+    num_processes: int,
 ) -> None:
     """Write config.json, environment.json and data.json.
 
     Args:
-        run: The run folder.
+        run: The run folder, which `check_data` has passed.
         config: Its configuration.
         parts: What it is made of.
         data: Its stores.
         kept: `halves.items_hash` of the data of each kept test.
+        num_processes: That share the work.
 
     Raises:
-        CheckpointError: the run was started on other data than the stores hold now, or with other
-            kept tests.
+        CheckpointError: the run was started with other kept tests, or a file of it is damaged.
     """
-    check_data(run, parts.videos.content_hash, kept=kept)
-    write_settings(run, config)
+    _check_kept(run, kept)
+    write_settings(run, config, device=parts.backbone.device, num_processes=num_processes)
     stores = [
         {
             "store": path.name,
@@ -106,6 +109,7 @@ def write_run_files(
     content: dict[str, Any] = {
         "format": RUN_FORMAT,
         "hash": parts.videos.content_hash,
+        "base": parts.base_hash,
         "train": [record.id for record in parts.train.records],
         "val": [record.id for record in parts.val.records],
         "stores": stores,
@@ -139,39 +143,109 @@ def trained_notice(run: RunFolder, evaluated: Collection[str]) -> tuple[str, ...
     )
 
 
-def write_settings(run: RunFolder, config: Any) -> None:
-    """Write config.json and environment.json."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    write_atomically(run.config, configs.to_json(config))
-    environment = {
-        "format": RUN_FORMAT,
+def write_settings(
+    run: RunFolder, config: Any, *, device: torch.device, num_processes: int
+) -> None:
+    """Write config.json, and add this session to environment.json.
+
+    Raises:
+        CheckpointError: environment.json is damaged.
+    """
+    # What never came to a checkpoint is started again, and leaves no session behind.
+    before = _sessions_before(run) if run.has_checkpoints else ()
+    session = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "step": _num_steps_done(run),
         "command": sys.argv,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "device": _device_name(device),
+        "processes": num_processes,
         "threads": torch.get_num_threads(),
         "packages": package_versions(),
     }
-    write_atomically(run.environment, json.dumps(environment, indent=2) + "\n")
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_atomically(run.config, configs.to_json(config))
+    content = {"format": ENVIRONMENT_FORMAT, "sessions": [*before, session]}
+    write_atomically(run.environment, json.dumps(content, indent=2) + "\n")
+
+
+def sessions_of(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sessions of a run, the first one first.
+
+    Args:
+        environment: Content of environment.json. One of format 1 knows its last session only, and
+            of that neither the time, the step, the device nor the number of processes.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is damaged.
+    """
+    if environment["format"] == 1:
+        sessions: Any = [{key: one for key, one in environment.items() if key != "format"}]
+    else:
+        sessions = environment["sessions"]
+    if not isinstance(sessions, list) or not sessions:
+        raise ValueError("it holds no sessions")
+    return [dict(one) for one in sessions]
+
+
+def _sessions_before(run: RunFolder) -> list[dict[str, Any]]:
+    """The sessions that a run had so far."""
+    if not run.environment.exists():
+        return []
+    try:
+        content = json.loads(read_text(run.environment))
+        if content["format"] <= ENVIRONMENT_FORMAT:
+            return sessions_of(content)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            f"is damaged ({error!r})",
+            where=str(run.environment),
+            fix="Delete it to go on without its history.",
+        ) from error
+    raise CheckpointError(
+        f"has format {content['format']}, this version reads up to {ENVIRONMENT_FORMAT}",
+        where=str(run.environment),
+        fix="Use the figclip version that wrote it, or a newer one.",
+    )
+
+
+def _num_steps_done(run: RunFolder) -> int:
+    """Steps that a run has saved; of heads, those of all together."""
+    heads = [RunFolder(folder) for folder in run.path.glob("*") if folder.is_dir()]
+    return sum(max(one.steps(), default=0) for one in (run, *heads))
+
+
+def _device_name(device: torch.device) -> str:
+    """A device, with the name of the card."""
+    name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    return f"{device}{name}"
 
 
 def write_head_run(
-    run: RunFolder, config: Any, *, content_hash: str, train: Sequence[str], val: Sequence[str]
+    run: RunFolder,
+    config: Any,
+    *,
+    content_hash: str,
+    train: Sequence[str],
+    val: Sequence[str],
+    device: str,
 ) -> None:
     """Write config.json, environment.json and data.json of heads.
 
     Args:
-        run: The run folder.
+        run: The run folder, which `check_data` has passed.
         config: Of the heads.
         content_hash: Of the data.
         train: Ids of the videos that are trained on.
         val: Ids of those that are held back.
+        device: Where the heads are trained.
 
     Raises:
-        CheckpointError: the run was started on other data.
+        CheckpointError: a file of the run is damaged.
     """
-    check_data(run, content_hash)
-    write_settings(run, config)
+    write_settings(run, config, device=torch.device(device), num_processes=1)
     content = {
         "format": RUN_FORMAT,
         "hash": content_hash,
@@ -197,38 +271,70 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def check_data(run: RunFolder, content_hash: str, *, kept: Sequence[str] = ()) -> None:
-    """A resumed run must see the same videos and annotations, and be held to the same tests.
+def check_data(
+    run: RunFolder, content_hash: str, *, base_hash: str = "", num_kept: int = 0
+) -> None:
+    """A resumed run must see the same videos, annotations and base, and as many tests to keep.
 
     Args:
         run: The run folder.
         content_hash: Of the data now.
-        kept: As `write_run_files` takes them.
+        base_hash: `weights_hash` of the base now; empty for heads, see `head_files.check_models`.
+        num_kept: Tests to keep now.
 
     Raises:
         CheckpointError: it was started on others, or `data.json` is damaged.
     """
-    if not run.data.exists() or not run.has_checkpoints:
+    content = _data_before(run)
+    if content is None:
         return
-    try:
-        content = json.loads(read_text(run.data))
-        before, kept_before = content["hash"], content.get("kept", [])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"is damaged ({error!r})", where=str(run.data), fix="Choose another --out."
-        ) from error
-    if before != content_hash:
+    if content["hash"] != content_hash:
         raise CheckpointError(
             "was started on other data: videos, annotations or pixels have changed since",
             where=str(run.path),
             fix="Give the stores as they were, or choose another --out.",
         )
-    if kept_before != list(kept):
+    # Runs of earlier versions do not say what their base was.
+    if content.get("base", base_hash) != base_hash:
         raise CheckpointError(
-            f"was started with other tests to keep ({len(kept_before)} then, {len(kept)} now)",
+            f"was started on another base: its weights have the hash {content['base']}, those "
+            f"that are there now {base_hash}",
             where=str(run.path),
-            fix="Give --keep as it was, or choose another --out.",
+            fix="Put the base back, or choose another --out.",
         )
+    if len(content["kept"]) != num_kept:
+        raise _other_tests(run, content["kept"], num_kept)
+
+
+def _check_kept(run: RunFolder, kept: Sequence[str]) -> None:
+    """A resumed run must be held to the same tests."""
+    content = _data_before(run)
+    if content is not None and content["kept"] != list(kept):
+        raise _other_tests(run, content["kept"], len(kept))
+
+
+def _other_tests(run: RunFolder, before: Sequence[str], num_now: int) -> CheckpointError:
+    """The error for other tests to keep than a run was started with."""
+    return CheckpointError(
+        f"was started with other tests to keep ({len(before)} then, {num_now} now)",
+        where=str(run.path),
+        fix="Give --keep as it was, or choose another --out.",
+    )
+
+
+def _data_before(run: RunFolder) -> dict[str, Any] | None:
+    """`data.json` of a run that has checkpoints; None when there is nothing to go on with."""
+    if not run.data.exists() or not run.has_checkpoints:
+        return None
+    try:
+        content: dict[str, Any] = {"kept": [], **json.loads(read_text(run.data))}
+        if not isinstance(content["hash"], str) or not isinstance(content["kept"], list):
+            raise TypeError("hash or kept is of a wrong type")
+        return content
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"is damaged ({error!r})", where=str(run.data), fix="Choose another --out."
+        ) from error
 
 
 def read_text(file: Path) -> str:

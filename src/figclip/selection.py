@@ -27,7 +27,7 @@ from figclip.embedding import Embedder, FrameRef
 from figclip.errors import ConfigError
 from figclip.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
-from figclip.run_files import check_run, package_versions, write_run_files
+from figclip.run_files import check_data, check_run, package_versions, write_run_files
 from figclip.run_plan import AdaptationPlan, describe_run
 from figclip.strength import (
     OPTION,
@@ -96,7 +96,7 @@ def adapt(
 
     Raises:
         ConfigError: `keep` without a strength to choose, or without a validation set.
-        CheckpointError: `out` holds another run, or none to resume.
+        CheckpointError: `out` holds another run, one of another base, or none to resume.
         ModelError, StoreError, DataError: the base, a store, its videos, or `keep` cannot be used.
         TrainingError: a loss is not finite.
     """
@@ -104,8 +104,14 @@ def adapt(
     run = RunFolder(out)
     check_run(run, config, resume=resume)
     planned = plan_kept(keep, config, cache=cache)
-    accelerator.wait_for_everyone()  # before the main process writes what the others check
     parts = assemble(config, data, cache=cache, on_texts=on_texts, device=accelerator.device)
+    check_data(
+        run,
+        parts.videos.content_hash,
+        base_hash=parts.base_hash,
+        num_kept=0 if planned is None else planned.num_tests,
+    )
+    accelerator.wait_for_everyone()  # before the main process writes what the others check
     tests = _open_tests(planned, parts, accelerator, on_progress)
     plan = BatchPlan(
         parts.train.records,
@@ -114,7 +120,14 @@ def adapt(
     )
     settings = _loop_settings(config, plan.steps_per_epoch)
     if accelerator.is_main_process:
-        write_run_files(run, config, parts, data, kept=[test.hash for test in tests])
+        write_run_files(
+            run,
+            config,
+            parts,
+            data,
+            kept=[test.hash for test in tests],
+            num_processes=accelerator.num_processes,
+        )
     if on_plan is not None and accelerator.is_main_process:
         on_plan(describe_run(config, parts, settings, accelerator, kept=tests))
     loop = TrainingLoop(

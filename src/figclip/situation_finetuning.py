@@ -27,12 +27,17 @@ from figclip.finetuning import (
     OnStep,
     train_heads,
 )
-from figclip.frozen_models import FrozenModel, load_frozen_models
+from figclip.frozen_models import (
+    FrozenModel,
+    check_models,
+    contextualizer_hash,
+    load_frozen_models,
+)
 from figclip.head_config import SituationConfig
 from figclip.head_files import HeadInfo, model_reference, write_head_info
 from figclip.heads.situation_head import SituationHead
 from figclip.opened_sources import open_annotated
-from figclip.run_files import check_run, write_head_run
+from figclip.run_files import check_data, check_run, write_head_run
 from figclip.situation_training import (
     SituationTrainee,
     SituationVocabulary,
@@ -91,10 +96,12 @@ def finetune_situations(
     models, notices = load_frozen_models(
         model, base=base, cache=cache, device=device, on_progress=on_progress
     )
+    check_models(out, models, task=TASK, model=model)
     videos = {
         spec: _training_videos(data, spec, config, cache=cache, on_progress=on_progress)
         for spec in dict.fromkeys(one.spec for one in models)
     }
+    check_data(run, videos[models[0].spec].content_hash)
     training = [_Training(config, one, videos[one.spec], device=device) for one in models]
     write_head_run(
         run,
@@ -102,6 +109,7 @@ def finetune_situations(
         content_hash=training[0].videos.content_hash,
         train=[record.id for record in training[0].train.records],
         val=[record.id for record in training[0].val.records],
+        device=device,
     )
     write_head_info(
         out,
@@ -112,6 +120,7 @@ def finetune_situations(
             feature_dim=training[0].features.dim,
             models={one.name: one.info for one in models},
             vocabulary=vocabulary_to_json(training[0].vocabulary),
+            contextualizer=contextualizer_hash(models),
         ),
     )
     return train_heads(

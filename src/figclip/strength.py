@@ -60,6 +60,11 @@ class KeptPlan:
     settings: TaskSettings
     cache: Path | None
 
+    @property
+    def num_tests(self) -> int:
+        """How many tests they make."""
+        return sum(len(one.tasks) for one in self.sources)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptTest:

@@ -351,10 +351,27 @@ def test_a_swept_curve_says_that_nothing_was_chosen(written: WrittenRun):
     assert len([one for one in page.all("circle") if one["class"] == "ring"]) == 1
 
 
+def test_all_sessions_of_a_run_are_told(written: WrittenRun):
+    file = written.run / "environment.json"
+    first = json.loads(file.read_text())
+    del first["format"]
+    resumed = {
+        "step": 7, "device": "cuda:0 (H100)", "processes": 4, "command": ["figclip", "--resume"],
+        "packages": {"torch": "3.0"},
+    }  # fmt: skip
+    sessions = [first, {**first, **resumed}]
+    file.write_text(json.dumps({"format": 2, "sessions": sessions}))
+    page, _ = page_of(written, full=False)
+    for fact in ("resumed after step 7", "device cuda:0 (H100)", "processes 4", "torch 3.0"):
+        assert fact in page.text, fact
+    assert "figclip adapt --out 'my run'" in page.text, "the command that started it"
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [
         ("environment.json", '{"format": 1}'),
+        ("environment.json", '{"format": 2, "sessions": [3]}'),
         ("data.json", "[]"),
         ("config.json", "{"),
         ("metrics.jsonl", "nonsense\n"),

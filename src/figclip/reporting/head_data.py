@@ -28,7 +28,7 @@ from figclip.reporting.result_files import (
 )
 from figclip.reporting.run_environment import environment_facts, typed_command
 from figclip.reporting.training_log import read_training_log
-from figclip.run_files import RUN_FORMAT
+from figclip.run_files import ENVIRONMENT_FORMAT, RUN_FORMAT
 from figclip.situation_evaluation import CONTEXT_TASK, FRAMES_TASK
 
 VERBS, SENTENCES = "verbs Acc@1", "CIDEr"
@@ -219,7 +219,7 @@ def read_head_data(path: Path) -> HeadData:
     config = configs.from_json(
         run.config.read_text(encoding="utf-8"), shown.config, where=str(run.config)
     )
-    environment = read_object(run.environment, newest_format=RUN_FORMAT)
+    environment = read_object(run.environment, newest_format=ENVIRONMENT_FORMAT)
     results = read_result_files(path / "eval")
     tables = tuple(_scores(one, results, shown) for one in results if one.task == shown.result)
     absent = [] if tables else ["eval/ holds no result of `figclip eval`: nothing is scored."]

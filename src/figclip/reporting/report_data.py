@@ -31,7 +31,7 @@ from figclip.reporting.run_environment import environment_facts, typed_command
 from figclip.reporting.strength_curve import read_curve
 from figclip.reporting.summary_file import Costs, Summary, read_costs, read_summary
 from figclip.reporting.training_log import read_training_log
-from figclip.run_files import RUN_FORMAT
+from figclip.run_files import ENVIRONMENT_FORMAT, RUN_FORMAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def read_run_files(path: Path) -> RunFiles:
             run.config.read_text(encoding="utf-8"), configs.RunConfig, where=str(run.config)
         )
     if there(run.environment, "the command and the versions are not known"):
-        environment = read_object(run.environment, newest_format=RUN_FORMAT)
+        environment = read_object(run.environment, newest_format=ENVIRONMENT_FORMAT)
     if there(run.data, "the training data are not known"):
         data = read_object(run.data, newest_format=RUN_FORMAT)
     if there(run.model / "figclip.json", "the base and the strength are not known"):

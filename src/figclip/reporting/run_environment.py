@@ -8,6 +8,7 @@ from typing import Any
 
 from figclip.reporting.json_files import damage_named
 from figclip.reporting.report_records import Fact
+from figclip.run_files import sessions_of
 
 
 def typed_command(environment: dict[str, Any] | None, *, file: Path) -> str:
@@ -23,12 +24,12 @@ def typed_command(environment: dict[str, Any] | None, *, file: Path) -> str:
     if environment is None:
         return ""
     with damage_named(file):
-        program, *arguments = map(str, environment["command"])
+        program, *arguments = map(str, sessions_of(environment)[0]["command"])
     return shlex.join([PurePath(program).name, *arguments])
 
 
 def environment_facts(environment: dict[str, Any] | None, *, file: Path) -> list[Fact]:
-    """Commit, machine and versions, as far as they are known.
+    """Commit, machine and versions of the last session, as far as they are known; all sessions.
 
     Args:
         environment: Content of the file; None where there is none.
@@ -40,11 +41,22 @@ def environment_facts(environment: dict[str, Any] | None, *, file: Path) -> list
     if environment is None:
         return []
     with damage_named(file):
-        packages = [f"{name} {version}" for name, version in environment["packages"].items()]
-        return [
-            Fact(name="commit", value=str(environment["commit"]) or "an installed package"),
-            Fact(name="Python", value=str(environment["python"])),
-            Fact(name="platform", value=str(environment["platform"])),
-            Fact(name="threads", value=str(environment["threads"])),
+        sessions = sessions_of(environment)
+        last = sessions[-1]
+        packages = [f"{name} {version}" for name, version in last["packages"].items()]
+        facts = [
+            Fact(name="commit", value=str(last["commit"]) or "an installed package"),
+            Fact(name="Python", value=str(last["python"])),
+            Fact(name="platform", value=str(last["platform"])),
+            # Runs of earlier versions do not say where they ran.
+            *(
+                Fact(name=one, value=str(last[one]))
+                for one in ("device", "processes")
+                if one in last
+            ),
+            Fact(name="threads", value=str(last["threads"])),
             Fact(name="packages", value=", ".join(packages)),
         ]
+        if resumed := [str(one["step"]) for one in sessions[1:]]:
+            facts.append(Fact(name="resumed after step", value=", ".join(resumed)))
+        return facts
