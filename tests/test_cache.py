@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -106,6 +108,97 @@ def test_processes_share_one_file(tmp_path: Path):
     compute = Counter()
     embed(EmbeddingCache(file, model="m"), list(range(400)), compute)
     assert compute.asked == []
+
+
+NUM_OPENERS = 8
+NUM_FILES = int(os.environ.get("FIGCLIP_CACHE_FILES", "5"))
+"""Caches of each kind that all open at once; 100 take about two minutes."""
+
+
+def write_nothing(file: Path) -> None:
+    """A fresh cache."""
+
+
+def write_empty_file(file: Path) -> None:
+    """What is left of a process that was killed before it wrote anything."""
+    file.touch()
+
+
+def write_bare_table(file: Path) -> None:
+    """What an earlier figclip left when it was killed while it made the cache."""
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE embeddings (key BLOB PRIMARY KEY, vector BLOB)")
+
+
+def write_wal_cache(file: Path) -> None:
+    """What an earlier figclip wrote."""
+    embed(EmbeddingCache(file, model="m"), [1], Counter())
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
+
+
+KINDS = [write_nothing, write_empty_file, write_bare_table, write_wal_cache]
+
+
+def open_at_once(files: list[Path], barrier: Barrier, first: int) -> list[str]:
+    """Open, fill and read each cache at the same moment as the others; what went wrong."""
+    wrong = []
+    for file in files:
+        barrier.wait(60)
+        try:
+            cache = EmbeddingCache(file, model="m")
+            items = list(range(first, first + 20))
+            found = embed(cache, items, Counter(), chunk=10)
+            np.testing.assert_array_equal(found, vectors(items))
+        except Exception as error:  # reported by the test: the others must not wait for us
+            wrong.append(f"{file.name}: {error!r}")
+    return wrong
+
+
+def test_eight_processes_open_and_fill_one_cache_at_once(tmp_path: Path):
+    files = [tmp_path / f"{kind.__name__}-{n}" for kind in KINDS for n in range(NUM_FILES)]
+    for file, kind in zip(files, np.repeat(np.array(KINDS), NUM_FILES), strict=True):
+        kind(file)
+    context = multiprocessing.get_context("spawn")
+    with (
+        context.Manager() as manager,
+        ProcessPoolExecutor(NUM_OPENERS, mp_context=context) as pool,
+    ):
+        barrier = manager.Barrier(NUM_OPENERS)
+        starts = [10 * n for n in range(NUM_OPENERS)]  # each shares half with the next
+        jobs = [pool.submit(open_at_once, files, barrier, first) for first in starts]
+        assert [job.result() for job in jobs] == [[]] * NUM_OPENERS
+    for file in files:
+        compute = Counter()
+        embed(EmbeddingCache(file, model="m"), list(range(90)), compute)
+        assert compute.asked == []
+        assert journal_of(file) == "delete"
+    assert {path.name for path in tmp_path.iterdir()} == {file.name for file in files}
+
+
+def journal_of(file: Path) -> str:
+    with closing(sqlite3.connect(file)) as db:
+        return db.execute("PRAGMA journal_mode").fetchone()[0]
+
+
+def test_a_cache_of_before_keeps_its_embeddings_and_leaves_wal(tmp_path: Path):
+    write_wal_cache(tmp_path / "c")
+    compute = Counter()
+    found = embed(EmbeddingCache(tmp_path / "c", model="m"), [1], compute)
+    np.testing.assert_array_equal(found, vectors([1]))
+    assert compute.asked == []
+    assert journal_of(tmp_path / "c") == "delete"
+
+
+def test_a_cache_that_another_program_holds_open_in_wal_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("figclip.cache._LOCK_TIMEOUT_S", 0.2)
+    write_wal_cache(tmp_path / "c")
+    with closing(sqlite3.connect(tmp_path / "c")) as other:
+        other.execute("SELECT * FROM embeddings").fetchall()
+        with pytest.raises(StoreError, match="cannot be read or written .*locked"):
+            EmbeddingCache(tmp_path / "c", model="m")
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,15 +18,20 @@ from jaxtyping import Float32
 from figclip.errors import StoreError
 
 FORMAT = 1
-_INDEX = "sqlite_autoindex_embeddings_1"  # what SQLite calls the primary key's index
 _FLOAT_BYTES = 4
 _BATCH = 500  # parameters of one SQL statement; SQLite's default limit is 999 in old builds
+_OWN = {"embeddings", "sqlite_autoindex_embeddings_1"}  # the table, its key's index
+_LOCK_TIMEOUT_S = 60.0  # how long to wait for other processes
 
 Item = TypeVar("Item")
 
 
 class EmbeddingCache:
     """Maps the hash of (model, content) to a float32 vector.
+
+    Any number of processes may open, make and fill one file at the same time. Its journal is
+    SQLite's plain one: WAL needs memory that all readers share, which no network file system has,
+    and switching to it does not wait for others (3 of 30 fresh caches failed with 4 processes).
 
     Args:
         path: The SQLite file; made when absent, with its folder.
@@ -42,24 +50,12 @@ class EmbeddingCache:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _unusable(path, error) from error
-        with _named_errors(path), closing(self._connect()) as db, db:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
-            if version == 0 and tables - {"embeddings", _INDEX}:
-                raise StoreError(
-                    "is a database of another program",
-                    where=str(path),
-                    fix="Choose another file for the embedding cache.",
-                )
-            if version not in (0, FORMAT):
-                raise StoreError(
-                    f"embedding cache of format {version}, this version reads {FORMAT}",
-                    where=str(path),
-                    fix="Delete the file; it only saves time.",
-                )
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB)")
-            db.execute(f"PRAGMA user_version={FORMAT}")
+        with _named_errors(path):
+            with closing(self._connect()) as db:
+                is_new = self._check(db)
+            if is_new:
+                self._create()
+            self._leave_wal()
 
     def embed(
         self,
@@ -123,7 +119,7 @@ class EmbeddingCache:
 
     def _write(self, vectors: dict[bytes, Float32[np.ndarray, " D"]]) -> None:
         """Add vectors in one transaction."""
-        with _named_errors(self._path), closing(self._connect()) as db, db:
+        with _named_errors(self._path), self._writing() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO embeddings VALUES (?, ?)",
                 [
@@ -132,9 +128,63 @@ class EmbeddingCache:
                 ],
             )
 
+    def _check(self, db: sqlite3.Connection) -> bool:
+        """Refuse what is no cache of this format; whether it is still to be made."""
+        # One statement, one moment: between two of them another process can make the table.
+        version, names = db.execute(
+            "SELECT user_version, (SELECT json_group_array(name) FROM sqlite_master) "
+            "FROM pragma_user_version"
+        ).fetchone()
+        if version == 0 and set(json.loads(names)) - _OWN:
+            raise StoreError(
+                "is a database of another program",
+                where=str(self._path),
+                fix="Choose another file for the embedding cache.",
+            )
+        if version not in (0, FORMAT):
+            raise StoreError(
+                f"embedding cache of format {version}, this version reads {FORMAT}",
+                where=str(self._path),
+                fix="Delete the file; it only saves time.",
+            )
+        return version == 0  # with the table, too: earlier versions could be killed half-way
+
+    def _create(self) -> None:
+        """Make the table, unless another process just did."""
+        with self._writing() as db:
+            if self._check(db):
+                db.execute(
+                    "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB)"
+                )
+                db.execute(f"PRAGMA user_version={FORMAT}")
+
+    def _leave_wal(self) -> None:
+        """Give a cache that an earlier figclip wrote the plain journal."""
+        deadline_s = time.monotonic() + _LOCK_TIMEOUT_S
+        while True:
+            with closing(self._connect()) as db:
+                if db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                    return
+                try:
+                    db.execute("PRAGMA journal_mode=DELETE")
+                except sqlite3.OperationalError:
+                    # Others have it open. SQLite does not wait for them here, so we do.
+                    if time.monotonic() > deadline_s:
+                        raise
+            time.sleep(random.uniform(0, 0.1))
+
+    @contextmanager
+    def _writing(self) -> Generator[sqlite3.Connection]:
+        """A transaction; others that want to write wait for its end."""
+        with closing(self._connect()) as db:
+            # Deferred, two that have both read would wait for each other, and one would fail.
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")  # closing without it undoes all
+
     def _connect(self) -> sqlite3.Connection:
         """A connection for one use: SQLite's must not cross processes or threads."""
-        return sqlite3.connect(self._path, timeout=60)
+        return sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
 
 
 @contextmanager
