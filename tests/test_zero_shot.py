@@ -15,6 +15,7 @@ from figclip.data_sources import parse_source
 from figclip.errors import AnnotationError, ConfigError, DataError
 from figclip.evaluation import evaluate, format_table
 from figclip.model.backbone import Backbone, TokenBatch
+from figclip.presets import PRESETS
 from figclip.results import EvaluationResult
 from tests.dense_sets import write_store
 from tests.small_benchmarks import SmallBenchmarks, write_benchmarks
@@ -114,7 +115,7 @@ def test_base_and_adapted_share_text_embeddings(
     assert sum(texts) == 2 * 6
 
 
-@pytest.mark.parametrize("preset", ["figclip", "event", "clip4clip", "vificlip", "velociti"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_gives_scores_of_its_own(
     preset: str, clip: Path, benchmarks: SmallBenchmarks, cache: Path, tmp_path: Path
 ) -> None:
@@ -122,6 +123,19 @@ def test_every_preset_gives_scores_of_its_own(
     content = json.loads(result.files[0].read_text())
     assert content["settings"]["preset"] == preset
     assert content["data"]["pipeline"] == ("vificlip" if preset == "vificlip" else "pil")
+
+
+@pytest.mark.parametrize(("preset", "class_names"), [("figclip", "words"), ("vificlip", "labels")])
+def test_classes_are_named_as_the_preset_says(
+    preset: str,
+    class_names: str,
+    clip: Path,
+    benchmarks: SmallBenchmarks,
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    result = run(clip, [benchmarks.actions], tmp_path, cache, preset=preset)
+    assert result.tasks[0].settings["class_names"] == class_names
 
 
 def test_the_sweep_goes_from_the_base_to_the_adapted_model(

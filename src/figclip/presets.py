@@ -10,8 +10,13 @@ from typing import Literal
 
 from figclip.errors import ConfigError
 
-SamplingRule = Literal["midpoints_4", "midpoints_20", "midpoints_32", "seconds_12", "half_seconds"]
+SamplingRule = Literal[
+    "midpoints_4", "midpoints_20", "midpoints_32", "seconds_12", "seconds_64", "half_seconds"
+]
 """Names of rules in `data.sampling.clip_times_s`."""
+
+ClassNames = Literal["words", "labels"]
+"""How prompts name classes: `apply eye makeup`, or `ApplyEyeMakeup` as a benchmark writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Preset:
             normalised in any case.
         max_tokens: Texts are cut at so many tokens, start and end included; None: at the model's
             context length.
+        class_names: What prompts say for a class.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Preset:
     imagenet_normalisation: bool = False
     normalised_frames: bool = True
     max_tokens: int | None = None
+    class_names: ClassNames = "words"
 
 
 PRESETS: dict[str, Preset] = {
@@ -58,16 +65,25 @@ PRESETS: dict[str, Preset] = {
         Preset(name="figclip", sampling="midpoints_20"),
         # A clip of one event, looked at as adaptation looks at an annotated event of 4 frames.
         Preset(name="event", sampling="midpoints_4"),
-        # CLIP4Clip: at most 12 of the frames at 0, 1, 2, ... s, 32 tokens.
+        # ArrowLuo/CLIP4Clip@508ffa3 README.md, "MSRVTT": --max_frames 12 --max_words 32; pooling in
+        # modules/modeling.py:392-394 (normalise, mean, normalise).
         Preset(name="clip4clip", sampling="seconds_12", max_tokens=32),
-        # ViFi-CLIP's evaluation: shortest edge to 8/7 of the image size, ImageNet's statistics.
+        # The same for paragraphs, "ActivityNet" and "DiDeMo": --max_frames 64 --max_words 64.
+        Preset(name="clip4clip_64", sampling="seconds_64", max_tokens=64),
+        # muzairkhattak/ViFi-CLIP@e2d1948: datasets/build.py:285-295 (32 frames, edge 256, crop) and
+        # :34 (ImageNet's statistics); trainers/vificlip.py:184-193 (mean of raw features, then
+        # normalised); labels/ucf_101_labels.csv (`ApplyEyeMakeup`), as written in
+        # trainers/vificlip.py:70,121.
         Preset(
             name="vificlip",
             sampling="midpoints_32",
             pipeline="vificlip",
             imagenet_normalisation=True,
+            normalised_frames=False,
+            class_names="labels",
         ),
-        # VELOCITI's CLIP baseline: two frames a second, mean of raw embeddings.
+        # katha-ai/VELOCITI@8d66ddb: utils/extract_frames.py:21-42 (two frames a second),
+        # models/clip_model.py:131-136 (mean of raw features, then normalised).
         Preset(name="velociti", sampling="half_seconds", normalised_frames=False),
     )
 }

@@ -280,7 +280,9 @@ def _build_task(name: str, source: DataSource, settings: TaskSettings) -> Task[A
     if name == "retrieval":
         return Retrieval()
     if name == "actions":
-        return Actions(prompts=source.prompts or settings.prompts)
+        return Actions(
+            prompts=source.prompts or settings.prompts, class_names=settings.preset.class_names
+        )
     if name == "composition":
         return Composition(controls_seed=settings.seed if source.name == "pairs" else None)
     if name == "dense_retrieval":

@@ -42,7 +42,7 @@ def decode(
     ("sampling", "times_us"),
     [
         ("seconds_12", (0, 1_000_000, 2_000_000)),
-        ("half_seconds", tuple(range(250_000, 3_000_000, 500_000))),
+        ("half_seconds", tuple(range(249_999, 3_000_000, 500_000))),
     ],
 )
 def test_a_video_is_decoded_at_the_times_of_its_sampling(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from fractions import Fraction
 from typing import get_args
 
 import numpy as np
@@ -58,16 +60,30 @@ def test_seconds_12(duration_s: float, expected: list[float]):
     ("duration_s", "expected"),
     [
         (0.2, [0.1]),
-        (0.25, [0.125]),
-        (0.250001, [0.25]),
-        (0.75, [0.25]),
-        (1.0, [0.25, 0.75]),
-        (2.26, [0.25, 0.75, 1.25, 1.75, 2.25]),
-        (10.0, [0.25 + 0.5 * n for n in range(20)]),
+        (0.249998, [0.124999]),
+        (0.25, [0.249999]),
+        (0.749999, [0.249999]),
+        (1.0, [0.249999, 0.749999]),
+        (2.26, [0.249999, 0.749999, 1.249999, 1.749999, 2.249999]),
+        (10.0, [0.249999 + 0.5 * n for n in range(20)]),
     ],
 )
 def test_half_seconds(duration_s: float, expected: list[float]):
-    assert clip_times_s(duration_s, "half_seconds") == tuple(expected)
+    assert clip_times_s(duration_s, "half_seconds") == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "expected"),
+    [
+        (0.4, [0]),
+        (63.5, list(range(64))),
+        (65.0, [*range(63), 64]),
+        # 128 seconds: places 0, 127/63, 254/63, ..., rounded down.
+        (128.0, [127 * n // 63 for n in range(64)]),
+    ],
+)
+def test_seconds_64(duration_s: float, expected: list[float]):
+    assert clip_times_s(duration_s, "seconds_64") == tuple(expected)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +126,19 @@ def test_at_an_integer_rate_seconds_12_shows_clip4clips_frames(num_frames: int, 
         frames = [frames[i] for i in np.linspace(0, len(frames) - 1, num=12, dtype=int)]
     found = [round(time_s * fps) for time_s in clip_times_s(num_frames / fps, "seconds_12")]
     assert found == frames
+
+
+@given(num_frames=st.integers(6, 240), fps=st.sampled_from([Fraction(24), Fraction(24000, 1001)]))
+def test_at_the_rate_of_its_clips_half_seconds_shows_velocitis_frames(
+    num_frames: int, fps: Fraction
+):
+    """VELOCITI takes the frames of these numbers, counted from 1, from 10 s at 24 fps."""
+    numbers = {round((second + part) * 24) for second in range(10) for part in (0.25, 0.75)}
+    expected = sorted(number - 1 for number in numbers if number <= num_frames)
+    times_s = clip_times_s(float(num_frames / fps), "half_seconds")
+    starts_us = [to_time_us(float(frame / fps)) for frame in range(num_frames)]
+    shown = [bisect_right(starts_us, to_time_us(time_s)) - 1 for time_s in times_s]
+    assert shown == expected
 
 
 @given(

@@ -45,6 +45,7 @@ DAMAGED_LATE = {
     "figclip": {"rot_truncated.mp4"},
     "event": set[str](),  # its last frame is at seven eighths
     "clip4clip": set[str](),
+    "clip4clip_64": set[str](),
     "vificlip": {"cut_at_first_packet.mp4", "rot_truncated.mp4"},
     "velociti": {"cut_at_first_packet.mp4"},
 }

@@ -124,6 +124,14 @@ def test_prompts_are_averaged_and_named() -> None:
         Actions(prompts="nonsense").load(ONE_SPLIT)
 
 
+def test_classes_are_named_in_words_or_as_the_benchmark_writes_them() -> None:
+    labelled = Actions(prompts="bare", class_names="labels")
+    assert labelled.load(ONE_SPLIT).items.prompts == tuple((name,) for name in CLASSES)
+    assert labelled.settings["class_names"] == "labels"
+    assert Actions(prompts="bare").load(ONE_SPLIT).items.prompts == tuple((n,) for n in NAMES)
+    assert TASK.settings["class_names"] == "words"
+
+
 def test_missing_videos_are_left_out_and_their_classes_still_compete() -> None:
     some = media_set({"": list(range(8))}, missing=("v3",))
     data = TASK.load(some)

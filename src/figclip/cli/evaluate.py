@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Preset = Annotated[
     str,
     typer.Option(
-        help="How whole videos are looked at: figclip, event, clip4clip, vificlip or velociti."
+        help="How whole videos are looked at: figclip, event, clip4clip, clip4clip_64, vificlip "
+        "or velociti."
     ),
 ]
 Prompts = Annotated[

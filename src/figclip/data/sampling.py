@@ -15,6 +15,7 @@ MAX_CLIP_FRAMES = 2048
 """Most frames of one clip: 17 minutes at two a second, 308 MB at 224 px while they are decoded."""
 
 _NUM_MIDPOINTS: dict[SamplingRule, int] = {"midpoints_4": 4, "midpoints_20": 20, "midpoints_32": 32}
+_NUM_SECONDS: dict[SamplingRule, int] = {"seconds_12": 12, "seconds_64": 64}
 
 
 def frame_times_s(annotation: Annotation, *, frames_per_event: int) -> list[float]:
@@ -39,13 +40,13 @@ def clip_times_s(duration_s: float, sampling: Sampling) -> tuple[float, ...]:
             - `midpoints_4`, `midpoints_20`, `midpoints_32`: midpoints of so many equal segments.
               The last is ViFi-CLIP's, which counts frames, not seconds: the same frames at a
               constant rate.
-            - `seconds_12`: 0, 1, 2, … s; where that is more than 12, those at 12 evenly spaced
-              places, rounded down. CLIP4Clip finds them by frame number and rate rounded down to
-              an integer, so that at 29.97 fps its n-th frame is at 0.968 n s and a 10 s clip has
-              11; we take the time itself.
-            - `half_seconds`: 0.25 and 0.75 s of every second; the midpoint of a clip that ends
-              before 0.25 s. VELOCITI counts frames from 1, so that its frames come one earlier
-              (0.208 s at 24 fps), and stops after 10 s, the length of all its clips.
+            - `seconds_12`, `seconds_64`: 0, 1, 2, … s; where that is more than 12 (64), those at so
+              many evenly spaced places, rounded down. CLIP4Clip finds them by frame number and rate
+              rounded down to an integer, so that at 29.97 fps its n-th frame is at 0.968 n s and a
+              10 s clip has 11; we take the time itself.
+            - `half_seconds`: a microsecond before 0.25 and 0.75 s of every second; the midpoint of
+              a clip that ends before. VELOCITI counts frames from 1: at 24 fps, the rate of its
+              clips, it takes the frame that ends at 0.25 s. It stops after 10 s, their length.
 
     Returns:
         Whole microseconds, distinct, ascending, at least one, below the end.
@@ -54,10 +55,11 @@ def clip_times_s(duration_s: float, sampling: Sampling) -> tuple[float, ...]:
         VideoError: `bad-time`, an empty or endless clip; `too-long`, more than MAX_CLIP_FRAMES.
 
     Source:
-        ArrowLuo/CLIP4Clip@508ffa3 dataloaders/rawvideo_util.py:31-62,
-        dataloaders/dataloader_msrvtt_retrieval.py:104-111;
+        ArrowLuo/CLIP4Clip@508ffa3 dataloaders/rawvideo_util.py:31-65,
+        dataloaders/dataloader_msrvtt_retrieval.py:104-111,
+        dataloaders/dataloader_activitynet_retrieval.py:191-198;
         muzairkhattak/ViFi-CLIP@e2d1948 datasets/pipeline.py:1959-1965;
-        katha-ai/VELOCITI@8d66ddb utils/extract_frames.py:21-39.
+        katha-ai/VELOCITI@8d66ddb utils/extract_frames.py:21-41.
     """
     end_us = to_time_us(duration_s) if math.isfinite(duration_s) else 0
     if end_us < 1:
@@ -66,25 +68,25 @@ def clip_times_s(duration_s: float, sampling: Sampling) -> tuple[float, ...]:
     if isinstance(sampling, FrameRate):
         wanted = min(MAX_CLIP_FRAMES, duration_s * sampling.per_second)
         times_s = sample_midpoints(0.0, duration_s, num=max(1, round(wanted)))
-    elif sampling == "seconds_12":
+    elif sampling in _NUM_SECONDS:
         num_seconds = math.ceil(end_us / 1_000_000)
-        num_frames = min(num_seconds, 12)
+        num_frames = min(num_seconds, _NUM_SECONDS[sampling])
         times_s = np.linspace(0, num_seconds - 1, num=num_frames, dtype=np.int64).tolist()
     elif sampling == "half_seconds":
-        times_s = _half_seconds(duration_s)
+        times_s = _half_seconds(end_us)
     else:
         times_s = sample_midpoints(0.0, duration_s, num=_NUM_MIDPOINTS[sampling])
     times_us = sorted({to_time_us(time_s) for time_s in times_s})
     return tuple(time_us / 1e6 for time_us in times_us if time_us < end_us)
 
 
-def _half_seconds(duration_s: float) -> list[float]:
-    """0.25 and 0.75 s of every second before the end."""
-    num_frames = math.ceil((duration_s - 0.25) / 0.5)
-    if num_frames > MAX_CLIP_FRAMES:
+def _half_seconds(end_us: int) -> list[float]:
+    """Just before 0.25 and 0.75 s of every second."""
+    times_us = range(249_999, end_us, 500_000)
+    if len(times_us) > MAX_CLIP_FRAMES:
         raise VideoError(
-            f"too-long: {num_frames:,} frames, two of each second, are more than "
+            f"too-long: {len(times_us):,} frames, two of each second, are more than "
             f"{MAX_CLIP_FRAMES:,}",
             fix="Cut the video, or choose a preset with a fixed number of frames",
         )
-    return [0.25 + 0.5 * frame_idx for frame_idx in range(num_frames)] or [duration_s / 2]
+    return [time_us / 1e6 for time_us in times_us] or [end_us / 2e6]

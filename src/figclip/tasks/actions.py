@@ -10,12 +10,14 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from figclip.data.benchmarks.class_names import class_as_labelled
 from figclip.data.benchmarks.records import ActionSet, LabelledMedium
 from figclip.data.prompts import prompts_for
 from figclip.metrics.averages import Spread, mean_and_std, means_by_name
 from figclip.metrics.classification import Classified, classify
 from figclip.metrics.ranking import hits_at_k
 from figclip.metrics.similarity import dot_products
+from figclip.presets import ClassNames
 from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
 from figclip.tasks.media import MediaSet, count_media, embed_media, split_present
 from figclip.tasks.vectors import embed_unique_texts, normalised_rows
@@ -51,24 +53,33 @@ class Actions:
 
     Attributes:
         prompts: A set of prompts or a text with `{}`, see `data.prompts.find_prompts`.
+        class_names: What prompts say for a class.
     """
 
     name: ClassVar[str] = "actions"
     face: ClassVar[Face] = "kept"
 
     prompts: str
+    class_names: ClassNames = "words"
 
     @property
     def settings(self) -> Mapping[str, Setting]:
         """What changes the scores."""
-        return {"prompts": self.prompts, "ties": "official: first class; corrected: wrong"}
+        return {
+            "prompts": self.prompts,
+            "class_names": self.class_names,
+            "ties": "official: first class; corrected: wrong",
+        }
 
     def load(self, source: MediaSet[ActionSet]) -> TaskData[ActionItems]:
         """Items whose media are there, and the texts of all classes."""
         benchmark = source.benchmark
         listed = ((item, (item.medium,)) for item in benchmark.items)
         present = split_present(listed, source.clips)
-        prompts = tuple(prompts_for(name, self.prompts) for name in benchmark.class_names)
+        names = benchmark.class_names
+        if self.class_names == "labels":
+            names = tuple(map(class_as_labelled, benchmark.classes))
+        prompts = tuple(prompts_for(name, self.prompts) for name in names)
         counts = {
             **count_media({item.medium for item in present.items}),
             "classes": len(benchmark.classes),

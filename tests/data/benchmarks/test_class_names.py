@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.data.benchmarks.class_names import ClassList, class_in_words
+from figclip.data.benchmarks.class_names import (
+    ClassList,
+    class_as_labelled,
+    class_in_words,
+)
 from figclip.data.reading import Place
 
 
@@ -28,6 +32,14 @@ from figclip.data.reading import Place
 )
 def test_class_in_words(name: str, words: str) -> None:
     assert class_in_words(name) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("ApplyEyeMakeup", "ApplyEyeMakeup"), ("brush_hair", "brush hair"), ("a__B_c", "a B c")],
+)
+def test_class_as_labelled(name: str, label: str) -> None:
+    assert class_as_labelled(name) == label
 
 
 @given(st.text())

@@ -25,6 +25,18 @@ def class_in_words(name: str) -> str:
     return " ".join(words.lower().split())
 
 
+def class_as_labelled(name: str) -> str:
+    """A class name as its benchmark writes it, with spaces for `_`.
+
+    This is how ViFi-CLIP names them: `brush hair` for HMDB51's `brush_hair`, but UCF101's
+    `ApplyEyeMakeup` stays one word.
+
+    Source:
+        muzairkhattak/ViFi-CLIP@e2d1948 labels/hmdb_51_labels.csv, labels/ucf_101_labels.csv.
+    """
+    return " ".join(name.replace("_", " ").split())
+
+
 @dataclass(frozen=True, slots=True)
 class ClassList:
     """The classes of a benchmark.
