@@ -22,6 +22,7 @@ from figclip.data.clips import StoredClips
 from figclip.data.pixels import PixelPipeline, image_to_pixels
 from figclip.data.video import decode_frames
 from figclip.errors import ConfigError, DataError, StoreError
+from tests.processes import Start
 from tests.videos import draw_video, read_number, regular_stamps
 
 SIZE = 32
@@ -272,7 +273,7 @@ def test_a_slow_video_is_named(clip: Path, tmp_path: Path):
     assert clips.absent == {video("v"): "unreadable video: too-slow"}
 
 
-def start_preparing(tmp_path: Path, num: int) -> subprocess.Popen[bytes]:
+def start_preparing(start: Start, tmp_path: Path, num: int) -> subprocess.Popen[bytes]:
     """A process that prepares 0.png, 1.png, ...; it tells of each, and waits at three."""
     code = (
         "import sys; from pathlib import Path\n"
@@ -296,17 +297,17 @@ def start_preparing(tmp_path: Path, num: int) -> subprocess.Popen[bytes]:
     script = tmp_path / "preparing.py"
     script.write_text(code)
     command = [sys.executable, script, tmp_path, str(num)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def test_killed_in_the_middle_and_run_again_is_as_if_undisturbed(tmp_path: Path):
+def test_killed_in_the_middle_and_run_again_is_as_if_undisturbed(start: Start, tmp_path: Path):
     media = [image(f"{n}.png") for n in range(7)]
     for n in range(7):
         save(tmp_path, f"{n}.png", picture(n))
     undisturbed = run(tmp_path, media)
     expected = content(tmp_path / "stores")
     shutil.rmtree(tmp_path / "stores")
-    process = start_preparing(tmp_path, 7)
+    process = start_preparing(start, tmp_path, 7)
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(3)] == [b"1 7\n", b"2 7\n", b"3 7\n"]
     process.kill()

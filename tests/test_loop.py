@@ -209,9 +209,6 @@ def test_a_signal_in_the_last_step_is_a_complete_run(tmp_path: Path):
 
 
 def test_a_second_signal_acts_as_usual(tmp_path: Path):
-    # "As usual" is whatever was set before; a shell that runs tests in the background ignores it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
     def interrupt_twice(step: int, loss: Tensor) -> Tensor:
         if step == 4:
             os.kill(os.getpid(), signal.SIGINT)
@@ -221,9 +218,26 @@ def test_a_second_signal_acts_as_usual(tmp_path: Path):
     batches = Steps()
     with pytest.raises(KeyboardInterrupt):
         make_loop(tmp_path, Regression(interrupt_twice)).run(batches, resume=False)
-    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert not batches.open
     assert RunFolder(tmp_path).steps() == [3]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_ignored_signal_stays_ignored(tmp_path: Path, number: signal.Signals):
+    """As for a job that a script starts in the background."""
+
+    def interrupt(step: int, loss: Tensor) -> Tensor:
+        os.kill(os.getpid(), number)
+        return loss
+
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        outcome = make_loop(tmp_path, Regression(interrupt)).run(Steps(), resume=False)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+    assert (outcome.step, outcome.interrupted_by, outcome.late_signal) == (NUM_STEPS, None, None)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from tests.annotation_files import (
     write_jsonl,
     write_vidsitu,
 )
+from tests.processes import Start
 from tests.videos import draw_video, read_number, regular_stamps, set_display_matrix
 
 SPEC = StoreSpec(size=32, codec="raw")
@@ -465,7 +466,7 @@ def test_a_run_that_is_interrupted_takes_back_the_claim_to_be_complete(
         assert store.coverage == {}
 
 
-def start_preparing(tmp_path: Path, *, stop: bool = False) -> subprocess.Popen[bytes]:
+def start_preparing(start: Start, tmp_path: Path, *, stop: bool = False) -> subprocess.Popen[bytes]:
     """A process that prepares tmp_path/own.jsonl; it tells of each, `stop`: and waits at three."""
     code = (
         "import sys; from pathlib import Path\n"
@@ -486,7 +487,7 @@ def start_preparing(tmp_path: Path, *, stop: bool = False) -> subprocess.Popen[b
     script = tmp_path / "preparing.py"
     script.write_text(code)
     command = [sys.executable, script, tmp_path, "stop" if stop else "go"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def draw_distinct(folder: Path, num: int) -> list[str]:
@@ -499,13 +500,15 @@ def draw_distinct(folder: Path, num: int) -> list[str]:
     return names
 
 
-def test_killed_in_the_middle_and_run_again_is_as_if_undisturbed(tmp_path: Path) -> None:
+def test_killed_in_the_middle_and_run_again_is_as_if_undisturbed(
+    start: Start, tmp_path: Path
+) -> None:
     names = draw_distinct(tmp_path / "videos", 6)
     lines = [line(name, (0.0, 1.0), (1.0, 2.9)) for name in names]
     run(tmp_path, lines)
     undisturbed = content(tmp_path / "own.store")
     (tmp_path / "own.store").unlink()
-    process = start_preparing(tmp_path, stop=True)
+    process = start_preparing(start, tmp_path, stop=True)
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(3)] == [b"1 6\n", b"2 6\n", b"3 6\n"]
     process.kill()
@@ -521,7 +524,7 @@ def test_killed_in_the_middle_and_run_again_is_as_if_undisturbed(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(tmp_path: Path) -> None:
+def test_killed_at_any_moment(start: Start, tmp_path: Path) -> None:
     names = draw_distinct(tmp_path / "videos", 30)
     lines = [
         line(name, (0.01 * n, 0.01 * n + 1.0), (1.5, 1.6 + 0.01 * n))
@@ -532,7 +535,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     num_partial = 0
     for num_done, wait_s in zip(range(1, 28, 3), np.linspace(0.0, 0.05, 9), strict=True):
         (tmp_path / "own.store").unlink()
-        process = start_preparing(tmp_path)
+        process = start_preparing(start, tmp_path)
         assert process.stdout is not None
         for _ in range(num_done):
             process.stdout.readline()

@@ -15,6 +15,7 @@ import pytest
 
 from figclip.errors import VideoError
 from figclip.worker_pool import Done, Lost, run_jobs
+from tests.processes import Start
 
 LONG_S = 60.0
 
@@ -177,7 +178,7 @@ def test_a_worker_that_dies_while_it_sends_is_a_crash(tmp_path: Path) -> None:
     assert list(outcomes) == [Lost(note, "crashed", "its worker process ended with code 3")]
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_their_parent_is_killed(start: Start, tmp_path: Path) -> None:
     notes = [tmp_path / "a", tmp_path / "b"]
     code = (
         "import sys; from figclip.worker_pool import run_jobs\n"
@@ -189,13 +190,11 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(code)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    parent = subprocess.Popen([sys.executable, script, *notes], env=environment)
-    try:
-        pids = [wait_for_pid(note) for note in notes]
-        assert all(is_alive(pid) for pid in pids)
-    finally:
-        parent.kill()
-        parent.wait()
+    parent = start([sys.executable, script, *notes], env=environment)
+    pids = [wait_for_pid(note) for note in notes]
+    assert all(is_alive(pid) for pid in pids)
+    parent.kill()
+    parent.wait()
     assert wait_until_gone(pids) == []
 
 

@@ -397,7 +397,10 @@ def lr_factor(step: int, settings: LoopSettings) -> float:
 
 
 class _Interruption:
-    """Turns the first SIGINT or SIGTERM into a flag; the second one acts as usual."""
+    """Turns the first SIGINT or SIGTERM into a flag; the second one acts as usual.
+
+    A signal that was ignored stays so: a script's background jobs are born with SIGINT ignored.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -405,7 +408,8 @@ class _Interruption:
 
     def __enter__(self) -> _Interruption:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._handle)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.adapted_world import World, make_world
 from tests.drawn_films import draw_films
 from tests.kept_sets import write_kept_world
+from tests.processes import Start
 
 VERBS = (
     "quickstart", "caption", "prepare", "adapt", "eval", "describe", "score", "report", "recipes",
@@ -230,7 +231,8 @@ def test_quickstart_refuses_a_folder_of_another_world(tmp_path: Path):
     assert [path.name for path in out.rglob("*")] == ["world", "world.json"]
 
 
-def test_interrupted_while_libraries_are_imported_is_no_traceback(tmp_path: Path):
+@pytest.mark.parametrize("ignored", [False, True])
+def test_interrupted_while_libraries_are_imported_is_no_traceback(tmp_path: Path, ignored: bool):
     (tmp_path / "typer.py").write_text(
         "import os, signal\n"
         "try:\n"
@@ -239,22 +241,46 @@ def test_interrupted_while_libraries_are_imported_is_no_traceback(tmp_path: Path
         "    pass\n"
         "raise SystemExit('swallowed')\n"
     )
+    command = [sys.executable, "-m", "figclip", "recipes"]
     done = subprocess.run(
-        [sys.executable, "-m", "figclip", "recipes"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command] if ignored else command,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "figclip: interrupted.\n")
+    expected = (1, "swallowed\n") if ignored else (128 + signal.SIGINT, "figclip: interrupted.\n")
+    assert (done.returncode, done.stderr) == expected
 
 
-def test_quickstart_interrupted_says_how_to_go_on(tmp_path: Path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_was_ignored_stays_ignored(number: signal.Signals):
+    """As for a job that a script starts in the background."""
+    code = (
+        "import os, signal, sys\n"
+        "from figclip.cli import app\n"
+        "from figclip.cli.options import going_on\n"
+        "def verb():\n"
+        "    with going_on():\n"
+        "        os.kill(os.getpid(), int(sys.argv[1]))\n"
+        "        print('goes on')\n"
+        "app.app = verb\n"
+        "from figclip.cli import main\n"
+        "main()\n"
+    )
+    for trap in (f"trap '' {number.name[3:]};", ""):
+        shell = f'{trap} exec "$@"'
+        command = ["sh", "-c", shell, "sh", sys.executable, "-c", code, str(int(number))]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout == ("goes on\n" if trap else "")
+        assert (done.returncode == 0) == bool(trap), done.stderr
+
+
+def test_quickstart_interrupted_says_how_to_go_on(start: Start, tmp_path: Path):
     out = tmp_path / "quickstart"
-    process = subprocess.Popen(
+    process = start(
         [sys.executable, "-m", "figclip", "quickstart", "--out", str(out)],
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     )
     while not list(out.rglob("*.mp4")):
         assert process.poll() is None, process.stderr and process.stderr.read()

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import pickle
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -33,6 +31,7 @@ from figclip.data.frames import (
 from figclip.data.serialisation import record_from_json, record_to_json
 from figclip.errors import ConfigError, StoreError
 from figclip.records import Annotation, Event, Role, VideoRecord
+from tests.processes import Start
 
 RAW = StoreSpec(size=8, codec="raw")
 JPEG = StoreSpec(size=16, codec="jpeg")
@@ -373,17 +372,15 @@ with FrameStoreWriter(sys.argv[1], spec=spec) as writer:
 """
 
 
-def test_a_killed_writer_leaves_whole_videos(path: Path) -> None:
+def test_a_killed_writer_leaves_whole_videos(start: Start, path: Path) -> None:
     for delay_s in (0.02, 0.05, 0.09):
         path.unlink(missing_ok=True)
-        with subprocess.Popen(
-            [sys.executable, "-c", KILLED_WRITER, str(path)], stdout=subprocess.PIPE
-        ) as writer:
-            assert writer.stdout is not None
-            writer.stdout.readline()
-            time.sleep(delay_s)
-            os.kill(writer.pid, signal.SIGKILL)
-            reported = writer.stdout.read().split()
+        writer = start([sys.executable, "-c", KILLED_WRITER, path], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(delay_s)
+        writer.kill()
+        reported = writer.stdout.read().split()
         store = FrameStore.open(path)
         videos = store.videos()
         assert len(videos) >= len(reported)

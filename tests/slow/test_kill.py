@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.adapted_world import World, make_world
+from tests.processes import Start
 
 pytestmark = pytest.mark.slow
 NUM_KILLS = 6
@@ -49,7 +50,7 @@ def metrics_without_times(run: Path) -> list[dict]:
     return [{k: v for k, v in row.items() if k != "time"} for row in rows]
 
 
-def test_killed_again_and_again_equals_undisturbed(world: World, tmp_path: Path):
+def test_killed_again_and_again_equals_undisturbed(start: Start, world: World, tmp_path: Path):
     environment = {**os.environ, "FIGCLIP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     started = time.monotonic()
@@ -59,7 +60,7 @@ def test_killed_again_and_again_equals_undisturbed(world: World, tmp_path: Path)
     killed = 0
     for _ in range(NUM_KILLS):
         resume = (broken / "config.json").exists()
-        process = subprocess.Popen(command(world, broken, resume=resume), env=environment)
+        process = start(command(world, broken, resume=resume), env=environment)
         try:
             process.wait(timeout=moments.uniform(0.3, 0.8) * whole_s)
             break  # it got to the end before it was killed
@@ -77,16 +78,14 @@ def test_killed_again_and_again_equals_undisturbed(world: World, tmp_path: Path)
     assert metrics_without_times(broken) == metrics_without_times(whole)
 
 
-def test_ctrl_c_to_the_whole_group_before_the_first_step_saves(world: World, tmp_path: Path):
+def test_ctrl_c_to_the_whole_group_before_the_first_step_saves(
+    start: Start, world: World, tmp_path: Path
+):
     """A terminal signals loader workers too; the step being waited for must survive that."""
     environment = {**os.environ, "FIGCLIP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        command(world, out, resume=False),
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    process = start(
+        command(world, out, resume=False), env=environment, stderr=subprocess.PIPE, text=True
     )
     # The first line is the base's validation: the loop has its handlers, the workers come next.
     while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").read_text():
@@ -100,10 +99,10 @@ def test_ctrl_c_to_the_whole_group_before_the_first_step_saves(world: World, tmp
     assert list((out / "checkpoints").glob("step-*"))
 
 
-def test_sigterm_saves_and_says_how_to_go_on(world: World, tmp_path: Path):
+def test_sigterm_saves_and_says_how_to_go_on(start: Start, world: World, tmp_path: Path):
     environment = {**os.environ, "FIGCLIP_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     out = tmp_path / "run"
-    process = subprocess.Popen(
+    process = start(
         command(world, out, resume=False), env=environment, stderr=subprocess.PIPE, text=True
     )
     while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").read_text():

@@ -59,7 +59,8 @@ def _options(
 
 def run() -> NoReturn:
     """Run the verb on the command line and exit."""
-    signal.signal(signal.SIGTERM, _raise_on_sigterm)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _raise_on_sigterm)
     tune_for_cpu()
     for stream in (sys.stdout, sys.stderr):
         # Names from data may hold signs that the terminal has not.

@@ -1,0 +1,56 @@
+"""Processes that tests start: in a group of their own, which ends with the test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Start(Protocol):
+    """Starts a process with the options of `subprocess.Popen`."""
+
+    def __call__(self, command: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]: ...
+
+
+@contextmanager
+def started_processes() -> Generator[Start]:
+    """What starts processes; at the end whatever is left of them is killed, children included.
+
+    One that a failed test left would take processor time from the tests after it.
+    """
+    with ExitStack() as stack:
+
+        def start(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:
+            # The group of a session of its own: a signal to all of it does not reach the tests.
+            process = stack.enter_context(
+                subprocess.Popen(command, start_new_session=True, **options)
+            )
+            stack.callback(_kill_group, process.pid)
+            return process
+
+        yield start
+
+
+def _kill_group(leader: int) -> None:
+    """Kill what is left of a process group."""
+    with suppress(ProcessLookupError):  # nothing is
+        os.killpg(leader, signal.SIGKILL)
+
+
+@contextmanager
+def heeded_interrupts() -> Generator[None]:
+    """SIGINT raises KeyboardInterrupt, in child processes too, as for what a terminal starts.
+
+    What a script starts in the background is born with SIGINT ignored. figclip leaves that as it
+    is, so a test that interrupts would wait for nothing.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
