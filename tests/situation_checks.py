@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from figclip.data.role_keys import short_role
@@ -22,6 +21,7 @@ from figclip.data.situation_truth import Part, load_situation_truth
 from figclip.errors import AnnotationError, PredictionError
 from figclip.prediction_scoring import PredictionScores
 from figclip.situation_scoring import score_relations, score_roles, score_verbs
+from figclip.tasks.base import check_item_means
 from tests.golden_checks import Case, close
 
 Inputs = dict[str, Any]
@@ -97,7 +97,7 @@ def check_verbs(case: Case, folder: Path) -> None:
     for least in range(9):
         name = f"Rec@5 of verbs of over {least} events"
         close(scores[name], expected[f"recall_macro_1_th_{least}"])
-    check_means(found)
+    check_item_means(found.scores, found.items)
 
 
 def check_relations(case: Case, folder: Path) -> None:
@@ -120,7 +120,7 @@ def check_relations(case: Case, folder: Path) -> None:
     assert found.counts["labels given"] == expected["Len"]
     for label, accuracy in expected["Macro_Top_Dct"].items():
         close(found.scores[f"Top-1 of {label}"].official, accuracy)
-    check_means(found)
+    check_item_means(found.scores, found.items)
 
 
 STOPS = {
@@ -146,7 +146,7 @@ def check_roles(case: Case, folder: Path) -> None:
         return
     found = score_case(folder, accepted(case, folder), "roles")
     check_role_scores(found, expected)
-    check_means(found)
+    check_item_means(found.scores, found.items)
 
 
 def accepted(case: Case, folder: Path) -> Inputs:
@@ -220,12 +220,3 @@ def check_role_scores(found: PredictionScores, expected: Inputs) -> None:
         close(block.values["CIDEr"], expected["cider_sent"])
         close(block.values["ROUGE-L"], expected["rouge_sent"])
         close(block.values["BLEU-4 of the text"], expected["bleu_4_sent"])
-
-
-def check_means(found: PredictionScores) -> None:
-    """A score whose name is also that of per-item values is their mean."""
-    for block in found.items:
-        for name, values in block.values.items():
-            if name in found.scores:
-                mean = np.average(values, weights=block.weights)
-                close(mean, found.scores[name].value)

@@ -73,13 +73,29 @@ def result(data_hash: str = "d1") -> TaskResult:
 
 
 def test_metrics_with_item_values_get_an_interval() -> None:
-    summary = {"R@1": Score(official=0.5), "median rank": Score(official=2.0, unit="rank")}
+    median = Score(official=2.0, unit="rank")
     base, adapted = block(0, 0, 1, 0), block(1, 1, 1, 0)
-    found = compare((summary, summary), ([base], [adapted]), seed=0)
+    summaries = (
+        {"R@1": Score(official=0.25), "median rank": median},
+        {"R@1": Score(official=0.75), "median rank": median},
+    )
+    found = compare(summaries, ([base], [adapted]), seed=0)
     # Groups gain 1 and 0; resamples of two groups give 0, 0.5 or 1.
     assert found["R@1"].interval == Interval(0.5, 0.0, 1.0)
     assert found["median rank"].interval is None
     assert found["median rank"].difference == 0.0
+
+
+def test_a_score_that_is_not_the_mean_of_its_items_is_our_mistake() -> None:
+    right, wrong = {"R@1": Score(official=0.5, corrected=0.25)}, {"R@1": Score(official=0.25)}
+    base, adapted = [block(0, 0, 1, 0)], [block(1, 1, 1, 0)]
+    for summaries, items in (((right, wrong), (base, adapted)), ((None, wrong), (None, adapted))):
+        with pytest.raises(AssertionError, match=r"R@1: 0\.25, 0\.75"):
+            compare(summaries, items, seed=0)
+    with pytest.raises(AssertionError, match="two blocks"):
+        compare((right, right), ([*base, *base], [*base, *base]), seed=0)
+    weighted = dataclasses.replace(adapted[0], weights=np.array([1.0, 1.0, 1.0, 9.0]))
+    assert compare((None, wrong), (None, [weighted]), seed=0)["R@1"].adapted.value == 0.25
 
 
 def test_one_group_gives_no_interval() -> None:

@@ -21,9 +21,9 @@ from figclip.errors import MetricError
 from figclip.prediction_scoring import PredictionScores
 from figclip.records import Annotation, Event, Role, VideoRecord
 from figclip.situation_scoring import score_relations, score_roles, score_verbs
+from figclip.tasks.base import check_item_means
 from tests.golden_checks import Case, load_cases
 from tests.situation_checks import (
-    check_means,
     check_relations,
     check_roles,
     check_verbs,
@@ -72,7 +72,7 @@ def test_right_predictions(tmp_path: Path):
     assert roles.scores["Lea"].official == 1
     assert roles.scores["ROUGE-L of Arg0"].official == 1
     for found in (verbs, relations, roles):
-        check_means(found)
+        check_item_means(found.scores, found.items)
         assert found.notices == () and found.left_out == ()
         assert {group for one in found.items for group in one.group_ids} <= {
             "aaaaaaaaaaa",
@@ -232,7 +232,7 @@ def test_one_annotator_counts_where_there_is_no_other():
 
 def check_all_means(*found: PredictionScores) -> None:
     for one in found:
-        check_means(one)
+        check_item_means(one.scores, one.items)
 
 
 def test_what_cannot_be_scored_is_named():

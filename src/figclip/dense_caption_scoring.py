@@ -63,8 +63,9 @@ def score_dense_captions(
 ) -> PredictionScores:
     """Score predictions against one annotation or several of the same videos.
 
-    All videos of the references count: one without predictions scores 0, but SODA's official mean
-    leaves it out. Predicted videos that no annotation has are left out, as official.
+    All videos of the references count alike, one without predictions with 0. Only SODA's official
+    score leaves that one out, and is the mean over annotations of their means over videos.
+    Predicted videos that no annotation has are left out, as official.
 
     Args:
         predictions: Events of videos.
@@ -128,6 +129,12 @@ class _Measures:
     soda: Sequence[SodaScores]
     corrected_soda: Sequence[SodaScores]
     is_annotated: Sequence[Bool[np.ndarray, " B"]]
+
+    @property
+    def soda_B(self) -> Float64[np.ndarray, " B"]:
+        """Corrected SODA of each video: the mean over the annotations that hold it."""
+        total_B = np.sum([each.f1_B for each in self.corrected_soda], axis=0)
+        return total_B / np.sum(self.is_annotated, axis=0)
 
 
 def _measure(
@@ -216,12 +223,9 @@ def _scores(measures: _Measures, meteor: Meteor) -> dict[str, Score]:
     captions = measures.captions
     soda_scores = Score(
         official=_mean(each.f1 for each in measures.soda),
-        corrected=_mean(
-            float(each.f1_B[is_annotated].mean())
-            for each, is_annotated in zip(
-                measures.corrected_soda, measures.is_annotated, strict=True
-            )
-        ),
+        # The mean over videos, not over annotations: a video that only one of them holds would
+        # weigh less than others, or more.
+        corrected=float(measures.soda_B.mean()),
         is_headline=True,
     )
     scores = {
@@ -272,13 +276,9 @@ def _localisation_scores(
 
 
 def _items(measures: _Measures, videos: Sequence[str], *, meteor: Meteor) -> ItemScores:
-    """Values of each video: means over thresholds, corrected where that differs.
-
-    SODA is the mean over the annotations that hold the video.
-    """
-    soda_B = np.sum([each.f1_B for each in measures.corrected_soda], axis=0)
+    """Values of each video: means over thresholds, corrected where that differs."""
     values = {name: score_TB.mean(axis=0) for name, score_TB in measures.captions.items()}
-    values[meteor.soda_name] = soda_B / np.sum(measures.is_annotated, axis=0)
+    values[meteor.soda_name] = measures.soda_B
     values["recall"] = np.mean([each.recall_B for each in measures.corrected], axis=0)
     values["precision"] = np.mean([each.precision_B for each in measures.corrected], axis=0)
     ids = tuple(videos)

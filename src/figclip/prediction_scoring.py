@@ -49,7 +49,7 @@ class PredictionScores:
         counts: How many there are of what was scored, by name.
         left_out: What the data or the predictions hold and the protocol does not score.
         scores: By name, in the order to show them.
-        items: Values of single items; a score of the same name need not be their mean.
+        items: Values of single items; a score of the same name is their weighted mean.
         notices: What the reader must know, one sentence each.
     """
 

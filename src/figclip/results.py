@@ -17,7 +17,15 @@ from figclip.checkpoint import write_atomically
 from figclip.data_sources import OWN
 from figclip.errors import DataError
 from figclip.metrics.intervals import Interval, paired_bootstrap
-from figclip.tasks.base import Face, ItemScores, LeftOut, Score, Setting, Unit
+from figclip.tasks.base import (
+    Face,
+    ItemScores,
+    LeftOut,
+    Score,
+    Setting,
+    Unit,
+    check_item_means,
+)
 
 RESULT_FORMAT = 1
 NUM_RESAMPLES = 2000
@@ -189,6 +197,7 @@ def compare(
     """
     base_summary, adapted_summary = summaries
     base_items, adapted_items = items
+    check_item_means(adapted_summary, adapted_items)
     if base_summary is None or base_items is None:
         return {
             metric: Comparison(base=None, adapted=score, interval=None)
@@ -199,6 +208,7 @@ def compare(
             "the two models were not scored on the same items",
             fix="Their image sizes differ, and so do their frame stores: prepare both anew",
         )
+    check_item_means(base_summary, base_items)
     intervals: dict[str, Interval] = {}
     for base_block, adapted_block in zip(base_items, adapted_items, strict=True):
         intervals |= _block_intervals(base_block, adapted_block, seed=seed)

@@ -4,13 +4,15 @@
 item, and writes what it got; it knows nothing else of a task. What varies stays inside. Scores that
 are not means over items (CIDEr over a corpus, macro averages) are only in `summarise`.
 
-A metric whose name is also the name of per-item values is their mean, and gets an interval.
+A metric whose name is also the name of per-item values is their weighted mean, and gets an interval
+(`check_item_means`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isclose
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -143,6 +145,26 @@ class Score:
     def value(self) -> float:
         """The corrected score where there is one, else the official."""
         return self.official if self.corrected is None else self.corrected
+
+
+def check_item_means(summary: Mapping[str, Score], items: Sequence[ItemScores]) -> None:
+    """Assert that scores and the values of single items say the same.
+
+    An interval is drawn from the items: beside a score that is not their mean it would be the
+    interval of something else.
+
+    Args:
+        summary: Metrics by name; those without values of items are not looked at.
+        items: Blocks of items; each metric has values in one of them at most.
+    """
+    checked: set[str] = set()
+    for block in items:
+        for metric in block.values.keys() & summary.keys():
+            assert metric not in checked, f"two blocks have values of {metric}"
+            checked.add(metric)
+            mean = float(np.average(block.values[metric], weights=block.weights))
+            value = summary[metric].value
+            assert isclose(value, mean, rel_tol=1e-9, abs_tol=1e-9), f"{metric}: {value}, {mean}"
 
 
 @runtime_checkable
