@@ -22,6 +22,11 @@ TEMPLATE = TEMPLATES["default"]
 DIM = 256
 
 
+def dense_caption(event: Event) -> str:
+    """In the template of the tests."""
+    return caption_event(event, template=TEMPLATE)
+
+
 def make_event(verb: str, who: str, whom: str, *, start_s: float = 0.0) -> Event:
     """A two-second event of two roles; an empty `whom` leaves one."""
     roles = [Role(name="agent", text=who, slot="Arg0")]
@@ -79,13 +84,19 @@ class KnowingEmbedder:
     Args:
         truth: +1 embeds a frame as its event's caption, -1 as the opposite.
         reads: What it takes in of a caption.
+        wording: How it would put an event.
     """
 
     def __init__(
-        self, *, truth: float = 1.0, reads: Callable[[str], str] = lambda text: text
+        self,
+        *,
+        truth: float = 1.0,
+        reads: Callable[[str], str] = lambda text: text,
+        wording: Callable[[Event], str] = dense_caption,
     ) -> None:
         self._truth = truth
         self._reads = reads
+        self._wording = wording
         self.num_texts = 0
         self.num_frames = 0
 
@@ -102,8 +113,7 @@ class KnowingEmbedder:
     def _embed_frame(self, record: VideoRecord, time_s: float) -> Float32[np.ndarray, " D"]:
         annotation = next(one for one in record.annotations if one.events)
         event = next(one for one in annotation.events if one.start_s <= time_s < one.end_s)
-        caption = caption_event(event, template=TEMPLATE)
-        return np.float32(self._truth) * direction(self._reads(caption))
+        return np.float32(self._truth) * direction(self._reads(self._wording(event)))
 
 
 class BlindEmbedder:

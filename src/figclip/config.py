@@ -26,7 +26,7 @@ MAX_LAYERS = 48
 """Most layers of a contextualizer; a folder that claims more is not built."""
 
 TemplateName = Literal["default", "srl_clip", "figclip_v1"]
-NegativePolicy = Literal["matched", "uniform"]
+NegativePolicy = Literal["balanced", "matched", "uniform"]
 Adaptation = Literal["lora_image", "lora_text", "lora_both", "full"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Keep = Literal["best", "last"]
@@ -62,7 +62,7 @@ class TextConfig:
     """K: negatives an event with another verb and its role names; 0 for none."""
     filler_negatives: int = 0
     """Further negatives with one filler replaced (ours, not in the papers)."""
-    negative_policy: NegativePolicy = "matched"
+    negative_policy: NegativePolicy = "balanced"
     """`matched` draws among events that fill the same slots; `uniform` (the papers) leaks."""
     video_negatives: bool = True
     """Let the other events of a video be negatives of each other."""

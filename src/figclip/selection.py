@@ -17,9 +17,8 @@ from figclip.checkpoint import RunFolder
 from figclip.columns import Progress
 from figclip.config import RunConfig
 from figclip.data.batches import BatchLoader, BatchPlan
-from figclip.data.captions import TEMPLATES
+from figclip.data.counterfeits import build_counterfeit_pools
 from figclip.data.frames import StoreSpec
-from figclip.data.sense_pool import build_sense_pool
 from figclip.data.splits import MIN_GROUPS
 from figclip.data.stored_videos import StoredVideos
 from figclip.data_sources import DataSource
@@ -40,7 +39,7 @@ from figclip.strength import (
     write_choice,
 )
 from figclip.tasks.base import FrameTextEmbedder
-from figclip.tasks.dense_validation import validation_scores
+from figclip.tasks.dense_validation import build_validation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,21 +289,14 @@ def _validator(config: RunConfig, parts: RunParts) -> Callable[[], Mapping[str, 
 def _val_scorer(
     config: RunConfig, parts: RunParts
 ) -> Callable[[FrameTextEmbedder], Mapping[str, float]]:
-    """Scores on val: retrieval of its events, telling true captions from negatives."""
-    pool = build_sense_pool(parts.train.records)
-
-    def score(embedder: FrameTextEmbedder) -> Mapping[str, float]:
-        return validation_scores(
-            embedder,
-            parts.val,
-            template=TEMPLATES[config.text.template],
-            frames_per_event=config.data.frames_per_event,
-            num_negatives=config.text.verb_negatives,
-            seed=config.train.seed,
-            pool=pool,
-        )
-
-    return score
+    """Scores on val, which choose the checkpoint and the strength; drawn once, asked often."""
+    validation = build_validation(
+        parts.val,
+        pools=build_counterfeit_pools(parts.train.records),
+        frames_per_event=config.data.frames_per_event,
+        seed=config.train.seed,
+    )
+    return validation.scores
 
 
 def _loop_settings(config: RunConfig, steps_per_epoch: int) -> LoopSettings:

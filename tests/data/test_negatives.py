@@ -1,10 +1,12 @@
 from collections import Counter
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from figclip.config import NegativePolicy
 from figclip.data.captions import TEMPLATES, caption_event, text_hash
 from figclip.data.negatives import event_seed, hard_negatives, negative_events
 from figclip.data.sense_pool import SensePool, build_sense_pool
@@ -99,6 +101,54 @@ def test_matched_follows_the_frequencies_of_the_pool():
         assert drawn[verb] / 12_000 == pytest.approx(count / 12, abs=0.02)
 
 
+def test_balanced_draws_every_sense_as_often_false_as_true():
+    """`fall` and `rise` go by another modifier than the rest, and are exchanged for each other."""
+    counts = {"b": 12, "c": 6, "d": 6, "fall": 5, "rise": 5}
+    videos = []
+    for verb, count in counts.items():
+        for number in range(count):
+            one = event(verb)
+            if verb in ("fall", "rise"):
+                one = replace(one, roles=(Role(name="goal", text="up", slot="ArgM"), one.roles[1]))
+            videos.append(video(f"{verb}{number}", [one]))
+    pool = build_sense_pool(videos)
+    drawn: Counter[str | None] = Counter()
+    pairs = set()
+    for one in videos:
+        for seed in range(40):
+            options = {"policy": "balanced", "seed": seed, "key": one.id}
+            verbs = drawn_verbs(one.annotations[0].events[0], one, pool, 4, **options)
+            drawn.update(verbs)
+            pairs |= {(one.annotations[0].events[0].verb, verb) for verb in verbs}
+    assert ("fall", "rise") in pairs and ("rise", "fall") in pairs
+    assert not {("fall", "b"), ("b", "fall"), ("c", "rise")} & pairs
+    for verb, count in counts.items():
+        # Standard deviation of a share over 160 draws an event: at most 0.02.
+        assert drawn[verb] / 160 == pytest.approx(count, rel=0.08), verb
+    assert drawn[None] < 0.02 * drawn.total()
+
+
+def test_balanced_gives_the_share_of_the_videos_own_verbs_to_others():
+    mine = video("a", [event("walk"), event("b")])
+    pool = build_sense_pool([mine, video("c", [event("b"), event("c")]), video("d", [event("d")])])
+    seen = Counter(
+        verb
+        for seed in range(200)
+        for verb in drawn_verbs(
+            mine.annotations[0].events[0], mine, pool, 2, seed=seed, policy="balanced"
+        )
+    )
+    assert set(seen) == {"c", "d"}
+
+
+def test_balanced_masks_what_cannot_be_exchanged():
+    mine = video("a", [event("walk", "01")])
+    pool = build_sense_pool([mine, video("b", [event("hit", "0")])])
+    assert (
+        drawn_verbs(mine.annotations[0].events[0], mine, pool, 3, policy="balanced") == [None] * 3
+    )
+
+
 def test_own_verbs_of_all_annotators_and_equal_glosses_are_not_drawn():
     true = event("speak", gloss="speak")
     mine = video("a", [true, event("walk")], [event("Run")])
@@ -151,7 +201,7 @@ def test_uniform_drops_the_roles_that_the_sense_lacks():
 
 def test_an_empty_pool_masks_every_column():
     mine = video("a", [event("walk")])
-    for policy in ("matched", "uniform"):
+    for policy in get_args(NegativePolicy):
         negatives = draw(
             mine.annotations[0].events[0], mine, build_sense_pool([]), 3, policy=policy
         )
@@ -173,7 +223,7 @@ video_lists = st.lists(st.lists(verbs_with_slots, min_size=1, max_size=5), min_s
 
 @given(
     video_lists,
-    st.sampled_from(["matched", "uniform"]),
+    st.sampled_from(get_args(NegativePolicy)),
     st.integers(0, 5),
     st.integers(0, 2**32),
     st.randoms(use_true_random=False),

@@ -14,11 +14,17 @@ from figclip.tasks.contrasts import (
     word_counterfeits,
 )
 from figclip.tasks.dense_events import list_events
-from tests.dense_sets import TEMPLATE, KnowingEmbedder, direction, without_frames
+from tests.dense_sets import (
+    TEMPLATE,
+    KnowingEmbedder,
+    dense_caption,
+    direction,
+    without_frames,
+)
 from tests.small_runs import make_records
 
 RECORDS = make_records([2, 1, 2])
-EVENTS, _ = list_events(without_frames(RECORDS), template=TEMPLATE)
+EVENTS, _ = list_events(without_frames(RECORDS), wording=dense_caption)
 
 
 def contrasts_of(*rows: tuple[str, tuple[str | None, ...]]) -> Contrasts:

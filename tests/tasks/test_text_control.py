@@ -10,7 +10,7 @@ from figclip.records import Annotation, VideoRecord
 from figclip.tasks.contrasts import Counterfeits, draw_counterfeits
 from figclip.tasks.dense_events import DenseEvents, list_events
 from figclip.tasks.text_control import text_only_accuracy
-from tests.dense_sets import TEMPLATE, make_event, without_frames
+from tests.dense_sets import dense_caption, make_event, without_frames
 
 
 def videos(names: Sequence[tuple[str, str]]) -> DenseEvents:
@@ -25,7 +25,7 @@ def videos(names: Sequence[tuple[str, str]]) -> DenseEvents:
         )
         for i, (who, whom) in enumerate(names)
     ]
-    return list_events(without_frames(records), template=TEMPLATE)[0]
+    return list_events(without_frames(records), wording=dense_caption)[0]
 
 
 def draw(events: DenseEvents, kind: Kind, pools: Sequence[CounterfeitPools]) -> Counterfeits:

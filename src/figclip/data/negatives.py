@@ -15,8 +15,11 @@ from figclip.config import NegativePolicy
 from figclip.data.captions import Template, caption_event
 from figclip.data.event_edits import replace_verb
 from figclip.data.fillers import filled_slots
-from figclip.data.sense_pool import SensePool, normalised
+from figclip.data.sense_exchange import event_shape
+from figclip.data.sense_pool import SensePool, normalised, sense_key
 from figclip.records import Event, VideoRecord
+
+_NOT_IN_POOL = -1
 
 
 def negative_events(
@@ -31,21 +34,22 @@ def negative_events(
 ) -> tuple[Event | None, ...]:
     """Draw the hard negatives of one event.
 
-    `matched` draws senses like the true ones, so that the text alone does not tell which is which:
-    senses of events that fill the same numbered slots, in proportion to the number of these events,
-    with replacement. Senses with the gloss of the event's own are left out (`talk (speak)` for
-    `speak (speak)` would be true). A pool with fewer than K such senses gives one draw for each,
-    then one for each further sense that names all filled slots; columns beyond are masked.
+    `balanced` draws senses so that the text alone does not tell which is which: among events of the
+    same shape (slots, modifiers, scene), with replacement, in shares that make every sense as often
+    false as it is true (`data.sense_exchange`). Columns are masked where nothing is left to
+    exchange: on VidSitu valid 27 %, `talk` and `speak` above all.
 
-    Left as it is: pairs of a sense with the modifiers it takes still tell (VidSitu: AUC 0.92).
-    Drawing among events that fill the same modifiers too leaves so few senses that the sense alone
-    tells (0.68 instead of 0.54).
+    `matched` draws among events that fill the same numbered slots, in proportion to their number,
+    with replacement. A pool with fewer than K such senses gives one draw for each, then one for
+    each further sense that names all filled slots; columns beyond are masked. Few are, but pairs of
+    a sense with the modifiers it takes tell (VidSitu: AUC 0.92; `balanced` 0.56).
 
     `uniform` draws every sense as likely, none twice; the papers' way. It leaks the label: half of
     the senses lack a role that the event fills, and most are rare.
 
-    Both leave out every verb of the video, by whichever annotator: no negative is a true caption.
-    `benchmarks/negative_leakage.py` measures both.
+    All leave out every verb of the video, by whichever annotator: no negative is a true caption.
+    The first two also leave out senses with the gloss of the event's own (`talk (speak)` for
+    `speak (speak)` would be true). `benchmarks/negative_leakage.py` measures all.
 
     Args:
         event: The true event.
@@ -67,7 +71,10 @@ def negative_events(
     else:
         if gloss := normalised(event.gloss):
             excluded |= pool.senses_by_gloss.get(gloss, frozenset())
-        drawn = _matched_senses(filled_slots(event), excluded, pool, num_negatives, rng)
+        if policy == "balanced":
+            drawn = _balanced_senses(event, excluded, pool, num_negatives, rng)
+        else:
+            drawn = _matched_senses(filled_slots(event), excluded, pool, num_negatives, rng)
     negatives = [replace_verb(event, pool.frames[sense]) for sense in drawn]
     return (*negatives, *[None] * (num_negatives - len(negatives)))
 
@@ -121,6 +128,23 @@ def event_seed(seed: int, key: str) -> int:
         A 64-bit integer. Python's own `hash` differs from process to process.
     """
     return int.from_bytes(hashlib.blake2b(f"{seed}/{key}".encode(), digest_size=8).digest())
+
+
+def _balanced_senses(
+    event: Event, excluded: set[int], pool: SensePool, num_draws: int, rng: random.Random
+) -> list[int]:
+    """Senses drawn by their share of the exchange; fewer where it leaves places empty."""
+    exchange = pool.exchanges.get(event_shape(event))
+    if exchange is None:
+        return []
+    shares = exchange.shares_for(pool.position_of.get(sense_key(event), _NOT_IN_POOL))
+    allowed = {sense: share for sense, share in shares.items() if sense not in excluded}
+    # What the video's own verbs would have taken goes to the others.
+    if not (left := sum(allowed.values())):
+        return []
+    filled = min(1.0, sum(shares.values()))
+    num_filled = sum(rng.random() < filled for _ in range(num_draws))
+    return rng.choices(list(allowed), [share / left for share in allowed.values()], k=num_filled)
 
 
 def _matched_senses(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from figclip.data.fillers import filled_slots
+from figclip.data.sense_exchange import EventShape, SenseExchange, balance_senses, event_shape
 from figclip.records import Event, VideoRecord
+
+Kind = TypeVar("Kind", frozenset[str], EventShape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -49,11 +53,29 @@ class SensePool:
         counts: Events of each sense, beside `frames`.
         counts_by_slots: For each set of filled numbered slots, the senses of the events that fill
             exactly these, with their number of events; ascending positions.
+        counts_by_shape: The same for each shape of events.
     """
 
     frames: tuple[SenseFrame, ...]
     counts: tuple[int, ...]
     counts_by_slots: Mapping[frozenset[str], Mapping[int, int]]
+    counts_by_shape: Mapping[EventShape, Mapping[int, int]]
+
+    @cached_property
+    def position_of(self) -> Mapping[SenseKey, int]:
+        """Position of each sense in `frames`."""
+        return {
+            SenseKey(verb=frame.verb, gloss=frame.gloss, sense=frame.sense): position
+            for position, frame in enumerate(self.frames)
+        }
+
+    @cached_property
+    def exchanges(self) -> Mapping[EventShape, SenseExchange]:
+        """For each shape, which senses stand in for which."""
+        return {
+            shape: balance_senses(counts, [self.alike(sense) for sense in counts])
+            for shape, counts in self.counts_by_shape.items()
+        }
 
     @cached_property
     def senses_by_verb(self) -> Mapping[str, frozenset[int]]:
@@ -64,6 +86,13 @@ class SensePool:
     def senses_by_gloss(self) -> Mapping[str, frozenset[int]]:
         """From a gloss, as `normalised` writes it, to the senses that share it."""
         return _positions_by(normalised(frame.gloss) for frame in self.frames)
+
+    def alike(self, sense: int) -> frozenset[int]:
+        """Senses of the same verb or the same gloss (`talk (speak)`, `speak (speak)`)."""
+        frame = self.frames[sense]
+        alike = self.senses_by_verb[normalised(frame.verb)]
+        gloss = normalised(frame.gloss)
+        return alike | self.senses_by_gloss[gloss] if gloss else alike
 
     def covering(self, slots: frozenset[str]) -> dict[int, int]:
         """Senses that have a name for every one of the slots, with their number of events.
@@ -95,23 +124,27 @@ def build_sense_pool(records: Iterable[VideoRecord]) -> SensePool:
     names: defaultdict[SenseKey, defaultdict[str, Counter[str]]]
     names = defaultdict(lambda: defaultdict(Counter))
     filled: Counter[tuple[frozenset[str], SenseKey]] = Counter()
+    shaped: Counter[tuple[EventShape, SenseKey]] = Counter()
     for event in _events(records):
-        key = SenseKey(verb=event.verb, gloss=event.gloss, sense=event.sense)
+        key = sense_key(event)
         counts[key] += 1
         filled[filled_slots(event), key] += 1
+        shaped[event_shape(event), key] += 1
         for role in event.roles:
             if not role.is_modifier:
                 names[key][role.slot][role.name] += 1
     keys = sorted(counts)
-    by_slots: defaultdict[frozenset[str], dict[int, int]] = defaultdict(dict)
-    position_of = {key: position for position, key in enumerate(keys)}
-    for (slots, key), count in sorted(filled.items(), key=lambda item: position_of[item[0][1]]):
-        by_slots[slots][position_of[key]] = count
     return SensePool(
         frames=tuple(_frame(key, names[key]) for key in keys),
         counts=tuple(counts[key] for key in keys),
-        counts_by_slots=dict(by_slots),
+        counts_by_slots=_counts_by(filled, keys),
+        counts_by_shape=_counts_by(shaped, keys),
     )
+
+
+def sense_key(event: Event) -> SenseKey:
+    """The sense of an event's verb."""
+    return SenseKey(verb=event.verb, gloss=event.gloss, sense=event.sense)
 
 
 def normalised(text: str) -> str:
@@ -137,6 +170,17 @@ def _frame(key: SenseKey, names: Mapping[str, Counter[str]]) -> SenseFrame:
         sense=key.sense,
         role_names=role_names,
     )
+
+
+def _counts_by(
+    counts: Mapping[tuple[Kind, SenseKey], int], keys: Sequence[SenseKey]
+) -> dict[Kind, dict[int, int]]:
+    """Counts of senses by what comes first, senses by ascending position in the keys."""
+    position_of = {key: position for position, key in enumerate(keys)}
+    by_kind: defaultdict[Kind, dict[int, int]] = defaultdict(dict)
+    for (kind, key), count in sorted(counts.items(), key=lambda item: position_of[item[0][1]]):
+        by_kind[kind][position_of[key]] = count
+    return dict(by_kind)
 
 
 def _positions_by(texts: Iterable[str]) -> Mapping[str, frozenset[int]]:

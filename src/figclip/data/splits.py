@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from figclip.records import VideoRecord
 
 TRAIN_SPLIT = "train"
 MIN_GROUPS = 40
-"""Fewer groups than this give a validation set too small to choose by."""
+"""Fewer groups than this are too few to choose by: nothing is held back, nothing is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class TrainingSplit:
 
     Attributes:
         train: Trained on.
-        val: Held back to choose the checkpoint; empty when there are too few groups.
+        val: Held back to choose the checkpoint; empty when that would be too few groups.
     """
 
     train: tuple[int, ...]
@@ -55,18 +56,34 @@ def split_training(records: Sequence[VideoRecord], *, val_fraction: float) -> Tr
 
 
 def held_back_groups(groups: Collection[str], *, val_fraction: float) -> frozenset[str]:
-    """The groups with the lowest hashes, as many as make up the fraction, at least one.
+    """The groups with the lowest hashes, as many as make up the fraction.
 
     The choice depends on no seed, so that runs of different seeds can be compared.
 
     Args:
-        groups: All groups; of fewer than `MIN_GROUPS` none is held back.
-        val_fraction: 0 holds nothing back.
+        groups: All groups.
+        val_fraction: Where this is fewer than `MIN_GROUPS` of them, none is held back.
     """
-    if not val_fraction or len(groups) < MIN_GROUPS:
+    num_val = round(val_fraction * len(groups))
+    if num_val < MIN_GROUPS:
         return frozenset()
-    num_val = max(1, round(val_fraction * len(groups)))
     return frozenset(sorted(groups, key=_group_hash)[:num_val])
+
+
+def why_none_held_back(num_groups: int, *, val_fraction: float, setting: str) -> str:
+    """Say why nothing is held back, and what would change it.
+
+    Args:
+        num_groups: Number of groups of the train split.
+        val_fraction: As set, > 0.
+        setting: Its name: `data.val_fraction`.
+    """
+    num_val = round(val_fraction * num_groups)
+    why = f"Nothing is held back: {num_val} of {num_groups} groups of videos ({val_fraction:g}) "
+    why += f"would be too few to choose by ({MIN_GROUPS} are needed). The last step is kept."
+    if num_groups < 2 * MIN_GROUPS:
+        return why
+    return f"{why} Set {setting}={math.ceil(100 * MIN_GROUPS / num_groups) / 100:g} to choose."
 
 
 def _group_hash(group: str) -> bytes:

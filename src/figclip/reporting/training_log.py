@@ -16,7 +16,8 @@ _WORDS = {
     _SUM: "weighted sum",
     _CHOOSING: "score that chooses",
     "val/event_r1": "event R@1",
-    "val/choice_accuracy": "accuracy against hard negatives",
+    "val/over_blind": "accuracy against counterfeits, over blind",
+    "val/choice_accuracy": "accuracy against hard negatives",  # of runs before 2026-11-28
 }
 """Names that people read."""
 

@@ -10,12 +10,21 @@ from jaxtyping import Bool, Float, Float32
 
 from figclip.data.captions import text_hash
 from figclip.data.counterfeits import CounterfeitPools, Kind, counterfeit_events
+from figclip.metrics.blind import (
+    BlindControl,
+    choose_blindly,
+    draw_foreign_items,
+    mirrored_pairs,
+)
 from figclip.metrics.choice import Choices, choose
 from figclip.metrics.similarity import paired_dot_products
 from figclip.records import Event
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_events import DenseEvents
 from figclip.tasks.vectors import embed_unique_texts
+
+NUM_FOREIGN = 8
+"""Foreign videos that an item of the blind control is judged by."""
 
 Counterfeits = Sequence[tuple[Event | None, ...]]
 """The counterfeits of each event of a set, None where one could not be drawn."""
@@ -149,3 +158,49 @@ def choose_texts(
     """
     lead_NK = texts.leads(event_ND)
     return choose(np.zeros(len(lead_NK)), lead_NK, present_NK=contrasts.present)
+
+
+def draw_blind_control(
+    events: DenseEvents, contrasts: Contrasts, *, seed: int
+) -> BlindControl | None:
+    """Draw the foreign videos of the items of a block.
+
+    Args:
+        events: The events.
+        contrasts: Of these events.
+        seed: Of the draws.
+
+    Returns:
+        None where there are no two groups of videos.
+    """
+    groups = events.group_ids
+    false = [frozenset(t for t in row if t is not None) for row in contrasts.negatives]
+    return draw_foreign_items(
+        [groups[i] for i in contrasts.event_idxs],
+        mirrored=mirrored_pairs(contrasts.true, false),
+        num_foreign=NUM_FOREIGN,
+        seed=seed,
+    )
+
+
+def choose_texts_blindly(
+    contrasts: Contrasts,
+    texts: ContrastEmbeddings,
+    event_ND: Float[np.ndarray, "N D"],
+    *,
+    control: BlindControl,
+) -> Choices:
+    """Compare each true text with its counterfeits under the videos of other items.
+
+    Args:
+        contrasts: The texts.
+        texts: Their embeddings.
+        event_ND: The visual embedding of each item.
+        control: Which videos.
+
+    Raises:
+        MetricError: an embedding is not finite.
+    """
+    # Where there is no further video, -1 reads the last item's, which is not counted.
+    lead_NFK = np.stack([texts.leads(event_ND[i]) for i in control.foreign_NF.T], axis=1)
+    return choose_blindly(lead_NFK, control=control, present_NK=contrasts.present)

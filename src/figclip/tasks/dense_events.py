@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from figclip.data.captions import Template, caption_event
 from figclip.data.sampling import event_times_s
 from figclip.data.stored_videos import StoredVideos
 from figclip.records import Event, event_key
@@ -26,7 +26,7 @@ class DenseEvent:
         key: `records.event_key`.
         video_idx: Index of its video in `DenseEvents.videos`.
         event: The annotation.
-        caption: Its caption.
+        caption: Its text in the wording asked for.
     """
 
     key: str
@@ -73,7 +73,7 @@ class VisualMeans:
 
 
 def list_events(
-    videos: StoredVideos, *, template: Template
+    videos: StoredVideos, *, wording: Callable[[Event], str]
 ) -> tuple[DenseEvents, tuple[LeftOut, ...]]:
     """The events of each video's first annotation that has any.
 
@@ -82,7 +82,7 @@ def list_events(
 
     Args:
         videos: Annotated videos.
-        template: Wording of the captions.
+        wording: Writes the text of an event.
 
     Returns:
         The events, and the videos that have none.
@@ -101,7 +101,7 @@ def list_events(
                 key=event_key(record.id, annotation_idx=annotation_idx, event_idx=event_idx),
                 video_idx=len(kept),
                 event=event,
-                caption=caption_event(event, template=template),
+                caption=wording(event),
             )
             for event_idx, event in enumerate(record.annotations[annotation_idx].events)
         ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from figclip.data.captions import Template, caption_video_hash, text_hash
+from figclip.data.captions import Template, caption_event, caption_video_hash, text_hash
 from figclip.data.stored_videos import StoredVideos
 from figclip.metrics.ranking import hits_at_k, median_rank, ranks_by_label
 from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
@@ -58,7 +59,9 @@ class DenseRetrieval:
 
     def load(self, source: StoredVideos) -> TaskData[DenseEvents]:
         """The events of all videos."""
-        events, left_out = list_events(source, template=self.template)
+        events, left_out = list_events(
+            source, wording=partial(caption_event, template=self.template)
+        )
         counts = {
             "videos": len(events.videos.records),
             "events": len(events.events),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -99,7 +100,9 @@ class RoleGrounding:
 
     def load(self, source: StoredVideos) -> TaskData[GroundingItems]:
         """A question for each numbered role of each event of a video with several entities."""
-        events, left_out = list_events(source, template=self.template)
+        events, left_out = list_events(
+            source, wording=partial(caption_event, template=self.template)
+        )
         blocks: dict[str, list[RoleQuestion]] = {"agent": [], "other roles": []}
         alone: list[LeftOut] = []
         for first, last in events.spans():

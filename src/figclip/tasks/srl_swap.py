@@ -24,13 +24,7 @@ from figclip.data.counterfeits import (
 )
 from figclip.data.sentences import plain_sentence
 from figclip.data.stored_videos import StoredVideos
-from figclip.metrics.blind import (
-    BlindControl,
-    choose_blindly,
-    draw_foreign_items,
-    mirrored_pairs,
-    with_half_ties,
-)
+from figclip.metrics.blind import BlindControl, with_half_ties
 from figclip.metrics.choice import Choices
 from figclip.metrics.text_only import NUM_FOLDS
 from figclip.records import Event
@@ -44,10 +38,13 @@ from figclip.tasks.base import (
     TaskData,
 )
 from figclip.tasks.contrasts import (
+    NUM_FOREIGN,
     ContrastEmbeddings,
     Contrasts,
     Counterfeits,
     choose_texts,
+    choose_texts_blindly,
+    draw_blind_control,
     draw_counterfeits,
     word_counterfeits,
 )
@@ -55,7 +52,6 @@ from figclip.tasks.dense_events import DenseEvents, VisualMeans, embed_events, l
 from figclip.tasks.text_control import TOO_FEW, text_only_accuracy
 
 CHANCE = 0.5
-NUM_FOREIGN = 8
 PLAIN = ", plain"
 """What the names of blocks and metrics of plain sentences end in."""
 
@@ -135,7 +131,7 @@ class SrlSwap:
 
     def load(self, source: StoredVideos) -> TaskData[SwapItems]:
         """Events, their counterfeits, and all of the controls that no model is needed for."""
-        events, left_out = list_events(source, template=self.template)
+        events, left_out = list_events(source, wording=self._caption)
         pools = build_counterfeit_pools(source.records)
         counterfeits: dict[Kind, Counterfeits] = {
             kind: self._draw(events, kind, [pools] * len(events.videos.records)) for kind in KINDS
@@ -207,16 +203,8 @@ class SrlSwap:
         self, events: DenseEvents, contrasts: Mapping[str, Contrasts]
     ) -> dict[str, BlindControl]:
         """The blind control of each block that has items of two groups."""
-        groups = events.group_ids
         controls = {
-            block: draw_foreign_items(
-                [groups[i] for i in one.event_idxs],
-                mirrored=mirrored_pairs(
-                    one.true, [frozenset(t for t in row if t is not None) for row in one.negatives]
-                ),
-                num_foreign=NUM_FOREIGN,
-                seed=self.seed,
-            )
+            block: draw_blind_control(events, one, seed=self.seed)
             for block, one in contrasts.items()
         }
         return {block: control for block, control in controls.items() if control is not None}
@@ -233,9 +221,7 @@ def _score_block(
     values = {block: choices.accuracy_N, _metric(block, _TIES): choices.ties_N}
     labels: dict[str, tuple[str, ...]] = {}
     if control := items.blind.get(block):
-        # Where there is no further video, -1 reads the last item's, which is not counted.
-        lead_NFK = np.stack([texts.leads(event_ND[i]) for i in control.foreign_NF.T], axis=1)
-        blind = choose_blindly(lead_NFK, control=control, present_NK=contrasts.present)
+        blind = choose_texts_blindly(contrasts, texts, event_ND, control=control)
         values[_metric(block, _OVER_BLIND)] = choices.accuracy_N - blind.accuracy_N
         values[_metric(block, _BLIND)] = blind.accuracy_N
         values[_metric(block, _BLIND_TIES)] = blind.ties_N
