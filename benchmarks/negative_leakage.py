@@ -1,8 +1,9 @@
 """How well does the text alone tell a true caption from its hard negatives?
 
-A logistic regression sees only the verb sense, the role names and the number of words, never the
-video. AUC 0.5 means that training cannot succeed by learning which verbs are true; folds never
-share a video.
+A logistic regression sees the verb sense, the role names and the number of words (`coarse`), pairs
+of the sense with modifiers too (`fine`), pairs of neighbouring words (`bigrams`), or of the verb
+with words of the fillers (`words`), never the video. AUC 0.5 means that training cannot succeed by
+learning which verbs are true; folds never share a video.
 
     python benchmarks/negative_leakage.py FOLDER_OF_VIDSITU_FILES --split valid
     python benchmarks/negative_leakage.py FOLDER_OF_VIDSITU_FILES --features fine --policy matched
@@ -25,7 +26,12 @@ from sklearn.metrics import roc_auc_score
 from figclip.config import NegativePolicy
 from figclip.data.negatives import negative_events
 from figclip.data.sense_pool import build_sense_pool
-from figclip.data.text_features import coarse_features, fine_features, verb_word_features
+from figclip.data.text_features import (
+    bigram_features,
+    coarse_features,
+    fine_features,
+    verb_word_features,
+)
 from figclip.data.vidsitu import load_source
 from figclip.records import Event, VideoRecord, event_key
 
@@ -45,6 +51,7 @@ class Example:
 FEATURES: dict[str, Callable[[Event], dict[str, float]]] = {
     "coarse": coarse_features,
     "fine": fine_features,
+    "bigrams": bigram_features,
     "words": verb_word_features,
 }
 
@@ -102,6 +109,13 @@ def leakage_auc(
     return float(np.mean(aucs))
 
 
+def masked_share(records: Sequence[VideoRecord], *, policy: NegativePolicy) -> float:
+    """Share of negatives that could not be drawn."""
+    rows = list(examples(records, policy=policy, seed=0))
+    num_true = sum(row.is_true for row in rows)
+    return 1 - (len(rows) - num_true) / (NUM_NEGATIVES * num_true)
+
+
 def main() -> None:
     """Print one row for each policy and set of features."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
@@ -115,6 +129,7 @@ def main() -> None:
     records = [record for record in loaded.records if record.split == arguments.split]
     print(f"{len(records)} videos of {arguments.source}, split {arguments.split}")
     for policy in arguments.policy or get_args(NegativePolicy):
+        print(f"{policy:8} masked {masked_share(records, policy=policy):.1%}")
         for features in arguments.features or ["coarse"]:
             aucs = [
                 leakage_auc(records, policy=policy, features=features, seed=seed)

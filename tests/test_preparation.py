@@ -257,17 +257,16 @@ def test_coverage_is_in_the_store_and_beside_it(clip: Path, tmp_path: Path) -> N
 
 def test_masked_negatives_are_those_of_the_default_recipe(clip: Path, tmp_path: Path) -> None:
     copy(clip, tmp_path, *(f"{n}.mp4" for n in range(4)))
-    events = [
-        own_event(end_s=1, verb=f"verb{n} (gloss {n})", sense=f"verb{n}.01") for n in range(4)
-    ]
+    # Three fall and one rises: there is one place among the false ones for each that is true.
+    verbs = ("fall", "fall", "fall", "rise")
+    events = [own_event(end_s=1, verb=verb, sense=f"{verb}.01") for verb in verbs]
     report = run(tmp_path, [{"video": f"{n}.mp4", "events": [events[n]]} for n in range(4)])
-    # Three senses of the other videos for four columns.
-    assert report.masked_negatives == pytest.approx(0.25)
+    assert 0.2 < report.masked_negatives < 0.75
     with FrameStore.open(tmp_path / "own.store") as store:
         table = build_text_table(
             [one.record for one in store.records()],
             template=TEMPLATES["default"],
-            policy="matched",
+            policy="balanced",
             verb_negatives=4,
             filler_negatives_per_event=0,
             seed=0,

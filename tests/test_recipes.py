@@ -75,7 +75,7 @@ def test_paper_recipes_keep_the_papers_settings(name: str):
 
 def test_ours_mends_what_the_papers_leave():
     config = build_recipe("default")
-    assert config.text.negative_policy == "matched"
+    assert config.text.negative_policy == "balanced"
     assert config.text.mask_equal_texts
     assert config.train.keep == "best"
     assert config.data.val_fraction == 0.05

@@ -27,7 +27,7 @@ from figclip.data.annotations import counted
 from figclip.data.batches import BatchPlan
 from figclip.data.dense_caption_files import TRAIN
 from figclip.data.frames import StoreSpec
-from figclip.data.splits import MIN_GROUPS, held_back_groups
+from figclip.data.splits import held_back_groups, why_none_held_back
 from figclip.data.vocabulary import Vocabulary
 from figclip.data_sources import DataSource
 from figclip.errors import ConfigError, ModelError
@@ -301,8 +301,11 @@ class _Training:
                 f"A video has {most:,} events; of each video the first {num_queries} are learnt "
                 "(queries.num)."
             )
-        if not self.val:
+        fraction = config.train.val_fraction
+        if fraction and not self.val:
             notices.append(
-                f"Without {MIN_GROUPS} videos nothing is held back: the last weights are kept."
+                why_none_held_back(
+                    len(self.train), val_fraction=fraction, setting="train.val_fraction"
+                )
             )
         return notices

@@ -63,7 +63,8 @@ class TextConfig:
     filler_negatives: int = 0
     """Further negatives with one filler replaced (ours, not in the papers)."""
     negative_policy: NegativePolicy = "balanced"
-    """`matched` draws among events that fill the same slots; `uniform` (the papers) leaks."""
+    """How verbs are drawn, see `data.negatives`; text alone sees through `matched` and `uniform`,
+    the papers' way."""
     video_negatives: bool = True
     """Let the other events of a video be negatives of each other."""
     mask_equal_texts: bool = True

@@ -32,9 +32,9 @@ def default() -> RunConfig:
     """The papers' method with what we hold to be its faults mended; any CLIP, any annotations.
 
     Purpose: adapt a CLIP to your own densely annotated videos, or to VidSitu.
-    Source: FiGCLIP (arXiv 2401.07669) v1 and v2. Differs in: hard negatives drawn among events
-        that fill the same slots (uniform drawing lets text alone tell true from negative), equal
-        captions masked as false negatives, trailing parentheses of role names cut, checkpoint
+    Source: FiGCLIP (arXiv 2401.07669) v1 and v2. Differs in: hard negatives drawn so that
+        every verb is as often false as true (uniform drawing lets text alone tell), equal captions
+        masked as false negatives, trailing parentheses of role names cut, checkpoint
         chosen on held-out groups, learning rates 10 and 100 times higher for 20 epochs, not 40.
     Expected: not yet measured on VidSitu's videos, which we cannot have.
     Hardware: one GPU with 12 GB, or a CPU with 4 GiB free (micro-batches give exact gradients).

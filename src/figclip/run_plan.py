@@ -11,10 +11,10 @@ from torch import nn
 from figclip.adaptation import KEPT_MICRO_BATCHES
 from figclip.assembly import RunParts
 from figclip.config import RunConfig
-from figclip.data.splits import MIN_GROUPS
+from figclip.data.splits import why_none_held_back
 from figclip.loop import LoopSettings
 from figclip.model.backbone import text_config, vision_config
-from figclip.preparation import MASKED_WARNING
+from figclip.preparation import MASKED_WARNING, masked_warning
 from figclip.strength import KeptTest
 
 
@@ -91,13 +91,12 @@ def describe_run(
     masked = parts.texts.masked_fraction
     warnings: list[str] = []
     if masked > MASKED_WARNING:
+        warnings.append(masked_warning(masked))
+    fraction = config.data.val_fraction
+    if fraction and not parts.val.records:
+        groups = {record.group for record in parts.train.records}
         warnings.append(
-            f"{masked:.0%} of the hard negatives cannot be drawn: the set has too few verbs that "
-            "fill the same roles. More videos help."
-        )
-    if not parts.val.records and config.data.val_fraction > 0:
-        warnings.append(
-            f"With fewer than {MIN_GROUPS} groups there is no val: the last step is kept."
+            why_none_held_back(len(groups), val_fraction=fraction, setting="data.val_fraction")
         )
     cut = parts.backbone.count_cut(parts.texts.texts)
     if cut:

@@ -13,7 +13,7 @@ from figclip.columns import Progress
 from figclip.data.batches import BatchPlan
 from figclip.data.frames import StoreSpec
 from figclip.data.role_sequences import encode_roles, told_roles
-from figclip.data.splits import MIN_GROUPS, TRAIN_SPLIT, split_training
+from figclip.data.splits import TRAIN_SPLIT, split_training, why_none_held_back
 from figclip.data.stored_videos import StoredVideos
 from figclip.data.vocabulary import Vocabulary
 from figclip.data_sources import ANNOTATED, DataSource, check_source
@@ -238,10 +238,11 @@ class _Training:
                 f"{num_cut:,} of {len(events):,} events have roles of more than {longest} tokens: "
                 "cut there (head.max_words)."
             )
-        if not self.val.records:
+        fraction = self._config.train.val_fraction
+        if fraction and not self.val.records:
+            groups = {record.group for record in self.train.records}
             notices.append(
-                f"Without {MIN_GROUPS} groups of videos nothing is held back: the last weights are "
-                "kept."
+                why_none_held_back(len(groups), val_fraction=fraction, setting="train.val_fraction")
             )
         return notices
 

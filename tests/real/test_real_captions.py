@@ -4,11 +4,11 @@ import importlib
 import os
 import pickle
 import shutil
-import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -67,7 +67,7 @@ def write_all(records: tuple[VideoRecord, ...], *, template_name: str, policy: N
 
 
 @pytest.mark.parametrize("template_name", sorted(TEMPLATES))
-@pytest.mark.parametrize("policy", ["matched", "uniform"])
+@pytest.mark.parametrize("policy", get_args(NegativePolicy))
 def test_no_negative_is_a_true_caption_of_its_video(records, template_name, policy):
     written = write_all(records, template_name=template_name, policy=policy)
     assert len(written) == 6120
@@ -76,8 +76,8 @@ def test_no_negative_is_a_true_caption_of_its_video(records, template_name, poli
         true.setdefault(one.record.id, set()).add(text_hash(one.caption))
     drawn = [(one, text) for one in written for text in one.negatives if text is not None]
     assert not [text for one, text in drawn if text_hash(text) in true[one.record.id]]
-    # Rare sets of slots leave some columns without a sense.
-    assert len(drawn) / (4 * 6120) > 0.98
+    # Rare sets of slots leave some columns without a sense; `talk` cannot be exchanged evenly.
+    assert len(drawn) / (4 * 6120) > (0.7 if policy == "balanced" else 0.98)
 
 
 @pytest.mark.parametrize("template_name", sorted(TEMPLATES))
@@ -97,7 +97,7 @@ def test_captions_hold_every_filler_and_nothing_that_says_nothing(records, templ
     assert num_left_out == 808
 
 
-@pytest.mark.parametrize("policy", ["matched", "uniform"])
+@pytest.mark.parametrize("policy", get_args(NegativePolicy))
 def test_captions_are_single_spaced(records, policy):
     for one in write_all(records, template_name="default", policy=policy):
         for text in (one.caption, *(text for text in one.negatives if text is not None)):
@@ -114,7 +114,7 @@ def test_writing_all_takes_about_two_seconds(tmp_path, records):
         "from tests.real.test_real_captions import write_all\n"
         "records = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
         "started_s = time.process_time()\n"
-        "write_all(records, template_name='default', policy='matched')\n"
+        "write_all(records, template_name='default', policy='balanced')\n"
         "print(time.process_time() - started_s)\n"
     )
     finished = subprocess.run(
@@ -134,12 +134,11 @@ def leakage(monkeypatch):
     return importlib.import_module("negative_leakage")
 
 
-def test_text_alone_does_not_tell_matched_negatives(records, leakage):
-    aucs = [
-        leakage.leakage_auc(records, policy="matched", features="coarse", seed=seed)
-        for seed in range(3)
-    ]
-    assert 0.42 < statistics.mean(aucs) < 0.58
+@pytest.mark.parametrize("features", ["coarse", "fine", "bigrams"])
+def test_text_alone_does_not_tell_balanced_negatives(records, leakage, features):
+    """With `matched` fine features and bigrams reach 0.92: pairs of a verb with its modifiers."""
+    auc = leakage.leakage_auc(records, policy="balanced", features=features, seed=0)
+    assert 0.42 < auc < 0.62
 
 
 def test_text_alone_tells_uniform_negatives(records, leakage):

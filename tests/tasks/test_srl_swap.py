@@ -253,19 +253,20 @@ def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
 
 
 def test_masked_counterfeits_are_counted_and_not_scored() -> None:
-    # The only other verb of the set: one of four can be drawn for either video.
-    records = [
-        video("a", make_event("push", "man", "box")),
-        video("b", make_event("pull", "woman", "cart")),
-    ]
+    # Three push and one pulls: as many negatives pull as there are true ones that do.
+    people = ("man", "dog", "cat")
+    records = [video(who, make_event("push", who, "box")) for who in people]
+    records.append(video("b", make_event("pull", "woman", "cart")))
     data = load(tuple(records))
-    assert [row[1:] for row in data.items.contrasts["verb"].negatives] == [(None,) * 3] * 2
-    assert data.counts["verb negatives"] == 2
-    assert data.counts["verb negatives masked"] == 6
+    *pushed, pulled = (len([t for t in row if t]) for row in data.items.contrasts["verb"].negatives)
+    assert pulled == 4 and 1 <= sum(pushed) < 12
+    num_masked = sum(4 - n for n in pushed)
+    assert data.counts["verb negatives masked"] == num_masked > 0
+    assert data.counts["verb negatives"] == 4 * (len(pushed) + 1) - num_masked
     blocks, _ = run(KnowingEmbedder(), records)
-    assert blocks["verb"].values["verb"].tolist() == [1.0, 1.0]
+    assert set(blocks["verb"].values["verb"].tolist()) == {1.0}
     # A masked place holding the true caption would tie with it.
-    assert blocks["verb"].values["verb ties"].tolist() == [0.0, 0.0]
+    assert set(blocks["verb"].values["verb ties"].tolist()) == {0.0}
 
 
 def test_events_without_a_counterfeit_are_left_out_with_the_reason() -> None:
@@ -278,7 +279,7 @@ def test_events_without_a_counterfeit_are_left_out_with_the_reason() -> None:
         LeftOut(item="v0#0/1", reason=swap)
     ]
     for kind, reason in {
-        "verb": "no other verb of the set takes the event's roles",
+        "verb": "no other verb to exchange with: too few take the event's roles and modifiers",
         "filler": "no numbered role that could say something else of the set",
         "direction": "no direction, or the set has no other",
         "manner": "no manner, or the set has no other",
@@ -319,7 +320,7 @@ def test_counterfeits_that_read_as_the_true_text_are_dropped_and_counted() -> No
     assert data.counts["verb events"] == 2
     assert data.counts["verb negatives that read as the true text"] == 0
     assert data.counts["verb, plain events"] == 0
-    assert data.counts["verb, plain negatives that read as the true text"] == 2
+    assert data.counts["verb, plain negatives that read as the true text"] == 8
     reason = "verb, plain: every counterfeit reads as the true text"
     assert [one.item for one in data.left_out if one.reason == reason] == ["a#0/0", "b#0/0"]
     assert "verb, plain" not in run(KnowingEmbedder(), alike)[0]

@@ -18,7 +18,9 @@ def caption(
     ] = "openai/clip-vit-base-patch32",
     template: Annotated[str, typer.Option(help="default, srl_clip or figclip_v1.")] = "default",
     negatives: Annotated[int, typer.Option(help="Hard negatives an event.")] = 4,
-    policy: Annotated[str, typer.Option(help="matched, or uniform as in the papers.")] = "matched",
+    policy: Annotated[
+        str, typer.Option(help="balanced, matched, or uniform as in the papers.")
+    ] = "balanced",
     seed: Annotated[int, typer.Option(help="Seed of the negatives.")] = 0,
     show: Annotated[int, typer.Option(help="Events to show; 0 shows the summary only.")] = 5,
     as_json: Json = False,

@@ -41,6 +41,7 @@ def prepare(
         MASKED_WARNING,
         PreparationPlan,
         format_coverage,
+        masked_warning,
     )
     from figclip.preparation import prepare as run
 
@@ -77,8 +78,7 @@ def prepare(
         typer.echo(f"Coverage and quarantine: {out}.coverage.json")
     if report.masked_negatives > MASKED_WARNING:
         typer.echo(
-            f"Warning: {report.masked_negatives:.0%} of the hard negatives cannot be drawn from "
-            "these videos: too few verbs fill the same roles. More videos help.",
+            f"Warning: {masked_warning(report.masked_negatives)}",
             err=True,
         )
     if report.quarantine:

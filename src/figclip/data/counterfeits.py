@@ -26,12 +26,12 @@ from figclip.records import MODIFIER_SLOT, Event, VideoRecord
 
 Kind = Literal["role swap", "verb", "filler", "direction", "manner", "scene"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-VERB_POLICY: NegativePolicy = "matched"
+VERB_POLICY: NegativePolicy = "balanced"
 """Verbs that the text alone does not give away, see `data.negatives`."""
 
 WHY_NONE: Mapping[Kind, str] = {
     "role swap": "no two roles to exchange that say different things",
-    "verb": "no other verb of the set takes the event's roles",
+    "verb": "no other verb to exchange with: too few take the event's roles and modifiers",
     "filler": "no numbered role that could say something else of the set",
     "direction": "no direction, or the set has no other",
     "manner": "no manner, or the set has no other",
