@@ -35,11 +35,11 @@ class KeptWorld:
 
     def config(self, *overrides: str) -> RunConfig:
         """The `tiny` recipe, with a validation set."""
-        settings = [f"model.base={self.base}", "data.val_fraction=0.2", "train.epochs=1"]
+        settings = [f"model.base={self.base}", "data.val_fraction=0.5", "train.epochs=1"]
         return apply_overrides(build_recipe("tiny"), [*settings, *overrides])
 
 
-def write_kept_world(folder: Path, *, num_videos: int = 44) -> KeptWorld:
+def write_kept_world(folder: Path, *, num_videos: int = 84) -> KeptWorld:
     """Videos of two events each, and stills of one colour with a label and a caption."""
     folder.mkdir(parents=True, exist_ok=True)
     stills = folder / "stills"

@@ -179,21 +179,21 @@ def test_scores_on_training_videos_say_so(
 def test_videos_that_are_held_back_choose_the_checkpoint(
     world: World, films: DataSource, tmp_path: Path
 ):
-    """40 annotations of 4 files: as many videos as it takes to hold some back."""
+    """80 annotations of 4 files: as many videos as it takes to hold half of them back."""
     content = json.loads((films.path / "train.json").read_text())
     many, videos = {}, tmp_path / "videos"
     videos.mkdir()
     assert films.videos is not None
-    for copy_idx in range(10):
+    for copy_idx in range(20):
         for name, entry in content.items():
             many[f"{name}{copy_idx}"] = entry
             shutil.copy(films.videos / f"{name}.mp4", videos / f"{name}{copy_idx}.mp4")
     (tmp_path / "many.json").write_text(json.dumps(many))
     source = DataSource(name="activitynet", path=tmp_path / "many.json", videos=videos)
-    config = apply_overrides(CONFIG, ["train.val_fraction=0.1", "train.videos_per_batch=36"])
+    config = apply_overrides(CONFIG, ["train.val_fraction=0.5", "train.videos_per_batch=40"])
     run = finetune(world, source, world.base, tmp_path / "heads", config=config).run
     data = json.loads((run / "data.json").read_text())
-    assert len(data["val"]) == 4 and len(data["train"]) == 36
+    assert len(data["val"]) == 40 and len(data["train"]) == 40
     assert not set(data["val"]) & set(data["train"]) and {*data["val"], *data["train"]} == set(many)
     lines = (run / "adapted" / "metrics.jsonl").read_text().splitlines()
     judged = [json.loads(line) for line in lines if "val/score" in line]

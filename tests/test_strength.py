@@ -21,12 +21,13 @@ from figclip.errors import CheckpointError, ConfigError, DataError
 from figclip.evaluation import evaluate
 from figclip.halves import SEEN, groups_in, half_of
 from figclip.loop import TrainingLoop
-from figclip.metrics.strength import StrengthPoint
+from figclip.metrics.strength import KeptPoint, StrengthPoint
 from figclip.model.backbone import Backbone, load_backbone
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import read_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_copy, plain_state
-from figclip.strength import choose_strength, open_kept, plan_kept
+from figclip.run_plan import AdaptationPlan
+from figclip.strength import KeptInfo, StrengthChoice, choose_strength, open_kept, plan_kept
 from figclip.sweep import ALPHAS
 from tests.dense_sets import write_store
 from tests.kept_sets import COLOURS, NUM_STILLS, KeptWorld, write_kept_world
@@ -69,7 +70,7 @@ def read_choice(run: Path) -> dict:
 def test_the_choice_is_recorded_with_the_whole_curve(run: Run) -> None:
     out, result, progress = run
     content = read_choice(out)
-    assert content["format"] == 1
+    assert content["format"] == 2
     assert content["limits"] == {
         "mean": 0.01, "test": 0.02, "confidence": 0.95, "resamples": 2000, "seed": 0,
     }  # fmt: skip
@@ -82,7 +83,7 @@ def test_the_choice_is_recorded_with_the_whole_curve(run: Run) -> None:
     base = content["curve"][0]
     for one in content["curve"]:
         assert one["detail"] == pytest.approx(np.mean(list(one["detail_parts"].values())))
-        assert set(one["detail_parts"]) == {"event_r1", "choice_accuracy"}
+        assert set(one["detail_parts"]) == {"event_r1", "over_blind"}
         tests = one["tests"].values()
         assert one["kept"] == pytest.approx(np.mean([test["score"] for test in tests]))
         assert one["loss"] == pytest.approx(base["kept"] - one["kept"])
@@ -106,7 +107,7 @@ def test_alpha_zero_is_the_first_validation_of_the_run(run: Run) -> None:
     [base] = [row for row in rows if row["step"] == 0]
     parts = read_choice(out)["curve"][0]["detail_parts"]
     assert parts["event_r1"] == base["val/event_r1"]
-    assert parts["choice_accuracy"] == base["val/choice_accuracy"]
+    assert parts["over_blind"] == base["val/over_blind"]
 
 
 def test_the_curve_bends_where_the_tests_do(
@@ -239,7 +240,6 @@ def test_what_cannot_be_chosen_is_refused_before_training(
     world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TrainingLoop, "run", None)
-    few = write_kept_world(tmp_path / "few", num_videos=39)
     small = tmp_path / "small.csv"
     rows = world.colours.path.read_text().splitlines(keepends=True)
     small.write_text("".join(rows[:40]))
@@ -248,20 +248,18 @@ def test_what_cannot_be_chosen_is_refused_before_training(
     detail = dataclasses.replace(world.colours, face="detail")
     no_images = dataclasses.replace(world.colours, images=None)
     cases = [
-        (["model.adaptation=full"], world, world.keep, ConfigError, "no strength to choose"),
-        (["data.val_fraction=0"], world, world.keep, ConfigError, "data.val_fraction is 0"),
-        ([], few, world.keep, ConfigError, "fewer than 40 groups"),
-        ([], world, [missing], DataError, "does not exist"),
-        ([], world, [no_images], DataError, "needs its"),
-        ([], world, [detail], ConfigError, "face=detail"),
-        ([], world, [too_small], DataError, "39 groups of items are too few"),
+        (["model.adaptation=full"], world.keep, ConfigError, "no strength to choose"),
+        ([], [missing], DataError, "does not exist"),
+        ([], [no_images], DataError, "needs its"),
+        ([], [detail], ConfigError, "face=detail"),
+        ([], [too_small], DataError, "39 groups of items are too few"),
     ]
-    for overrides, where, keep, kind, message in cases:
+    for overrides, keep, kind, message in cases:
         out = tmp_path / "run"
         with pytest.raises(kind, match=message):
             selection.adapt(
-                where.config(*overrides),
-                data=[where.store],
+                world.config(*overrides),
+                data=[world.store],
                 out=out,
                 keep=keep,
                 cache=cache,
@@ -272,6 +270,74 @@ def test_what_cannot_be_chosen_is_refused_before_training(
         selection.adapt(
             world.config(), data=[world.store], out=tmp_path / "a", keep=world.keep, cpu=True
         )
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.4])
+def test_without_validation_the_largest_strength_that_keeps_enough_is_taken(
+    world: KeptWorld, cache: Path, tmp_path: Path, fraction: float
+) -> None:
+    """0.4 of 84 groups are 34: too few to choose by."""
+    plans: list[AdaptationPlan] = []
+    result = selection.adapt(
+        world.config(f"data.val_fraction={fraction}", "train.keep=best"),
+        data=[world.store],
+        out=tmp_path / "run",
+        keep=[world.colours],
+        cache=cache,
+        cpu=True,
+        on_plan=plans.append,
+    )
+    assert result.kept_step == result.outcome.step and result.outcome.best_step is None
+    choice = result.strength
+    assert choice is not None and {point.detail for point in choice.curve} == {None}
+    assert choice.chosen.alpha == max(one.alpha for one in choice.curve if one.qualifies)
+    assert any("Nothing was held back to measure detail" in one for one in choice.notices)
+    assert not (tmp_path / "run" / "strength.png").exists()
+    curve = read_choice(tmp_path / "run")["curve"]
+    assert [one["detail"] for one in curve] == [None] * 11
+    said = "Nothing is held back: 34 of 84 groups of videos (0.4) would be too few"
+    assert any(one.startswith(said) for one in plans[0].warnings) == (fraction == 0.4)
+
+
+def choice_of(*points: StrengthPoint, groups: int = 500) -> StrengthChoice:
+    """A choice among these, by one kept test."""
+    info = KeptInfo(
+        task="actions", name="actions", source="kinds.csv", split=None, hash="0",
+        metrics=("top-1",), groups=groups, groups_reported=groups,
+    )  # fmt: skip
+    return StrengthChoice(curve=points, kept={"actions-kinds": info}, media=frozenset(), seed=0)
+
+
+def point_of(alpha: float, detail: float, bound: float = 0.0) -> StrengthPoint:
+    """A strength with this bound of the loss of the kept test."""
+    kept = KeptPoint(score=0.9, loss=0.0, loss_bound=bound)
+    return StrengthPoint(
+        alpha=alpha, detail=detail, detail_parts={}, kept=0.9, loss=0.0, loss_bound=0.0,
+        tests={"actions-kinds": kept},
+    )  # fmt: skip
+
+
+def test_a_strength_of_zero_says_why() -> None:
+    costly = choice_of(point_of(0.0, 0.4), point_of(0.1, 0.5, 0.031), point_of(1.0, 0.9, 0.2))
+    assert costly.chosen.alpha == 0
+    [notice] = costly.notices
+    assert notice == (
+        "Strength 0: the model is its base, unchanged. At 0.1, the smallest strength, "
+        "actions-kinds may lose 3.1 points (limit 2)."
+    )
+    useless = choice_of(point_of(0.0, 0.4), point_of(0.1, 0.3), point_of(1.0, 0.2))
+    [notice] = useless.notices
+    assert notice.endswith("No strength that keeps enough has more detail on val than the base.")
+    assert choice_of(point_of(0.0, 0.4), point_of(0.1, 0.5)).notices == ()
+
+
+def test_a_kept_set_too_small_to_prove_its_bound_says_so() -> None:
+    """Of 2 % lost, 148 groups show none more than once in twenty times; 149 do not."""
+    points = (point_of(0.0, 0.4), point_of(0.1, 0.5))
+    [notice] = choice_of(*points, groups=148).notices
+    assert "148 groups that choose are too few to prove that at most 2 points" in notice
+    assert choice_of(*points, groups=149).notices == ()
+    assert 0.98**148 > 0.05 > 0.98**149
 
 
 def test_annotated_events_may_be_kept_and_both_towers_scaled(

@@ -15,7 +15,7 @@ from figclip.data.splits import why_none_held_back
 from figclip.loop import LoopSettings
 from figclip.model.backbone import text_config, vision_config
 from figclip.preparation import MASKED_WARNING, masked_warning
-from figclip.strength import KeptTest
+from figclip.strength import KeptTest, unproven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,11 @@ class AdaptationPlan:
     kept: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def _choosers(self) -> str:
+        """What the strength is chosen by, in words."""
+        return ("val and " if self.num_val_videos else "") + ", ".join(self.kept)
+
     def sentences(self) -> list[str]:
         """The plan for people, warnings last."""
         val = f", {self.num_val_videos:,} held back to choose the checkpoint"
@@ -67,7 +72,7 @@ class AdaptationPlan:
             f"{'es' if self.num_processes > 1 else ''} on {self.device}",
             f"{self.tower_parameters:,} parameters of the towers are trained, "
             f"{self.contextualizer_parameters:,} of the contextualizer",
-            *([f"the strength is chosen by val and {', '.join(self.kept)}"] if self.kept else []),
+            *([f"the strength is chosen by {self._choosers}"] if self.kept else []),
             f"about {self.memory_bytes / 2**30:.1f} GiB of memory a process",
             *(f"Warning: {warning}" for warning in self.warnings),
         ]
@@ -88,6 +93,28 @@ def describe_run(
         max(len(a.events) for a in record.annotations) for record in parts.train.records
     )[-batch_videos:]
     batch_frames = sum(largest) * config.data.frames_per_event
+    trained = [p for p in parts.backbone.parameters() if p.requires_grad]
+    return AdaptationPlan(
+        num_videos=len(parts.train.records),
+        num_val_videos=len(parts.val.records),
+        num_events=sum(len(annotation.events) for annotation in annotations),
+        num_texts=len(parts.texts.texts),
+        masked_negatives=parts.texts.masked_fraction,
+        num_steps=settings.num_steps,
+        batch_videos=batch_videos,
+        batch_frames=batch_frames,
+        num_processes=accelerator.num_processes,
+        tower_parameters=sum(p.numel() for p in trained),
+        contextualizer_parameters=_num_parameters(parts.contextualizer),
+        memory_bytes=_memory_estimate(config, parts, batch_frames),
+        device=str(accelerator.device),
+        kept=tuple(test.name for test in kept),
+        warnings=tuple(_warnings(config, parts, kept)),
+    )
+
+
+def _warnings(config: RunConfig, parts: RunParts, kept: Sequence[KeptTest]) -> list[str]:
+    """What the user should know first."""
     masked = parts.texts.masked_fraction
     warnings: list[str] = []
     if masked > MASKED_WARNING:
@@ -98,30 +125,15 @@ def describe_run(
         warnings.append(
             why_none_held_back(len(groups), val_fraction=fraction, setting="data.val_fraction")
         )
+    small = (unproven(test.name, num_selecting=test.num_selecting) for test in kept)
+    warnings += (warning for warning in small if warning is not None)
     cut = parts.backbone.count_cut(parts.texts.texts)
     if cut:
         warnings.append(
             f"{cut:,} of {len(parts.texts.texts):,} texts are longer than the text tower's "
             f"{parts.backbone.context_length} tokens and are cut; `figclip caption` shows which."
         )
-    trained = [p for p in parts.backbone.parameters() if p.requires_grad]
-    return AdaptationPlan(
-        num_videos=len(parts.train.records),
-        num_val_videos=len(parts.val.records),
-        num_events=sum(len(annotation.events) for annotation in annotations),
-        num_texts=len(parts.texts.texts),
-        masked_negatives=masked,
-        num_steps=settings.num_steps,
-        batch_videos=batch_videos,
-        batch_frames=batch_frames,
-        num_processes=accelerator.num_processes,
-        tower_parameters=sum(p.numel() for p in trained),
-        contextualizer_parameters=_num_parameters(parts.contextualizer),
-        memory_bytes=_memory_estimate(config, parts, batch_frames),
-        device=str(accelerator.device),
-        kept=tuple(test.name for test in kept),
-        warnings=tuple(warnings),
-    )
+    return warnings
 
 
 def _num_parameters(module: nn.Module | None) -> int:

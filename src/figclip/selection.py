@@ -19,17 +19,14 @@ from figclip.config import RunConfig
 from figclip.data.batches import BatchLoader, BatchPlan
 from figclip.data.counterfeits import build_counterfeit_pools
 from figclip.data.frames import StoreSpec
-from figclip.data.splits import MIN_GROUPS
 from figclip.data.stored_videos import StoredVideos
 from figclip.data_sources import DataSource
 from figclip.embedding import Embedder, FrameRef
-from figclip.errors import ConfigError
 from figclip.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
 from figclip.run_files import check_data, check_run, package_versions, write_run_files
 from figclip.run_plan import AdaptationPlan, describe_run
 from figclip.strength import (
-    OPTION,
     KeptPlan,
     KeptTest,
     StrengthChoice,
@@ -94,7 +91,7 @@ def adapt(
         on_progress: Told what is being decoded or scored for `keep`, how much of how much.
 
     Raises:
-        ConfigError: `keep` without a strength to choose, or without a validation set.
+        ConfigError: `keep` without a strength to choose.
         CheckpointError: `out` holds another run, one of another base, or none to resume.
         ModelError, StoreError, DataError: the base, a store, its videos, or `keep` cannot be used.
         TrainingError: a loss is not finite.
@@ -183,13 +180,6 @@ def _open_tests(
     """The kept tests, by the process that will choose; the others have none."""
     if planned is None:
         return ()
-    if not parts.val.records:
-        raise ConfigError(
-            f"a strength is chosen by detail on val, and with fewer than {MIN_GROUPS} groups "
-            "there is none",
-            where=OPTION,
-            fix="Prepare more videos, or leave --keep out",
-        )
     if not accelerator.is_main_process:
         return ()
     spec = StoreSpec(
@@ -210,7 +200,7 @@ def _choose(
     choice = choose_strength(
         parts.backbone,
         tests,
-        detail=_val_scorer(config, parts),
+        detail=_val_scorer(config, parts) if parts.val.records else None,
         micro_batch=config.train.micro_batch,
         seed=config.train.seed,
         on_progress=on_progress,

@@ -31,6 +31,7 @@ from figclip.metrics.strength import (
     StrengthPoint,
     bound_losses,
     choose_point,
+    unseen_loss,
 )
 from figclip.model.backbone import Backbone, weights_hash
 from figclip.model.lora import plain_copy, plain_state
@@ -40,7 +41,8 @@ from figclip.results import ModelColumn, Sweep, SweepPoint, result_name
 from figclip.scoring import PlannedSource, TaskScores, TaskSettings, Work, open_works, plan_sources
 from figclip.sweep import ALPHAS
 
-STRENGTH_FORMAT = 1
+STRENGTH_FORMAT = 2
+"""2: `detail` may be null."""
 OPTION = "--keep"
 STAGE = "choosing the strength"
 PROMPTS = "photo"
@@ -143,10 +145,51 @@ class StrengthChoice:
         return self.curve[0]
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user must know of the choice: how little proves it, that nothing is left."""
+        notices = [
+            warning
+            for name, one in self.kept.items()
+            if (warning := unproven(name, num_selecting=one.groups))
+        ]
+        if self.base.detail is None:
+            notices.append(
+                "Nothing was held back to measure detail: the strength is the largest whose loss "
+                "stays within the limits."
+            )
+        if self.chosen.alpha == 0:
+            notices.append(f"Strength 0: the model is its base, unchanged. {self._why_zero()}")
+        return tuple(notices)
+
+    def _why_zero(self) -> str:
+        """Why no strength is better than none."""
+        if any(point.qualifies for point in self.curve[1:]):
+            return "No strength that keeps enough has more detail on val than the base."
+        first = self.curve[1]
+        return f"At {first.alpha:g}, the smallest strength, {'; '.join(first.excess)}."
+
+    @property
     def selected_on(self) -> tuple[str, ...]:
         """What `halves.reported_half` must leave out."""
         hashes = dict.fromkeys(one.hash for one in self.kept.values())
         return (*hashes, *sorted(self.media))
+
+
+def unproven(name: str, *, num_selecting: int) -> str | None:
+    """What to say of a kept test that is too small to prove its bound; None if it is not.
+
+    Args:
+        name: Of the test.
+        num_selecting: Groups of the half that selects.
+    """
+    unseen = unseen_loss(num_selecting)
+    if unseen <= MAX_TEST_LOSS:
+        return None
+    return (
+        f"{name}: {num_selecting:,} groups that choose are too few to prove that at most "
+        f"{100 * MAX_TEST_LOSS:g} points are lost: even if none of them shows a loss, it may be "
+        f"{100 * unseen:.1f}. Take a larger set."
+    )
 
 
 def plan_kept(
@@ -163,7 +206,7 @@ def plan_kept(
         The plan; None when nothing is named.
 
     Raises:
-        ConfigError: no strength to choose, no validation set to choose by, or `face=detail`.
+        ConfigError: no strength to choose, or `face=detail`.
         DataError, AnnotationError: data that cannot be used.
     """
     if not keep:
@@ -173,12 +216,6 @@ def plan_kept(
             "full fine-tuning has no strength to choose",
             where=OPTION,
             fix="Leave --keep out, or set model.adaptation to lora_image, lora_text or lora_both",
-        )
-    if config.data.val_fraction == 0:
-        raise ConfigError(
-            "a strength is chosen by detail on val, and data.val_fraction is 0",
-            where=OPTION,
-            fix="Set data.val_fraction=0.05, or leave --keep out",
         )
     for source in keep:
         if source.face == "detail":
@@ -243,7 +280,7 @@ def choose_strength(
     backbone: Backbone,
     tests: Sequence[KeptTest],
     *,
-    detail: Callable[[Embedder], Mapping[str, float]],
+    detail: Callable[[Embedder], Mapping[str, float]] | None,
     micro_batch: int,
     seed: int,
     on_progress: Progress | None,
@@ -257,7 +294,8 @@ def choose_strength(
     Args:
         backbone: The adapted CLIP, with its LoRA layers; it is not changed.
         tests: At least one.
-        detail: Scores of a model on val: `score`, and the parts that it is the mean of.
+        detail: Scores of a model on val: `score`, and the parts that it is the mean of; None where
+            nothing was held back.
         micro_batch: Frames or texts in one forward pass.
         seed: Of the bounds.
         on_progress: Told how many strengths are scored.
@@ -276,7 +314,7 @@ def choose_strength(
             embedder = Embedder(
                 plain, micro_batch=micro_batch, cache_file=Path(folder) / "embeddings.sqlite"
             )
-            details.append(detail(embedder))
+            details.append({} if detail is None else detail(embedder))
             scores.append([_score(one.work, embedder, plain, alpha) for one in tests])
     report(STAGE, len(ALPHAS), len(ALPHAS))
     by_test = [[at_alpha[i] for at_alpha in scores] for i in range(len(tests))]
@@ -288,7 +326,7 @@ def choose_strength(
 
 
 def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
-    """Write `strength.png` and `strength.json` into a run folder.
+    """Write `strength.json` into a run folder, and `strength.png` where detail was measured.
 
     Args:
         choice: What to write.
@@ -302,8 +340,11 @@ def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
             faces={"detail": point.detail, "kept": point.kept},
         )
         for point in choice.curve
+        if point.detail is not None
     )
-    draw_sweep(Sweep(model=model, points=points), out / "strength.png", chosen=choice.chosen.alpha)
+    if points:
+        sweep = Sweep(model=model, points=points)
+        draw_sweep(sweep, out / "strength.png", chosen=choice.chosen.alpha)
     content = {
         "format": STRENGTH_FORMAT,
         "alpha": choice.chosen.alpha,
@@ -377,7 +418,7 @@ def _curve(
         points.append(
             StrengthPoint(
                 alpha=alpha,
-                detail=detail["score"],
+                detail=detail.get("score"),
                 detail_parts={name: one for name, one in detail.items() if name != "score"},
                 kept=float(bounds.score_KA[:, a].mean()),
                 loss=float((bounds.score_KA[:, 0] - bounds.score_KA[:, a]).mean()),

@@ -77,7 +77,7 @@ def test_from_a_model_to_scored_heads(world: World, tmp_path: Path):
     tuned = figclip(*command, cache=tmp_path / "cache")
     assert tuned.returncode == 0, tuned.stderr
     assert "Head on adapted: step 1" in tuned.stdout
-    assert "Without 40 groups of videos nothing is held back" in tuned.stderr
+    assert "Nothing is held back: " in tuned.stderr
     again = figclip(*command, cache=tmp_path / "cache")
     assert again.returncode == 1 and "already holds a run" in again.stderr
     evaluate = ("eval", run, "--data", data, "--out", run / "eval", "--cpu")
@@ -204,11 +204,10 @@ def test_a_strength_is_chosen_and_the_rest_is_reported(tmp_path: Path):
         "adapt", "--recipe", "tiny", "--base", world.base, "--data", world.store, "--out", run,
         "--set", "train.epochs=1", "--keep", kept, "--cpu",
     )  # fmt: skip
-    refused = figclip(*command, cache=cache)
-    assert refused.returncode == 2
-    assert "--keep: a strength is chosen by detail on val" in refused.stderr
-    adapted = figclip(*command, "--set", "data.val_fraction=0.2", cache=cache)
+    adapted = figclip(*command, "--set", "data.val_fraction=0.5", cache=cache)
     assert adapted.returncode == 0, adapted.stderr
+    too_few = "groups that choose are too few to prove that at most 2 points are lost"
+    assert adapted.stderr.count(too_few) == 2, "before training, and with the choice"
     chosen = json.loads((run / "strength.json").read_text())["alpha"]
     assert f"Strength {chosen:g}: detail on val " in adapted.stdout
     assert "the strength is chosen by val and actions-colours" in adapted.stderr

@@ -210,7 +210,7 @@ def test_what_is_not_there_is_named(written: WrittenRun):
         "data.json is not there: the training data are not known.",
         "model/figclip.json is not there: the base and the strength are not known.",
         "metrics.jsonl has no steps",
-        "Neither strength.json nor eval/sweep.json is there",
+        "Neither strength.json with detail nor eval/sweep.json",
         "No clips: make the report with --data",
         "No captions: config.json and data.json of the run are needed",
         "No curves: metrics.jsonl is not there",

@@ -24,13 +24,13 @@ NUM_KILLS = 6
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    # 41 groups and more, so that there is a validation set.
-    return make_world(tmp_path_factory.mktemp("world"), num_videos=65, num_valid=1)
+    # 84 groups, half of which make up a validation set.
+    return make_world(tmp_path_factory.mktemp("world"), num_videos=85, num_valid=1)
 
 
 def command(world: World, out: Path, *, resume: bool) -> list[str]:
     settings = (
-        "data.val_fraction=0.05",
+        "data.val_fraction=0.5",
         "train.keep=best",
         "train.epochs=4",
         "train.checkpoint_every=3",

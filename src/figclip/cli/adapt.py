@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 def _strength_line(choice: StrengthChoice) -> str:
     """The chosen strength, and what it gains and costs."""
     base, chosen = choice.base, choice.chosen
+    detail = ""
+    if base.detail is not None and chosen.detail is not None:
+        detail = f"detail on val {base.detail * 100:.1f} → {chosen.detail * 100:.1f}, "
     return (
-        f"Strength {chosen.alpha:g}: detail on val {base.detail * 100:.1f} → "
-        f"{chosen.detail * 100:.1f}, kept tests {base.kept * 100:.1f} → {chosen.kept * 100:.1f} "
+        f"Strength {chosen.alpha:g}: {detail}"
+        f"kept tests {base.kept * 100:.1f} → {chosen.kept * 100:.1f} "
         f"(loss at most {chosen.loss_bound * 100:.1f} points, one-sided 95 % bound)"
     )
 
@@ -104,11 +107,14 @@ def _show(result: AdaptationResult, out: Path, *, as_json: bool) -> None:
         content = {"model": str(result.model), "kept_step": result.kept_step}
         if result.strength is not None:
             content["alpha"] = result.strength.chosen.alpha
+            content["notices"] = list(result.strength.notices)
         typer.echo(json.dumps(content))
     else:
         typer.echo(f"Model of step {result.kept_step}: {result.model}")
         if result.strength is not None:
             typer.echo(_strength_line(result.strength))
+            for notice in result.strength.notices:
+                typer.echo(f"Warning: {notice}", err=True)
         typer.echo(
             f"Compare it with its base: figclip eval {out} --data NAME:PATH --out {out}/eval"
         )

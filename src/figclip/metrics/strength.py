@@ -55,7 +55,7 @@ class StrengthPoint:
 
     Attributes:
         alpha: The strength; 0 is the base.
-        detail: Mean of its parts.
+        detail: Mean of its parts; None where nothing was held back to measure it.
         detail_parts: Scores on val, by name.
         kept: Mean of the scores of the kept tests.
         loss: Mean of their losses.
@@ -64,7 +64,7 @@ class StrengthPoint:
     """
 
     alpha: float
-    detail: float
+    detail: float | None
     detail_parts: Mapping[str, float]
     kept: float
     loss: float
@@ -74,22 +74,51 @@ class StrengthPoint:
     @property
     def qualifies(self) -> bool:
         """Whether what it costs is within the limits; the base costs nothing."""
-        return self.alpha == 0 or (
-            self.loss_bound <= MAX_MEAN_LOSS
-            and all(one.loss_bound <= MAX_TEST_LOSS for one in self.tests.values())
+        return self.alpha == 0 or not self.excess
+
+    @property
+    def excess(self) -> tuple[str, ...]:
+        """Which losses may be beyond their limit, in words."""
+        limits = [("the mean of the kept tests", self.loss_bound, MAX_MEAN_LOSS)]
+        limits += ((name, one.loss_bound, MAX_TEST_LOSS) for name, one in self.tests.items())
+        return tuple(
+            f"{name} may lose {100 * bound:.1f} points (limit {100 * limit:g})"
+            for name, bound, limit in limits
+            if bound > limit
         )
 
 
 def choose_point(curve: Sequence[StrengthPoint]) -> StrengthPoint:
     """The most detail among the strengths that qualify; of equal ones the smallest strength.
 
+    Where detail was not measured, the largest strength that qualifies: detail is what is trained,
+    and grew with the strength wherever it was measured until it levelled off (LOG.md).
+
     Args:
         curve: Any order; strength 0 is among them.
     """
-    return max(
-        (point for point in curve if point.qualifies),
-        key=lambda point: (point.detail, -point.alpha),
-    )
+
+    def merit(point: StrengthPoint) -> tuple[float, float]:
+        if point.detail is None:
+            return point.alpha, 0.0
+        return point.detail, -point.alpha
+
+    return max((point for point in curve if point.qualifies), key=merit)
+
+
+def unseen_loss(num_groups: int) -> float:
+    """The largest loss that so many groups may all miss, with confidence `CONFIDENCE`.
+
+    If a share of this size of all items were lost, a sample of this many groups would show none of
+    them once in twenty times. A limit below it cannot be proven, whatever is observed.
+
+    Args:
+        num_groups: >= 1.
+
+    Source:
+        The exact binomial bound for no event in n trials, about 3 / n (the rule of three).
+    """
+    return 1 - (1 - CONFIDENCE) ** (1 / num_groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

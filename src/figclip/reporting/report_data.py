@@ -135,7 +135,7 @@ def report_data(files: RunFiles) -> ReportData:
         absent.append("metrics.jsonl has no steps: losses and times are not known.")
     curve = read_curve(files.path, alpha=files.alpha, results=files.results)
     if curve is None:
-        absent.append("Neither strength.json nor eval/sweep.json is there: no curve over alpha.")
+        absent.append("Neither strength.json with detail nor eval/sweep.json: no curve over alpha.")
     costs = _costs(files.path / "eval" / "timings.json", training)
     return ReportData(
         run=files.path.resolve().name,

@@ -32,7 +32,7 @@ def read_curve(
         results: Of the model.
 
     Returns:
-        None without either file.
+        None without either file, or without detail in the first.
 
     Raises:
         DataError: a file is damaged, or newer.
@@ -45,10 +45,12 @@ def read_curve(
     return None
 
 
-def _read_choice(file: Path, results: Sequence[ResultFile]) -> StrengthCurve:
-    """The curve of `adapt --keep`, and the rule in words."""
+def _read_choice(file: Path, results: Sequence[ResultFile]) -> StrengthCurve | None:
+    """The curve of `adapt --keep`, and the rule in words; None where detail was not measured."""
     content = read_object(file, newest_format=STRENGTH_FORMAT)
     with damage_named(file):
+        if any(one["detail"] is None for one in content["curve"]):
+            return None
         scores = [
             (number(one["alpha"]), number(one["detail"]), number(one["kept"]), one["qualifies"])
             for one in content["curve"]
