@@ -172,8 +172,10 @@ def test_eight_processes_open_and_fill_one_cache_at_once(tmp_path: Path):
         compute = Counter()
         embed(EmbeddingCache(file, model="m"), list(range(90)), compute)
         assert compute.asked == []
-        assert journal_of(file) == "delete"
-    assert {path.name for path in tmp_path.iterdir()} == {file.name for file in files}
+        assert journal_of(file) == ("wal" if "wal" in file.name else "delete")
+    # Without a log beside any: what is open in WAL leaves one only when it is killed.
+    new = {path.name for path in tmp_path.iterdir() if "wal_cache" not in path.name}
+    assert new == {file.name for file in files if "wal_cache" not in file.name}
 
 
 def journal_of(file: Path) -> str:
@@ -181,24 +183,12 @@ def journal_of(file: Path) -> str:
         return db.execute("PRAGMA journal_mode").fetchone()[0]
 
 
-def test_a_cache_of_before_keeps_its_embeddings_and_leaves_wal(tmp_path: Path):
+def test_a_cache_of_before_keeps_its_embeddings(tmp_path: Path):
     write_wal_cache(tmp_path / "c")
     compute = Counter()
     found = embed(EmbeddingCache(tmp_path / "c", model="m"), [1], compute)
     np.testing.assert_array_equal(found, vectors([1]))
     assert compute.asked == []
-    assert journal_of(tmp_path / "c") == "delete"
-
-
-def test_a_cache_that_another_program_holds_open_in_wal_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("figclip.cache._LOCK_TIMEOUT_S", 0.2)
-    write_wal_cache(tmp_path / "c")
-    with closing(sqlite3.connect(tmp_path / "c")) as other:
-        other.execute("SELECT * FROM embeddings").fetchall()
-        with pytest.raises(StoreError, match="cannot be read or written .*locked"):
-            EmbeddingCache(tmp_path / "c", model="m")
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):

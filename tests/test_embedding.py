@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,9 @@ from figclip.embedding import Embedder
 from figclip.model.backbone import IMAGENET, Backbone, load_backbone
 from figclip.model.figclip import FiGCLIP
 from figclip.presets import PRESETS
+from figclip.process_group import Processes
 from tests.dense_sets import write_store
+from tests.ranks_as_threads import run_ranks
 from tests.small_runs import IMAGE_SIZE, make_records, write_tiny_clip
 from tests.videos import draw_video, regular_stamps
 
@@ -103,6 +107,91 @@ def test_the_cache_gives_the_same_and_computes_nothing_twice(
     np.testing.assert_array_equal(embedder().embed_texts(TEXTS[::-1]), texts[::-1])
     np.testing.assert_array_equal(embedder().embed_frames(videos, FRAMES[::-1]), frames[::-1])
     assert calls == []
+
+
+def count_rows(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[int]]:
+    """Frames or texts of every forward pass, by thread."""
+    rows: dict[int, list[int]] = {}
+    for name in ("encode_frames", "encode_tokens"):
+        encode = getattr(Backbone, name)
+
+        def counted(self, inputs, *args, encode=encode, **options):  # noqa: ANN001, ANN002, ANN003, ANN202
+            num = len(getattr(inputs, "ids_NL", inputs))
+            rows.setdefault(threading.get_ident(), []).append(num)
+            return encode(self, inputs, *args, **options)
+
+        monkeypatch.setattr(Backbone, name, counted)
+    return rows
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2, 100])
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_processes_share_the_work_and_get_the_bits_of_one(
+    backbone: Backbone,
+    videos: StoredVideos,
+    monkeypatch: pytest.MonkeyPatch,
+    micro_batch: int,
+    num_ranks: int,
+):
+    alone = Embedder(backbone, micro_batch=micro_batch)
+    texts, frames = alone.embed_texts(TEXTS), alone.embed_frames(videos, FRAMES)
+    rows = count_rows(monkeypatch)
+    progress: list[tuple[int, int]] = []
+
+    def work(processes: Processes) -> tuple[np.ndarray, np.ndarray]:
+        embedder = Embedder(
+            copy.deepcopy(backbone),  # a tokenizer is for one thread
+            micro_batch=micro_batch,
+            on_progress=(lambda *done: progress.append(done)) if processes.is_main else None,
+            processes=processes,
+        )
+        return embedder.embed_texts(TEXTS), embedder.embed_frames(videos, FRAMES)
+
+    for found in run_ranks(num_ranks, work):
+        np.testing.assert_array_equal(found[0], texts)
+        np.testing.assert_array_equal(found[1], frames)
+    assert sum(map(sum, rows.values())) == len(TEXTS) + len(FRAMES), "each row once, by one of them"
+    if micro_batch == 1:
+        sizes = [len(TEXTS), len(FRAMES)]
+        most = sum(-(-size // num_ranks) for size in sizes)
+        assert max(map(len, rows.values())) == most
+    assert [total for done, total in progress if done == total] == [len(TEXTS), len(FRAMES)]
+
+
+def test_the_main_process_reads_and_writes_the_cache_for_all(
+    backbone: Backbone, videos: StoredVideos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """On several machines each may have a cache folder of its own."""
+    files = [tmp_path / str(rank) / "c.sqlite" for rank in range(2)]
+    alone = Embedder(backbone, micro_batch=1)
+    expected = alone.embed_texts(TEXTS), alone.embed_frames(videos, FRAMES)
+    for file, known in zip(files, (slice(0, 2), slice(2, 6)), strict=True):
+        before = Embedder(backbone, micro_batch=1, cache_file=file)
+        before.embed_texts(TEXTS[known])
+        before.embed_frames(videos, FRAMES[known])
+    rows = count_rows(monkeypatch)
+
+    def work(processes: Processes) -> tuple[np.ndarray, np.ndarray]:
+        embedder = Embedder(
+            copy.deepcopy(backbone),
+            micro_batch=1,
+            cache_file=files[processes.rank],
+            processes=processes,
+        )
+        return embedder.embed_texts(TEXTS), embedder.embed_frames(videos, FRAMES)
+
+    untouched = files[1].read_bytes()
+    for found in run_ranks(2, work):
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
+    # Two of five different texts and of six different frames were known to the main process.
+    assert sum(map(sum, rows.values())) == 3 + 4
+    assert files[1].read_bytes() == untouched
+    rows.clear()
+    again = Embedder(backbone, micro_batch=1, cache_file=files[0])
+    np.testing.assert_array_equal(again.embed_texts(TEXTS), expected[0])
+    np.testing.assert_array_equal(again.embed_frames(videos, FRAMES), expected[1])
+    assert rows == {}
 
 
 def set_json(file: Path, **values: object) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -22,15 +24,17 @@ from figclip.evaluation import evaluate
 from figclip.halves import SEEN, groups_in, half_of
 from figclip.loop import TrainingLoop
 from figclip.metrics.strength import KeptPoint, StrengthPoint
-from figclip.model.backbone import Backbone, load_backbone
+from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import read_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_copy, plain_state
+from figclip.process_group import ALONE, Processes
 from figclip.run_plan import AdaptationPlan
 from figclip.strength import KeptInfo, StrengthChoice, choose_strength, open_kept, plan_kept
 from figclip.sweep import ALPHAS
 from tests.dense_sets import write_store
 from tests.kept_sets import COLOURS, NUM_STILLS, KeptWorld, write_kept_world
+from tests.ranks_as_threads import run_ranks
 from tests.small_runs import IMAGE_SIZE, make_records
 
 Run = tuple[Path, selection.AdaptationResult, list[tuple[str, int, int]]]
@@ -439,3 +443,40 @@ def test_an_adaptation_that_destroys_is_held_back(
     stills = groups_in(tests[0].work.opened[spec].content, "selecting")
     assert sum(num_frames) == len(ALPHAS) * len(stills)
     assert sum(num_texts) == 2 * len(stills) + len(COLOURS)
+
+
+def test_processes_share_the_strengths_and_choose_the_same(world: KeptWorld, cache: Path) -> None:
+    backbone = adapted_backbone(world.base, std=0.5)
+    planned = plan_kept(world.keep, world.config(), cache=cache)
+    assert planned is not None
+    tests = open_kept(planned, StoreSpec(size=IMAGE_SIZE), on_progress=None)
+    assert len(tests) == 2
+    scored: list[tuple[int, str]] = []
+
+    def choose(processes: Processes) -> StrengthChoice:
+        def detail(embedder: Embedder) -> dict[str, float]:
+            model = weights_hash(embedder._backbone.clip)
+            scored.append((processes.rank, model))
+            return {"event_r1": int(model[:4], 16) / 2**16, "score": int(model[:4], 16) / 2**16}
+
+        # Each process has what the main one opened.
+        mine = pickle.loads(pickle.dumps(tests))
+        return choose_strength(
+            copy.deepcopy(backbone),
+            mine,
+            detail=detail,
+            micro_batch=16,
+            seed=0,
+            on_progress=None,
+            processes=processes,
+        )
+
+    alone = choose(ALONE)
+    models = [model for _, model in scored]
+    assert len(set(models)) == len(ALPHAS)
+    scored.clear()
+    for choice in run_ranks(3, choose):
+        assert choice == alone
+    assert {rank: [m for r, m in scored if r == rank] for rank in range(3)} == {
+        rank: models[rank::3] for rank in range(3)
+    }

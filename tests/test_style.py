@@ -52,7 +52,7 @@ LAYERS = [
     "data.decoding",
     "data.texts data.splits data.stored_videos data.clips",
     "data.batches",
-    "checkpoint",
+    "checkpoint process_group",
     "model.backbone model.encoder",
     "model.lora model.contextualizer model.gradient_cache",
     "heads.attention",

@@ -19,6 +19,7 @@ from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.folder import resolve_model
 from figclip.model.lora import add_adaptation
+from figclip.process_group import ALONE, Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def assemble(
     cache: Path | None,
     on_texts: Callable[[int, int], None] | None,
     device: torch.device,
+    processes: Processes = ALONE,
 ) -> RunParts:
     """Load base and data, add the adaptation, write the texts.
 
@@ -64,6 +66,7 @@ def assemble(
         cache: Folder of the cache of text embeddings; None keeps none.
         on_texts: Told how many texts of how many are embedded, while they are.
         device: Where the model goes.
+        processes: Of the run, which share the embedding of texts.
 
     Raises:
         ModelError, StoreError, DataError: the base, a store, or its videos cannot be used.
@@ -89,6 +92,7 @@ def assemble(
         micro_batch=config.train.micro_batch,
         cache_file=None if cache is None else cache / "embeddings.sqlite",
         on_progress=on_texts,
+        processes=processes,
     )
     adapter = add_adaptation(
         backbone,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import sqlite3
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from figclip.errors import StoreError
+from figclip.process_group import ALONE, Processes
 
 FORMAT = 1
 _FLOAT_BYTES = 4
@@ -32,6 +32,8 @@ class EmbeddingCache:
     Any number of processes may open, make and fill one file at the same time. Its journal is
     SQLite's plain one: WAL needs memory that all readers share, which no network file system has,
     and switching to it does not wait for others (3 of 30 fresh caches failed with 4 processes).
+    A file that an earlier version made stays in WAL: SQLite does not leave it cleanly while others
+    open the file (one of 500 kept a stray log). Delete it where several machines share it.
 
     Args:
         path: The SQLite file; made when absent, with its folder.
@@ -55,7 +57,6 @@ class EmbeddingCache:
                 is_new = self._check(db)
             if is_new:
                 self._create()
-            self._leave_wal()
 
     def embed(
         self,
@@ -65,6 +66,7 @@ class EmbeddingCache:
         dim: int,
         compute: Callable[[list[Item]], Float32[np.ndarray, "N D"]],
         chunk: int = 4096,
+        processes: Processes = ALONE,
     ) -> Float32[np.ndarray, "N D"]:
         """Embeddings of all items, computing only what was never seen.
 
@@ -75,6 +77,8 @@ class EmbeddingCache:
             compute: Embeds a list of items; its results are stored after every chunk, so an
                 interrupted run loses at most one chunk.
             chunk: Items passed to `compute` at once.
+            processes: Of the run, when all embed the same items. The main one's file counts, the
+                others' is left alone; all of them compute, and get the same rows.
 
         Returns:
             One row an item, in order.
@@ -83,15 +87,24 @@ class EmbeddingCache:
             StoreError: the file cannot be read or written, or holds something else than vectors.
         """
         keys = [self._key(content) for content in contents]
-        known = self._read(keys, dim=dim)
-        missing = list({key: i for i, key in enumerate(keys) if key not in known}.values())
+        known = self._read(keys, dim=dim) if processes.is_main else {}
+        missing = processes.once(
+            lambda: list({key: i for i, key in enumerate(keys) if key not in known}.values())
+        )
         for start in range(0, len(missing), chunk):
             part = missing[start : start + chunk]
             vectors = compute([items[i] for i in part])
             fresh = {keys[i]: vectors[row] for row, i in enumerate(part)}
-            self._write(fresh)
+            if processes.is_main:
+                self._write(fresh)
             known.update(fresh)
-        return np.stack([known[key] for key in keys])
+
+        def stack(start: int) -> Float32[np.ndarray, "N D"]:
+            return np.stack([known[key] for key in keys[start : start + chunk]])
+
+        # In chunks: all at once, pickling would take as much memory again.
+        starts = range(0, len(keys), chunk)
+        return np.concatenate([processes.once(partial(stack, start)) for start in starts])
 
     def _key(self, content: bytes) -> bytes:
         """Key of one content under this model."""
@@ -157,21 +170,6 @@ class EmbeddingCache:
                     "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, vector BLOB)"
                 )
                 db.execute(f"PRAGMA user_version={FORMAT}")
-
-    def _leave_wal(self) -> None:
-        """Give a cache that an earlier figclip wrote the plain journal."""
-        deadline_s = time.monotonic() + _LOCK_TIMEOUT_S
-        while True:
-            with closing(self._connect()) as db:
-                if db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                    return
-                try:
-                    db.execute("PRAGMA journal_mode=DELETE")
-                except sqlite3.OperationalError:
-                    # Others have it open. SQLite does not wait for them here, so we do.
-                    if time.monotonic() > deadline_s:
-                        raise
-            time.sleep(random.uniform(0, 0.1))
 
     @contextmanager
     def _writing(self) -> Generator[sqlite3.Connection]:

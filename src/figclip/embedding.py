@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
+from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
@@ -25,6 +26,7 @@ from figclip.model.backbone import (
     weights_hash,
 )
 from figclip.presets import PRESETS, Preset
+from figclip.process_group import ALONE, Processes
 
 CHUNK_FRAMES = 4096
 """About how many frames of clips are embedded before they are pooled and forgotten."""
@@ -58,6 +60,9 @@ class Embedder:
         cache_file: Where embeddings are kept; None keeps none (for a model that is being trained).
             Models that share a tower share its embeddings.
         on_progress: Told how many items of how many are done, while missing ones are computed.
+        processes: Of the run, when all embed the same items: each computes its share, all get the
+            same rows. Micro-batches are dealt whole, so that each row has the very bits that one
+            process would give it.
     """
 
     def __init__(
@@ -68,11 +73,13 @@ class Embedder:
         micro_batch: int = 32,
         cache_file: Path | None = None,
         on_progress: Callable[[int, int], None] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self._backbone = backbone
         self._preset = preset
         self._micro_batch = micro_batch
         self._on_progress = on_progress
+        self._processes = processes
         self._text_cache: EmbeddingCache | None = None
         self._frame_cache: EmbeddingCache | None = None
         if cache_file is not None:
@@ -178,21 +185,26 @@ class Embedder:
             return np.zeros((0, self._backbone.dim), np.float32)
         if cache is None:
             return compute(list(items))
-        return cache.embed(items, contents=contents, dim=self._backbone.dim, compute=compute)
+        return cache.embed(
+            items,
+            contents=contents,
+            dim=self._backbone.dim,
+            compute=compute,
+            processes=self._processes,
+        )
 
     def _compute_texts(self, texts: list[str]) -> Float32[np.ndarray, "N D"]:
         """Texts through the text tower, similar lengths together."""
+
+        def encode(part: list[int]) -> Tensor:
+            tokens = self._backbone.tokenize(
+                [texts[i] for i in part], max_tokens=self._preset.max_tokens
+            )
+            return normalize(self._backbone.encode_tokens(tokens), dim=-1)
+
+        parts = list(self._backbone.micro_batches(texts, size=self._micro_batch))
         rows = np.empty((len(texts), self._backbone.dim), np.float32)
-        done = 0
-        for part in self._backbone.micro_batches(texts, size=self._micro_batch):
-            with torch.inference_mode():
-                tokens = self._backbone.tokenize(
-                    [texts[i] for i in part], max_tokens=self._preset.max_tokens
-                )
-                embedded = normalize(self._backbone.encode_tokens(tokens), dim=-1)
-            rows[part] = embedded.float().cpu().numpy()
-            done += len(part)
-            self._report(done, len(texts))
+        rows[np.concatenate(parts)] = self._deal(parts, encode, on_progress=self._report)
         return rows
 
     def _compute_frames(
@@ -204,15 +216,32 @@ class Embedder:
         on_progress: Callable[[int, int], None],
     ) -> Float32[np.ndarray, "N D"]:
         """Frames through the image tower, in the order given; not normalised."""
-        rows: list[np.ndarray] = []
-        for start in range(0, len(frames), self._micro_batch):
-            part = frames[start : start + self._micro_batch]
+
+        def encode(part: list[FrameRef]) -> Tensor:
             pixels = torch.from_numpy(_read(source, part))
-            with torch.inference_mode():
-                embedded = self._backbone.encode_frames(pixels, statistics=statistics)
-            rows.append(embedded.float().cpu().numpy())
-            on_progress(start + len(part), len(frames))
-        return np.concatenate(rows)
+            return self._backbone.encode_frames(pixels, statistics=statistics)
+
+        starts = range(0, len(frames), self._micro_batch)
+        parts = [frames[start : start + self._micro_batch] for start in starts]
+        return self._deal(parts, encode, on_progress=on_progress)
+
+    def _deal(
+        self,
+        parts: Sequence[list[Item]],
+        encode: Callable[[list[Item]], Tensor],
+        *,
+        on_progress: Callable[[int, int], None],
+    ) -> Float32[np.ndarray, "N D"]:
+        """Micro-batches through a tower, each by the process that it is dealt to."""
+        total, done = sum(map(len, parts)), 0
+        own: list[Float32[np.ndarray, "M D"]] = []
+        for number, part in enumerate(parts):
+            if self._processes.is_own(number):
+                with torch.inference_mode():
+                    own.append(encode(part).float().cpu().numpy())
+            done += len(part)
+            on_progress(done, total)
+        return np.concatenate(self._processes.merge(own))
 
     def _report(self, done: int, total: int) -> None:
         """Tell the progress display."""

@@ -104,7 +104,10 @@ class BatchSource(Protocol[BatchOut]):
 
 
 Validator = Callable[[], Mapping[str, float]]
-"""Scores of the trainee as it is now; `score` among them decides which checkpoint is best."""
+"""Scores of the trainee as it is now; `score` among them decides which checkpoint is best.
+
+Called in all processes at once, which may share its work; the main one's scores count.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,9 +296,8 @@ class TrainingLoop(Generic[Batch]):
         if self._validator is None:
             return None
         started = time.perf_counter()
-        # By one process for all: scores that differ in a last bit would choose different steps.
-        scores = dict(self._validator()) if self._accelerator.is_main_process else {}
-        (scores,) = broadcast_object_list([scores])
+        # One process's for all: scores that differ in a last bit would choose different steps.
+        (scores,) = broadcast_object_list([dict(self._validator())])
         if log is not None:
             named = {f"val/{name}": value for name, value in scores.items()}
             log.write({"step": step, **named, "time": {"s": time.perf_counter() - started}})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from jaxtyping import Float32
 
 from figclip.adaptation import ClipTrainee
@@ -24,6 +25,7 @@ from figclip.data_sources import DataSource
 from figclip.embedding import Embedder, FrameRef
 from figclip.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
+from figclip.process_group import Processes, processes_of
 from figclip.run_files import check_data, check_run, package_versions, write_run_files
 from figclip.run_plan import AdaptationPlan, describe_run
 from figclip.strength import (
@@ -37,6 +39,12 @@ from figclip.strength import (
 )
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_validation import build_validation
+
+PROCESS_TIMEOUT = timedelta(days=2)
+"""How long processes wait for one of them, which may decode all videos of `--keep`.
+
+Not for one that failed: torchrun ends the others at once.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +80,9 @@ def adapt(
 ) -> AdaptationResult:
     """Adapt a CLIP to densely annotated videos.
 
+    Several processes (torchrun) call it alike. They must see the same `data`, `out` and `cache`;
+    the main one writes and reports for all.
+
     Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
     it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads). While the
     strength is chosen there is nothing to save: it is chosen again.
@@ -96,11 +107,23 @@ def adapt(
         ModelError, StoreError, DataError: the base, a store, its videos, or `keep` cannot be used.
         TrainingError: a loss is not finite.
     """
-    accelerator = Accelerator(cpu=cpu)
+    accelerator = Accelerator(
+        cpu=cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=PROCESS_TIMEOUT)]
+    )
+    processes = processes_of(accelerator)
+    if not processes.is_main:
+        on_texts = on_progress = None
     run = RunFolder(out)
     check_run(run, config, resume=resume)
     planned = plan_kept(keep, config, cache=cache)
-    parts = assemble(config, data, cache=cache, on_texts=on_texts, device=accelerator.device)
+    parts = assemble(
+        config,
+        data,
+        cache=cache,
+        on_texts=on_texts,
+        device=accelerator.device,
+        processes=processes,
+    )
     check_data(
         run,
         parts.videos.content_hash,
@@ -108,7 +131,7 @@ def adapt(
         num_kept=0 if planned is None else planned.num_tests,
     )
     accelerator.wait_for_everyone()  # before the main process writes what the others check
-    tests = _open_tests(planned, parts, accelerator, on_progress)
+    tests = _open_tests(planned, parts, processes, on_progress)
     plan = BatchPlan(
         parts.train.records,
         videos_per_batch=config.data.videos_per_batch,
@@ -131,7 +154,7 @@ def adapt(
         settings,
         run=run,
         accelerator=accelerator,
-        validator=_validator(config, parts) if parts.val.records else None,
+        validator=_validator(config, parts, processes) if parts.val.records else None,
         on_step=on_step,
     )
     batches = _load_batches(config, parts, plan, accelerator, num_steps=settings.num_steps)
@@ -141,10 +164,11 @@ def adapt(
     kept_step = outcome.step
     if config.train.keep == "best" and outcome.best_step is not None:
         kept_step = outcome.best_step
-    choice = None
-    if accelerator.is_main_process:
-        loop.load_weights(kept_step)
-        choice = _choose(run, config, parts, tests, on_progress) if tests else None
+    loop.load_weights(kept_step)
+    choice = _choose(config, parts, tests, on_progress, processes) if tests else None
+    if processes.is_main:
+        if choice is not None:
+            write_choice(choice, run.path, model=run.path.resolve().name)
         _write_model(run, config, parts, kept_step, choice)
     accelerator.wait_for_everyone()
     return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
@@ -174,39 +198,36 @@ def _load_batches(
 def _open_tests(
     planned: KeptPlan | None,
     parts: RunParts,
-    accelerator: Accelerator,
+    processes: Processes,
     on_progress: Progress | None,
 ) -> tuple[KeptTest, ...]:
-    """The kept tests, by the process that will choose; the others have none."""
+    """The kept tests; one process decodes them, as a store has one writer."""
     if planned is None:
-        return ()
-    if not accelerator.is_main_process:
         return ()
     spec = StoreSpec(
         pipeline=parts.videos.stores[0].spec.pipeline,
         size=parts.backbone.preprocessing.image_size,
     )
-    return open_kept(planned, spec, on_progress=on_progress)
+    return processes.once(lambda: open_kept(planned, spec, on_progress=on_progress))
 
 
 def _choose(
-    run: RunFolder,
     config: RunConfig,
     parts: RunParts,
     tests: Sequence[KeptTest],
     on_progress: Progress | None,
+    processes: Processes,
 ) -> StrengthChoice:
-    """Choose the strength of the weights that the parts hold now, and record why."""
-    choice = choose_strength(
+    """Choose the strength of the weights that the parts hold now."""
+    return choose_strength(
         parts.backbone,
         tests,
         detail=_val_scorer(config, parts) if parts.val.records else None,
         micro_batch=config.train.micro_batch,
         seed=config.train.seed,
         on_progress=on_progress,
+        processes=processes,
     )
-    write_choice(choice, run.path, model=run.path.resolve().name)
-    return choice
 
 
 def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator) -> ClipTrainee:
@@ -216,7 +237,7 @@ def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator)
         parts.contextualizer,
         config=config,
         texts=parts.texts,
-        text_embeddings_MD=_text_embeddings(config, parts, accelerator),
+        text_embeddings_MD=_text_embeddings(config, parts),
         video_ids=[record.id for record in parts.train.records],
         accelerator=accelerator,
     )
@@ -235,14 +256,11 @@ def _write_model(
     )
 
 
-def _text_embeddings(
-    config: RunConfig, parts: RunParts, accelerator: Accelerator
-) -> torch.Tensor | None:
+def _text_embeddings(config: RunConfig, parts: RunParts) -> torch.Tensor | None:
     """Embeddings of all texts, when the text tower is frozen."""
     if config.model.trains_text_tower:
         return None
-    with accelerator.main_process_first():
-        return torch.from_numpy(parts.text_embedder.embed_texts(parts.texts.texts))
+    return torch.from_numpy(parts.text_embedder.embed_texts(parts.texts.texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +281,14 @@ class _ValidationEmbedder:
         return self.frames.embed_frames(videos, frames)
 
 
-def _validator(config: RunConfig, parts: RunParts) -> Callable[[], Mapping[str, float]]:
-    """Scores on val of the model as it is now.
+def _validator(
+    config: RunConfig, parts: RunParts, processes: Processes
+) -> Callable[[], Mapping[str, float]]:
+    """Scores on val of the model as it is now, whose embedding the processes share.
 
     Called before the first step, when LoRA's B is zero, it scores the base.
     """
-    now = Embedder(parts.backbone, micro_batch=config.train.micro_batch)
+    now = Embedder(parts.backbone, micro_batch=config.train.micro_batch, processes=processes)
     embedder = _ValidationEmbedder(
         now, now if config.model.trains_text_tower else parts.text_embedder
     )

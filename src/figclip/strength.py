@@ -36,6 +36,7 @@ from figclip.metrics.strength import (
 from figclip.model.backbone import Backbone, weights_hash
 from figclip.model.lora import plain_copy, plain_state
 from figclip.presets import PRESETS
+from figclip.process_group import ALONE, Processes
 from figclip.reporting.figures import draw_sweep
 from figclip.results import ModelColumn, Sweep, SweepPoint, result_name
 from figclip.scoring import PlannedSource, TaskScores, TaskSettings, Work, open_works, plan_sources
@@ -284,6 +285,7 @@ def choose_strength(
     micro_batch: int,
     seed: int,
     on_progress: Progress | None,
+    processes: Processes = ALONE,
 ) -> StrengthChoice:
     """Score every strength of `ALPHAS` on val and on the kept tests.
 
@@ -299,23 +301,26 @@ def choose_strength(
         micro_batch: Frames or texts in one forward pass.
         seed: Of the bounds.
         on_progress: Told how many strengths are scored.
+        processes: Of the run: each scores its share of the strengths, all get the same choice.
 
     Raises:
         MetricError: embeddings that are not finite.
     """
     report = on_progress or _no_progress
     plain = plain_copy(backbone)
-    details: list[Mapping[str, float]] = []
-    scores: list[list[TaskScores]] = []
+    own: list[tuple[Mapping[str, float], list[TaskScores]]] = []
     with TemporaryDirectory() as folder:
-        for done, alpha in enumerate(ALPHAS):
-            report(STAGE, done, len(ALPHAS))
+        for number, alpha in enumerate(ALPHAS):
+            if not processes.is_own(number):
+                continue
+            report(STAGE, number, len(ALPHAS))
             plain.clip.load_state_dict(plain_state(backbone.clip, alpha=alpha))
             embedder = Embedder(
                 plain, micro_batch=micro_batch, cache_file=Path(folder) / "embeddings.sqlite"
             )
-            details.append({} if detail is None else detail(embedder))
-            scores.append([_score(one.work, embedder, plain, alpha) for one in tests])
+            of_val = {} if detail is None else detail(embedder)
+            own.append((of_val, [_score(one.work, embedder, plain, alpha) for one in tests]))
+    details, scores = zip(*processes.merge(own), strict=True)
     report(STAGE, len(ALPHAS), len(ALPHAS))
     by_test = [[at_alpha[i] for at_alpha in scores] for i in range(len(tests))]
     bounds = bound_losses([_blocks(one) for one in by_test], seed=seed)
