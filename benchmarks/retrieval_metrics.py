@@ -26,10 +26,15 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
-from figclip.metrics.ranking import RetrievalScores
-from figclip.metrics.retrieval import BothDirections, retrieve, retrieve_from_table
+from figclip.metrics.clip4clip import (
+    RetrievalScores,
+    one_caption_scores,
+    several_captions_scores,
+)
+from figclip.metrics.ranking import place
+from figclip.metrics.retrieval import retrieve
 
 NUM_QUERIES = 1000
 DIM = 512
@@ -53,10 +58,13 @@ def load_peer(path: Path) -> ModuleType:
     return module
 
 
-def score_with_figclip(sim: Float32[np.ndarray, "N N"]) -> BothDirections:
-    """All scores of both directions, one caption a video."""
+def score_with_figclip(
+    sim: Float32[np.ndarray, "N N"],
+) -> list[tuple[RetrievalScores, Int64[np.ndarray, " N"]]]:
+    """Official scores and corrected ranks of both directions, one caption a video."""
     index = np.arange(len(sim))
-    return retrieve_from_table(sim, video_of_text_N=index, text_label_N=index)
+    both = [place(table, index) for table in (sim, sim.T)]
+    return [(one_caption_scores(places), places.worst_ranks) for places in both]
 
 
 def contestants(
@@ -91,9 +99,8 @@ def compare(*, rounds: int, peer: ModuleType | None) -> None:
     """Print the median time of each contestant and its ratio to ours."""
     sim = made_up_table(0)
     if peer:
-        scores = score_with_figclip(sim)
-        check_agreement(scores.t2v.official, peer.compute_metrics(sim))
-        check_agreement(scores.v2t.official, peer.compute_metrics(sim.T))
+        for (scores, _), table in zip(score_with_figclip(sim), (sim, sim.T), strict=True):
+            check_agreement(scores, peer.compute_metrics(table))
     timed = contestants(sim, peer)
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(rounds + 1):
@@ -143,7 +150,8 @@ def measure_gallery(num_texts: int) -> None:
     print(f"{len(text_ND):,} texts of {num_videos:,} videos, both directions")
     print(f"{seconds:.1f} s; the products alone {limit_s:.1f} s: {limit_s / seconds:.0%} of it")
     print(f"peak memory {before / 1024:.0f} MiB before, {after / 1024:.0f} MiB after")
-    print(f"text to video {scores.t2v.official}\nvideo to text {scores.v2t.official}")
+    print(f"text to video {several_captions_scores(scores.t2v.places)}")
+    print(f"video to text {one_caption_scores(scores.v2t.places)}")
 
 
 def main() -> None:

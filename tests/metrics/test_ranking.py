@@ -7,13 +7,11 @@ import figclip.metrics.ranking as ranking
 import figclip.metrics.similarity as similarity
 from figclip.errors import MetricError
 from figclip.metrics.ranking import (
-    RetrievalScores,
     hits_at_k,
     median_rank,
     place,
     ranks,
     ranks_by_label,
-    summarise_ranks,
 )
 
 
@@ -157,9 +155,3 @@ def test_places_of_nan_and_of_nothing_are_refused() -> None:
         place(sim, np.zeros(3, np.int64))
     with pytest.raises(MetricError, match="0 queries"):
         place(np.zeros((0, 4)), np.zeros(0, np.int64))
-
-
-def test_summary_of_ranks_by_hand() -> None:
-    assert summarise_ranks(np.array([1, 5, 6, 11])) == RetrievalScores(
-        recall_1=0.25, recall_5=0.5, recall_10=0.75, median_rank=5.5, mean_rank=5.75
-    )

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from figclip.data.benchmarks.records import CompositionSet, Contrast
-from figclip.metrics.aro import attribution_score, relation_score
 from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
 from figclip.tasks.composition import Composition
 from figclip.tasks.media import MediaSet
@@ -96,28 +96,35 @@ def test_each_part_has_an_accuracy_and_one_part_alone_none() -> None:
     assert "accuracy" in summary(PLUS, Blind()) and len(summary(PLUS, Blind())) == 4
 
 
-def test_means_over_parts_are_those_of_the_metric() -> None:
-    relations = ["on", "riding on", "eating", "eating", "wearing"]
-    relation_set = media_set(
-        *(contrast(i, subset=one) for i, one in enumerate(relations)), protocol="vg_relation"
+def told(right: Sequence[float]) -> TextOracle:
+    """Shows the true caption of an item that is to be right, else the false one."""
+    return TextOracle(
+        {f"v{i}.0": [f"{'true' if one else 'false'} {i} 0"] for i, one in enumerate(right)}
     )
-    right_N = np.array([1.0, 1.0, 1.0, 0.0, 0.0])
-    texts = {
-        f"v{i}.0": [f"{'true' if right else 'false'} {i} 0"] for i, right in enumerate(right_N)
-    }
-    mean = summary(relation_set, TextOracle(texts))["mean over parts"]
-    assert mean.official == pytest.approx(relation_score(right_N, relations))
-    assert mean.is_headline
-    pairs = ["white_black"] * 25 + ["red_blue"] * 30 + ["rare_pair"] * 24
-    pair_set = media_set(
-        *(contrast(i, subset=one) for i, one in enumerate(pairs)), protocol="vg_attribution"
+
+
+def test_relations_count_alike_and_symmetric_ones_not_at_all() -> None:
+    relations = ["on", "on", "on", "riding", "near"]
+    items = [contrast(i, subset=one) for i, one in enumerate(relations)]
+    found = summary(media_set(*items, protocol="vg_relation"), told([1, 1, 0, 1, 1]))
+    assert found["mean over parts"].official == pytest.approx((2 / 3 + 1) / 2)
+    assert found["mean over parts"].is_headline
+    symmetric = [contrast(i, subset="near") for i in range(3)]
+    assert "mean over parts" not in summary(
+        media_set(*symmetric, protocol="vg_relation"), told([1, 1, 0])
     )
-    right_N = (np.arange(len(pairs)) % 3 == 0).astype(np.float64)
-    texts = {
-        f"v{i}.0": [f"{'true' if right else 'false'} {i} 0"] for i, right in enumerate(right_N)
-    }
-    found = summary(pair_set, TextOracle(texts))["mean over parts"].official
-    assert found == pytest.approx(attribution_score(right_N, pairs))
+
+
+def test_pairs_of_attributes_need_25_items() -> None:
+    pairs = ["old_small"] * 25 + ["red_blue"] * 30 + ["small_old"] * 24
+    right = [1] * 10 + [0] * 15 + [1] * 24 + [0] * 6 + [1] * 24
+    items = [contrast(i, subset=one) for i, one in enumerate(pairs)]
+    found = summary(media_set(*items, protocol="vg_attribution"), told(right))
+    assert found["mean over parts"].official == pytest.approx((0.4 + 0.8) / 2)
+    few = media_set(
+        *(contrast(i, subset="small_old") for i in range(24)), protocol="vg_attribution"
+    )
+    assert "mean over parts" not in summary(few, told([1] * 24))
 
 
 def test_no_mean_where_no_part_counts_and_no_control_in_velocitis() -> None:

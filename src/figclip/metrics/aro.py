@@ -1,19 +1,14 @@
-"""ARO's two macro averages, over relations and over pairs of attributes.
+"""What counts in ARO's two macro averages, over relations and over pairs of attributes.
 
 Source: mertyg/vision-language-models-are-bows @ 81fdd20, the notebook "Replicate ARO!" and
-dataset_zoo/aro_datasets.py:183. Where no part is left, theirs is NaN or stops; ours is an error.
+dataset_zoo/aro_datasets.py:183.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from jaxtyping import Float64
-
-from figclip.metrics.averages import macro_mean
-
 MIN_ATTRIBUTE_ITEMS = 25
+"""Pairs of attributes with fewer items are left out; `white_black` and `black_white` are two."""
+
 _SYMMETRIC = """
     adjusting, around, attached to, beside, between, bigger than, biting, boarding, brushing, by,
     chewing, cleaning, climbing, close to, coming from, coming out of, contain, crossing, dragging,
@@ -39,30 +34,3 @@ _SYMMETRIC = """
 """
 SYMMETRIC_RELATIONS = frozenset(" ".join(_SYMMETRIC.split()).split(", "))
 """The 157 relations that the notebook removes, by exact name."""
-
-
-def relation_score(right_N: Float64[np.ndarray, " N"], relation_of_item: Sequence[str]) -> float:
-    """VG-Relation: mean over the relations that are not symmetric of their accuracies.
-
-    Args:
-        right_N: 1 where the item is right, else 0.
-        relation_of_item: Name of each item's relation.
-
-    Raises:
-        MetricError: every relation is symmetric, or there is no item.
-    """
-    return macro_mean(right_N, relation_of_item, left_out=SYMMETRIC_RELATIONS)
-
-
-def attribution_score(right_N: Float64[np.ndarray, " N"], pair_of_item: Sequence[str]) -> float:
-    """VG-Attribution: mean over pairs of attributes with 25 items or more of their accuracies.
-
-    Args:
-        right_N: 1 where the item is right, else 0.
-        pair_of_item: Name of each item's pair of attributes, in the order of the file:
-            `white_black` and `black_white` are two pairs.
-
-    Raises:
-        MetricError: no pair has enough items, or there is no item.
-    """
-    return macro_mean(right_N, pair_of_item, min_items=MIN_ATTRIBUTE_ITEMS)

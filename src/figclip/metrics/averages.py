@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,34 +34,6 @@ def means_by_name(
     position_N = np.array([position.setdefault(name, len(position)) for name in name_of_item])
     means = np.bincount(position_N, weights=value_N) / np.bincount(position_N)
     return dict(zip(position, means.tolist(), strict=True))
-
-
-def macro_mean(
-    value_N: Float64[np.ndarray, " N"],
-    name_of_item: Sequence[str],
-    *,
-    left_out: Collection[str] = frozenset(),
-    min_items: int = 1,
-) -> float:
-    """Mean over names of the means of their values: each name counts once, whatever its size.
-
-    Args:
-        value_N: Value of each item.
-        name_of_item: Name of each item's part: subset, relation, class.
-        left_out: Names that do not count.
-        min_items: Names with fewer items do not count.
-
-    Raises:
-        MetricError: no name is left.
-    """
-    means = means_by_name(value_N, name_of_item)
-    counts = Counter(name_of_item)
-    kept = [
-        mean for name, mean in means.items() if name not in left_out and counts[name] >= min_items
-    ]
-    if not kept:
-        raise MetricError(f"none of {len(means)} parts counts, so there is no mean over parts")
-    return float(np.mean(kept))
 
 
 def mean_and_std(values: Sequence[float]) -> Spread:

@@ -6,10 +6,31 @@ tables are not needed: all follows from how many items are ahead of the correct 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Int64
 
-from figclip.metrics.ranking import Places, RetrievalScores
+from figclip.metrics.ranking import Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalScores:
+    """What is reported of one direction.
+
+    Attributes:
+        recall_1: Share of queries whose rank is 1, in [0, 1].
+        recall_5: The same for at most 5.
+        recall_10: The same for at most 10.
+        median_rank: From 1.
+        mean_rank: From 1.
+    """
+
+    recall_1: float
+    recall_5: float
+    recall_10: float
+    median_rank: float
+    mean_rank: float
 
 
 def one_caption_scores(places: Places) -> RetrievalScores:

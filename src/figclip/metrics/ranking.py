@@ -39,25 +39,6 @@ class Places:
         return 1 + self.ahead_Q + self.tied_before_Q
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetrievalScores:
-    """What is reported of the ranks of all queries of one direction.
-
-    Attributes:
-        recall_1: Share of queries whose rank is 1, in [0, 1].
-        recall_5: The same for at most 5.
-        recall_10: The same for at most 10.
-        median_rank: From 1.
-        mean_rank: From 1.
-    """
-
-    recall_1: float
-    recall_5: float
-    recall_10: float
-    median_rank: float
-    mean_rank: float
-
-
 def ranks(
     sim_QN: Float[np.ndarray, "Q N"], gold_QN: Bool[np.ndarray, "Q N"]
 ) -> Int64[np.ndarray, " Q"]:
@@ -175,21 +156,6 @@ def median_rank(rank_Q: Int64[np.ndarray, " Q"]) -> float:
     """
     _check_ranks(rank_Q)
     return float(np.median(rank_Q))
-
-
-def summarise_ranks(rank_Q: Int64[np.ndarray, " Q"]) -> RetrievalScores:
-    """Recalls, median and mean of ranks counted from 1.
-
-    Raises:
-        MetricError: no query, or a rank below 1.
-    """
-    return RetrievalScores(
-        recall_1=float(hits_at_k(rank_Q, k=1).mean()),
-        recall_5=float(hits_at_k(rank_Q, k=5).mean()),
-        recall_10=float(hits_at_k(rank_Q, k=10).mean()),
-        median_rank=median_rank(rank_Q),
-        mean_rank=float(rank_Q.mean()),
-    )
 
 
 def _ranks(

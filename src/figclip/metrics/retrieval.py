@@ -1,4 +1,4 @@
-"""Retrieval between texts and videos in both directions, official and corrected."""
+"""Retrieval between texts and videos in both directions: corrected ranks, and official places."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from figclip.errors import MetricError
-from figclip.metrics.clip4clip import one_caption_scores, several_captions_scores
-from figclip.metrics.ranking import Places, RetrievalScores, count_true, place
-from figclip.metrics.similarity import Similarities, dot_products, dual_softmax, table
+from figclip.metrics.ranking import Places, count_true, place
+from figclip.metrics.similarity import Similarities, dot_products, dual_softmax
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +20,11 @@ class DirectionScores:
     Attributes:
         rank_Q: Corrected rank of each query, from 1: one more than the wrong items that are at
             least as similar as the best correct one.
-        places: Where the official way finds the query's own item.
-        official: As CLIP4Clip reports them.
+        places: Where the official way finds the query's own item: what `metrics.clip4clip` scores.
     """
 
     rank_Q: Int64[np.ndarray, " Q"]
     places: Places
-    official: RetrievalScores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +44,8 @@ def retrieve(
 ) -> BothDirections:
     """Rank videos for each text, and texts for each video, by dot product.
 
-    Official is CLIP4Clip's rule: `one_caption_scores` in both directions if every video has one
-    text; else `several_captions_scores` from text to video, and `one_caption_scores` from video to
-    text, where each video of the gallery stands for its best text.
+    Official places are those of CLIP4Clip: of a text's own video, and from video to text of the
+    video itself, where each video of the gallery stands for its best text.
 
     Corrected: a tie counts against the query, once. From video to text, the best text of the video
     competes with the wrong texts themselves. Equal texts answer for each other: a text finds any
@@ -95,29 +91,6 @@ def retrieve_dual_softmax(
         dual_softmax(dot_products(text_ND, visual_BD)),
         dual_softmax(dot_products(visual_BD, text_ND)),
         answers=_answers(len(visual_BD), video_of_text_N, text_label_N),
-    )
-
-
-def retrieve_from_table(
-    sim_NB: Float[np.ndarray, "N B"],
-    *,
-    video_of_text_N: Int64[np.ndarray, " N"],
-    text_label_N: Int64[np.ndarray, " N"],
-) -> BothDirections:
-    """`retrieve` by similarities of texts to videos that are at hand.
-
-    Args:
-        sim_NB: Similarity, higher is better; infinities compare as numbers.
-        video_of_text_N: As in `retrieve`.
-        text_label_N: As in `retrieve`.
-
-    Raises:
-        MetricError: as `retrieve`, or a similarity is NaN.
-    """
-    return _retrieve(
-        table(sim_NB),
-        table(sim_NB.T),
-        answers=_answers(sim_NB.shape[1], video_of_text_N, text_label_N),
     )
 
 
@@ -204,16 +177,10 @@ def _lists(list_P: Int64[np.ndarray, " P"], member_P: Int64[np.ndarray, " P"]) -
 
 def _retrieve(t2v: Similarities, v2t: Similarities, *, answers: _Answers) -> BothDirections:
     """Both directions, each with its own similarities."""
-    has_one_caption = t2v.num_queries == v2t.num_queries
-    return BothDirections(
-        t2v=_texts_to_videos(t2v, answers, has_one_caption=has_one_caption),
-        v2t=_videos_to_texts(v2t, answers),
-    )
+    return BothDirections(t2v=_texts_to_videos(t2v, answers), v2t=_videos_to_texts(v2t, answers))
 
 
-def _texts_to_videos(
-    similarities: Similarities, answers: _Answers, *, has_one_caption: bool
-) -> DirectionScores:
+def _texts_to_videos(similarities: Similarities, answers: _Answers) -> DirectionScores:
     """Rank of the best video with a text of the query's label; place of the text's own video."""
     ranks: list[Int64[np.ndarray, " R"]] = []
     places: list[Places] = []
@@ -224,9 +191,7 @@ def _texts_to_videos(
             continue
         query_P, video_P = answers.videos_of_label.of(answers.label_N[part])
         ranks.append(_best_rank(sim_RB, query_P, video_P))
-    joined = _joined(places)
-    scores = one_caption_scores(joined) if has_one_caption else several_captions_scores(joined)
-    return DirectionScores(rank_Q=np.concatenate(ranks), places=joined, official=scores)
+    return DirectionScores(rank_Q=np.concatenate(ranks), places=_joined(places))
 
 
 def _videos_to_texts(similarities: Similarities, answers: _Answers) -> DirectionScores:
@@ -242,10 +207,7 @@ def _videos_to_texts(similarities: Similarities, answers: _Answers) -> Direction
         query_P, label_P = answers.labels_of_video.of(video_R)
         pair_P, text_P = answers.texts_of_label.of(label_P)
         ranks.append(_best_rank(sim_RN, query_P[pair_P], text_P))
-    joined = _joined(places)
-    return DirectionScores(
-        rank_Q=np.concatenate(ranks), places=joined, official=one_caption_scores(joined)
-    )
+    return DirectionScores(rank_Q=np.concatenate(ranks), places=_joined(places))
 
 
 def _best_texts(

@@ -45,15 +45,6 @@ class Similarities:
             yield part, self.rows(part)
 
 
-def table(sim_QN: Float[np.ndarray, "Q N"]) -> Similarities:
-    """Similarities that are at hand."""
-    return Similarities(
-        num_queries=len(sim_QN),
-        num_items=sim_QN.shape[1],
-        rows=lambda part: sim_QN[part],
-    )
-
-
 def dot_products(
     query_QD: Float[np.ndarray, "Q D"], item_ND: Float[np.ndarray, "N D"]
 ) -> Similarities:

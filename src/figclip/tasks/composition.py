@@ -335,7 +335,8 @@ def _mean_over_parts(
 ) -> list[ItemScores]:
     """The mean in which each part counts alike, as ARO and VELOCITI report; else none.
 
-    None either where not one part counts, for example because too few images are there.
+    None either where not one part counts, for example because too few images are there: the
+    notebook of ARO then says NaN, or stops.
     """
     if protocol not in MEAN_PROTOCOLS:
         return []

@@ -190,7 +190,12 @@ def _corrected(block: ItemScores) -> dict[str, float]:
 
 
 def _official(block: ItemScores, *, has_several: bool) -> dict[str, float]:
-    """What CLIP4Clip's code reports."""
+    """What CLIP4Clip's code reports.
+
+    Args:
+        block: Of one direction.
+        has_several: Texts search, and not every video has one text only.
+    """
     name = block.block
     places = Places(*(block.values[f"{name} {kind}"].astype(np.int64) for kind in _PLACES))
     scores = several_captions_scores(places) if has_several else one_caption_scores(places)
