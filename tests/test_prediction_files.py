@@ -12,6 +12,7 @@ import pytest
 from figclip.errors import AnnotationError, ConfigError, DataError, PredictionError
 from figclip.prediction_files import score_predictions
 from tests.situation_files import (
+    SEGMENTS,
     relation_rows,
     role_rows,
     verb_rows,
@@ -36,6 +37,29 @@ def test_vidsitu(rows: object, protocol: str, name: str, tmp_path: Path):
     assert json.loads(result.file.read_text())["scores"][name]["official"] > 0.5
     again = score_predictions(file, data=f"vidsitu:{folder},split=valid", out=tmp_path / "scores")
     assert again.scores.data == result.scores.data
+
+
+def test_predictions_of_some_videos_are_scored_when_asked_to_be(tmp_path: Path):
+    data = f"vidsitu:{write_official(tmp_path / 'official')}"
+    file = write_rows(tmp_path / "some.json", role_rows()[1:])
+    with pytest.raises(PredictionError, match=r"no prediction for 1 of 3 videos: .* add --partial"):
+        score_predictions(file, data=data, out=tmp_path)
+    result = score_predictions(file, data=data, out=tmp_path, is_partial=True)
+    assert result.scores.counts["videos"] == 2
+    assert [(one.item, one.reason) for one in result.scores.left_out] == [
+        (SEGMENTS[0], "no prediction")
+    ]
+    assert "There is no prediction for 1 of 3 videos: left out" in result.scores.notices
+    whole = write_rows(tmp_path / "all.json", role_rows())
+    partial, asked = (
+        score_predictions(whole, data=data, out=tmp_path, is_partial=one).scores
+        for one in (False, True)
+    )
+    assert partial.scores == asked.scores and partial.notices == asked.notices == ()
+    with pytest.raises(ConfigError, match="a video without prediction counts 0"):
+        score_predictions(
+            dense_captions(tmp_path), data=f"activitynet:{tmp_path}", out=tmp_path, is_partial=True
+        )
 
 
 def own_annotations(path: Path, splits: tuple[str, ...] = ("train", "valid")) -> Path:

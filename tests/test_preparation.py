@@ -18,6 +18,7 @@ from figclip.data.captions import TEMPLATES
 from figclip.data.frames import FrameStore, StoreSpec
 from figclip.data.texts import build_text_table
 from figclip.data.video import decode_frames, hash_video
+from figclip.data.vidsitu import load_source
 from figclip.errors import AnnotationError, DataError, StoreError
 from figclip.preparation import (
     PreparationPlan,
@@ -207,6 +208,10 @@ def test_vidsitu_coverage_counts_what_the_splits_list(long_clip: Path, tmp_path:
         assert times_us == tuple(range(250_000, 10_000_000, 500_000))
         frames = store.read_frames(hash_video(long_clip), times_us)
         assert [read_number(frame) for frame in frames] == [2 + 5 * n for n in range(20)]
+        # The annotations of all videos, whichever are there.
+        kept = store.source()
+        assert kept is not None
+        assert load_source(kept).records == load_source(folder).records
 
 
 def test_thousands_are_written_with_commas() -> None:

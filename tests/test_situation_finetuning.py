@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -13,11 +14,15 @@ from safetensors.torch import load_file, save_file
 
 import figclip.opened_sources as opened_sources
 from figclip.config import apply_overrides
+from figclip.data.frames import StoreSpec
 from figclip.data_sources import DataSource
 from figclip.errors import CheckpointError, ConfigError, ModelError
 from figclip.finetuning import FinetuneResult
 from figclip.head_config import HeadTrainConfig, SituationConfig, TransformerConfig
 from figclip.head_files import head_file, read_head_info
+from figclip.prediction_files import score_predictions
+from figclip.preparation import prepare
+from figclip.results import TaskResult
 from figclip.selection import adapt
 from figclip.situation_evaluation import evaluate_situations
 from figclip.situation_finetuning import finetune_situations
@@ -247,3 +252,118 @@ def test_a_plain_clip_gives_one_head(world: World, tmp_path: Path):
     scores = evaluate_situations(result.run, data=source(world), out=tmp_path / "eval")
     assert scores.tasks[0].base is None
     assert any("nothing to compare" in notice for notice in scores.notices)
+
+
+# --- One truth
+
+
+def with_verbs(world: World, folder: Path, predicted: Path) -> Path:
+    """The world's annotations, its tenth annotators each saying what a head predicted."""
+    shutil.copytree(world.annotations, folder)
+    file = folder / "vinfo_files" / "vinfo_valid_lb.json"
+    rows = json.loads(file.read_text())
+    for prediction in json.loads(predicted.read_text()):
+        verbs = rows[prediction["ann_idx"]]["vbid_lst"]
+        for listed, said in zip(verbs.values(), prediction["pred_vbs_ev"], strict=True):
+            listed[9] = said[0]
+    file.write_text(json.dumps(rows))
+    return folder
+
+
+def test_the_tenth_annotator_counts_in_a_store_too(world: World, heads: Path, tmp_path: Path):
+    first = evaluate_situations(heads, data=source(world), out=tmp_path / "first")
+    before = first.tasks[0].metrics["verbs Acc@1"].adapted
+    assert before.official < 1
+    predicted = tmp_path / "first" / "predictions" / "adapted" / "verbs.json"
+    annotations = with_verbs(world, tmp_path / "annotations", predicted)
+    store = tmp_path / "again.store"
+    shutil.copy(world.store, store)
+    prepare_again(world, annotations, store)
+    results = [
+        evaluate_situations(heads, data=data, out=tmp_path / name)
+        for name, data in (
+            ("store", DataSource(name="vidsitu", path=store)),
+            (
+                "files",
+                DataSource(name="vidsitu", path=annotations, videos=world.videos, store=store),
+            ),
+        )
+    ]
+    for of_store, of_files in zip(*(one.tasks for one in results), strict=True):
+        assert of_store.metrics == of_files.metrics
+        assert of_store.settings == of_files.settings
+    after = results[0].tasks[0]
+    assert after.metrics["verbs Acc@1"].adapted.official == 1
+    # Other truth, other settings: neither file is taken for the other.
+    assert after.settings["truth"] != first.tasks[0].settings["truth"]
+
+
+def prepare_again(world: World, annotations: Path, store: Path, videos: Path | None = None) -> None:
+    prepare(
+        annotations,
+        videos=videos or world.videos,
+        out=store,
+        spec=StoreSpec(size=IMAGE_SIZE),
+        frames_per_event=2,
+        num_workers=2,
+    )
+
+
+def five_annotators(world: World, folder: Path) -> Path:
+    """The world's annotations, of split valid with five annotators; the fourth writes nothing.
+
+    The heads of this file write nothing either: ROUGE-L tells whether that annotator is drawn.
+    """
+    shutil.copytree(world.annotations, folder)
+    file = folder / "vseg_ann_files" / "vsann_valid_lb.json"
+    entries = json.loads(file.read_text())
+    by_segment = [entries[start : start + 3] for start in range(0, len(entries), 3)]
+    for of_segment in by_segment:
+        silent = copy.deepcopy(of_segment[0])
+        for event in silent.values():
+            event["Args"] = dict.fromkeys(event["Args"], "")
+        of_segment += [silent, of_segment[0]]
+    file.write_text(json.dumps([one for of_segment in by_segment for one in of_segment]))
+    return folder
+
+
+def test_a_video_is_scored_by_the_same_annotators_whichever_others_are_there(
+    world: World, heads: Path, tmp_path: Path
+):
+    annotations = five_annotators(world, tmp_path / "annotations")
+    split = annotations / "split_files" / "vseg_split_valid_lb.json"
+    segments = json.loads(split.read_text())
+    found: dict[str, dict[str, float]] = {}
+    for name, there in (("whole", segments), ("part", segments[1:])):
+        videos = tmp_path / name / "videos"
+        videos.mkdir(parents=True)
+        for segment in there:
+            shutil.copy(world.videos / f"{segment}.mp4", videos)
+        store = tmp_path / name / "frames.store"
+        prepare_again(world, annotations, store, videos)
+        out = tmp_path / name / "eval"
+        data = DataSource(name="vidsitu", path=store)
+        task = evaluate_situations(heads, data=data, out=out).tasks[0]
+        (block,) = (one for one in task.adapted_items if one.block == "roles roles")
+        rouge = block.values["roles ROUGE-L"].tolist()
+        found[name] = dict(zip(block.item_ids, rouge, strict=True))
+        missing = [(one.item, one.reason) for one in task.left_out]
+        assert missing == [(one, "the video is missing") for one in segments if one not in there]
+        assert json.loads((out / "predictions" / "videos.json").read_text()) == segments
+        check_scored_again(task, out / "predictions" / "adapted", data)
+    assert {one.partition("/")[0] for one in found["part"]} == set(segments[1:])
+    assert found["part"] == {one: found["whole"][one] for one in found["part"]}
+    assert {0, 1} == set(found["part"].values())
+
+
+def check_scored_again(task: TaskResult, folder: Path, data: DataSource) -> None:
+    """`figclip score` of the written predictions gives what the evaluation gave."""
+    for part in ("verbs", "roles", "relations"):
+        again = score_predictions(
+            folder / f"{part}.json",
+            data=f"vidsitu:{data.path}",
+            out=folder / "scores",
+            is_partial=True,
+        )
+        for name, score in again.scores.scores.items():
+            assert task.metrics[f"{part} {name}"].adapted == score, name

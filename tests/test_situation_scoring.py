@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from figclip.data.situation_predictions import (
     RolePrediction,
     VerbPrediction,
 )
-from figclip.data.situation_truth import SituationTruth, situation_truth_of
+from figclip.data.situation_truth import (
+    SituationTruth,
+    load_situation_truth,
+    situation_truth_of,
+)
 from figclip.errors import MetricError
 from figclip.prediction_scoring import PredictionScores
 from figclip.records import Annotation, Event, Role, VideoRecord
@@ -29,7 +34,16 @@ from tests.situation_checks import (
     check_verbs,
     score_case,
 )
-from tests.situation_files import SEGMENTS, official, relation_rows, role_rows, verb_rows
+from tests.situation_files import (
+    RELATIONS,
+    SEGMENTS,
+    annotation,
+    official,
+    relation_rows,
+    role_rows,
+    verb_rows,
+    write_official,
+)
 
 FOLDER = Path(__file__).parent / "goldens"
 CHECKS = {
@@ -121,6 +135,90 @@ def test_single_items_do_not_count_in_the_corrected_macro_mean(tmp_path: Path):
         entry["Ev1"]["VerbID"] = "hop.01"
     score = score_case(tmp_path, one, "roles").scores["CIDEr-Vb"]
     assert score.corrected == pytest.approx(2 * score.official)
+
+
+# --- Some videos of a split
+
+
+def split_of(folder: Path, *numbers: int) -> SituationTruth:
+    """A split whose videos have so many annotators, each of whom has words of their own."""
+    segments = tuple(f"v_{chr(97 + idx) * 11}_seg_0_10" for idx in range(len(numbers)))
+    content = official(segments)
+    entries = [
+        entry for idx, number in enumerate(numbers) for entry in annotators(segments[idx], number)
+    ]
+    content["vsann_valid_lb.json"] = entries
+    return load_situation_truth(write_official(folder, content), "valid")
+
+
+def annotators(segment: str, number: int) -> list[dict[str, Any]]:
+    entries = [annotation(segment) for _ in range(number)]
+    for idx, entry in enumerate(entries):
+        for event in entry.values():
+            event["Args"]["Arg0 (walker)"] = f"man number {idx}"
+            event["Args"]["Arg1 (path)"] = f"man number {idx}" if idx % 2 else "road"
+    return entries
+
+
+def written(truth: SituationTruth, *video_idxs: int) -> Predictions[RolePrediction]:
+    event = PredictedEvent(texts={"Arg0": "man number 1", "Arg1": "man number 3"})
+    events = (event,) * 5
+    return Predictions(
+        videos=tuple(RolePrediction(video_idx=idx, events=events) for idx in video_idxs),
+        is_partial=True,
+    )
+
+
+def rouge_of(found: PredictionScores) -> dict[str, float]:
+    block = found.items[0]
+    return dict(zip(block.item_ids, block.values["ROUGE-L"].tolist(), strict=True))
+
+
+def test_annotators_are_those_of_the_split_whichever_videos_are_predicted(tmp_path: Path):
+    truth = split_of(tmp_path, 5, 4, 6, 5)
+    whole = rouge_of(score_roles(truth, written(truth, 0, 1, 2, 3)))
+    for part in ((3,), (1, 2), (0, 3)):
+        found = score_roles(truth, written(truth, *part))
+        rouge = rouge_of(found)
+        assert rouge == {item: whole[item] for item in rouge}
+        assert len(rouge) == 20 * len(part)
+        assert [one.item for one in found.left_out] == [
+            video.id for idx, video in enumerate(truth.videos) if idx not in part
+        ]
+        assert {one.reason for one in found.left_out} == {"no prediction"}
+
+
+def test_as_many_annotators_count_as_the_first_video_of_the_split_has(tmp_path: Path):
+    truth = split_of(tmp_path, 1, 3, 3)
+    lea = score_roles(truth, written(truth, 1, 2)).scores["Lea"]
+    alone = split_of(tmp_path, 3, 3)
+    assert lea.corrected == score_roles(alone, written(alone, 0, 1)).scores["Lea"].official
+    assert lea.official != lea.corrected
+
+
+def test_one_annotator_does_not_agree_where_others_of_the_split_do(tmp_path: Path):
+    truth = split_of(tmp_path, 1, 3)
+    labels = tuple((label,) for label in RELATIONS.values())
+    alone = Predictions(videos=(RelationPrediction(video_idx=0, labels=labels),), is_partial=True)
+    with pytest.raises(MetricError, match="agree"):
+        score_relations(truth, alone)
+    verbs = tuple((("walk.01",), ("walk.01",) * 2)[idx > 0] for idx in range(2))
+    several = replace(
+        truth,
+        videos=tuple(
+            replace(video, verb_ids=(chosen,) * 5)
+            for video, chosen in zip(truth.videos, verbs, strict=True)
+        ),
+    )
+    said = VerbPrediction(video_idx=0, verb_ids=(("walk.01",),) * 5)
+    found = score_verbs(several, Predictions(videos=(said,), is_partial=True))
+    assert found.scores["Rec@5 of verbs of over 0 events"].official == 0
+
+
+def test_what_is_partial_must_hold_something(tmp_path: Path):
+    truth = split_of(tmp_path, 3, 3)
+    with pytest.raises(MetricError, match="has no predicted video with annotated roles"):
+        score_roles(truth, written(truth))
 
 
 # --- Own annotations

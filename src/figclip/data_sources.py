@@ -28,6 +28,8 @@ from figclip.tasks.base import Face
 
 ANNOTATED = ("events", "vidsitu")
 """NAMEs of annotated events."""
+DEFAULT_SPLIT = "valid"
+"""Of annotated events, where they have it."""
 
 OWN = ("events", "retrieval", "actions", "pairs")
 """NAMEs of anyone's own files: these say nothing of what is tested, the file's own name may."""

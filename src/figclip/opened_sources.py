@@ -20,14 +20,12 @@ from figclip.data.benchmarks.records import (
 from figclip.data.clips import StoredClips
 from figclip.data.frames import FrameStore, StoreSpec
 from figclip.data.stored_videos import StoredVideos, open_stored_videos
-from figclip.data_sources import ANNOTATED, DataSource, check_source, is_store
+from figclip.data_sources import ANNOTATED, DEFAULT_SPLIT, DataSource, check_source, is_store
 from figclip.errors import DataError, StoreError
 from figclip.preparation import prepare
 from figclip.presets import Preset
 from figclip.tasks.base import LeftOut
 from figclip.tasks.media import MediaSet
-
-DEFAULT_SPLIT = "valid"
 
 Content = StoredVideos | MediaSet[RetrievalSet] | MediaSet[ActionSet] | MediaSet[CompositionSet]
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from figclip.data.dense_caption_files import REFERENCE_READERS, read_predictions
 from figclip.data.situation_predictions import (
-    PredictionFile,
     load_prediction_file,
     relation_predictions,
     role_predictions,
     verb_predictions,
 )
-from figclip.data.situation_truth import SituationTruth, load_situation_truth, situation_truth_of
-from figclip.data.vidsitu import load_source
 from figclip.data_sources import DataSource, parse_source
 from figclip.dense_caption_scoring import score_dense_captions
-from figclip.errors import ConfigError, DataError
+from figclip.errors import ConfigError
 from figclip.metrics.captions.official_meteor import OfficialMeteor
 from figclip.metrics.pooled_meteor import METEOR_EXACT, Meteor, official_meteor_of
 from figclip.prediction_scoring import PredictionScores, write_scores
 from figclip.situation_scoring import score_relations, score_roles, score_verbs
+from figclip.situation_sources import open_truth
 
-DEFAULT_SPLIT = "valid"
+_SCORED = ("vidsitu", "events", *REFERENCE_READERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +39,12 @@ class ScoredFile:
 
 
 def score_predictions(
-    predictions: Path, *, data: str, out: Path, official_meteor: bool = False
+    predictions: Path,
+    *,
+    data: str,
+    out: Path,
+    official_meteor: bool = False,
+    is_partial: bool = False,
 ) -> ScoredFile:
     """Score a file of predictions, and write the scores.
 
@@ -49,11 +52,13 @@ def score_predictions(
         predictions: In the benchmark's own format; of VidSitu, verbs, roles or relations, which its
             content tells.
         data: `NAME:PATH[,PATH][,split=S]`, where the ground truth is: `vidsitu:DIR`,
-            `events:FILE`, `activitynet:DIR`, `youcook2:DIR`, or one or several files of the last
-            two.
+            `events:FILE`, a frame store of either, `activitynet:DIR`, `youcook2:DIR`, or one or
+            several files of the last two.
         out: Folder of the result, made if it is not there.
         official_meteor: Of dense captions: `METEOR` and `SODA_c` instead of `meteor_exact` and
             `soda_meteor_exact`. Needs Java and `figclip[metrics]`.
+        is_partial: Of situations: score the videos that are predicted and leave the others out,
+            which is else refused. The annotators are those of the whole split all the same.
 
     Raises:
         ConfigError: Data that no prediction files are scored on, or options that do not go with it.
@@ -62,14 +67,20 @@ def score_predictions(
     """
     sources = _parse(data)
     name = sources[0].name
-    if not official_meteor:
-        scores = _SCORERS[name](predictions, sources)
-    elif name in REFERENCE_READERS:
+    has_sentences = name in REFERENCE_READERS
+    if official_meteor and not has_sentences:
+        what = f"{name} is not scored by METEOR"
+        raise ConfigError(what, where=f"--data {data}", fix="Leave --official-meteor out")
+    if is_partial and has_sentences:
+        what = f"of {name} a video without prediction counts 0"
+        raise ConfigError(what, where=f"--data {data}", fix="Leave --partial out")
+    if not has_sentences:
+        scores = _score_situations(predictions, sources, is_partial=is_partial)
+    elif official_meteor:
         with OfficialMeteor() as jar:
             scores = _score_dense_captions(predictions, sources, meteor=official_meteor_of(jar))
     else:
-        what = f"{name} is not scored by METEOR"
-        raise ConfigError(what, where=f"--data {data}", fix="Leave --official-meteor out")
+        scores = _score_dense_captions(predictions, sources)
     out.mkdir(parents=True, exist_ok=True)
     return ScoredFile(scores=scores, file=write_scores(scores, out, predictions=predictions))
 
@@ -82,9 +93,9 @@ def _parse(text: str) -> list[DataSource]:
     options = [part for part in parts if "=" in part]
     paths = [first, *(f"{name}{colon}{part}" for part in parts if "=" not in part)]
     sources = [parse_source(",".join([path, *options])) for path in paths]
-    if name not in _SCORERS:
+    if name not in _SCORED:
         what = f"no prediction files are scored on {name}"
-        raise ConfigError(what, where=where, fix=f"Scored are {', '.join(_SCORERS)}")
+        raise ConfigError(what, where=where, fix=f"Scored are {', '.join(_SCORED)}")
     if len(sources) > 1 and name not in REFERENCE_READERS:
         raise ConfigError(f"{name} has one path", where=where, fix="Leave the others out")
     if sources[0] != DataSource(name=name, path=sources[0].path, split=sources[0].split):
@@ -94,36 +105,18 @@ def _parse(text: str) -> list[DataSource]:
     return sources
 
 
-def _score_vidsitu(predictions: Path, sources: Sequence[DataSource]) -> PredictionScores:
-    """Predictions for the official files of VidSitu."""
+def _score_situations(
+    predictions: Path, sources: Sequence[DataSource], *, is_partial: bool
+) -> PredictionScores:
+    """Predictions in VidSitu's format, of whichever part the file holds."""
     (source,) = sources
     file = load_prediction_file(predictions)
-    split = source.split or DEFAULT_SPLIT
-    return _score_situations(file, load_situation_truth(source.path, split, parts=(file.part,)))
-
-
-def _score_events(predictions: Path, sources: Sequence[DataSource]) -> PredictionScores:
-    """Predictions in VidSitu's format for annotations of one's own."""
-    (source,) = sources
-    file = load_prediction_file(predictions)
-    annotations = load_source(source.path)
-    splits = {record.split for record in annotations.records}
-    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in splits else None)
-    if split is not None and split not in splits:
-        what, fix = f"has no split {split}", f"Splits are {', '.join(sorted(splits))}"
-        raise DataError(what, where=str(source.path), fix=fix)
-    records = tuple(one for one in annotations.records if split in (None, one.split))
-    truth = situation_truth_of(replace(annotations, records=records))
-    return _score_situations(file, replace(truth, split=split))
-
-
-def _score_situations(file: PredictionFile, truth: SituationTruth) -> PredictionScores:
-    """Predictions of whichever part the file holds."""
+    truth = open_truth(source, parts=(file.part,))
     if file.part == "verbs":
-        return score_verbs(truth, verb_predictions(file, truth))
+        return score_verbs(truth, verb_predictions(file, truth, is_partial=is_partial))
     if file.part == "roles":
-        return score_roles(truth, role_predictions(file, truth))
-    return score_relations(truth, relation_predictions(file, truth))
+        return score_roles(truth, role_predictions(file, truth, is_partial=is_partial))
+    return score_relations(truth, relation_predictions(file, truth, is_partial=is_partial))
 
 
 def _score_dense_captions(
@@ -139,10 +132,3 @@ def _score_dense_captions(
         split=sources[0].split,
         meteor=meteor,
     )
-
-
-_SCORERS: dict[str, Callable[[Path, Sequence[DataSource]], PredictionScores]] = {
-    "vidsitu": _score_vidsitu,
-    "events": _score_events,
-    **dict.fromkeys(REFERENCE_READERS, _score_dense_captions),
-}

@@ -17,6 +17,7 @@ from figclip.data.decoding import DecodedVideo, VideoJob, decode_video
 from figclip.data.frames import FrameStore, FrameStoreWriter, QuarantinedVideo, StoreSpec
 from figclip.data.media_files import VIDEO_SUFFIXES, MediaFolder
 from figclip.data.sampling import frame_times_s
+from figclip.data.source_archive import pack_source
 from figclip.data.texts import build_text_table
 from figclip.data.video import to_time_us
 from figclip.data.vidsitu import load_source
@@ -128,7 +129,7 @@ def prepare(
         FigclipError: decoding processes cannot start.
     """
     spec = spec or StoreSpec()
-    annotations = load_source(source)
+    annotations, archive = load_source(source), pack_source(source)
     records = annotations.records
     folder = MediaFolder(videos, suffixes=VIDEO_SUFFIXES)
     found = {record_idx: folder.find(record.video) for record_idx, record in enumerate(records)}
@@ -143,6 +144,7 @@ def prepare(
         # Coverage of an earlier run would make a half-done store look complete.
         writer.set_coverage({})
         writer.forget_records_except([records[job.record_idx].id for job in jobs])
+        writer.set_source(archive)
         for quarantined in unusable:
             writer.quarantine(quarantined)
         outcomes = run_jobs(

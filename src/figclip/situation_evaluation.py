@@ -12,13 +12,10 @@ from figclip.atomic import write_atomically
 from figclip.checkpoint import RunFolder
 from figclip.columns import Progress
 from figclip.data.situation_predictions import Predictions, write_predictions
-from figclip.data.situation_truth import (
-    SituationTruth,
-    load_situation_truth,
-    situation_truth_of,
-)
+from figclip.data.situation_truth import SituationTruth
 from figclip.data.stored_videos import StoredVideos
 from figclip.data_sources import DataSource
+from figclip.errors import DataError
 from figclip.event_features import with_events_only
 from figclip.frozen_models import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, load_models_of_head
 from figclip.head_config import SituationConfig, SituationLoss
@@ -29,7 +26,8 @@ from figclip.results import DataInfo, EvaluationResult, TaskResult, compare, wri
 from figclip.run_files import package_versions, read_text, trained_notice
 from figclip.situation_finetuning import build_head, check_annotated, vocabulary_from_json
 from figclip.situation_prediction import SituationPredictions, predict_situations
-from figclip.situation_scoring import score_relations, score_roles, score_verbs
+from figclip.situation_scoring import NOT_PREDICTED, score_relations, score_roles, score_verbs
+from figclip.situation_sources import open_truth
 from figclip.situation_training import SituationVocabulary
 from figclip.tasks.base import ItemScores, LeftOut, Score
 
@@ -50,9 +48,10 @@ def evaluate_situations(
 
     Args:
         run: Run folder of `finetune_situations`.
-        data: Annotated events; without a split `valid` is scored.
-        out: Folder of the results; predictions go below `out/predictions/MODEL`, the ids of the
-            videos that their `ann_idx` count into `out/predictions/videos.json`.
+        data: Annotated events; without a split `valid` is scored. The truth is that of the
+            annotation files, as `situation_sources.open_truth` reads it, also of a store.
+        out: Folder of the results; predictions go below `out/predictions/MODEL`, the ids of all
+            videos of the split, which their `ann_idx` count, into `out/predictions/videos.json`.
         cache: Folder of embeddings and decoded frames; None keeps none.
         device: Where models and heads run.
         seed: Of the intervals.
@@ -67,9 +66,10 @@ def evaluate_situations(
         DataError, StoreError, AnnotationError, MetricError: data that cannot be used.
     """
     check_annotated(data, cache=cache)
+    truth = open_truth(data)
     heads = _Heads.load(run, cache=cache, device=device, on_progress=on_progress)
     out.mkdir(parents=True, exist_ok=True)
-    results = heads.score(data, out=out, seed=seed, cache=cache)
+    results = heads.score(data, truth, out=out, seed=seed, cache=cache)
     files: list[Path] = []
     for result in results:
         files.append(write_result(result, out, taken=files, versions=package_versions()))
@@ -114,7 +114,13 @@ class _Heads:
         )
 
     def score(
-        self, source: DataSource, *, out: Path, seed: int, cache: Path | None
+        self,
+        source: DataSource,
+        truth: SituationTruth,
+        *,
+        out: Path,
+        seed: int,
+        cache: Path | None,
     ) -> list[TaskResult]:
         """All heads on one data set, put side by side."""
         opened = {
@@ -128,7 +134,7 @@ class _Heads:
             for spec in dict.fromkeys(model.spec for model in self.models)
         }
         scored = {
-            model.name: self._score_model(model, source, opened[model.spec], out)
+            model.name: self._score_model(model, truth, opened[model.spec], out)
             for model in self.models
         }
         base, run = scored.get(BASE), self.run
@@ -139,11 +145,12 @@ class _Heads:
         return results
 
     def _score_model(
-        self, model: FrozenModel, source: DataSource, opened: OpenedSource, out: Path
+        self, model: FrozenModel, truth: SituationTruth, opened: OpenedSource, out: Path
     ) -> _Scored:
         """One head on one data set."""
         assert isinstance(opened.content, StoredVideos), "annotated events are stored videos"
-        truth, videos = _matched(_truth(source, opened), with_events_only(opened.content))
+        videos = _listed(truth, with_events_only(opened.content))
+        truth, positions = _placed(truth, videos)
         features = model.event_features(videos, frames_per_event=self.config.frames.per_event)
         head = build_head(self.config, self.vocabulary, feature_dim=self.info.feature_dim)
         load_head(head_file(self.run, model.name), head)
@@ -151,7 +158,7 @@ class _Heads:
             self.on_progress(f"writing roles ({model.name})", 0, len(videos.records))
         predictions = predict_situations(
             head.to(self.device), features, videos.records, self.vocabulary
-        )
+        ).placed(positions)
         (out / "predictions").mkdir(exist_ok=True)
         ids = [video.id for video in truth.videos]
         write_atomically(out / "predictions" / "videos.json", json.dumps(ids, indent=2) + "\n")
@@ -159,7 +166,8 @@ class _Heads:
         return _Scored(
             model=model,
             opened=opened,
-            video_ids=tuple(ids),
+            truth=truth,
+            video_ids=tuple(record.id for record in videos.records),
             parts=_score_parts(truth, predictions, self.config.loss),
         )
 
@@ -171,12 +179,14 @@ class _Scored:
     Attributes:
         model: Whose features it takes.
         opened: The data.
+        truth: What annotators say of the whole split.
         video_ids: Of the scored videos.
         parts: Scores of verbs, roles and relations, by name.
     """
 
     model: FrozenModel
     opened: OpenedSource
+    truth: SituationTruth
     video_ids: tuple[str, ...]
     parts: Mapping[str, PredictionScores]
 
@@ -203,19 +213,28 @@ class _Scored:
         )
 
 
-def _truth(source: DataSource, opened: OpenedSource) -> SituationTruth:
-    """The official files where there are any, else the annotations themselves."""
-    if source.name == "vidsitu" and source.path.is_dir() and opened.split is not None:
-        return load_situation_truth(source.path, opened.split)
-    assert isinstance(opened.content, StoredVideos)
-    return situation_truth_of(with_events_only(opened.content).records)
-
-
-def _matched(truth: SituationTruth, videos: StoredVideos) -> tuple[SituationTruth, StoredVideos]:
-    """Truth and videos of those that are in both, in the order of the truth."""
+def _listed(truth: SituationTruth, videos: StoredVideos) -> StoredVideos:
+    """The videos that the split lists, in its order."""
     position = {record.id: i for i, record in enumerate(videos.records)}
-    both = tuple(video for video in truth.videos if video.id in position)
-    return replace(truth, videos=both), videos.subset([position[video.id] for video in both])
+    listed = [position[video.id] for video in truth.videos if video.id in position]
+    if not listed:
+        raise DataError(
+            f"lists none of the {len(videos.records):,} annotated videos that are there",
+            where=f"{truth.source}, split {truth.split}",
+            fix="Take the split file that belongs to the annotations",
+        )
+    return videos.subset(listed)
+
+
+def _placed(truth: SituationTruth, videos: StoredVideos) -> tuple[SituationTruth, tuple[int, ...]]:
+    """The truth with the groups of the videos that are there, and their positions in it.
+
+    Own videos without a group are grouped by their content, which annotations do not tell.
+    """
+    group_of = {record.id: record.group for record in videos.records}
+    named = tuple(replace(one, group=group_of.get(one.id, one.group)) for one in truth.videos)
+    positions = tuple(idx for idx, one in enumerate(named) if one.id in group_of)
+    return replace(truth, videos=named), positions
 
 
 def _score_parts(
@@ -224,15 +243,18 @@ def _score_parts(
     """All parts that were trained and that annotators say something of."""
     parts: dict[str, PredictionScores] = {}
     if loss.verbs:
-        parts["verbs"] = score_verbs(truth, Predictions(videos=predictions.verbs))
+        verbs = Predictions(videos=predictions.verbs, is_partial=True)
+        parts["verbs"] = score_verbs(truth, verbs)
     if loss.roles:
-        parts["roles"] = score_roles(truth, Predictions(videos=predictions.roles))
+        roles = Predictions(videos=predictions.roles, is_partial=True)
+        parts["roles"] = score_roles(truth, roles)
     if loss.verbs and loss.roles:
-        written = Predictions(videos=predictions.roles_of_predicted_verbs)
-        parts["roles (predicted verb)"] = score_roles(truth, written)
-    annotated = any(video.has("relations") for video in truth.videos)
-    if loss.relations and predictions.relations and annotated:
-        parts["relations"] = score_relations(truth, Predictions(videos=predictions.relations))
+        roles = Predictions(videos=predictions.roles_of_predicted_verbs, is_partial=True)
+        parts["roles (predicted verb)"] = score_roles(truth, roles)
+    related = [one for one in predictions.relations if truth.videos[one.video_idx].has("relations")]
+    if loss.relations and related:
+        relations = Predictions(videos=predictions.relations, is_partial=True)
+        parts["relations"] = score_relations(truth, relations)
     return parts
 
 
@@ -248,6 +270,16 @@ def _write_predictions(folder: Path, predictions: SituationPredictions) -> None:
         write_predictions(folder / "relations.json", predictions.relations)
 
 
+def _absent(scored: _Scored) -> dict[str, LeftOut]:
+    """The annotated videos of the split that are not there, by id; not those that do not decode."""
+    known = {*scored.video_ids, *(one.item for one in scored.opened.left_out)}
+    return {
+        one.id: LeftOut(item=one.id, reason="the video is missing")
+        for one in scored.truth.videos
+        if one.annotations and one.id not in known
+    }
+
+
 def _result(
     task: str,
     source: DataSource,
@@ -260,10 +292,12 @@ def _result(
     """Two heads side by side."""
     opened = adapted.opened
     parts = adapted.parts
+    absent = _absent(adapted)
     left_out = {
-        (one.item, one.reason): LeftOut(item=one.item, reason=one.reason)
+        (one.item, one.reason): one
         for scores in parts.values()
         for one in scores.left_out
+        if one.item not in absent and one.reason != NOT_PREDICTED
     }
     return TaskResult(
         task=task,
@@ -279,9 +313,14 @@ def _result(
         settings={
             "features": "frames" if task == FRAMES_TASK else "contextualizer against base frames",
             "head": head_hash(head_file(run, adapted.model.name)),
+            "truth": adapted.truth.hash,
         },
         counts={key: n for scores in parts.values() for key, n in scores.counts.items()},
-        left_out=(*opened.left_out, *left_out.values()),
+        left_out=(
+            *opened.left_out,
+            *absent.values(),
+            *left_out.values(),
+        ),
         base=None if base is None else base.model.info,
         adapted=adapted.model.info,
         metrics=compare(

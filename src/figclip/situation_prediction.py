@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -42,6 +42,24 @@ class SituationPredictions:
     roles: tuple[RolePrediction, ...]
     roles_of_predicted_verbs: tuple[RolePrediction, ...]
     relations: tuple[RelationPrediction, ...]
+
+    def placed(self, positions: Sequence[int]) -> SituationPredictions:
+        """The same predictions under other positions of the videos.
+
+        Args:
+            positions: Of each video, in their order.
+        """
+        return SituationPredictions(
+            verbs=tuple(replace(one, video_idx=positions[one.video_idx]) for one in self.verbs),
+            roles=tuple(replace(one, video_idx=positions[one.video_idx]) for one in self.roles),
+            roles_of_predicted_verbs=tuple(
+                replace(one, video_idx=positions[one.video_idx])
+                for one in self.roles_of_predicted_verbs
+            ),
+            relations=tuple(
+                replace(one, video_idx=positions[one.video_idx]) for one in self.relations
+            ),
+        )
 
 
 @torch.inference_mode()

@@ -49,6 +49,8 @@ from figclip.tasks.base import ItemScores, LeftOut, Score
 
 _COREFERENCE_NAMES = ("mentions", "MUC", "B-cubed", "CEAF-e", "Lea", "Lea-soft")
 _SHOWN = ("Lea", "Lea-soft")
+NOT_PREDICTED = "no prediction"
+"""Why a video is left out of the scores of partial predictions."""
 
 
 def score_verbs(
@@ -59,7 +61,7 @@ def score_verbs(
     Args:
         truth: With the verbs of several annotators; where no event has a second one, the verb of
             the only one counts in the recall.
-        predictions: Of every video that has verbs.
+        predictions: Of every video that has verbs, or partial ones.
 
     Raises:
         MetricError: no video has verbs, or one that has them has no prediction.
@@ -70,7 +72,7 @@ def score_verbs(
     judged = judge_verbs(
         [verbs for _, one in pairs for verbs in one.verb_ids],
         chosen,
-        min_agreeing=MIN_AGREEING if any(len(verbs) > 1 for verbs in chosen) else 1,
+        min_agreeing=MIN_AGREEING if _has_several_verbs(truth) else 1,
     )
     video_N = np.repeat(np.arange(len(pairs)), [len(video.verb_ids) for video, _ in pairs])
     num_frequent = len(judged.frequent())
@@ -94,7 +96,7 @@ def score_relations(
     Args:
         truth: With the relations of several annotators, of whom the first three count; where no
             event has a second one, the label of the only one counts.
-        predictions: Of every video that has relations.
+        predictions: Of every video that has relations, or partial ones.
 
     Raises:
         MetricError: no video has relations, one that has them has no prediction, or annotators
@@ -113,8 +115,8 @@ def score_relations(
                 events.append((video, idx))
                 annotated.append([label for label, _ in agreed])
                 guesses.append([guess for _, guess in agreed])
-    has_several = any(len(given) > 1 for given in annotated)
-    judged = judge_relations(guesses, annotated, num_agreeing=MIN_AGREEING if has_several else 1)
+    num_agreeing = MIN_AGREEING if _has_several_relations(truth) else 1
+    judged = judge_relations(guesses, annotated, num_agreeing=num_agreeing)
     notices = [
         f"The official evaluator stops: no event is scored whose label is {label}"
         for label in sorted(judged.unscored_labels)
@@ -148,8 +150,9 @@ def score_roles(
     """CIDEr, CIDEr-Vb, CIDEr-Arg, ROUGE-L, Lea and Lea-soft of roles.
 
     Args:
-        truth: With one annotation a video or more, of which three count, chosen as officially.
-        predictions: Of every annotated video.
+        truth: With one annotation a video or more, of which three count, drawn over all videos as
+            officially, also where only some of them are predicted.
+        predictions: Of every annotated video, or partial ones.
 
     Raises:
         MetricError: no video is annotated, one of them has no prediction, none has a role that is
@@ -160,6 +163,7 @@ def score_roles(
         RoleVideo(video=video, kept=kept[video.id], events=one.events)
         for video, one in _pairs(truth, predictions, "roles")
     ]
+    num_annotators = next(len(annotations) for annotations in kept.values() if annotations)
     items = role_items(videos)
     corpus = CaptionCorpus([one.candidate for one in items], [one.references for one in items])
     texts = score_texts(corpus)
@@ -178,30 +182,45 @@ def score_roles(
         },
         scores={
             **_text_scores(texts, groups),
-            **_coreference_scores(videos, items, texts),
+            **_coreference_scores(videos, items, texts, num_annotators=num_annotators),
             **_detailed_text_scores(texts, groups),
         },
         items=_role_blocks(videos, items, texts=texts, groups=groups),
-        notices=_role_notices(videos, items, groups),
+        notices=_role_notices(videos, items, groups, num_annotators=num_annotators),
     )
 
 
 def _pairs(
     truth: SituationTruth, predictions: Predictions[Prediction], part: Part
 ) -> list[tuple[TrueVideo, Prediction]]:
-    """The videos that annotators say something of, each with its prediction."""
+    """The predicted videos that annotators say something of, each with its prediction."""
     by_video = {one.video_idx: one for one in predictions.videos}
     pairs: list[tuple[TrueVideo, Prediction]] = []
     for video_idx, video in enumerate(truth.videos):
         if not video.has(part):
             continue
-        if video_idx not in by_video:
+        if video_idx in by_video:
+            pairs.append((video, by_video[video_idx]))
+        elif not predictions.is_partial:
             raise MetricError("has no prediction", where=video.id, fix="Predict every video")
-        pairs.append((video, by_video[video_idx]))
     if not pairs:
-        what = f"has no video with annotated {part}"
+        what = f"has no {'predicted ' * predictions.is_partial}video with annotated {part}"
         raise MetricError(what, where=truth.source, fix="Take another split, or other annotations")
     return pairs
+
+
+def _has_several_verbs(truth: SituationTruth) -> bool:
+    """Whether any event of the split has verbs of several annotators."""
+    return any(len(verbs) > 1 for video in truth.videos for verbs in video.verb_ids)
+
+
+def _has_several_relations(truth: SituationTruth) -> bool:
+    """Whether any event of the split has relations by several of the annotators who count."""
+    return any(
+        sum(bool(events[idx].relation) for events in video.annotations[:NUM_KEPT]) > 1
+        for video in truth.videos
+        for idx in related_events(len(video.event_names))
+    )
 
 
 def _result(
@@ -215,10 +234,11 @@ def _result(
     notices: Sequence[str],
 ) -> PredictionScores:
     """The common record, with what is left out and all that is to be said."""
+    predicted = {one.video_idx for one in predictions.videos}
     left_out = tuple(
-        LeftOut(item=video.id, reason=f"no annotated {part}")
-        for video in truth.videos
-        if not video.has(part)
+        LeftOut(item=video.id, reason=NOT_PREDICTED if video.has(part) else f"no annotated {part}")
+        for video_idx, video in enumerate(truth.videos)
+        if not video.has(part) or video_idx not in predicted
     )
     return PredictionScores(
         protocol=f"vidsitu_{part}",
@@ -351,12 +371,17 @@ def _detailed_text_scores(texts: TextScores, groups: Mapping[str, GroupScores]) 
 
 
 def _coreference_scores(
-    videos: Sequence[RoleVideo], items: Sequence[RoleItem], texts: TextScores
+    videos: Sequence[RoleVideo],
+    items: Sequence[RoleItem],
+    texts: TextScores,
+    *,
+    num_annotators: int,
 ) -> dict[str, Score]:
     """Lea, Lea-soft, and what else the official evaluator computes of clusters.
 
-    Officially as many annotators count as the first video has, and videos of which nothing was
-    predicted do not; corrected, all annotators and videos do.
+    Officially as many annotators count as the first annotated video of the split has, given as
+    `num_annotators`, and videos of which nothing was predicted do not count; corrected, all
+    annotators and videos do.
     """
     cider_of_video: list[dict[str, float]] = [{} for _ in videos]
     for item, cider in zip(items, texts.cider_M.tolist(), strict=True):
@@ -372,9 +397,11 @@ def _coreference_scores(
         return np.mean(rows, axis=0)
 
     numbers = [len(one.kept) for one in videos]
-    official = mean_f1(numbers[0], with_empty=False)
-    is_wrong = len(set(numbers)) > 1 or not all(one.events for one in videos)
-    corrected = mean_f1(max(numbers), with_empty=True) if is_wrong else None
+    most = max(numbers)
+    counted_officially = min(num_annotators, most)
+    official = mean_f1(counted_officially, with_empty=False)
+    is_wrong = {counted_officially, *numbers} != {most} or not all(one.events for one in videos)
+    corrected = mean_f1(most, with_empty=True) if is_wrong else None
     return {
         name: Score(
             official=float(official[idx]),
@@ -420,7 +447,11 @@ def _role_blocks(
 
 
 def _role_notices(
-    videos: Sequence[RoleVideo], items: Sequence[RoleItem], groups: Mapping[str, GroupScores]
+    videos: Sequence[RoleVideo],
+    items: Sequence[RoleItem],
+    groups: Mapping[str, GroupScores],
+    *,
+    num_annotators: int,
 ) -> list[str]:
     """What the official evaluator would stop at, and what is scored otherwise."""
     notices: list[str] = []
@@ -430,8 +461,7 @@ def _role_notices(
             if not is_defined:
                 why = f"no annotator wrote a word for {name}, which is left out of CIDEr-{suffix}"
                 notices.append(f"{stops}{why}")
-    numbers = [len(one.kept) for one in videos]
-    if numbers[0] > min(numbers):
+    if num_annotators > min(len(one.kept) for one in videos):
         notices.append(f"{stops}the first video has more annotations than others")
     num_without = len(videos) - len({one.video_idx for one in items})
     noun = "video" if num_without == 1 else "videos"

@@ -29,6 +29,7 @@ from figclip.data.frames import (
     StoreSpec,
 )
 from figclip.data.serialisation import record_from_json, record_to_json
+from figclip.data.source_archive import pack_source
 from figclip.errors import ConfigError, StoreError
 from figclip.records import Annotation, Event, Role, VideoRecord
 from tests.processes import Start
@@ -461,3 +462,22 @@ def test_times_that_json_cannot_hold() -> None:
     )
     with pytest.raises(StoreError, match="not a finite number"):
         record_to_json(original)
+
+
+def test_stores_keep_their_annotation_files_and_old_ones_get_them(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    path = tmp_path / "store"
+    FrameStoreWriter(path, spec=RAW).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE source")  # as stores before 2026-11-28 are
+    assert FrameStore.open(path).source() is None
+    for text in ("first", "second"):
+        file.write_text(text)
+        with FrameStoreWriter(path, spec=RAW) as writer:
+            writer.set_source(pack_source(file))
+        kept = FrameStore.open(path).source()
+        assert kept is not None and kept.read_text() == text
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE source SET archive = 'no archive'")
+    with pytest.raises(StoreError, match="annotation files are damaged"):
+        FrameStore.open(path).source()

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from figclip.data.frames import FrameStoreWriter, StoreSpec
+from figclip.data.source_archive import pack_source
+from figclip.data_sources import DataSource
+from figclip.situation_sources import open_truth
 from tests.golden_checks import Case, load_cases
 from tests.situation_checks import check_relations, check_roles, check_verbs
 
@@ -50,3 +54,16 @@ def test_official_numbers(
             check(case, tmp_path / str(number))
         except Exception as error:
             raise AssertionError(f"{folder}/{file}: {case['name']}") from error
+
+
+def test_a_store_holds_the_truth_of_the_official_files(tmp_path: Path):
+    folder = ROOT / "data" / "vidsitu"
+    store = tmp_path / "frames.store"
+    with FrameStoreWriter(store, spec=StoreSpec()) as writer:
+        writer.set_source(pack_source(folder))
+    of_files, of_store = (
+        open_truth(DataSource(name="vidsitu", path=path)) for path in (folder, store)
+    )
+    assert of_store == of_files
+    assert len(of_store.videos) == 1324
+    assert all(len(verbs) == 10 for video in of_store.videos for verbs in video.verb_ids)

@@ -20,6 +20,10 @@ def score(
     official_meteor: Annotated[
         bool, typer.Option("--official-meteor", help="METEOR and SODA_c, by Java: a minute or two.")
     ] = False,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Leave videos without prediction out; else all must have."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Score a file of predictions as the benchmark's own evaluator does.
@@ -28,8 +32,8 @@ def score(
 
     NAME says what PATH holds:
 
-    vidsitu (folder of the official files) and events (own annotations): verbs, roles or relations
-    in VidSitu's format; which of them, the file tells.
+    vidsitu (folder of the official files), events (own annotations), or a frame store of either:
+    verbs, roles or relations in VidSitu's format; which of them, the file tells.
 
     activitynet, youcook2 (folder, or files of annotations): dense captions in the format of
     ActivityNet Captions.
@@ -39,7 +43,9 @@ def score(
     from figclip.prediction_scoring import format_scores
 
     with going_on():
-        result = score_predictions(predictions, data=data, out=out, official_meteor=official_meteor)
+        result = score_predictions(
+            predictions, data=data, out=out, official_meteor=official_meteor, is_partial=partial
+        )
     if as_json:
         typer.echo(result.file.read_text(), nl=False)
         for notice in result.scores.notices:

@@ -12,7 +12,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from importlib.resources.abc import Traversable
+from pathlib import PurePath
 
 from figclip.config import MAX_POSITIONS
 from figclip.data.annotation_csv import RawVideo, parse_csv
@@ -46,7 +47,7 @@ _NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-def load_annotations(path: Path) -> AnnotationSet:
+def load_annotations(path: Traversable) -> AnnotationSet:
     """Reads one `.jsonl` or `.csv` file of annotations.
 
     Several annotations of one video stay apart; equal ones are dropped and counted in a notice.
@@ -62,7 +63,7 @@ def load_annotations(path: Path) -> AnnotationSet:
     """
     file = Place(str(path))
     text = read_text(path, file)
-    suffix = path.suffix.casefold()
+    suffix = PurePath(path.name).suffix.casefold()
     raw_videos: list[RawVideo] = []
     if suffix == ".jsonl":
         raw_videos = _parse_jsonl(text, file)

@@ -1,7 +1,8 @@
 """The frame store: one SQLite file with the pixels and annotations that training reads.
 
 Tables: `meta` (format version, pipeline, size, codec, coverage), `videos`, `frames` (one blob a
-frame, with its CRC-32), `records` (annotations as JSON), `quarantine` (what was left out and why).
+frame, with its CRC-32), `records` (annotations as JSON), `quarantine` (what was left out and why),
+`source` (the annotation files themselves, which stores of before 2026-11-28 lack).
 One writer. Killed at any moment, the file is whole and lacks what was written in the second before.
 Any number of readers, in threads and processes. Paths inside are relative to the videos folder.
 """
@@ -14,6 +15,7 @@ import os
 import sqlite3
 import threading
 import time
+import zipfile
 import zlib
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
@@ -29,6 +31,7 @@ from jaxtyping import UInt8
 
 from figclip.data.pixels import PixelPipeline
 from figclip.data.serialisation import record_from_json, record_to_json
+from figclip.data.source_archive import open_source
 from figclip.data.video import to_time_us
 from figclip.errors import ConfigError, StoreError
 from figclip.records import VideoRecord
@@ -76,6 +79,8 @@ CREATE TABLE quarantine (
     detail TEXT NOT NULL
 );
 """
+# Since 2026-11-28; older stores get it when they are prepared again.
+_SOURCE_SCHEMA = "CREATE TABLE IF NOT EXISTS source (archive BLOB NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +276,20 @@ class FrameStore:
                 "SELECT id, split, path, reason, detail FROM quarantine ORDER BY id"
             )
         ]
+
+    def source(self) -> zipfile.Path | None:
+        """The annotations that were prepared, a file or VidSitu's folder, as they were.
+
+        Returns:
+            None for a store of clips, and for one that was prepared before these were kept.
+
+        Raises:
+            StoreError: they are damaged.
+        """
+        if not self._rows("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'source'"):
+            return None
+        archives = [one for (one,) in self._rows("SELECT CAST(archive AS BLOB) FROM source")]
+        return open_source(archives[0], where=self.path) if archives else None
 
     def content_key(self, video_hash: str, time_s: float) -> bytes:
         """What determines a frame's pixels: video, time, size, pipeline and codec."""
@@ -494,6 +513,19 @@ class FrameStoreWriter:
             )
         self.commit()
 
+    def set_source(self, archive: bytes) -> None:
+        """Keep the annotation files, in place of others, and commit.
+
+        Args:
+            archive: As `source_archive.pack_source` makes it.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        self._write("DELETE FROM source", ())
+        self._write("INSERT INTO source VALUES (?)", (archive,))
+        self.commit()
+
     def set_coverage(self, coverage: dict[str, Any]) -> None:
         """Record what was covered, as JSON, and commit; last, it marks the store as complete.
 
@@ -541,6 +573,7 @@ class FrameStoreWriter:
                 where=str(self.path),
                 fix="Choose another --out, or delete the store",
             )
+        self._connection.execute(_SOURCE_SCHEMA)
 
 
 def _described(spec: StoreSpec) -> str:

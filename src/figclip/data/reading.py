@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from pathlib import Path
+from importlib.resources.abc import Traversable
 from typing import NoReturn, TypeGuard
 
 from figclip.errors import AnnotationError, Problem
@@ -69,7 +69,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
-def read_text(path: Path, place: Place) -> str:
+def read_text(path: Traversable, place: Place) -> str:
     """Reads a UTF-8 file, with or without byte order mark.
 
     Lines that are not UTF-8 are problems; the other lines stay readable, so that theirs are found

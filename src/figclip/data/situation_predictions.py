@@ -134,10 +134,12 @@ class Predictions(Generic[Prediction]):
     Attributes:
         videos: In the order of the split.
         notices: What was handled by rule, one sentence each.
+        is_partial: Whether videos may be missing; they are then left out.
     """
 
     videos: tuple[Prediction, ...]
     notices: tuple[str, ...] = ()
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,25 +185,41 @@ class _Target:
     place: Place
 
 
-def verb_predictions(file: PredictionFile, truth: SituationTruth) -> Predictions[VerbPrediction]:
+def verb_predictions(
+    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
+) -> Predictions[VerbPrediction]:
     """The verbs of a file, checked against a split.
+
+    Args:
+        file: The file.
+        truth: The split.
+        is_partial: Whether videos of the split may be missing.
 
     Raises:
         PredictionError: Lists every problem of the file.
     """
     needed = [video.has("verbs") for video in truth.videos]
-    found, notices = _parse_rows(file, truth, needed=needed, parse_one=_parse_verbs)
+    found, notices = _parse_rows(
+        file, truth, needed=needed, is_partial=is_partial, parse_one=_parse_verbs
+    )
     known = {verb for video in truth.videos for verbs in video.verb_ids for verb in verbs}
     chosen = [verbs for one in found for verbs in one.verb_ids]
     num_short = sum(len(verbs) < NUM_VERBS for verbs in chosen)
     notices += counted(num_short, "event", f"with fewer than {NUM_VERBS} verbs: scored so")
     if known.isdisjoint(verb for verbs in chosen for verb in verbs):
         notices += ("No predicted verb is one that an annotator chose",)
-    return Predictions(videos=found, notices=notices)
+    return Predictions(videos=found, notices=notices, is_partial=is_partial)
 
 
-def role_predictions(file: PredictionFile, truth: SituationTruth) -> Predictions[RolePrediction]:
+def role_predictions(
+    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
+) -> Predictions[RolePrediction]:
     """The roles of a file, checked against a split.
+
+    Args:
+        file: The file.
+        truth: The split.
+        is_partial: Whether videos of the split may be missing.
 
     Raises:
         PredictionError: Lists every problem of the file.
@@ -216,31 +234,40 @@ def role_predictions(file: PredictionFile, truth: SituationTruth) -> Predictions
     }
     valid = dict.fromkeys((*SCORED_ROLES, *UNSCORED_ROLES, *sorted(own)))
     parse_one = partial(_parse_roles, valid=valid)
-    found, notices = _parse_rows(file, truth, needed=needed, parse_one=parse_one)
+    found, notices = _parse_rows(
+        file, truth, needed=needed, is_partial=is_partial, parse_one=parse_one
+    )
     num_empty = sum(not one.events for one in found)
     num_nameless = sum("" in event.texts for one in found for event in one.events)
     notices += counted(num_empty, "video", "without predicted events: all texts count as empty")
     notices += counted(num_nameless, "event", "with words before the first role: not scored")
-    return Predictions(videos=found, notices=notices)
+    return Predictions(videos=found, notices=notices, is_partial=is_partial)
 
 
 def relation_predictions(
-    file: PredictionFile, truth: SituationTruth
+    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
 ) -> Predictions[RelationPrediction]:
     """The relations of a file, checked against a split.
+
+    Args:
+        file: The file.
+        truth: The split.
+        is_partial: Whether videos of the split may be missing.
 
     Raises:
         PredictionError: Lists every problem of the file.
     """
     needed = [video.has("relations") for video in truth.videos]
-    found, notices = _parse_rows(file, truth, needed=needed, parse_one=_parse_relations)
+    found, notices = _parse_rows(
+        file, truth, needed=needed, is_partial=is_partial, parse_one=_parse_relations
+    )
     known = {
         event.relation for video in truth.videos for events in video.annotations for event in events
     }
     labels = Counter(label for one in found for listed in one.labels for label in listed)
     for label in sorted(labels.keys() - known):
         notices += counted(labels[label], "label", f"{shown(label)}, which no annotator gave")
-    return Predictions(videos=found, notices=notices)
+    return Predictions(videos=found, notices=notices, is_partial=is_partial)
 
 
 def write_predictions(path: Path, predictions: Sequence[AnyPrediction]) -> None:
@@ -306,6 +333,7 @@ def _parse_rows(
     truth: SituationTruth,
     *,
     needed: Sequence[bool],
+    is_partial: bool,
     parse_one: _ParseOne[Prediction],
 ) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
     """All entries of a file in the order of the split, and what is to be said of them.
@@ -313,7 +341,8 @@ def _parse_rows(
     Args:
         file: The file.
         truth: The split.
-        needed: Which of its videos must have a prediction.
+        needed: Which of its videos have something to be predicted.
+        is_partial: Whether some of these may be missing.
         parse_one: Reads the value that the format has for one video.
 
     Raises:
@@ -341,12 +370,15 @@ def _parse_rows(
             what = f"is {video_idx} again, with another prediction"
             at.add("ann_idx", what=what, fix="Keep one of them")
     missing = [idx for idx, is_needed in enumerate(needed) if is_needed and idx not in found]
-    if missing:
+    lacks = f"no prediction for {len(missing):,} of {sum(needed):,} videos"
+    if missing and not is_partial:
         first = f"{truth.videos[missing[0]].id} (ann_idx {missing[0]})"
-        what = f"has no prediction for {len(missing):,} of {sum(needed):,} videos: {first}, …"
-        place.add("", what=what, fix="Predict all, or list only yours in the split file")
+        fix = "Predict all, or add --partial: the others are then left out"
+        place.add("", what=f"has {lacks}: {first}, …", fix=fix)
     raise_problems(place.problems, PredictionError)
     notices = counted(num_repeated, "prediction", "equal to another of its video: counted once")
+    if missing:
+        notices += (f"There is {lacks}: left out",)
     return tuple(found[idx] for idx in sorted(found)), notices
 
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePath
 from typing import Literal, get_args
 
 import numpy as np
@@ -24,6 +25,7 @@ from figclip.data.reading import Place, check_text, is_list, is_object, raise_pr
 from figclip.data.role_keys import short_role
 from figclip.data.vidsitu import EVENT_NAMES, SCENE_ROLE
 from figclip.data.vidsitu_files import (
+    OfficialFile,
     find_files,
     parse_segment_id,
     read_list,
@@ -119,7 +121,7 @@ def related_events(num_events: int) -> tuple[int, ...]:
 
 
 def load_situation_truth(
-    folder: Path, split: str, *, parts: Collection[Part] = PARTS
+    folder: Traversable, split: str, *, parts: Collection[Part] = PARTS
 ) -> SituationTruth:
     """Reads the official VidSitu files of one split, every annotator as he wrote.
 
@@ -128,7 +130,7 @@ def load_situation_truth(
     flat in the folder.
 
     Args:
-        folder: The folder.
+        folder: On the disk, or in the archive that a store keeps (`data.source_archive`).
         split: `valid`, `testvb`, `testsrl` or `testevrel`.
         parts: What is to be scored; what only other parts need is not looked at.
 
@@ -167,7 +169,7 @@ def load_situation_truth(
     raise_problems(place.problems)
     return SituationTruth(
         name="vidsitu",
-        source=folder.resolve().name,
+        source=folder.resolve().name if isinstance(folder, Path) else folder.name,
         split=split,
         hash=files.hash(),
         videos=videos,
@@ -199,7 +201,7 @@ def situation_truth_of(annotations: AnnotationSet | Sequence[VideoRecord]) -> Si
     content = repr([(one.id, one.annotations) for one in videos]).encode("utf-8", "surrogatepass")
     return SituationTruth(
         name="events" if named is None else named.name,
-        source="" if named is None else Path(named.source).name,
+        source="" if named is None else PurePath(named.source).name,
         split=splits.pop() if len(splits) == 1 else None,
         hash=hashlib.blake2b(content, digest_size=16).hexdigest(),
         videos=tuple(videos),
@@ -243,13 +245,13 @@ class _SplitFiles:
 
     split: str
     place: Place
-    read: list[Path] = field(default_factory=list[Path])
+    read: list[Traversable] = field(default_factory=list[Traversable])
     notices: list[str] = field(default_factory=list[str])
 
-    def only(self, prefix: str, files: Sequence[Place]) -> Place | None:
+    def only(self, prefix: str, files: Sequence[OfficialFile]) -> OfficialFile | None:
         """The file of one kind; None, with the problem noted, when there is none or no telling."""
         stem = f"{prefix}_{self.split}"
-        paths = {Path(file.where).name: file for file in files if _is_of(file, stem)}
+        paths = {file.path.name: file for file in files if _is_of(file, stem)}
         chosen = paths.get(f"{stem}_lb.json") or paths.get(f"{stem}.json")
         if chosen is None and len(paths) == 1:
             (chosen,) = paths.values()
@@ -259,10 +261,10 @@ class _SplitFiles:
                 "", what=f"{what} {stem}_lb.json", fix="Take it from the official archive"
             )
             return None
-        self.read.append(Path(chosen.where))
-        others = [name for name in paths if name != Path(chosen.where).name]
+        self.read.append(chosen.path)
+        others = [name for name in paths if name != chosen.path.name]
         if others:
-            self.notices.append(f"{Path(chosen.where).name} is read, not {', '.join(others)}")
+            self.notices.append(f"{chosen.path.name} is read, not {', '.join(others)}")
         return chosen
 
     def hash(self) -> str:
@@ -273,13 +275,13 @@ class _SplitFiles:
         return digest.hexdigest()
 
 
-def _is_of(file: Place, stem: str) -> bool:
+def _is_of(file: OfficialFile, stem: str) -> bool:
     """True for `{stem}.json` and `{stem}_….json`."""
-    name = Path(file.where).stem
+    name = PurePath(file.path.name).stem
     return name == stem or name.startswith(f"{stem}_")
 
 
-def _read_segments(file: Place | None) -> dict[str, str]:
+def _read_segments(file: OfficialFile | None) -> dict[str, str]:
     """The segments of a split in order, with the YouTube id of each."""
     segments: dict[str, str] = {}
     for index, segment in enumerate([] if file is None else read_list(file)):
@@ -287,16 +289,17 @@ def _read_segments(file: Place | None) -> dict[str, str]:
         assert file is not None
         if not isinstance(segment, str) or parts is None:
             what = f"is {shown(segment)}, which is no segment id"
-            file.add(f"[{index}]", what=what, fix="Write v_{YouTube id}_seg_{start}_{end}")
+            fix = "Write v_{YouTube id}_seg_{start}_{end}"
+            file.place.add(f"[{index}]", what=what, fix=fix)
         elif segment in segments:
-            file.add(f"[{index}]", what=f"lists {segment} again", fix="List it once")
+            file.place.add(f"[{index}]", what=f"lists {segment} again", fix="List it once")
         else:
             segments[segment] = parts.youtube_id
     return segments
 
 
 def _read_verb_ids(
-    file: Place | None, segments: Collection[str]
+    file: OfficialFile | None, segments: Collection[str]
 ) -> dict[str, tuple[tuple[str, ...], ...]]:
     """The verbs that annotators chose for the events of each segment of the split."""
     chosen: dict[str, tuple[tuple[str, ...], ...]] = {}
@@ -306,9 +309,9 @@ def _read_verb_ids(
         segment = row.get("vid_seg_int") if is_object(row) else None
         if not is_object(row) or not isinstance(segment, str):
             fix = "Take the official file"
-            file.add(f"[{index}]", what="must be an object with vid_seg_int", fix=fix)
+            file.place.add(f"[{index}]", what="must be an object with vid_seg_int", fix=fix)
         elif segment in segments:
-            at = file.at(f"{file.where}: {segment}")
+            at = file.place.at(f"{file.place.where}: {segment}")
             if segment in chosen:
                 at.add("", what="stands twice in the file", fix="Remove one of them")
             chosen[segment] = _verbs_of_events(row.get("vbid_lst"), at)
@@ -332,7 +335,7 @@ def _verbs_of_events(value: object, place: Place) -> tuple[tuple[str, ...], ...]
 
 
 def _read_annotations(
-    file: Place | None, segments: Collection[str], *, parts: Collection[Part]
+    file: OfficialFile | None, segments: Collection[str], *, parts: Collection[Part]
 ) -> dict[str, list[tuple[TrueEvent, ...]]]:
     """The annotations of each segment of the split, in the order of the file."""
     found: dict[str, list[tuple[TrueEvent, ...]]] = {}
@@ -342,9 +345,9 @@ def _read_annotations(
         segment = first.get("vid_seg_int") if is_object(first) else None
         if not is_object(entry) or not isinstance(segment, str):
             what = "must be an object whose Ev1 has a vid_seg_int"
-            file.add(f"[{index}]", what=what, fix="Take the official entry")
+            file.place.add(f"[{index}]", what=what, fix="Take the official entry")
         elif segment in segments:
-            at = file.at(f"{file.where}[{index}]: {segment}")
+            at = file.place.at(f"{file.place.where}[{index}]: {segment}")
             events = [
                 _true_event(entry.get(name), at.inside(f"{name}."), parts=parts, idx=idx)
                 for idx, name in enumerate(EVENT_NAMES)

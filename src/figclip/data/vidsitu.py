@@ -16,11 +16,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
+from importlib.resources.abc import Traversable
 
 from figclip.data.annotations import counted, load_annotations, split_notices, split_verb
 from figclip.data.reading import Place, check_text, is_object, raise_problems, shown
 from figclip.data.vidsitu_files import (
+    OfficialFile,
     find_files,
     parse_segment_id,
     read_list,
@@ -40,8 +41,11 @@ _ROLE = re.compile(r"(?P<slot>Arg[0-9M]) \((?P<name>.*)\)", re.DOTALL)
 _EVENT_KEYS = frozenset({"vid_uid", "vid_seg_int", "EvRel", "Args", "Arg_List", "Verb", "VerbID"})
 
 
-def load_source(path: Path) -> AnnotationSet:
+def load_source(path: Traversable) -> AnnotationSet:
     """Reads annotations of either kind: own format for a file, VidSitu for a folder.
+
+    Args:
+        path: On the disk, or in the archive that a store keeps (`data.source_archive`).
 
     Raises:
         AnnotationError: Lists every problem of the source.
@@ -49,7 +53,7 @@ def load_source(path: Path) -> AnnotationSet:
     return load_vidsitu(path) if path.is_dir() else load_annotations(path)
 
 
-def load_vidsitu(folder: Path, *, splits: Collection[str] | None = None) -> AnnotationSet:
+def load_vidsitu(folder: Traversable, *, splits: Collection[str] | None = None) -> AnnotationSet:
     """Reads a folder of official VidSitu files.
 
     The files are `vsann_{split}….json` (needed), `vseg_split_{split}….json`, `vinfo_….json` and
@@ -75,7 +79,7 @@ def load_vidsitu(folder: Path, *, splits: Collection[str] | None = None) -> Anno
     entries: list[_Entry] = []
     for file_split, file in _wanted(files.annotations, splits, place):
         for index, value in enumerate(read_list(file)):
-            entry = _parse_entry(value, file.inside(f"[{index}]."), tally=tally)
+            entry = _parse_entry(value, file.place.inside(f"[{index}]."), tally=tally)
             if entry:
                 entries.append(replace(entry, file_split=file_split))
     if any(not event.sense for entry in entries for event in entry.events):
@@ -143,8 +147,8 @@ class _Entry:
 
 
 def _wanted(
-    files: tuple[tuple[str, Place], ...], splits: Collection[str] | None, place: Place
-) -> list[tuple[str, Place]]:
+    files: tuple[tuple[str, OfficialFile], ...], splits: Collection[str] | None, place: Place
+) -> list[tuple[str, OfficialFile]]:
     """The annotation files that may hold segments of the splits wanted."""
     names = sorted({name for name, _ in files})
     for split in splits or ():

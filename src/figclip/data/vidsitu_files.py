@@ -6,7 +6,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.resources.abc import Traversable
+from pathlib import PurePath
 
 from figclip.data.reading import (
     Place,
@@ -57,6 +58,19 @@ def parse_segment_id(text: str) -> SegmentId | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfficialFile:
+    """One file, on the disk or in the archive that a store keeps.
+
+    Attributes:
+        path: What is read.
+        place: Takes its problems.
+    """
+
+    path: Traversable
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VidsituFiles:
     """The official files of a folder, by name.
 
@@ -67,31 +81,35 @@ class VidsituFiles:
         vocabularies: Files of verb ids, at most one in an official folder.
     """
 
-    annotations: tuple[tuple[str, Place], ...]
-    splits: tuple[tuple[str, Place], ...]
-    vinfos: tuple[Place, ...]
-    vocabularies: tuple[Place, ...]
+    annotations: tuple[tuple[str, OfficialFile], ...]
+    splits: tuple[tuple[str, OfficialFile], ...]
+    vinfos: tuple[OfficialFile, ...]
+    vocabularies: tuple[OfficialFile, ...]
+
+    @property
+    def all(self) -> tuple[OfficialFile, ...]:
+        """Every file, each once."""
+        named = (file for _, file in (*self.annotations, *self.splits))
+        return (*named, *self.vinfos, *self.vocabularies)
 
 
-def find_files(folder: Path, place: Place) -> VidsituFiles:
+def find_files(folder: Traversable, place: Place) -> VidsituFiles:
     """Looks in the folder and in its official sub-folders, not deeper.
 
     Args:
         folder: The folder.
         place: Its list takes the problems of the files that are found.
     """
+    folders = [folder / subfolder if subfolder else folder for subfolder in SUBFOLDERS]
     paths = sorted(
-        path
-        for subfolder in SUBFOLDERS
-        if (folder / subfolder).is_dir()
-        for path in (folder / subfolder).iterdir()
-        if path.is_file()
+        (path for one in folders if one.is_dir() for path in one.iterdir() if path.is_file()),
+        key=lambda path: PurePath(str(path)).parts,
     )
 
-    def matching(pattern: re.Pattern[str]) -> Iterator[tuple[str, Place]]:
+    def matching(pattern: re.Pattern[str]) -> Iterator[tuple[str, OfficialFile]]:
         for path in paths:
             if match := pattern.fullmatch(path.name):
-                yield match["split"], place.at(str(path))
+                yield match["split"], OfficialFile(path=path, place=place.at(str(path)))
 
     return VidsituFiles(
         annotations=tuple(matching(_ANNOTATION_FILE)),
@@ -101,35 +119,38 @@ def find_files(folder: Path, place: Place) -> VidsituFiles:
     )
 
 
-def read_json(file: Place, *, constant: Callable[[str], object] = refuse_constant) -> object:
-    """The parsed file at `file.where`; None, with the problem noted, when it cannot be parsed."""
-    before = len(file.problems)
-    text = read_text(Path(file.where), file)
-    if len(file.problems) > before:
+def read_json(file: OfficialFile, *, constant: Callable[[str], object] = refuse_constant) -> object:
+    """The parsed file; None, with the problem noted, when it cannot be parsed."""
+    before = len(file.place.problems)
+    text = read_text(file.path, file.place)
+    if len(file.place.problems) > before:
         return None
     fix = "Take the file from the official archive again"
     try:
         value = parse_json(text, constant=constant)
     except ValueError as error:
-        file.add("", what=str(error), fix=fix)
+        file.place.add("", what=str(error), fix=fix)
         return None
     if value is None:
-        file.add("", what="holds only null", fix=fix)
+        file.place.add("", what="holds only null", fix=fix)
     return value
 
 
-def read_list(file: Place, *, constant: Callable[[str], object] = refuse_constant) -> list[object]:
+def read_list(
+    file: OfficialFile, *, constant: Callable[[str], object] = refuse_constant
+) -> list[object]:
     """As `read_json`, for a file that holds a list; empty when there was a problem."""
     value = read_json(file, constant=constant)
     if is_list(value):
         return value
     if value is not None:
-        file.add("", what="must hold a list", fix="Take the file from the official archive again")
+        fix = "Take the file from the official archive again"
+        file.place.add("", what="must hold a list", fix=fix)
     return []
 
 
 def read_splits(
-    files: tuple[tuple[str, Place], ...],
+    files: tuple[tuple[str, OfficialFile], ...],
 ) -> tuple[dict[str, str], dict[str, int]]:
     """The split of every listed segment, and the number of segments of every split."""
     split_by_segment: dict[str, str] = {}
@@ -138,14 +159,15 @@ def read_splits(
             name = f"[{index}]"
             if not isinstance(segment, str) or parse_segment_id(segment) is None:
                 what = f"is {shown(segment)}, which is no segment id"
-                file.add(name, what=what, fix="Write v_{YouTube id}_seg_{start}_{end}")
+                fix = "Write v_{YouTube id}_seg_{start}_{end}"
+                file.place.add(name, what=what, fix=fix)
             elif split_by_segment.setdefault(segment, split) != split:
                 what = f"puts {segment} into {split}, but it is in {split_by_segment[segment]}"
-                file.add(name, what=what, fix="Leave it in one split")
+                file.place.add(name, what=what, fix="Leave it in one split")
     return split_by_segment, dict(Counter(split_by_segment.values()))
 
 
-def read_verb_ids(files: tuple[Place, ...]) -> tuple[dict[str, str], int]:
+def read_verb_ids(files: tuple[OfficialFile, ...]) -> tuple[dict[str, str], int]:
     """The VerbID of every verb that vinfo files pair with exactly one.
 
     Returns:
@@ -161,7 +183,7 @@ def read_verb_ids(files: tuple[Place, ...]) -> tuple[dict[str, str], int]:
     ids_by_verb: defaultdict[str, set[str]] = defaultdict(set)
     for file in files:
         for index, row in enumerate(read_list(file, constant=as_missing)):
-            for verb, verb_id in _verb_pairs(row, file.inside(f"[{index}].")):
+            for verb, verb_id in _verb_pairs(row, file.place.inside(f"[{index}].")):
                 ids_by_verb[verb].add(verb_id)
     return {verb: min(ids) for verb, ids in ids_by_verb.items() if len(ids) == 1}, num_nan
 
@@ -186,7 +208,7 @@ def _verb_pairs(row: object, place: Place) -> Iterator[tuple[str, str]]:
                 yield verb, verb_id
 
 
-def read_vocabulary(files: tuple[Place, ...]) -> frozenset[str]:
+def read_vocabulary(files: tuple[OfficialFile, ...]) -> frozenset[str]:
     """The VerbIDs of the vocabulary; empty when there is no such file."""
     verb_ids: set[str] = set()
     for file in files:
@@ -194,5 +216,5 @@ def read_vocabulary(files: tuple[Place, ...]) -> frozenset[str]:
         if is_object(value):
             verb_ids.update(value)
         elif value is not None:
-            file.add("", what="must hold an object", fix="Its keys are the VerbIDs")
+            file.place.add("", what="must hold an object", fix="Its keys are the VerbIDs")
     return frozenset(verb_ids)

@@ -146,7 +146,8 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
     folder = head.path / "eval" / "predictions"
     ids = _video_ids(folder / "videos.json")
     predicted = [_Predictions.load(folder / name) for name in head.columns]
-    order = sorted((video_id for video_id in ids if video_id in annotated.records), key=draw_lot)
+    scored_ids = [ids[idx] for idx in sorted(predicted[0].verbs)]
+    order = sorted((one for one in scored_ids if one in annotated.records), key=draw_lot)
     if not order:
         raise DataError(
             "holds none of the videos that were scored",
@@ -168,7 +169,10 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
     if annotated.read is None:
         notices.append("Without frames: give --data with videos=DIR, or --store.")
     return Situations(
-        columns=head.columns, num_videos=len(ids), videos=tuple(shown), notices=tuple(notices)
+        columns=head.columns,
+        num_videos=len(scored_ids),
+        videos=tuple(shown),
+        notices=tuple(notices),
     )
 
 
