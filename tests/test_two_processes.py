@@ -29,6 +29,7 @@ from figclip.checkpoint import RunFolder, read_metrics
 from figclip.config import Adaptation, LossConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
 from figclip.data.batches import ClipBatch, rank_slice
 from figclip.loop import LoopSettings, TrainingLoop
+from figclip.model.backbone import Backbone, TokenBatch
 from tests.small_runs import SmallRun, make_run, write_tiny_clip
 
 NUM_RANKS = 2
@@ -45,8 +46,8 @@ SCENARIOS: dict[Adaptation, tuple[int, ...]] = {
     "full": (2, 1, 3),
 }
 """Events of each video, by adaptation."""
-MUTANTS = {"averaged": "mean", "summed": "sum"}
-"""Wrong reductions: one for all gradients."""
+MUTANTS = {"averaged": True, "summed": False}
+"""Wrong reductions: as if each process held all gradients whole, or none."""
 STOPPED_AT, LOOP_STEPS = 3, 6
 
 
@@ -118,6 +119,28 @@ def descend(run: SmallRun, accelerator: Accelerator) -> dict[str, Tensor]:
     return changes | {f"initial/{name}": value for name, value in initial.items()}
 
 
+def count_in_a_step(run: SmallRun, accelerator: Accelerator) -> dict[str, list[int]]:
+    """Texts of each forward pass, and numbers in each all-reduce, of one step of this process."""
+    encode, reduce = Backbone.encode_tokens, torch.distributed.all_reduce
+    texts: list[int] = []
+    reduced: list[int] = []
+
+    def count_texts(self: Backbone, tokens: TokenBatch) -> Tensor:
+        texts.append(len(tokens.ids_NL))
+        return encode(self, tokens)
+
+    def count_reduced(tensor: Tensor) -> None:
+        reduced.append(tensor.numel())
+        reduce(tensor)
+
+    with (
+        patch.object(Backbone, "encode_tokens", count_texts),
+        patch("torch.distributed.all_reduce", count_reduced),
+    ):
+        run.trainee.accumulate_gradients(share(run, 1, accelerator), loss_scale=1.0)
+    return {"texts": texts, "reduced": reduced}
+
+
 @dataclasses.dataclass
 class Batches:
     """A loop's batches; `on_step` is told before each."""
@@ -184,15 +207,12 @@ def work(rank: int, port: int, clip_folder: Path, out: Path) -> None:
     for adaptation in SCENARIOS:
         found = descend(run_of(clip_folder, adaptation, accelerator), accelerator)
         save_file(found, out / f"{adaptation}-{rank}")
-    for mutant, reduction in MUTANTS.items():
-        right = accelerator.reduce
-
-        def wrong(tensor: Tensor, **_: str) -> object:
-            return right(tensor, reduction=reduction)  # noqa: B023 - called within this turn
-
-        with patch.object(accelerator, "reduce", wrong):
+    for mutant, is_whole in MUTANTS.items():
+        with patch("figclip.adaptation._is_whole", return_value=is_whole):
             found = descend(run_of(clip_folder, "lora_both", accelerator), accelerator)
         save_file(found, out / f"{mutant}-{rank}")
+    share_of_a_step = count_in_a_step(run_of(clip_folder, "lora_both", accelerator), accelerator)
+    (out / f"share-{rank}.json").write_text(json.dumps(share_of_a_step))
 
     def interrupt(step: int) -> None:
         if rank == 1 and step == STOPPED_AT:
@@ -276,17 +296,31 @@ def test_every_weight_moves_as_with_one_process(
         assert worst[1] <= BAR, f"process {rank}: {worst}"
 
 
-def is_whole(name: str) -> bool:
-    """Whether every process holds the whole gradient: it is averaged, all others are summed."""
-    return name.startswith(("clip.text_model", "clip.text_projection", "clip.logit_scale"))
-
-
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_comparison_sees_a_wrong_reduction(clip_folder: Path, two: Path, mutant: str):
+    """Each process holds the temperature's gradient whole: it is averaged, all others summed."""
     found = errors(load_file(two / f"{mutant}-0"), alone(clip_folder, "lora_both"))
-    wrong = {n: e for n, e in found.items() if is_whole(n) == (mutant == "summed")}
-    assert len(wrong) >= 10
-    assert min(wrong.values()) > 1e4 * BAR
+    scale = found.pop("clip.logit_scale")
+    if mutant == "summed":
+        assert scale > 1e4 * BAR
+    else:
+        assert len(found) >= 10
+        assert min(found.values()) > 1e4 * BAR
+
+
+def test_processes_share_the_texts_and_send_all_gradients_at_once(clip_folder: Path, two: Path):
+    run = run_of(clip_folder, "lora_both", Accelerator(cpu=True))
+    whole = count_in_a_step(run, Accelerator(cpu=True))
+    assert whole["reduced"] == []
+    found = [json.loads((two / f"share-{rank}.json").read_text()) for rank in range(NUM_RANKS)]
+    size = sum(p.numel() for p in parameters(run).values())
+    assert [one["reduced"] for one in found] == [[size]] * NUM_RANKS
+    # The gradient cache encodes all but the last micro-batches twice.
+    num_texts = len(run.texts.texts)
+    assert num_texts <= sum(whole["texts"])
+    assert num_texts <= sum(sum(one["texts"]) for one in found) <= sum(whole["texts"])
+    for one in found:
+        assert num_texts / 3 < sum(one["texts"]) < num_texts * 2 / 3
 
 
 def test_a_signal_to_one_process_stops_both_with_one_checkpoint(two: Path):

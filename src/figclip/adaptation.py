@@ -1,7 +1,7 @@
 """The trainee of the main job: a CLIP and its contextualizer under the four losses.
 
-Parallel processes: every process embeds its own videos, all embeddings are
-gathered without gradient, the process's own rows are put back with theirs, and the same global
+Parallel processes: every process embeds its own videos and its share of the texts, all embeddings
+are gathered without gradient, the process's own rows are put back with theirs, and the same global
 loss is formed everywhere. Summing the processes' gradients then gives the gradient of that loss.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.functional import normalize
 
 from figclip.config import RunConfig
@@ -200,20 +200,24 @@ class ClipTrainee:
         if self._text_embeddings_MD is not None:
             return None, self._text_embeddings_MD[torch.from_numpy(needed)].to(device), row_of
 
-        # Every process embeds all texts of the global batch: its gradient for them is then whole,
-        # and `_sum_gradients` must not count it once a process (see there).
         def encode(part: TokenBatch) -> Tensor:
             with self._autocast():
                 return self.backbone.encode_tokens(part)
 
         strings = [self._texts.texts[row] for row in needed]
-        order = list(self.backbone.micro_batches(strings, size=self._config.train.micro_batch))
-        parts = [self.backbone.tokenize([strings[i] for i in part]) for part in order]
-        cache = GradientCache(encode, parts, keep=KEPT_MICRO_BATCHES)
-        flat = [i for part in order for i in part]
-        inverse = torch.empty(len(flat), dtype=torch.long)
-        inverse[torch.tensor(flat)] = torch.arange(len(flat))
-        return cache, normalize(cache.embeddings_ND[inverse.to(device)], dim=-1), row_of
+        parts = list(self.backbone.micro_batches(strings, size=self._config.train.micro_batch))
+        # Dealt like cards, as they are sorted by length: every process gets long and short ones.
+        ranks = self._accelerator.num_processes
+        shares = [parts[rank::ranks] for rank in range(ranks)]
+        own = [[strings[i] for i in part] for part in shares[self._accelerator.process_index]]
+        cache, local_ND = None, self.backbone.clip.logit_scale.new_zeros(0, self.backbone.dim)
+        if own:
+            tokens = [self.backbone.tokenize(part) for part in own]
+            cache = GradientCache(encode, tokens, keep=KEPT_MICRO_BATCHES)
+            local_ND = cache.embeddings_ND
+        rows_MD = self._gather_rows(local_ND, [sum(map(len, share)) for share in shares])
+        order = torch.tensor([i for share in shares for part in share for i in part])
+        return cache, normalize(rows_MD[order.argsort().to(device)], dim=-1), row_of
 
     def _event_texts(self, batch: ClipBatch, item_idx: int) -> EventTexts:
         """Texts of one video of the global batch."""
@@ -239,8 +243,6 @@ class ClipTrainee:
 
     def _gather(self, local: VisualEmbeddings, batch: ClipBatch) -> VisualEmbeddings:
         """The global batch's embeddings; only this process's rows carry gradient."""
-        if self._accelerator.num_processes == 1:
-            return local
         events = [len(self._event_texts(batch, i).caption_P) for i in range(len(batch.items))]
         ranks = self._accelerator.num_processes
         shares = [rank_slice(len(events), rank=rank, num_ranks=ranks) for rank in range(ranks)]
@@ -255,6 +257,8 @@ class ClipTrainee:
 
     def _gather_rows(self, rows_ND: Float[Tensor, "N D"], counts: Sequence[int]) -> Tensor:
         """Rows of all processes in order, the own ones with gradient."""
+        if self._accelerator.num_processes == 1:
+            return rows_ND
         padded = rows_ND.new_zeros(max(counts), rows_ND.shape[1])
         padded[: len(rows_ND)] = rows_ND.detach()
         gathered = self._accelerator.gather(padded)
@@ -336,22 +340,29 @@ class ClipTrainee:
     def _sum_gradients(self) -> None:
         """Sum gradients over processes; average those that every process holds whole.
 
-        Frames and contextualizer outputs carry gradient for the process's own rows only: their
-        sum is the global gradient. The temperature and a trained text tower see the whole global
-        loss on every process: their mean is.
+        Frames, texts and contextualizer outputs carry gradient for the process's own rows only:
+        their sum is the global gradient. All go in one message: a message a parameter (149 for
+        ViT-B/32) is mostly waiting.
         """
-        if self._accelerator.num_processes == 1:
+        ranks = self._accelerator.num_processes
+        if ranks == 1:
             return
-        for group in self.parameter_groups():
-            for name, parameter in group.parameters.items():
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                whole = name.startswith(("clip.text_", "clip.logit_scale"))
-                reduced = self._accelerator.reduce(
-                    parameter.grad, reduction="mean" if whole else "sum"
-                )
-                assert isinstance(reduced, Tensor)
-                parameter.grad = reduced
+        named = {n: p for group in self.parameter_groups() for n, p in group.parameters.items()}
+        parts: list[Tensor] = []
+        for name, parameter in named.items():
+            part = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parts.append((part / ranks if _is_whole(name) else part).flatten())
+            parameter.grad = None
+        flat = torch.cat(parts)
+        distributed.all_reduce(flat)
+        sums = flat.split([len(part) for part in parts])
+        for parameter, part in zip(named.values(), sums, strict=True):
+            parameter.grad = part.view_as(parameter)
+
+
+def _is_whole(name: str) -> bool:
+    """Whether every process holds a parameter's whole gradient: the global loss has one scale."""
+    return name == "clip.logit_scale"
 
 
 def _rows(texts: EventTexts) -> tuple[np.ndarray, np.ndarray]:
