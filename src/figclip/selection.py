@@ -17,7 +17,7 @@ from figclip.assembly import RunParts, assemble
 from figclip.checkpoint import RunFolder
 from figclip.columns import Progress
 from figclip.config import RunConfig
-from figclip.data.batches import BatchLoader, BatchPlan
+from figclip.data.batches import BatchLoader, BatchPlan, ClipBatch
 from figclip.data.counterfeits import build_counterfeit_pools
 from figclip.data.frames import StoreSpec
 from figclip.data.stored_videos import StoredVideos
@@ -40,7 +40,7 @@ from figclip.strength import (
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_validation import build_validation
 
-PROCESS_TIMEOUT = timedelta(days=2)
+PROCESS_GROUP = InitProcessGroupKwargs(timeout=timedelta(days=2))
 """How long processes wait for one of them, which may decode all videos of `--keep`.
 
 Not for one that failed: torchrun ends the others at once.
@@ -107,49 +107,58 @@ def adapt(
         ModelError, StoreError, DataError: the base, a store, its videos, or `keep` cannot be used.
         TrainingError: a loss is not finite.
     """
-    accelerator = Accelerator(
-        cpu=cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=PROCESS_TIMEOUT)]
-    )
+    accelerator = Accelerator(cpu=cpu, kwargs_handlers=[PROCESS_GROUP])
     processes = processes_of(accelerator)
     if not processes.is_main:
-        on_texts = on_progress = None
+        on_plan = on_texts = on_progress = None
     run = RunFolder(out)
     check_run(run, config, resume=resume)
     planned = plan_kept(keep, config, cache=cache)
+    device = accelerator.device
     parts = assemble(
-        config,
-        data,
-        cache=cache,
-        on_texts=on_texts,
-        device=accelerator.device,
-        processes=processes,
+        config, data, cache=cache, on_texts=on_texts, device=device, processes=processes
     )
-    check_data(
-        run,
-        parts.videos.content_hash,
-        base_hash=parts.base_hash,
-        num_kept=0 if planned is None else planned.num_tests,
-    )
+    _check_data(run, parts, planned)
     accelerator.wait_for_everyone()  # before the main process writes what the others check
+    batches = _plan_batches(config, parts, processes)
+    settings = _loop_settings(config, batches.plan.steps_per_epoch)
     tests = _open_tests(planned, parts, processes, on_progress)
-    plan = BatchPlan(
-        parts.train.records,
-        videos_per_batch=config.data.videos_per_batch,
-        seed=config.train.seed,
-    )
-    settings = _loop_settings(config, plan.steps_per_epoch)
-    if accelerator.is_main_process:
-        write_run_files(
-            run,
-            config,
-            parts,
-            data,
-            kept=[test.hash for test in tests],
-            num_processes=accelerator.num_processes,
-        )
-    if on_plan is not None and accelerator.is_main_process:
+    if processes.is_main:
+        hashes = [test.hash for test in tests]
+        write_run_files(run, config, parts, data, kept=hashes, num_processes=processes.num)
+    if on_plan is not None:
         on_plan(describe_run(config, parts, settings, accelerator, kept=tests))
-    loop = TrainingLoop(
+    loop = _build_loop(run, config, parts, settings, accelerator, on_step=on_step)
+    outcome = loop.run(batches, resume=resume)
+    if outcome.interrupted_by is not None:
+        return AdaptationResult(outcome=outcome, model=None, kept_step=None)
+    kept_step = _kept_step(config, outcome)
+    loop.load_weights(kept_step)
+    choice = _choose(config, parts, tests, on_progress, processes) if tests else None
+    if processes.is_main:
+        _write_model(run, config, parts, kept_step, choice)
+    accelerator.wait_for_everyone()
+    return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
+
+
+def _check_data(run: RunFolder, parts: RunParts, planned: KeptPlan | None) -> None:
+    """Refuse to resume a run on other data, before any long work."""
+    num_kept = 0 if planned is None else planned.num_tests
+    check_data(run, parts.videos.content_hash, base_hash=parts.base_hash, num_kept=num_kept)
+
+
+def _build_loop(
+    run: RunFolder,
+    config: RunConfig,
+    parts: RunParts,
+    settings: LoopSettings,
+    accelerator: Accelerator,
+    *,
+    on_step: Callable[[StepReport], None] | None,
+) -> TrainingLoop[ClipBatch]:
+    """What trains; texts of a frozen tower are embedded here."""
+    processes = processes_of(accelerator)
+    return TrainingLoop(
         _build_trainee(config, parts, accelerator),
         settings,
         run=run,
@@ -157,41 +166,31 @@ def adapt(
         validator=_validator(config, parts, processes) if parts.val.records else None,
         on_step=on_step,
     )
-    batches = _load_batches(config, parts, plan, accelerator, num_steps=settings.num_steps)
-    outcome = loop.run(batches, resume=resume)
-    if outcome.interrupted_by is not None:
-        return AdaptationResult(outcome=outcome, model=None, kept_step=None)
-    kept_step = outcome.step
+
+
+def _kept_step(config: RunConfig, outcome: Outcome) -> int:
+    """The step whose weights are kept."""
     if config.train.keep == "best" and outcome.best_step is not None:
-        kept_step = outcome.best_step
-    loop.load_weights(kept_step)
-    choice = _choose(config, parts, tests, on_progress, processes) if tests else None
-    if processes.is_main:
-        if choice is not None:
-            write_choice(choice, run.path, model=run.path.resolve().name)
-        _write_model(run, config, parts, kept_step, choice)
-    accelerator.wait_for_everyone()
-    return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
+        return outcome.best_step
+    return outcome.step
 
 
-def _load_batches(
-    config: RunConfig,
-    parts: RunParts,
-    plan: BatchPlan,
-    accelerator: Accelerator,
-    *,
-    num_steps: int,
-) -> BatchLoader:
-    """This process's share of the batches."""
+def _plan_batches(config: RunConfig, parts: RunParts, processes: Processes) -> BatchLoader:
+    """This process's share of the batches of all epochs."""
+    plan = BatchPlan(
+        parts.train.records,
+        videos_per_batch=config.data.videos_per_batch,
+        seed=config.train.seed,
+    )
     return BatchLoader(
         plan=plan,
         frames=parts.train,
         records=parts.train.records,
-        num_steps=num_steps,
+        num_steps=config.train.epochs * plan.steps_per_epoch,
         frames_per_event=config.data.frames_per_event,
         workers=config.data.loader_workers,
-        rank=accelerator.process_index,
-        num_ranks=accelerator.num_processes,
+        rank=processes.rank,
+        num_ranks=processes.num,
     )
 
 
@@ -247,6 +246,8 @@ def _write_model(
     run: RunFolder, config: RunConfig, parts: RunParts, step: int, choice: StrengthChoice | None
 ) -> None:
     """The model folder, with the weights that the parts hold now, at the chosen strength."""
+    if choice is not None:
+        write_choice(choice, run.path, model=run.path.resolve().name)
     write_adapted(
         run.model,
         parts.backbone,

@@ -171,6 +171,9 @@ class BatchLoader:
         workers: Worker processes; 0 reads in this one.
         rank: Index of this process.
         num_ranks: Number of processes that share each batch.
+
+    Raises:
+        ConfigError: More processes than videos in the smallest batch.
     """
 
     plan: BatchPlan
@@ -182,6 +185,14 @@ class BatchLoader:
     rank: int = 0
     num_ranks: int = 1
 
+    def __post_init__(self) -> None:
+        if self.plan.smallest_batch < self.num_ranks:
+            raise ConfigError(
+                f"a batch of {self.plan.smallest_batch} videos cannot be shared by "
+                f"{self.num_ranks} processes",
+                fix="Use fewer processes, or raise data.videos_per_batch",
+            )
+
     @contextmanager
     def iterate(self, first_step: int) -> Generator[Iterator[ClipBatch]]:
         """Batches of the steps after `first_step`, to the end of the run.
@@ -189,15 +200,8 @@ class BatchLoader:
         Leaving the context ends the worker processes.
 
         Raises:
-            ConfigError: More processes than videos in the smallest batch.
             StoreError: When a batch is asked for: its frames are missing or damaged.
         """
-        if self.plan.smallest_batch < self.num_ranks:
-            raise ConfigError(
-                f"a batch of {self.plan.smallest_batch} videos cannot be shared by "
-                f"{self.num_ranks} processes",
-                fix="Use fewer processes, or raise data.videos_per_batch",
-            )
         dataset = _StepDataset(
             self.plan,
             self.frames,
