@@ -30,8 +30,14 @@ from figclip.model.folder import read_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_copy, plain_state
 from figclip.process_group import ALONE, Processes
 from figclip.run_plan import AdaptationPlan
-from figclip.strength import KeptInfo, StrengthChoice, choose_strength, open_kept, plan_kept
-from figclip.sweep import ALPHAS
+from figclip.strength import (
+    SCORED,
+    KeptInfo,
+    StrengthChoice,
+    choose_strength,
+    open_kept,
+    plan_kept,
+)
 from tests.dense_sets import write_store
 from tests.kept_sets import COLOURS, NUM_STILLS, KeptWorld, write_kept_world
 from tests.ranks_as_threads import run_ranks
@@ -83,7 +89,7 @@ def test_the_choice_is_recorded_with_the_whole_curve(run: Run) -> None:
         assert kept["groups"] + kept["groups_reported"] == NUM_STILLS
     assert content["kept"]["actions-colours"]["metrics"] == ["top-1"]
     assert content["kept"]["retrieval-captions"]["metrics"] == ["t2v R@1", "v2t R@1"]
-    assert [one["alpha"] for one in content["curve"]] == list(ALPHAS)
+    assert [one["alpha"] for one in content["curve"]] == sorted({*SCORED, content["alpha"]})
     base = content["curve"][0]
     for one in content["curve"]:
         assert one["detail"] == pytest.approx(np.mean(list(one["detail_parts"].values())))
@@ -95,14 +101,13 @@ def test_the_choice_is_recorded_with_the_whole_curve(run: Run) -> None:
             one["alpha"] == 0
             or (one["loss_bound"] <= 0.01 and all(t["loss_bound"] <= 0.02 for t in tests))
         )
-    best = max(one["detail"] for one in content["curve"] if one["qualifies"])
     [chosen] = [one for one in content["curve"] if one["alpha"] == content["alpha"]]
-    assert chosen["qualifies"] and chosen["detail"] == best
-    assert result.strength is not None and result.strength.chosen.alpha == content["alpha"]
+    assert chosen["qualifies"]
+    assert result.strength is not None and result.strength.alpha == content["alpha"]
     assert (out / "strength.png").read_bytes().startswith(b"\x89PNG")
     assert str(out.parent) not in (out / "strength.json").read_text(), "paths must not leak"
     done = [step for step in progress if step[0] == "choosing the strength"]
-    assert done == [("choosing the strength", i, 11) for i in range(12)]
+    assert done == [("choosing the strength", i, 7) for i in range(8)]
 
 
 def test_alpha_zero_is_the_first_validation_of_the_run(run: Run) -> None:
@@ -118,13 +123,7 @@ def test_the_curve_bends_where_the_tests_do(
     world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model folder is at the chosen strength, and goes to any other from there."""
-    seen: list[tuple[StrengthPoint, ...]] = []
-
-    def choose_the_third(curve: tuple[StrengthPoint, ...]) -> StrengthPoint:
-        seen.append(curve)
-        return curve[3]
-
-    monkeypatch.setattr("figclip.strength.choose_point", choose_the_third)
+    monkeypatch.setattr("figclip.strength.choose_strength_idx", lambda *_: 37)
     kept, plain = tmp_path / "kept", tmp_path / "plain"
     options = {"data": [world.store], "cache": cache, "cpu": True}
     chosen = selection.adapt(world.config(), out=kept, keep=world.keep, **options)
@@ -132,7 +131,7 @@ def test_the_curve_bends_where_the_tests_do(
     assert without.strength is None and not (plain / "strength.json").exists()
     info, full = read_info(kept / "model"), read_info(plain / "model")
     assert info is not None and full is not None
-    assert (info.alpha, full.alpha) == (ALPHAS[3], 1.0)
+    assert (info.alpha, full.alpha) == (0.37, 1.0)
     assert chosen.strength is not None
     assert info.selected_on == frozenset(chosen.strength.selected_on)
     num_selecting = chosen.strength.kept["actions-colours"].groups
@@ -141,7 +140,7 @@ def test_the_curve_bends_where_the_tests_do(
     merged = CLIPModel.from_pretrained(kept / "model").state_dict()
     for name, tensor in FiGCLIP.from_pretrained(kept).backbone.clip.state_dict().items():
         assert torch.equal(tensor, merged[name]), name
-    for alpha in (0.0, ALPHAS[3], 1.0):
+    for alpha in (0.0, 0.37, 1.0):
         found = FiGCLIP.from_pretrained(kept, alpha=alpha).backbone.clip.state_dict()
         expected = FiGCLIP.from_pretrained(plain, alpha=alpha).backbone.clip.state_dict()
         for name, tensor in expected.items():
@@ -294,22 +293,24 @@ def test_without_validation_the_largest_strength_that_keeps_enough_is_taken(
     assert result.kept_step == result.outcome.step and result.outcome.best_step is None
     choice = result.strength
     assert choice is not None and {point.detail for point in choice.curve} == {None}
-    assert choice.chosen.alpha == max(one.alpha for one in choice.curve if one.qualifies)
+    assert choice.alpha == max(one.alpha for one in choice.curve if one.qualifies)
     assert any("Nothing was held back to measure detail" in one for one in choice.notices)
     assert not (tmp_path / "run" / "strength.png").exists()
     curve = read_choice(tmp_path / "run")["curve"]
-    assert [one["detail"] for one in curve] == [None] * 11
+    assert {one["detail"] for one in curve} == {None}
     said = "Nothing is held back: 34 of 84 groups of videos (0.4) would be too few"
     assert any(one.startswith(said) for one in plans[0].warnings) == (fraction == 0.4)
 
 
-def choice_of(*points: StrengthPoint, groups: int = 500) -> StrengthChoice:
+def choice_of(*points: StrengthPoint, alpha: float, groups: int = 500) -> StrengthChoice:
     """A choice among these, by one kept test."""
     info = KeptInfo(
         task="actions", name="actions", source="kinds.csv", split=None, hash="0",
         metrics=("top-1",), groups=groups, groups_reported=groups,
     )  # fmt: skip
-    return StrengthChoice(curve=points, kept={"actions-kinds": info}, media=frozenset(), seed=0)
+    return StrengthChoice(
+        alpha=alpha, curve=points, kept={"actions-kinds": info}, media=frozenset(), seed=0
+    )
 
 
 def point_of(alpha: float, detail: float, bound: float = 0.0) -> StrengthPoint:
@@ -322,25 +323,27 @@ def point_of(alpha: float, detail: float, bound: float = 0.0) -> StrengthPoint:
 
 
 def test_a_strength_of_zero_says_why() -> None:
-    costly = choice_of(point_of(0.0, 0.4), point_of(0.1, 0.5, 0.031), point_of(1.0, 0.9, 0.2))
-    assert costly.chosen.alpha == 0
-    [notice] = costly.notices
+    costly = (point_of(0.0, 0.4), point_of(0.2, 0.5, 0.031), point_of(1.0, 0.9, 0.2))
+    [notice] = choice_of(*costly, alpha=0.0).notices
     assert notice == (
-        "Strength 0: the model is its base, unchanged. At 0.1, the smallest strength, "
-        "actions-kinds may lose 3.1 points (limit 2)."
+        "Strength 0: the model is its base, unchanged. Already at 0.2 actions-kinds may lose "
+        "3.1 points (limit 2)."
     )
-    useless = choice_of(point_of(0.0, 0.4), point_of(0.1, 0.3), point_of(1.0, 0.2))
-    [notice] = useless.notices
-    assert notice.endswith("No strength that keeps enough has more detail on val than the base.")
-    assert choice_of(point_of(0.0, 0.4), point_of(0.1, 0.5)).notices == ()
+    useless = (point_of(0.0, 0.4), point_of(0.2, 0.3), point_of(1.0, 0.2))
+    [notice] = choice_of(*useless, alpha=0.0).notices
+    assert notice.endswith("No larger strength that keeps enough has more detail on val.")
+    little = (point_of(0.0, 0.4), point_of(0.05, 0.41), point_of(0.2, 0.5, 0.031))
+    [notice] = choice_of(*little, alpha=0.05).notices
+    assert notice.startswith("Strength 0.05: the model is nearly its base. Already at 0.2 ")
+    assert choice_of(point_of(0.0, 0.4), point_of(0.2, 0.5), alpha=0.2).notices == ()
 
 
 def test_a_kept_set_too_small_to_prove_its_bound_says_so() -> None:
     """Of 2 % lost, 148 groups show none more than once in twenty times; 149 do not."""
-    points = (point_of(0.0, 0.4), point_of(0.1, 0.5))
-    [notice] = choice_of(*points, groups=148).notices
+    points = (point_of(0.0, 0.4), point_of(0.2, 0.5))
+    [notice] = choice_of(*points, alpha=0.2, groups=148).notices
     assert "148 groups that choose are too few to prove that at most 2 points" in notice
-    assert choice_of(*points, groups=149).notices == ()
+    assert choice_of(*points, alpha=0.2, groups=149).notices == ()
     assert 0.98**148 > 0.05 > 0.98**149
 
 
@@ -428,7 +431,7 @@ def test_an_adaptation_that_destroys_is_held_back(
 
     monkeypatch.setattr(Backbone, "encode_frames", count_frames)
     monkeypatch.setattr(Backbone, "encode_tokens", count_texts)
-    details = iter(ALPHAS)
+    details = iter((*SCORED, 0.5))
 
     def grow(_: Embedder) -> dict[str, float]:
         detail = next(details)
@@ -438,10 +441,11 @@ def test_an_adaptation_that_destroys_is_held_back(
     assert choice.base.tests["composition-known"].score == 1.0
     assert choice.curve[-1].tests["composition-known"].loss > 0.1
     assert not choice.curve[-1].qualifies
-    assert choice.chosen.alpha == max(one.alpha for one in choice.curve if one.qualifies) < 1
+    assert 0 < choice.alpha == max(one.alpha for one in choice.curve if one.qualifies) < 1
+    assert choice.alpha not in SCORED, "between the strengths that were scored first"
     # Each still of the selecting half once a strength, no other; each text once at all.
     stills = groups_in(tests[0].work.opened[spec].content, "selecting")
-    assert sum(num_frames) == len(ALPHAS) * len(stills)
+    assert sum(num_frames) == (len(SCORED) + 1) * len(stills)
     assert sum(num_texts) == 2 * len(stills) + len(COLOURS)
 
 

@@ -36,6 +36,7 @@ LAYERS = [
     "data.plain_pickle data.situation_truth data.role_sequences",
     "data.situation_predictions",
     "data.captions",
+    "data.sense_exchange",
     "data.sentences data.text_features",
     "data.sense_pool",
     "data.event_edits",

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from jaxtyping import Float64
 
 from figclip.checkpoint import write_atomically
 from figclip.columns import Column, Progress
@@ -25,12 +26,14 @@ from figclip.metrics.strength import (
     MAX_MEAN_LOSS,
     MAX_TEST_LOSS,
     NUM_RESAMPLES,
+    STRENGTHS,
     KeptPoint,
     LossBounds,
     StrengthBlock,
     StrengthPoint,
     bound_losses,
-    choose_point,
+    choose_strength_idx,
+    smooth_gains,
     unseen_loss,
 )
 from figclip.model.backbone import Backbone, weights_hash
@@ -40,10 +43,13 @@ from figclip.process_group import ALONE, Processes
 from figclip.reporting.figures import draw_sweep
 from figclip.results import ModelColumn, Sweep, SweepPoint, result_name
 from figclip.scoring import PlannedSource, TaskScores, TaskSettings, Work, open_works, plan_sources
-from figclip.sweep import ALPHAS
 
 STRENGTH_FORMAT = 2
-"""2: `detail` may be null."""
+"""2: `detail` may be null; bounds are smoothed, and strengths in between may be chosen."""
+SCORED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Strengths that are scored, and smoothed over. Ten instead of five choose no steadier (LOG.md)."""
+LITTLE = 0.1
+"""Strengths below it are worth a word: little is left of the training."""
 OPTION = "--keep"
 STAGE = "choosing the strength"
 PROMPTS = "photo"
@@ -124,12 +130,14 @@ class StrengthChoice:
     """The strength that was chosen, and why.
 
     Attributes:
-        curve: By ascending strength, the base first.
+        alpha: The strength.
+        curve: By ascending strength, the base first; `alpha` is among them.
         kept: The tests that bound the loss, by name.
         media: `halves.media_in` of their selecting halves.
         seed: Of the bounds.
     """
 
+    alpha: float
     curve: tuple[StrengthPoint, ...]
     kept: Mapping[str, KeptInfo]
     media: frozenset[str]
@@ -138,7 +146,8 @@ class StrengthChoice:
     @property
     def chosen(self) -> StrengthPoint:
         """The point of the chosen strength."""
-        return choose_point(self.curve)
+        [chosen] = [point for point in self.curve if point.alpha == self.alpha]
+        return chosen
 
     @property
     def base(self) -> StrengthPoint:
@@ -158,16 +167,17 @@ class StrengthChoice:
                 "Nothing was held back to measure detail: the strength is the largest whose loss "
                 "stays within the limits."
             )
-        if self.chosen.alpha == 0:
-            notices.append(f"Strength 0: the model is its base, unchanged. {self._why_zero()}")
+        if self.alpha < LITTLE:
+            left = "its base, unchanged" if self.alpha == 0 else "nearly its base"
+            notices.append(f"Strength {self.alpha:g}: the model is {left}. {self._why_little()}")
         return tuple(notices)
 
-    def _why_zero(self) -> str:
-        """Why no strength is better than none."""
-        if any(point.qualifies for point in self.curve[1:]):
-            return "No strength that keeps enough has more detail on val than the base."
-        first = self.curve[1]
-        return f"At {first.alpha:g}, the smallest strength, {'; '.join(first.excess)}."
+    def _why_little(self) -> str:
+        """Why no larger strength is better."""
+        if any(point.qualifies for point in self.curve if point.alpha > self.alpha):
+            return "No larger strength that keeps enough has more detail on val."
+        first = next(point for point in self.curve if point.excess)
+        return f"Already at {first.alpha:g} {'; '.join(first.excess)}."
 
     @property
     def selected_on(self) -> tuple[str, ...]:
@@ -287,7 +297,7 @@ def choose_strength(
     on_progress: Progress | None,
     processes: Processes = ALONE,
 ) -> StrengthChoice:
-    """Score every strength of `ALPHAS` on val and on the kept tests.
+    """Score strengths on val and on the kept tests, and choose by the curves over them.
 
     Each strength is merged as the model folder will hold it, so that what is chosen is what is
     written; that is also a third faster than LoRA's layers. A cache that is thrown away embeds
@@ -308,26 +318,41 @@ def choose_strength(
     """
     report = on_progress or _no_progress
     plain = plain_copy(backbone)
-    own: list[tuple[Mapping[str, float], list[TaskScores]]] = []
     with TemporaryDirectory() as folder:
-        for number, alpha in enumerate(ALPHAS):
-            if not processes.is_own(number):
-                continue
-            report(STAGE, number, len(ALPHAS))
+
+        def score(alpha: float) -> _Scored:
             plain.clip.load_state_dict(plain_state(backbone.clip, alpha=alpha))
             embedder = Embedder(
                 plain, micro_batch=micro_batch, cache_file=Path(folder) / "embeddings.sqlite"
             )
-            of_val = {} if detail is None else detail(embedder)
-            own.append((of_val, [_score(one.work, embedder, plain, alpha) for one in tests]))
-    details, scores = zip(*processes.merge(own), strict=True)
-    report(STAGE, len(ALPHAS), len(ALPHAS))
-    by_test = [[at_alpha[i] for at_alpha in scores] for i in range(len(tests))]
-    bounds = bound_losses([_blocks(one) for one in by_test], seed=seed)
+            return _Scored(
+                alpha=alpha,
+                detail={} if detail is None else detail(embedder),
+                kept=[_score(one.work, embedder, plain, alpha) for one in tests],
+            )
+
+        own: list[_Scored] = []
+        for number, alpha in enumerate(SCORED):
+            if processes.is_own(number):
+                report(STAGE, number, len(SCORED) + 1)
+                own.append(score(alpha))
+        scored = processes.merge(own)
+        by_test = [[one.kept[i] for one in scored] for i in range(len(tests))]
+        bounds = bound_losses([_blocks(one) for one in by_test], alphas=SCORED, seed=seed)
+        alpha = STRENGTHS[choose_strength_idx(bounds, _detail_curve(scored))]
+        report(STAGE, len(SCORED), len(SCORED) + 1)
+        if alpha not in SCORED:
+            scored.append(processes.once(lambda: score(alpha)))
+    report(STAGE, len(SCORED) + 1, len(SCORED) + 1)
     names = [one.name for one in tests]
-    kept = {one.name: _describe(one, found[0]) for one, found in zip(tests, by_test, strict=True)}
-    media = frozenset[str]().union(*(one.media for one in tests))
-    return StrengthChoice(curve=_curve(details, bounds, names), kept=kept, media=media, seed=seed)
+    infos = (_describe(one, found[0]) for one, found in zip(tests, by_test, strict=True))
+    return StrengthChoice(
+        alpha=alpha,
+        curve=_curve(scored, bounds, names),
+        kept=dict(zip(names, infos, strict=True)),
+        media=frozenset[str]().union(*(one.media for one in tests)),
+        seed=seed,
+    )
 
 
 def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
@@ -349,10 +374,10 @@ def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
     )
     if points:
         sweep = Sweep(model=model, points=points)
-        draw_sweep(sweep, out / "strength.png", chosen=choice.chosen.alpha)
+        draw_sweep(sweep, out / "strength.png", chosen=choice.alpha)
     content = {
         "format": STRENGTH_FORMAT,
-        "alpha": choice.chosen.alpha,
+        "alpha": choice.alpha,
         "limits": {
             "mean": MAX_MEAN_LOSS,
             "test": MAX_TEST_LOSS,
@@ -364,6 +389,15 @@ def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
         "curve": [{"qualifies": point.qualifies, **asdict(point)} for point in choice.curve],
     }
     write_atomically(out / "strength.json", json.dumps(content, indent=2) + "\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scored:
+    """What one strength got: on val, and on each kept test."""
+
+    alpha: float
+    detail: Mapping[str, float]
+    kept: Sequence[TaskScores]
 
 
 def _no_progress(stage: str, done: int, total: int) -> None:
@@ -389,6 +423,11 @@ def _headlines(scores: TaskScores) -> list[str]:
     return [metric for metric, score in scores.summary.items() if score.is_headline]
 
 
+def _mean_score(scores: TaskScores) -> float:
+    """The score of a kept test."""
+    return float(np.mean([scores.summary[metric].value for metric in _headlines(scores)]))
+
+
 def _blocks(strengths: Sequence[TaskScores]) -> list[StrengthBlock]:
     """The headline numbers of a test, item by item at each strength."""
     blocks: list[StrengthBlock] = []
@@ -398,7 +437,7 @@ def _blocks(strengths: Sequence[TaskScores]) -> list[StrengthBlock]:
         assert all(one.items[idx].item_ids == base.item_ids for one in strengths)
         blocks.append(
             StrengthBlock(
-                value_NA=np.stack([one.items[idx].values[metric] for one in strengths], axis=1),
+                value_NS=np.stack([one.items[idx].values[metric] for one in strengths], axis=1),
                 group_of_item=base.group_ids,
                 weight_N=base.weights,
             )
@@ -406,27 +445,39 @@ def _blocks(strengths: Sequence[TaskScores]) -> list[StrengthBlock]:
     return blocks
 
 
+def _detail_curve(scored: Sequence[_Scored]) -> Float64[np.ndarray, " A"] | None:
+    """Smoothed gain in detail at all strengths; None where it was not measured."""
+    base, *others = scored
+    if not base.detail:
+        return None
+    gain_S = np.array([one.detail["score"] - base.detail["score"] for one in others])
+    return smooth_gains(gain_S, np.array([one.alpha for one in others]))
+
+
 def _curve(
-    details: Sequence[Mapping[str, float]], bounds: LossBounds, names: Sequence[str]
+    scored: Sequence[_Scored], bounds: LossBounds, names: Sequence[str]
 ) -> tuple[StrengthPoint, ...]:
-    """A point a strength."""
+    """A point a scored strength, by ascending strength; the base was scored first."""
+    base_K = np.array([_mean_score(kept) for kept in scored[0].kept])
     points: list[StrengthPoint] = []
-    for a, (alpha, detail) in enumerate(zip(ALPHAS, details, strict=True)):
+    for one in sorted(scored, key=lambda one: one.alpha):
+        a = STRENGTHS.index(one.alpha)
+        score_K = np.array([_mean_score(kept) for kept in one.kept])
         tests = {
             name: KeptPoint(
-                score=float(bounds.score_KA[k, a]),
-                loss=float(bounds.score_KA[k, 0] - bounds.score_KA[k, a]),
+                score=float(score_K[k]),
+                loss=float(base_K[k] - score_K[k]),
                 loss_bound=float(bounds.bound_KA[k, a]),
             )
             for k, name in enumerate(names)
         }
         points.append(
             StrengthPoint(
-                alpha=alpha,
-                detail=detail.get("score"),
-                detail_parts={name: one for name, one in detail.items() if name != "score"},
-                kept=float(bounds.score_KA[:, a].mean()),
-                loss=float((bounds.score_KA[:, 0] - bounds.score_KA[:, a]).mean()),
+                alpha=one.alpha,
+                detail=one.detail.get("score"),
+                detail_parts={name: value for name, value in one.detail.items() if name != "score"},
+                kept=float(score_K.mean()),
+                loss=float((base_K - score_K).mean()),
                 loss_bound=float(bounds.mean_bound_A[a]),
                 tests=tests,
             )

@@ -211,7 +211,7 @@ def test_a_strength_is_chosen_and_the_rest_is_reported(tmp_path: Path):
     chosen = json.loads((run / "strength.json").read_text())["alpha"]
     assert f"Strength {chosen:g}: detail on val " in adapted.stdout
     assert "the strength is chosen by val and actions-colours" in adapted.stderr
-    assert "choosing the strength 11/11" in adapted.stderr
+    assert "choosing the strength 7/7" in adapted.stderr
     reported = figclip(
         "eval", run, "--data", kept, "--out", run / "eval", "--cpu", cache=cache
     )  # fmt: skip

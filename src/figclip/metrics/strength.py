@@ -14,6 +14,8 @@ MAX_MEAN_LOSS, MAX_TEST_LOSS = 0.01, 0.02
 """Largest bounds of the loss that a strength may have: on the mean of the tests, on each."""
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 2000
+STRENGTHS = tuple(step / 100 for step in range(101))
+"""What is chosen from; steps so small that other data of the same kind move the choice little."""
 
 _WEIGHTS_AT_ONCE = 2_000_000
 """Random weights held at once: 16 MB."""
@@ -24,12 +26,12 @@ class StrengthBlock:
     """One number of a test at several strengths, item by item.
 
     Attributes:
-        value_NA: Values of each item, a column a strength, the base first; higher is better.
+        value_NS: Values of each item, a column a strength, the base first; higher is better.
         group_of_item: Name of each item's group; equal names are one group in all blocks.
         weight_N: Weight of each item in the mean, > 0; None: all equal.
     """
 
-    value_NA: Float64[np.ndarray, "N A"]
+    value_NS: Float64[np.ndarray, "N S"]
     group_of_item: tuple[str, ...]
     weight_N: Float64[np.ndarray, " N"] | None = None
 
@@ -41,7 +43,7 @@ class KeptPoint:
     Attributes:
         score: Mean of its blocks' means.
         loss: Score of the base minus this; negative for a gain.
-        loss_bound: One-sided upper bound of the loss.
+        loss_bound: One-sided upper bound of the smoothed loss.
     """
 
     score: float
@@ -59,7 +61,7 @@ class StrengthPoint:
         detail_parts: Scores on val, by name.
         kept: Mean of the scores of the kept tests.
         loss: Mean of their losses.
-        loss_bound: One-sided upper bound of that mean.
+        loss_bound: One-sided upper bound of that mean, smoothed.
         tests: By name.
     """
 
@@ -88,22 +90,47 @@ class StrengthPoint:
         )
 
 
-def choose_point(curve: Sequence[StrengthPoint]) -> StrengthPoint:
-    """The most detail among the strengths that qualify; of equal ones the smallest strength.
+def smooth_gains(
+    gain_XS: Float64[np.ndarray, "*X S"], alpha_S: Float64[np.ndarray, " S"]
+) -> Float64[np.ndarray, "*X A"]:
+    """Gains over the base at all `STRENGTHS`, smoothed over those that were scored.
 
-    Where detail was not measured, the largest strength that qualifies: detail is what is trained,
-    and grew with the strength wherever it was measured until it levelled off (LOG.md).
+    A parabola through the base, by least squares. A score at one strength moves by a point with
+    another drawing of a thousand items, and with it, unsmoothed, the strength that is chosen; the
+    curve moves less. The variance of a difference between models grows with the number of items
+    they disagree on, about in proportion to the strength: so are points weighted.
 
     Args:
-        curve: Any order; strength 0 is among them.
+        gain_XS: Gains or losses at the scored strengths.
+        alpha_S: These strengths, all > 0 and at least two.
     """
+    assert len(alpha_S) >= 2 and (alpha_S > 0).all()
+    powers_SP = np.stack([alpha_S, alpha_S**2], axis=1)
+    root_weight_S = alpha_S**-0.5
+    fit_PS = np.linalg.pinv(powers_SP * root_weight_S[:, None]) * root_weight_S
+    grid_A = np.array(STRENGTHS)
+    return gain_XS @ (np.stack([grid_A, grid_A**2], axis=1) @ fit_PS).T
 
-    def merit(point: StrengthPoint) -> tuple[float, float]:
-        if point.detail is None:
-            return point.alpha, 0.0
-        return point.detail, -point.alpha
 
-    return max((point for point in curve if point.qualifies), key=merit)
+def choose_strength_idx(bounds: LossBounds, detail_A: Float64[np.ndarray, " A"] | None) -> int:
+    """The most detail among the strengths that keep enough; of equal ones the smallest.
+
+    A strength keeps enough if the bounds of its loss, and of that of every smaller one, are within
+    `MAX_MEAN_LOSS` and `MAX_TEST_LOSS`. Where detail was not measured, it is the largest of these:
+    detail is what is trained, and grew with the strength wherever it was measured (LOG.md).
+
+    Args:
+        bounds: Of the losses.
+        detail_A: Smoothed gain in detail; None where it was not measured.
+
+    Returns:
+        Index in `STRENGTHS`; 0 is the base.
+    """
+    within_A = (bounds.mean_bound_A <= MAX_MEAN_LOSS) & (bounds.bound_KA <= MAX_TEST_LOSS).all(0)
+    num_kept = len(within_A) if within_A[1:].all() else 1 + int(np.argmin(within_A[1:]))
+    if detail_A is None:
+        return num_kept - 1
+    return int(np.argmax(detail_A[:num_kept]))
 
 
 def unseen_loss(num_groups: int) -> float:
@@ -123,30 +150,34 @@ def unseen_loss(num_groups: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossBounds:
-    """Scores and losses of kept tests. K tests, A strengths.
+    """Losses of kept tests. K tests, A strengths to choose from.
 
     Attributes:
-        score_KA: Mean of each test's blocks.
-        bound_KA: Upper bound of each test's loss.
-        mean_bound_A: Upper bound of the mean loss.
+        bound_KA: Upper bound of each test's smoothed loss, for each of `STRENGTHS`.
+        mean_bound_A: Upper bound of the smoothed mean loss.
     """
 
-    score_KA: Float64[np.ndarray, "K A"]
     bound_KA: Float64[np.ndarray, "K A"]
     mean_bound_A: Float64[np.ndarray, " A"]
 
 
 def bound_losses(
-    tests: Sequence[Sequence[StrengthBlock]], *, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    tests: Sequence[Sequence[StrengthBlock]],
+    *,
+    alphas: Sequence[float],
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
 ) -> LossBounds:
-    """How much each strength loses against the first, at most, with confidence `CONFIDENCE`.
+    """How much each strength loses against the base, at most, with confidence `CONFIDENCE`.
 
     Paired: all strengths see the same resamples. Bayesian bootstrap over groups (Rubin 1981): each
     group gets a random weight instead of being drawn so many times. Tests that share groups are
-    resampled together, and no resample leaves a small test without items.
+    resampled together, and no resample leaves a small test without items. The losses of every
+    resample are smoothed over the strengths (`smooth_gains`).
 
     Args:
         tests: Blocks of each test; a test's score is the mean of their means.
+        alphas: Strength of each column of the blocks, the base first.
         num_resamples: Number of resamples, >= 1.
         seed: Of the random weights.
 
@@ -159,18 +190,16 @@ def bound_losses(
     names = dict.fromkeys(name for test in tests for block in test for name in block.group_of_item)
     idx_of = {name: idx for idx, name in enumerate(names)}
     sums = [[_group_sums(block, idx_of) for block in test] for test in tests]
-    score_KA = _means(sums, np.ones((1, len(names))))[:, 0]
-    score_KRA = np.concatenate(
+    score_KRS = np.concatenate(
         [
             _means(sums, weight_RG)
             for weight_RG in _random_weights(num_resamples, len(names), seed=seed)
         ],
         axis=1,
     )
-    loss_KRA = score_KRA[..., :1] - score_KRA
+    loss_KRA = smooth_gains(score_KRS[..., :1] - score_KRS[..., 1:], np.array(alphas[1:]))
     percent = 100 * CONFIDENCE
     return LossBounds(
-        score_KA=score_KA,
         bound_KA=np.percentile(loss_KRA, percent, axis=1),
         mean_bound_A=np.percentile(loss_KRA.mean(axis=0), percent, axis=0),
     )
@@ -180,15 +209,15 @@ def bound_losses(
 class _GroupSums:
     """Weighted sums of a block's values over each group, and of its weights."""
 
-    value_GA: Float64[np.ndarray, "G A"]
+    value_GS: Float64[np.ndarray, "G S"]
     weight_G: Float64[np.ndarray, " G"]
 
 
 def _group_sums(block: StrengthBlock, idx_of: Mapping[str, int]) -> _GroupSums:
     """Sums over the groups of all tests; 0 for those that the block has no item of."""
-    if not np.isfinite(block.value_NA).all():
+    if not np.isfinite(block.value_NS).all():
         raise MetricError("a value is not finite", fix="Look at the per-item scores.")
-    weight_N = np.ones(len(block.value_NA)) if block.weight_N is None else block.weight_N
+    weight_N = np.ones(len(block.value_NS)) if block.weight_N is None else block.weight_N
     if not (weight_N > 0).all():
         raise MetricError("a weight is not positive")
     if (num_groups := len(set(block.group_of_item))) < 2:
@@ -196,20 +225,20 @@ def _group_sums(block: StrengthBlock, idx_of: Mapping[str, int]) -> _GroupSums:
     group_N = np.array([idx_of[name] for name in block.group_of_item])
     columns = [
         np.bincount(group_N, weights=column, minlength=len(idx_of))
-        for column in (*(block.value_NA.T * weight_N), weight_N)
+        for column in (*(block.value_NS.T * weight_N), weight_N)
     ]
     return _GroupSums(np.stack(columns[:-1], axis=1), columns[-1])
 
 
 def _means(
     sums: Sequence[Sequence[_GroupSums]], weight_RG: Float64[np.ndarray, "R G"]
-) -> Float64[np.ndarray, "K R A"]:
+) -> Float64[np.ndarray, "K R S"]:
     """Score of each test at each strength, with weighted groups."""
     return np.stack(
         [
             np.mean(
                 [
-                    (weight_RG @ block.value_GA) / (weight_RG @ block.weight_G)[:, None]
+                    (weight_RG @ block.value_GS) / (weight_RG @ block.weight_G)[:, None]
                     for block in test
                 ],
                 axis=0,

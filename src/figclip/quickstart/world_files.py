@@ -45,7 +45,7 @@ class WorldSize:
     valid: int = 60
     pairs: int = 500
     stills: int = 1000
-    selection_stills: int = 2000
+    selection_stills: int = 4000
     films: int = 160
     valid_films: int = 40
 
