@@ -33,7 +33,13 @@ def test_mirrored_pairs_by_hand() -> None:
 
 
 def draw(groups: str, *, mirrored=(), num_foreign: int = 3, seed: int = 0) -> BlindControl | None:
-    return draw_foreign_items(list(groups), mirrored=mirrored, num_foreign=num_foreign, seed=seed)
+    return draw_foreign_items(
+        [f"item {number}" for number in range(len(groups))],
+        list(groups),
+        mirrored=mirrored,
+        num_foreign=num_foreign,
+        seed=seed,
+    )
 
 
 def test_foreign_items_are_different_ones_of_other_groups() -> None:
@@ -56,6 +62,31 @@ def test_foreign_items_are_drawn_evenly() -> None:
     assert set(drawn) == {1, 2, 3, 4}
     # 1,200 draws of two in four: standard deviation of each count about 12.
     assert all(count == pytest.approx(300, abs=50) for count in drawn.values())
+
+
+def test_items_keep_their_foreign_items_where_others_are_missing() -> None:
+    names = [f"item {number}" for number in range(40)]
+    groups = [str(number // 3) for number in range(40)]
+
+    def drawn(there: list[int]) -> dict[str, list[str]]:
+        control = draw_foreign_items(
+            [names[i] for i in there],
+            [groups[i] for i in there],
+            mirrored=(),
+            num_foreign=4,
+            seed=0,
+        )
+        assert control is not None
+        rows = control.foreign_NF.tolist()
+        return {
+            names[i]: [names[there[k]] for k in row] for i, row in zip(there, rows, strict=True)
+        }
+
+    whole = drawn(list(range(40)))
+    there = [number for number in range(39, -1, -1) if number % 4]
+    for item, foreign in drawn(there).items():
+        kept = [one for one in whole[item] if int(one.split()[1]) % 4]
+        assert foreign[: len(kept)] == kept
 
 
 def test_fewer_foreign_items_than_asked_for() -> None:

@@ -37,6 +37,10 @@ def both_ways(sentences: Sequence[tuple[str, str]]) -> list[Contrast]:
     ]
 
 
+def names(rows: Sequence[object]) -> list[str]:
+    return [f"c{number}" for number in range(len(rows))]
+
+
 def swapped(rng: random.Random) -> tuple[str, str]:
     """Who and whom exchanged."""
     first, second = rng.sample(["dog", "cat", "robot", "man", "bird", "bear", "frog"], 2)
@@ -53,7 +57,7 @@ def test_a_group_is_shown_one_medium_that_is_foreign_to_all_of_it(
     rows: list[tuple[str, int]], seed: int
 ):
     groups, clips = [group for group, _ in rows], [clip for _, clip in rows]
-    foreign_N = draw_foreign_media(groups, clips, seed=seed)
+    foreign_N = draw_foreign_media(names(groups), groups, clips, seed=seed)
     own_of = {g: {clip for group, clip in rows if group == g} for g in groups}
 
     def has_foreign(group: str) -> bool:
@@ -66,16 +70,30 @@ def test_a_group_is_shown_one_medium_that_is_foreign_to_all_of_it(
         (shown,) = {int(foreign_N[i]) for i in range(len(rows)) if groups[i] == group}
         assert groups[shown] != group
         assert clips[shown] not in own_of[group]
-    assert (foreign_N == draw_foreign_media(groups, clips, seed=seed)).all()
+    assert (foreign_N == draw_foreign_media(names(groups), groups, clips, seed=seed)).all()
 
 
 def test_foreign_media_are_drawn_evenly():
     groups, clips = ["a", "a", "b", "c", "d"], [0, 1, 2, 3, 0]
-    drawn = [draw_foreign_media(groups, clips, seed=seed) for seed in range(600)]
+    drawn = [draw_foreign_media(names(groups), groups, clips, seed=seed) for seed in range(600)]
     shown = Counter(int(one[0]) for one in drawn if one is not None)
     # The medium of d is also one of a.
     assert set(shown) == {2, 3}
     assert abs(shown[2] - 300) < 3 * np.sqrt(600 / 4)
+
+
+def test_a_group_keeps_its_foreign_medium_where_others_are_missing():
+    groups = [f"g{number // 2}" for number in range(40)]
+    whole = draw_foreign_media(names(groups), groups, range(40), seed=0)
+    assert whole is not None
+    for missing in range(0, 40, 2):
+        there = [number for number in range(40) if number // 2 != missing // 2]
+        found = draw_foreign_media(
+            [f"c{number}" for number in there], [groups[i] for i in there], there, seed=0
+        )
+        assert found is not None
+        for i, foreign in zip(there, found.tolist(), strict=True):
+            assert there[foreign] == whole[i] or whole[i] // 2 == missing // 2
 
 
 def test_items_that_mirror_each_other_are_found_within_their_group():

@@ -5,7 +5,6 @@ What a model gets right there it gets right without looking at the video.
 
 from __future__ import annotations
 
-import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 
 from figclip.errors import MetricError
 from figclip.metrics.choice import Choices, choose
+from figclip.metrics.lots import Lots
 
 _NONE = -1
 
@@ -60,6 +60,7 @@ def mirrored_pairs(
 
 
 def draw_foreign_items(
+    items: Sequence[str],
     groups: Sequence[str],
     *,
     mirrored: Sequence[tuple[int, int]],
@@ -68,8 +69,12 @@ def draw_foreign_items(
 ) -> BlindControl | None:
     """Draw the videos that each item is judged by, evenly among the items of other groups.
 
+    They depend on the names of the item and of those drawn: where an item is missing, the others
+    keep theirs (`metrics.lots`).
+
     Args:
-        groups: Group of each item.
+        items: Name of each item.
+        groups: Group of each.
         mirrored: As `mirrored_pairs` finds them. A pair for which no video is foreign to both is
             given up.
         num_foreign: Videos an item, >= 1; fewer where there are not so many.
@@ -87,13 +92,17 @@ def draw_foreign_items(
     )
     paired = {item for pair in kept for item in pair}
     sharing = [*kept, *((item,) for item in range(len(groups)) if item not in paired)]
-    rng = random.Random(seed)
+    lots = Lots(items, seed=seed)
+    number_of = {group: number for number, group in enumerate(sizes)}
+    group_N = np.array([number_of[group] for group in groups])
     foreign_NF = np.full((len(groups), num_foreign), _NONE, np.int64)
     for members in sharing:
-        own = {groups[item] for item in members}
-        num_drawn = min(len(groups), num_foreign + sum(sizes[group] for group in own))
-        drawn = rng.sample(range(len(groups)), num_drawn)
-        foreign = [item for item in drawn if groups[item] not in own][:num_foreign]
+        own = group_N[list(members)]
+        foreign = lots.draw(
+            "/".join(sorted(items[item] for item in members)),
+            allowed_N=(group_N[:, None] != own).all(axis=1),
+            num_drawn=num_foreign,
+        )
         foreign_NF[list(members), : len(foreign)] = foreign
     return BlindControl(foreign_NF=foreign_NF, mirrored=kept)
 

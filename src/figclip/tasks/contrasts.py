@@ -176,6 +176,7 @@ def draw_blind_control(
     groups = events.group_ids
     false = [frozenset(t for t in row if t is not None) for row in contrasts.negatives]
     return draw_foreign_items(
+        [events.events[i].key for i in contrasts.event_idxs],
         [groups[i] for i in contrasts.event_idxs],
         mirrored=mirrored_pairs(contrasts.true, false),
         num_foreign=NUM_FOREIGN,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -15,6 +14,7 @@ from jaxtyping import Float64, Int64
 
 from figclip.data.benchmarks.records import Contrast
 from figclip.metrics.blind import mirrored_pairs
+from figclip.metrics.lots import Lots
 from figclip.metrics.text_only import (
     NUM_FOLDS,
     CandidatePairs,
@@ -56,16 +56,17 @@ def make_controls(items: Sequence[Contrast], clip_N: Sequence[int], *, seed: int
         clip_N: What each item's medium shows; equal for equal files.
         seed: Of the foreign media.
     """
-    groups = [item.group for item in items]
     return PairControls(
-        foreign_N=draw_foreign_media(groups, clip_N, seed=seed),
+        foreign_N=draw_foreign_media(
+            [item.id for item in items], [item.group for item in items], clip_N, seed=seed
+        ),
         mirrored=_mirrored_in_groups(items),
         text_only_N=text_only_accuracy(items),
     )
 
 
 def draw_foreign_media(
-    groups: Sequence[str], clip_N: Sequence[int], *, seed: int
+    items: Sequence[str], groups: Sequence[str], clip_N: Sequence[int], *, seed: int
 ) -> Int64[np.ndarray, " N"] | None:
     """Draw one item for each group, evenly among those of other groups and other media.
 
@@ -73,24 +74,30 @@ def draw_foreign_media(
     false once, what is won without looking is lost as often: half of the items are right, but for
     ties.
 
+    The draw depends on the names of the group and of the item drawn, not on which others are there
+    (`metrics.lots`).
+
     Args:
-        groups: Group of each item.
+        items: Name of each item.
+        groups: Group of each.
         clip_N: What each item's medium shows.
         seed: Of the draws.
 
     Returns:
         None where a group has nothing foreign.
     """
-    items_of_group, items_of_clip = _positions(groups), _positions(clip_N)
-    rng = random.Random(seed)
+    items_of_clip = _positions(clip_N)
+    lots = Lots(items, seed=seed)
     foreign_N = np.empty(len(groups), np.int64)
-    for members in items_of_group.values():
-        own = set(members).union(*(items_of_clip[clip_N[item]] for item in members))
-        if len(own) == len(groups):
+    for group, members in _positions(groups).items():
+        allowed_N = np.ones(len(groups), np.bool_)
+        allowed_N[members] = False
+        for item in members:
+            allowed_N[items_of_clip[clip_N[item]]] = False
+        drawn = lots.draw(group, allowed_N=allowed_N, num_drawn=1)
+        if not len(drawn):
             return None
-        # One of so many is not their own; the first such one is as likely to be any.
-        drawn = rng.sample(range(len(groups)), len(own) + 1)
-        foreign_N[members] = next(item for item in drawn if item not in own)
+        foreign_N[members] = drawn[0]
     return foreign_N
 
 

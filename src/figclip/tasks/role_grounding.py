@@ -177,8 +177,19 @@ class RoleGrounding:
 
     def _blind(self, events: DenseEvents, questions: Sequence[RoleQuestion]) -> BlindControl | None:
         """Foreign events for each question."""
-        groups = [events.group_ids[one.event_idx] for one in questions]
-        return draw_foreign_items(groups, mirrored=(), num_foreign=NUM_FOREIGN, seed=self.seed)
+        groups = events.group_ids
+        return draw_foreign_items(
+            [_item_id(events, one) for one in questions],
+            [groups[one.event_idx] for one in questions],
+            mirrored=(),
+            num_foreign=NUM_FOREIGN,
+            seed=self.seed,
+        )
+
+
+def _item_id(events: DenseEvents, question: RoleQuestion) -> str:
+    """Name of a question."""
+    return f"{events.events[question.event_idx].key}/{question.slot}"
 
 
 def _filled(event: Event) -> list[Role]:
@@ -222,7 +233,7 @@ def _score_block(
     events = items.events
     return ItemScores(
         block=name,
-        item_ids=tuple(f"{events.events[one.event_idx].key}/{one.slot}" for one in questions),
+        item_ids=tuple(_item_id(events, one) for one in questions),
         group_ids=tuple(events.group_ids[one.event_idx] for one in questions),
         values=values,
         chance={f"{name} accuracy": chance, f"{name} over blind": 0.0},
