@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from figclip.data.annotations import load_annotations
 from figclip.data.batches import FrameReader
 from figclip.data.frames import FrameStoreWriter, StoreSpec
+from figclip.data.source_archive import pack_source
 from figclip.data.stored_videos import open_stored_videos
 from figclip.errors import StoreError
 from figclip.records import VideoRecord
@@ -112,3 +115,32 @@ def test_stores_without_a_video_are_refused(tmp_path: Path, two: list[Path]) -> 
 def test_absent_frames_are_named(two: list[Path]) -> None:
     with pytest.raises(StoreError, match=r"1 of 2 frames are not in the store, at 0.25 s"):
         open_stored_videos(two, size=IMAGE_SIZE).read(0, [0.5, 0.25])
+
+
+def test_the_whole_split_is_known_whichever_videos_are_there(tmp_path: Path) -> None:
+    events = [{"start_s": 0, "end_s": 2, "verb": "walk"}]
+    lines = [
+        {"id": name, "video": f"{name}.mp4", "split": split, "events": events, **group}
+        for name, split, group in (
+            ("c", "valid", {"group": "film"}),
+            ("a", "valid", {}),
+            ("t", "train", {}),
+            ("b", "valid", {}),
+        )
+    ]
+    source = tmp_path / "own.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    records = {one.id: one for one in load_annotations(source).records}
+    # Changed since: `prepare` was interrupted before it came to this video.
+    old = dataclasses.replace(records["b"], annotations=RECORDS[0].annotations)
+    store = write_store(tmp_path / "some.store", [records["a"], old])
+    alone = open_stored_videos([store], size=IMAGE_SIZE)
+    assert [one.id for one in alone.subset([0]).whole_split().records] == ["a", "b"]
+    with FrameStoreWriter(store, spec=alone.stores[0].spec) as writer:
+        writer.set_source(pack_source(source))
+    videos = open_stored_videos([store], size=IMAGE_SIZE)
+    whole = videos.whole_split().records
+    assert [one.id for one in whole] == ["a", "b", "c"]
+    assert [one.group for one in whole] == ["a.mp4", videos.records[1].group, "film"]
+    assert whole[1].annotations == old.annotations
+    assert videos.subset([0]).whole_split().records[0] == whole[0]

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from jaxtyping import Float32
 
+from figclip.data.annotations import load_annotations
 from figclip.data.captions import caption_event
 from figclip.data.counterfeits import KINDS
+from figclip.data.frames import FrameStore, FrameStoreWriter
 from figclip.data.sentences import plain_sentence
-from figclip.data.stored_videos import StoredVideos
+from figclip.data.source_archive import pack_source
+from figclip.data.stored_videos import StoredVideos, open_stored_videos
 from figclip.records import Annotation, Event, Role, VideoRecord
 from figclip.tasks.base import FrameTextEmbedder, ItemScores, LeftOut, Score, Task, TaskData
 from figclip.tasks.srl_swap import PLAIN, SrlSwap, SwapItems
@@ -23,7 +28,9 @@ from tests.dense_sets import (
     direction,
     make_event,
     without_frames,
+    write_store,
 )
+from tests.small_runs import IMAGE_SIZE
 
 TASK = SrlSwap(template=TEMPLATE, frames_per_event=2, num_negatives=4, seed=0)
 BLOCKS = [kind + ending for ending in ("", PLAIN) for kind in KINDS]
@@ -381,3 +388,57 @@ def test_settings_name_what_changes_scores() -> None:
     assert settings["seed"] == 0
     assert settings["negatives"] == 4
     assert dataclasses.replace(TASK, seed=1).settings != settings
+
+
+def prepared(folder: Path, videos: Sequence[VideoRecord], there: Sequence[str]) -> StoredVideos:
+    """Some of the annotated videos in a store that knows of all."""
+    lines = [
+        {
+            "id": one.id,
+            "video": one.video,
+            "split": one.split,
+            "group": one.group,
+            "events": [
+                {
+                    "start_s": event.start_s,
+                    "end_s": event.end_s,
+                    "verb": event.verb,
+                    "roles": {role.name: role.text for role in event.roles},
+                    "scene": event.scene,
+                }
+                for event in one.annotations[0].events
+            ],
+        }
+        for one in videos
+    ]
+    source = folder / "own.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    records = [one for one in load_annotations(source).records if one.id in there]
+    store = write_store(folder / "some.store", records)
+    with FrameStoreWriter(store, spec=FrameStore.open(store).spec) as writer:
+        writer.set_source(pack_source(source))
+    return open_stored_videos([store], size=IMAGE_SIZE)
+
+
+def test_an_event_is_asked_the_same_whichever_videos_are_there(tmp_path: Path):
+    videos = full_videos(12)
+    names = [one.id for one in videos]
+    embedder = BlindEmbedder()
+    asked: list[dict[str, tuple]] = []
+    for number, there in enumerate((names, names[::2], names[-5:])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        data = TASK.load(prepared(folder, videos, there))
+        assert data.counts["videos"] == len(there)
+        assert data.counts["videos whose words are put in"] == 12
+        scores = {one.block: one for one in TASK.score(embedder, data)}
+        found: dict[str, tuple] = {}
+        for block, one in data.items.contrasts.items():
+            text_only = scores[block].values[f"{block} text only"] if block in KINDS else one.true
+            rows = zip(scores[block].item_ids, one.negatives, text_only, strict=True)
+            found |= {f"{block}/{item}": values for item, *values in rows}
+        asked.append(found)
+    whole, *parts = asked
+    for part in parts:
+        assert part == {item: whole[item] for item in part}
+    assert len(parts[0]) == len(whole) / 2

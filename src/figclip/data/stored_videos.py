@@ -15,6 +15,7 @@ from figclip.data.frames import FrameStore
 from figclip.data.sampling import frame_times_s
 from figclip.data.serialisation import record_to_json
 from figclip.data.video import to_time_us
+from figclip.data.vidsitu import load_source
 from figclip.errors import StoreError
 from figclip.records import VideoRecord
 
@@ -75,6 +76,40 @@ class StoredVideos:
         for record, video_hash in zip(self.records, self.hash_of, strict=True):
             digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
         return digest.hexdigest()
+
+    def whole_split(self) -> StoredVideos:
+        """All annotated videos of the same splits by id, those that are not there included.
+
+        What is asked about a video, and what is known of its words, must not depend on which others
+        somebody has. A store that was prepared before stores kept the annotation files knows only
+        its own videos.
+
+        Returns:
+            Videos whose frames cannot be read; those without a group are groups of their own.
+
+        Raises:
+            StoreError: the annotation files are damaged.
+        """
+        splits = {record.split for record in self.records}
+        listed: dict[str, VideoRecord] = {}
+        for store in self.stores:
+            files = store.source()
+            found = [one.record for one in store.records()]
+            for record in found if files is None else load_source(files).records:
+                if record.split in splits:
+                    group = record.group or record.video
+                    listed[record.id] = dataclasses.replace(record, group=group)
+        for record in self.records:
+            # Its annotations may be older than the files, if `prepare` was interrupted.
+            if record.id not in listed or listed[record.id].annotations != record.annotations:
+                listed[record.id] = record
+        records = tuple(listed[name] for name in sorted(listed))
+        return StoredVideos(
+            stores=(),
+            records=records,
+            store_of=(0,) * len(records),
+            hash_of=("",) * len(records),
+        )
 
     def subset(self, video_idxs: Sequence[int]) -> StoredVideos:
         """Only these videos, renumbered in the order given."""

@@ -121,7 +121,7 @@ class SrlSwap:
             "frames_per_event": self.frames_per_event,
             "annotation": "first with events",
             "negatives": self.num_negatives,
-            "negatives_from": "the tested videos",
+            "negatives_from": "all annotated videos of the split",
             "verb_policy": VERB_POLICY,
             "seed": self.seed,
             "ties": "no win; half a win in the text-only control and of mirrored items",
@@ -132,9 +132,14 @@ class SrlSwap:
     def load(self, source: StoredVideos) -> TaskData[SwapItems]:
         """Events, their counterfeits, and all of the controls that no model is needed for."""
         events, left_out = list_events(source, wording=self._caption)
-        pools = build_counterfeit_pools(source.records)
+        split = _SplitEvents.list(source, events)
+        pools = build_counterfeit_pools(split.events.videos.records)
+        drawn: dict[Kind, Counterfeits] = {
+            kind: self._draw(split.events, kind, [pools] * len(split.events.videos.records))
+            for kind in KINDS
+        }
         counterfeits: dict[Kind, Counterfeits] = {
-            kind: self._draw(events, kind, [pools] * len(events.videos.records)) for kind in KINDS
+            kind: [rows[i] for i in split.positions] for kind, rows in drawn.items()
         }
         contrasts = {
             kind + ending: word_counterfeits(events, counterfeits[kind], wording)
@@ -143,20 +148,23 @@ class SrlSwap:
         }
         blind = self._blind_controls(events, contrasts)
         text_only = text_only_accuracy(
-            events, counterfeits, lambda kind, each: self._draw(events, kind, each)
+            split.events, drawn, lambda kind, each: self._draw(split.events, kind, each)
         )
         items = SwapItems(
             events=events,
             contrasts=contrasts,
             blind=blind,
             text_only={
-                kind: _of_block(accuracy_N, counterfeits[kind], contrasts[kind])
+                kind: split.of_block(accuracy_N, drawn[kind], contrasts[kind])
                 for kind, accuracy_N in text_only.items()
             },
         )
         return TaskData(
             items=items,
-            counts=_counts(items, counterfeits),
+            counts={
+                **_counts(items, counterfeits),
+                "videos whose words are put in": len(split.events.videos.records),
+            },
             left_out=(*left_out, *_left_out(items, counterfeits)),
             # A counterfeit is as long as the true text, give or take a filler.
             texts=tuple(text for one in contrasts.values() for text in one.true),
@@ -263,13 +271,39 @@ def _summarise_block(block: ItemScores) -> dict[str, Score]:
     return summary
 
 
-def _of_block(
-    accuracy_N: Float64[np.ndarray, " N"], counterfeits: Counterfeits, contrasts: Contrasts
-) -> Float64[np.ndarray, " M"]:
-    """Values of all events that have a counterfeit, for those whose texts differ."""
-    kept = set(contrasts.event_idxs)
-    with_any = [event_idx for event_idx, row in enumerate(counterfeits) if any(row)]
-    return accuracy_N[[event_idx in kept for event_idx in with_any]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SplitEvents:
+    """All events of the split, and where those that are tested stand among them.
+
+    What needs no video is made of all, so that it is the same whichever videos are there.
+
+    Attributes:
+        events: Of all annotated videos.
+        positions: Of the tested events.
+    """
+
+    events: DenseEvents
+    positions: tuple[int, ...]
+
+    @classmethod
+    def list(cls, source: StoredVideos, tested: DenseEvents) -> _SplitEvents:
+        """Events of the source's whole split."""
+        # The wording is of no use here: only events are drawn from.
+        events, _ = list_events(source.whole_split(), wording=lambda _: "")
+        position_of = {event.key: position for position, event in enumerate(events.events)}
+        positions = tuple(position_of[event.key] for event in tested.events)
+        return cls(events=events, positions=positions)
+
+    def of_block(
+        self,
+        accuracy_M: Float64[np.ndarray, " M"],
+        counterfeits: Counterfeits,
+        contrasts: Contrasts,
+    ) -> Float64[np.ndarray, " N"]:
+        """Values of all events of the split that have a counterfeit, for those of a block."""
+        of_event = np.full(len(counterfeits), np.nan)
+        of_event[[any(row) for row in counterfeits]] = accuracy_M
+        return of_event[[self.positions[i] for i in contrasts.event_idxs]]
 
 
 def _counts(items: SwapItems, counterfeits: Mapping[Kind, Counterfeits]) -> dict[str, int]:
