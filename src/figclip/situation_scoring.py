@@ -72,6 +72,7 @@ def score_verbs(
     judged = judge_verbs(
         [verbs for _, one in pairs for verbs in one.verb_ids],
         chosen,
+        split=[verbs for video in truth.videos for verbs in video.verb_ids],
         min_agreeing=MIN_AGREEING if _has_several_verbs(truth) else 1,
     )
     video_N = np.repeat(np.arange(len(pairs)), [len(video.verb_ids) for video, _ in pairs])

@@ -127,6 +127,19 @@ def test_pairs_of_attributes_need_25_items() -> None:
     assert "mean over parts" not in summary(few, told([1] * 24))
 
 
+def test_the_same_pairs_of_attributes_count_whichever_images_are_there() -> None:
+    pairs = ["old_small"] * 25 + ["red_blue"] * 30 + ["small_old"] * 24
+    items = [contrast(i, subset=one) for i, one in enumerate(pairs)]
+    missing = tuple(f"v{i}.0" for i in range(20))
+    found = summary(
+        media_set(*items, protocol="vg_attribution", missing=missing),
+        told([1] * 25 + [0] * 30 + [1] * 24),
+    )
+    assert found["mean over parts"].official == pytest.approx(0.5)
+    assert found["accuracy, old_small"].official == 1
+    assert "accuracy, small_old (not in the mean)" in found
+
+
 def test_no_mean_where_no_part_counts_and_no_control_in_velocitis() -> None:
     only_symmetric = media_set(contrast(0, subset="near"), protocol="vg_relation")
     assert "mean over parts" not in summary(only_symmetric, Blind())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import comb
 from typing import ClassVar
@@ -123,8 +123,11 @@ class Composition:
         verdicts = _judge_captions(embedded, items)
         overall = _block(ALL, "accuracy", items, verdicts, chance=_chance(items))
         blocks = [_with_controls(overall, data.items, embedded)]
-        blocks += _part_blocks(protocol, items, verdicts)
-        blocks += _mean_over_parts(protocol, items, verdicts)
+        # Of the whole benchmark, so that the same parts count whichever media are there.
+        sizes = Counter(item.subset for item in data.items.media.benchmark.items)
+        counted = frozenset(part for part in sizes if _counts_in_mean(protocol, part, sizes[part]))
+        blocks += _part_blocks(protocol, items, verdicts, counted=counted)
+        blocks += _mean_over_parts(protocol, items, verdicts, counted=counted)
         if protocol == "sugarcrepe_pp":
             text_only = _judge_texts(embedded, items)
             blocks.append(_block("texts", "text tower alone", items, text_only, chance=1 / 3))
@@ -311,7 +314,9 @@ def _missing_controls(controls: PairControls | None) -> list[LeftOut]:
     return [LeftOut(item=metric, reason=reason) for metric, reason, one in made if one is None]
 
 
-def _part_blocks(protocol: str, items: Sequence[Contrast], verdicts: Verdicts) -> list[ItemScores]:
+def _part_blocks(
+    protocol: str, items: Sequence[Contrast], verdicts: Verdicts, *, counted: Collection[str]
+) -> list[ItemScores]:
     """Each part of the benchmark; none where there is only one."""
     members_of: defaultdict[str, list[int]] = defaultdict(list)
     for i, item in enumerate(items):
@@ -324,28 +329,23 @@ def _part_blocks(protocol: str, items: Sequence[Contrast], verdicts: Verdicts) -
         values = Verdicts(verdicts.right_N[kept], verdicts.tied_N[kept])
         chance = _chance(members)
         metric = f"accuracy, {part or '(none)'}"
-        if protocol in MEAN_PROTOCOLS and not _counts_in_mean(protocol, part, len(kept)):
+        if protocol in MEAN_PROTOCOLS and part not in counted:
             metric += " (not in the mean)"
         blocks.append(_block(PART + part, metric, members, values, chance=chance))
     return blocks
 
 
 def _mean_over_parts(
-    protocol: str, items: Sequence[Contrast], verdicts: Verdicts
+    protocol: str, items: Sequence[Contrast], verdicts: Verdicts, *, counted: Collection[str]
 ) -> list[ItemScores]:
     """The mean in which each part counts alike, as ARO and VELOCITI report; else none.
 
-    None either where not one part counts, for example because too few images are there: the
-    notebook of ARO then says NaN, or stops.
+    None either where not one part counts: the notebook of ARO then says NaN, or stops.
     """
     if protocol not in MEAN_PROTOCOLS:
         return []
     size_of = Counter(item.subset for item in items)
-    kept = [
-        i
-        for i, item in enumerate(items)
-        if _counts_in_mean(protocol, item.subset, size_of[item.subset])
-    ]
+    kept = [i for i, item in enumerate(items) if item.subset in counted]
     if not kept:
         return []
     block = ItemScores(

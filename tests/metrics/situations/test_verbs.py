@@ -41,6 +41,14 @@ def test_recall_is_of_verbs_that_two_annotators_chose():
     assert judged.macro_recall() == 0  # no verb of more than nine events
 
 
+def test_frequent_verbs_are_those_of_the_split_whichever_events_are_scored():
+    agreed = [[WALK, WALK]] * 10 + [[RUN, RUN]] * 9
+    judged = judge_verbs([[WALK], [SIT], [RUN]], [agreed[0], agreed[1], agreed[10]], split=agreed)
+    assert judged.frequent() == {WALK: [0, 1]}
+    assert judged.macro_recall() == 0.5
+    assert judged.macro_recall(8) == 0.75
+
+
 def test_a_single_annotator_agrees_with_himself_when_asked():
     judged = judge_verbs([[WALK], [RUN]], [[WALK], [SIT]], min_agreeing=1)
     assert judged.macro_recall(0) == 0.5
