@@ -69,7 +69,8 @@ def test_ten_steps_are_the_golden_ones(runner: TraceRunner, golden: dict[str, Tr
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_flag_changes_losses(golden: dict[str, Trace], change: str):
     found, base = golden[change]["loss"], golden[""]["loss"]
-    assert distance("loss", found, base) > 5 * LOSS_TOLERANCE
+    # Half of the videos make fewer batches.
+    assert distance("loss", found, base[: len(found)]) > 5 * LOSS_TOLERANCE
 
 
 def test_no_two_changes_are_the_same(golden: dict[str, Trace]):

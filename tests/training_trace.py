@@ -32,12 +32,12 @@ from tests.small_runs import write_tiny_clip
 
 GOLDEN = Path(__file__).parent / "goldens" / "training_trace.json"
 NUM_STEPS = 10
-NUM_VIDEOS = 42
-"""More than a validation set asks for, and 5 batches."""
+NUM_VIDEOS = 80
+"""As many as a validation set asks for, and 5 batches."""
 
 BASE = RunConfig(
     recipe="trace",
-    data=DataConfig(frames_per_event=2, videos_per_batch=9, val_fraction=0.0, loader_workers=0),
+    data=DataConfig(frames_per_event=2, videos_per_batch=16, val_fraction=0.0, loader_workers=0),
     text=TextConfig(verb_negatives=2),
     model=ModelConfig(
         lora_rank=4, lora_alpha=8, contextualizer_layers=2, contextualizer_head_dim=16
@@ -57,8 +57,8 @@ BASE = RunConfig(
 
 CHANGES = (
     "data.frames_per_event=1",
-    "data.videos_per_batch=7",
-    "data.val_fraction=0.1",
+    "data.videos_per_batch=14",
+    "data.val_fraction=0.5",
     "text.template=figclip_v1",
     "text.template=srl_clip",
     "text.verb_negatives=0",
@@ -99,7 +99,7 @@ def draw_records() -> list[VideoRecord]:
             video=f"v{number}.mp4",
             split="train",
             group=f"g{number}",
-            annotations=_shared() if number % 3 == 0 else _draw(rng, num=number % 3),
+            annotations=_shared() if number % 3 == 0 else _draw(rng, number),
         )
         for number in range(NUM_VIDEOS)
     ]
@@ -111,17 +111,17 @@ def _shared() -> tuple[Annotation, ...]:
     return (Annotation(events=events),)
 
 
-def _draw(rng: random.Random, *, num: int) -> tuple[Annotation, ...]:
-    """Annotations of one or two random events."""
+def _draw(rng: random.Random, number: int) -> tuple[Annotation, ...]:
+    """Random events: of every fifth video two, of every seventh by two annotators."""
     verbs, nouns = ("push", "pull", "lift", "jump", "turn"), ("dog", "cat", "red ball", "box")
     return tuple(
         Annotation(
             events=tuple(
                 _event(place, rng.choice(verbs), rng.choice(nouns), rng.choice(("", *nouns)))
-                for place in range(rng.randint(1, 2))
+                for place in range(1 + (number % 5 == 0))
             )
         )
-        for _ in range(num)
+        for _ in range(1 + (number % 7 == 0))
     )
 
 
