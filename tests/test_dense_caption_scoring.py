@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,10 @@ from figclip.dense_caption_scoring import score_dense_captions
 from figclip.errors import DataError
 from figclip.prediction_scoring import PredictionScores
 from figclip.tasks.base import LeftOut
+from tests.dense_caption_checks import check_made_up
+from tests.golden_checks import Case, load_cases
 
+GOLDENS = Path(__file__).parent / "goldens" / "dense_captions.json"
 Event = tuple[float, float, str]
 
 SENTENCES = (
@@ -77,6 +81,11 @@ STORY: dict[str, list[Event]] = {
     "v_a": [(0, 10, SENTENCES[0]), (10, 20, SENTENCES[1]), (30, 60, SENTENCES[2])],
     "v_b": [(0, 50, SENTENCES[3]), (50, 90, SENTENCES[4])],
 }
+
+
+@pytest.mark.parametrize("case", load_cases(GOLDENS), ids=lambda case: case["name"])
+def test_official_numbers(case: Case, tmp_path: Path) -> None:
+    check_made_up(case, tmp_path)
 
 
 def test_a_copy_scores_1_but_for_the_epsilon() -> None:

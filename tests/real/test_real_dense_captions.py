@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from figclip.data.dense_caption_files import (
@@ -20,30 +17,26 @@ from figclip.data.dense_caption_files import (
     DenseCaptionPredictions,
     DenseCaptionReferences,
     read_activitynet_references,
-    read_predictions,
     read_references,
     read_youcook2_references,
 )
-from figclip.dense_caption_scoring import score_dense_captions
-from figclip.metrics.captions import CaptionCorpus, cider_d_by_group
 from figclip.metrics.captions.official_meteor import OfficialMeteor
-from figclip.metrics.captions.ptb import tokenize
-from figclip.metrics.localisation import (
-    OFFICIAL_EPSILON,
-    TIOUS,
-    OverlappingPairs,
-    SpanLists,
-    overlapping_pairs,
-)
 from figclip.metrics.pooled_meteor import METEOR_EXACT, Meteor, official_meteor_of
-from figclip.metrics.soda import SodaScores, order_by_start, soda
 from figclip.prediction_scoring import PredictionScores
+from tests.dense_caption_checks import (
+    MeteorTable,
+    check_meteor,
+    check_scores,
+    check_soda,
+    in_table,
+    read_case,
+    score_files,
+)
 from tests.golden_checks import Case, close, load_cases
 
 pytestmark = pytest.mark.real
 
-NAMES = {f"BLEU-{n}": f"Bleu_{n}" for n in (1, 2, 3, 4)}
-NAMES |= {"CIDEr": "CIDEr", "ROUGE-L": "ROUGE_L", "recall": "Recall", "precision": "Precision"}
+MADE_UP = Path(__file__).parents[1] / "goldens" / "dense_captions.json"
 
 
 def goldens(folder: str, file: str = "cases.json") -> list[Case]:
@@ -54,31 +47,39 @@ def annotations() -> Path:
     return Path(os.environ["FIGCLIP_REAL_DATA"]) / "data" / "benchmarks" / "activitynet_captions"
 
 
-def read_case(
-    case: Case, folder: Path
-) -> tuple[DenseCaptionPredictions, list[DenseCaptionReferences]]:
-    """The files of a case, written and read as a user's would be."""
+def score_case(case: Case, folder: Path, meteor: Meteor = METEOR_EXACT) -> PredictionScores:
+    predictions, references = read_case(case, folder)
+    proposals = case["inputs"]["max_proposals"]
+    return score_files(predictions, references, max_proposals=proposals, meteor=meteor)
+
+
+# Thousands of videos.
+
+
+def read_large(case: Case) -> tuple[DenseCaptionPredictions, list[DenseCaptionReferences]]:
+    """The public annotation files, or the videos of them that a case names."""
     inputs = case["inputs"]
     references: list[DenseCaptionReferences] = []
-    for number, content in enumerate(inputs["references"]):
-        if isinstance(content, str):
-            file, *restricted = content.split(" restricted to ")
-            read = read_references(annotations() / file)
-            if restricted:
-                videos = tuple(video for video in read.videos if video.id in inputs["videos"])
-                read = replace(read, videos=videos)
-            references.append(read)
-        else:
-            path = folder / f"{number}.json"
-            path.write_text(json.dumps(content))
-            references.append(read_references(path))
+    for content in inputs["references"]:
+        file, *restricted = content.split(" restricted to ")
+        read = read_references(annotations() / file)
+        if restricted:
+            videos = tuple(video for video in read.videos if video.id in inputs["videos"])
+            read = replace(read, videos=videos)
+        references.append(read)
     if isinstance(inputs["prediction"], str):
         second = read_references(annotations() / "val_2.json")
         events = {video.id: video.events for video in second.videos}
-        return DenseCaptionPredictions(name="val_2", events_by_video=events), references
-    path = folder / "predictions.json"
-    path.write_text(json.dumps(inputs["prediction"]))
-    return read_predictions(path), references
+    else:
+        events = {
+            video: tuple(
+                CaptionedSpan(start_s=start_s, end_s=end_s, sentence=one["sentence"])
+                for one in predicted
+                for start_s, end_s in [one["timestamp"]]
+            )
+            for video, predicted in inputs["prediction"]["results"].items()
+        }
+    return DenseCaptionPredictions(name="predictions", events_by_video=events), references
 
 
 def without_doubtful_stop(events: Sequence[CaptionedSpan]) -> tuple[CaptionedSpan, ...]:
@@ -93,8 +94,8 @@ def without_doubtful_stop(events: Sequence[CaptionedSpan]) -> tuple[CaptionedSpa
     )
 
 
-def scored(case: Case, folder: Path, meteor: Meteor = METEOR_EXACT) -> PredictionScores:
-    predictions, references = read_case(case, folder)
+def score_large(case: Case, meteor: Meteor = METEOR_EXACT) -> PredictionScores:
+    predictions, references = read_large(case)
     by_video = predictions.events_by_video
     predictions = replace(
         predictions,
@@ -109,199 +110,62 @@ def scored(case: Case, folder: Path, meteor: Meteor = METEOR_EXACT) -> Predictio
         )
         for each in references
     ]
-    return score_dense_captions(
-        predictions,
-        references,
-        name="activitynet",
-        source="case",
-        split=None,
-        meteor=meteor,
-        max_proposals=case["inputs"]["max_proposals"],
-    )
-
-
-def check_scores(found: PredictionScores, expected: Mapping[str, Any]) -> None:
-    for ours, theirs in NAMES.items():
-        close([found.scores[f"{ours}, tIoU {t}"].official for t in TIOUS], expected[theirs])
-        close(found.scores[ours].official, np.mean(expected[theirs]))
+    proposals = case["inputs"]["max_proposals"]
+    return score_files(predictions, references, max_proposals=proposals, meteor=meteor)
 
 
 @pytest.mark.parametrize("case", range(27))
 def test_caption_and_localisation_scores(case: int, tmp_path: Path) -> None:
     golden = goldens("densecap_pdvc")[case]
-    check_scores(scored(golden, tmp_path), golden["expected"]["2018"])
+    check_scores(score_case(golden, tmp_path), golden["expected"]["2018"])
 
 
 @pytest.mark.parametrize("case", range(2))
-def test_caption_and_localisation_scores_of_thousands_of_videos(case: int, tmp_path: Path) -> None:
+def test_caption_and_localisation_scores_of_thousands_of_videos(case: int) -> None:
     golden = goldens("densecap_pdvc", "large.json.gz")[case]
-    check_scores(scored(golden, tmp_path), golden["expected"]["2018"])
+    check_scores(score_large(golden), golden["expected"]["2018"])
 
 
 # SODA.
 
 
-@dataclass(frozen=True)
-class Events:
-    """Spans with tokenised sentences."""
-
-    spans: SpanLists
-    sentences: list[str]
+def has_error(golden: Case) -> bool:
+    return "error" in json.dumps(golden["expected"]["pdvc_soda_c"])
 
 
-def events_of(videos: Sequence[Sequence[tuple[Sequence[float], str]]], *, by_start: bool) -> Events:
-    """Spans and raw sentences of each video."""
-    flat = [event for events in videos for event in events]
-    lists = SpanLists(
-        np.array([span for span, _ in flat], np.float64).reshape(-1, 2),
-        np.array([len(events) for events in videos]),
-    )
-    order = order_by_start(lists) if by_start else np.arange(len(flat))
-    sentences = [tokenize([re.sub("[^\x00-\x7f]", " ", text)])[0] for _, text in flat]
-    return Events(lists.take(order), [sentences[index] for index in order])
+def check_golden_soda(golden: Case, folder: Path, meteor: Meteor) -> None:
+    expected = golden["expected"]
+    each = [one["f1"] for one in expected["c_meteor_each_reference"]]
+    check_soda(golden, folder, meteor=meteor, each=each, mean=expected["pdvc_soda_c"])
 
 
-def predicted_events(case: Case, videos: Sequence[str]) -> Events:
-    results = case["inputs"]["prediction"]["results"]
-    lists = [[(each["timestamp"], each["sentence"]) for each in results[name]] for name in videos]
-    return events_of(lists, by_start=True)
-
-
-def annotated_events(
-    contents: Sequence[Mapping[str, Any]], videos: Sequence[str], *, by_start: bool = True
-) -> Events:
-    """Of several annotations as one."""
-    lists = [
-        [
-            pair
-            for content in contents
-            if name in content
-            for pair in zip(content[name]["timestamps"], content[name]["sentences"], strict=True)
-        ]
-        for name in videos
-    ]
-    return events_of(lists, by_start=by_start)
-
-
-def all_pairs(predicted: Events, annotated: Events) -> OverlappingPairs:
-    """Overlapping pairs, and those that do not overlap with IoU 0."""
-    found = overlapping_pairs(predicted.spans, annotated.spans, epsilon=OFFICIAL_EPSILON)
-    iou = np.zeros((len(predicted.sentences), len(annotated.sentences)))
-    iou[found.prediction_N, found.reference_N] = found.iou_N
-    prediction_N, reference_N = np.nonzero(
-        predicted.spans.video_N[:, None] == annotated.spans.video_N[None]
-    )
-    return OverlappingPairs(
-        prediction_N=prediction_N, reference_N=reference_N, iou_N=iou[prediction_N, reference_N]
-    )
-
-
-def check_soda(found: SodaScores, expected: Mapping[str, float]) -> None:
-    each = (found.precision_B, found.recall_B, found.f1_B)
-    means = [values_B[found.is_scored_B].mean() for values_B in each]
-    close(means, [expected[name] for name in ("precision", "recall", "f1")])
-
-
-def has_error(expected: object) -> bool:
-    return "error" in json.dumps(expected)
-
-
-@pytest.mark.parametrize("case", range(27))
-def test_soda_of_iou_and_of_cider(case: int) -> None:
-    golden = goldens("densecap_soda")[case]
-    expected, contents = golden["expected"], golden["inputs"]["references"]
-    for number, content in enumerate(contents):
-        videos = sorted(content.keys() & golden["inputs"]["prediction"]["results"].keys())
-        predicted = predicted_events(golden, videos)
-        annotated = annotated_events([content], videos)
-        pairs = all_pairs(predicted, annotated)
-        if number == 0 and not has_error(expected["d_meteor_first_reference"]):
-            of_iou = soda(predicted.spans, annotated.spans, pairs=pairs, value_N=pairs.iou_N)
-            check_soda(of_iou, expected["d_meteor_first_reference"])
-        if not has_error(expected["c_cider_each_reference"][number]):
-            # Each annotated sentence against all predictions of its video.
-            corpus = CaptionCorpus(
-                [annotated.sentences[index] for index in pairs.reference_N],
-                [[predicted.sentences[index]] for index in pairs.prediction_N],
-            )
-            cider_N = cider_d_by_group(corpus, np.unique(pairs.reference_N, return_inverse=True)[1])
-            of_cider = soda(
-                predicted.spans, annotated.spans, pairs=pairs, value_N=pairs.iou_N * cider_N
-            )
-            check_soda(of_cider, expected["c_cider_each_reference"][number])
-
-
-def golden_meteor(case: Case) -> dict[tuple[str, str], float]:
-    """METEOR of annotated sentence and prediction, as the golden has it; empty if it has none."""
+def meteor_table(golden: Case, tokens: dict[str, str]) -> MeteorTable:
+    """METEOR as the golden has it; empty if it has none. Both lists are sorted by start."""
     table: dict[tuple[str, str], float] = {}
+    results = golden["inputs"]["prediction"]["results"]
     for content, expected in zip(
-        case["inputs"]["references"], case["expected"]["c_meteor_each_reference"], strict=True
+        golden["inputs"]["references"], golden["expected"]["c_meteor_each_reference"], strict=True
     ):
         for video, (matrices,) in expected.get("videos", {}).items():
-            annotated = annotated_events([content], [video])
-            predicted = predicted_events(case, [video])
-            for gold, row in zip(annotated.sentences, matrices["score"], strict=True):
-                table |= {
-                    (gold, text): cell for text, cell in zip(predicted.sentences, row, strict=True)
-                }
+            times, texts = content[video]["timestamps"], content[video]["sentences"]
+            annotated = sorted(zip(times, texts, strict=True), key=lambda pair: pair[0][0])
+            predicted = sorted(results[video], key=lambda one: one["timestamp"][0])
+            for (_, text), row in zip(annotated, matrices["score"], strict=True):
+                for one, score in zip(predicted, row, strict=True):
+                    table[tokens[text], tokens[one["sentence"]]] = score
     return table
-
-
-def in_table(table: Mapping[tuple[str, str], float]) -> Meteor:
-    """METEOR that is looked up. Pairs that only captions need, and not SODA, are NaN."""
-
-    def stats(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        pairs = zip(hypotheses, references, strict=True)
-        return np.array([[table.get(pair, np.nan)] for pair in pairs]).reshape(-1, 1)
-
-    return Meteor(name="METEOR", soda_name="SODA_c", stats=stats, scores=lambda stats: stats[:, 0])
-
-
-def check_soda_c(case: Case, meteor: Meteor, folder: Path) -> None:
-    """SODA_c of each reference, averaged, pooled, and of the better reference a video."""
-    expected, contents = case["expected"], case["inputs"]["references"]
-    close(scored(case, folder, meteor).scores["SODA_c"].official, expected["pdvc_soda_c"])
-    each = [soda_c(case, [content], meteor) for content in contents]
-    for found, wanted in zip(each, expected["c_meteor_each_reference"], strict=True):
-        check_soda(found, wanted)
-    if len(contents) > 1:
-        check_soda(soda_c(case, contents, meteor), expected["c_meteor_pooled"])
-        options = [soda_c(case, [content], meteor, by_start=False) for content in contents]
-        best_B = np.argmax([option.f1_B for option in options], axis=0)
-        better = {
-            field.name: np.choose(best_B, [getattr(option, field.name) for option in options])
-            for field in fields(SodaScores)
-        }
-        check_soda(SodaScores(**better), expected["c_meteor_multi_reference"])
-
-
-def soda_c(
-    case: Case, contents: Sequence[Mapping[str, Any]], meteor: Meteor, *, by_start: bool = True
-) -> SodaScores:
-    """Of all videos, with several annotations as one."""
-    known = {video for content in case["inputs"]["references"] for video in content}
-    videos = sorted(known & case["inputs"]["prediction"]["results"].keys())
-    predicted = predicted_events(case, videos)
-    annotated = annotated_events(contents, videos, by_start=by_start)
-    pairs = overlapping_pairs(predicted.spans, annotated.spans, epsilon=OFFICIAL_EPSILON)
-    meteor_N = meteor.scores(
-        meteor.stats(
-            [annotated.sentences[index] for index in pairs.reference_N],
-            [predicted.sentences[index] for index in pairs.prediction_N],
-        )
-    )
-    return soda(predicted.spans, annotated.spans, pairs=pairs, value_N=pairs.iou_N * meteor_N)
 
 
 @pytest.mark.parametrize("case", range(27))
 def test_soda_c_with_the_meteor_of_the_golden(case: int, tmp_path: Path) -> None:
     golden = goldens("densecap_soda")[case]
-    if has_error(golden["expected"]["pdvc_soda_c"]):
+    if has_error(golden):
         # An empty list of predictions stops theirs; here the video is one without predictions.
         assert [] in golden["inputs"]["prediction"]["results"].values()
-        assert scored(golden, tmp_path).scores["soda_meteor_exact"].official == pytest.approx(1)
-    elif table := golden_meteor(golden):
-        check_soda_c(golden, in_table(table), tmp_path)
+        found = score_case(golden, tmp_path)
+        assert found.scores["soda_meteor_exact"].official == pytest.approx(1)
+    elif table := meteor_table(golden, goldens("densecap_pdvc")[case]["ptb"]):
+        check_golden_soda(golden, tmp_path, in_table(table))
     else:
         assert len(golden["inputs"]["prediction"]["results"]) > 5  # too large for tables
 
@@ -320,27 +184,53 @@ def jar() -> Iterator[Meteor]:
 @pytest.mark.parametrize("case", range(27))
 def test_soda_c_and_meteor(case: int, jar: Meteor, tmp_path: Path) -> None:
     meteor = goldens("densecap_pdvc")[case]
-    check_meteor(scored(meteor, tmp_path, jar), meteor["expected"]["2018"])
+    check_meteor(score_case(meteor, tmp_path, jar), meteor["expected"]["2018"])
     golden = goldens("densecap_soda")[case]
-    if not has_error(golden["expected"]["pdvc_soda_c"]):
-        check_soda_c(golden, jar, tmp_path)
+    if not has_error(golden):
+        check_golden_soda(golden, tmp_path, jar)
+
+
+@pytest.mark.parametrize("case", load_cases(MADE_UP), ids=lambda case: case["name"])
+def test_soda_c_and_meteor_of_made_up_sentences(case: Case, jar: Meteor, tmp_path: Path) -> None:
+    expected = case["expected"]
+    check_meteor(score_case(case, tmp_path, jar), expected)
+    each = expected["soda_c_of_each_reference"]
+    check_soda(case, tmp_path, meteor=jar, each=each, mean=expected["soda_c"])
 
 
 @pytest.mark.parametrize("case", range(2))
-def test_soda_c_and_meteor_of_thousands_of_videos(case: int, jar: Meteor, tmp_path: Path) -> None:
+def test_soda_c_and_meteor_of_thousands_of_videos(case: int, jar: Meteor) -> None:
     meteor = goldens("densecap_pdvc", "large.json.gz")[case]
-    found = scored(meteor, tmp_path, jar)
+    found = score_large(meteor, jar)
     check_meteor(found, meteor["expected"]["2018"])
     golden = goldens("densecap_soda", "large.json.gz")[case]
     assert golden["inputs"] == meteor["inputs"]
     close(found.scores["SODA_c"].official, golden["expected"]["pdvc_soda_c"])
 
 
-def check_meteor(found: PredictionScores, expected: Mapping[str, Any]) -> None:
-    close([found.scores[f"METEOR, tIoU {tiou}"].official for tiou in TIOUS], expected["METEOR"])
-
-
 # The public files.
+
+
+def test_made_up_sentences_are_nobodys() -> None:
+    """What the repository holds of dense captions is in none of the public files."""
+    files = [
+        *read_activitynet_references(annotations()),
+        *read_youcook2_references(annotations().parent / "youcook2"),
+    ]
+    public = {e.sentence.strip().lower() for f in files for v in f.videos for e in v.events}
+    ids = {video.id for file in files for video in file.videos}
+    for case in load_cases(MADE_UP):
+        inputs = case["inputs"]
+        results = inputs["prediction"]["results"]
+        predicted = [one["sentence"] for events in results.values() for one in events]
+        annotated = [
+            text
+            for each in inputs["references"]
+            for one in each.values()
+            for text in one["sentences"]
+        ]
+        assert not {text.strip().lower() for text in (*predicted, *annotated)} & (public - {""})
+        assert not {*results, *(name for each in inputs["references"] for name in each)} & ids
 
 
 def test_activitynet_is_read_whole() -> None:
