@@ -22,6 +22,9 @@ from figclip.head_config import HeadTrainConfig, SituationConfig, TransformerCon
 from figclip.head_files import head_file, read_head_info
 from figclip.prediction_files import score_predictions
 from figclip.preparation import prepare
+from figclip.reporting.annotated_videos import open_annotated_videos, open_store
+from figclip.reporting.head_data import read_head_data
+from figclip.reporting.situation_examples import pick_situations
 from figclip.results import TaskResult
 from figclip.selection import adapt
 from figclip.situation_evaluation import evaluate_situations
@@ -367,3 +370,22 @@ def check_scored_again(task: TaskResult, folder: Path, data: DataSource) -> None
         )
         for name, score in again.scores.scores.items():
             assert task.metrics[f"{part} {name}"].adapted == score, name
+
+
+def test_a_report_shows_the_verbs_that_count(world: World, heads: Path, tmp_path: Path):
+    run = tmp_path / "heads"
+    shutil.copytree(heads, run)
+    evaluate_situations(run, data=source(world), out=run / "eval")
+    rows = json.loads((world.annotations / "vinfo_files" / "vinfo_valid_lb.json").read_text())
+    chosen = {row["vid_seg_int"]: row["vbid_lst"] for row in rows}
+    assert any(len(set(verbs)) > 1 for one in chosen.values() for verbs in one.values())
+    official = DataSource(
+        name="vidsitu", path=world.annotations, videos=world.videos, store=world.store
+    )
+    for annotated in (open_store(world.store), open_annotated_videos(official)):
+        shown = pick_situations(read_head_data(run), annotated)
+        assert shown.notices == () and len(shown.videos) == 3
+        for video in shown.videos:
+            for event in video.events:
+                (verb,) = (row for row in event.rows if row.name == "verb")
+                assert {verb.true, *verb.also} == set(chosen[video.id][event.name])

@@ -162,7 +162,11 @@ def test_a_small_file_counts_more_than_many_frames(
     monkeypatch.setattr(situation_examples, "MAX_FRAME_BYTES", sizes[0])
     cut = pick_situations(read_head_data(heads.run), open_store(heads.store))
     assert len(cut.videos) == 1
-    assert cut.notices == ("Only 1 videos are shown, to keep this file small.",)
+    assert cut.notices == (
+        "Verbs shown as true are those of the annotations only: events.store does not tell what "
+        "all ten annotators chose.",
+        "Only 1 videos are shown, to keep this file small.",
+    )
 
 
 def own_annotations(heads: WrittenHeads) -> Path:

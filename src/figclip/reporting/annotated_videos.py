@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,13 @@ class AnnotatedVideos:
 
     Attributes:
         where: What was given, for errors.
+        path: The annotations or the store.
         records: By id.
         read: Reads frames of a video at exact times; None without videos.
     """
 
     where: str
+    path: Path
     records: Mapping[str, VideoRecord]
     read: FrameReader | None
 
@@ -51,7 +53,7 @@ def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
     if is_store(source.path):
         return open_store(source.path)
     if source.store is not None and source.store.exists():
-        return open_store(source.store)
+        return replace(open_store(source.store), path=source.path)
     records = load_source(source.path).records
     folder = None
     if source.videos is not None:
@@ -70,6 +72,7 @@ def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
 
     return AnnotatedVideos(
         where=f"--data {source.name}:{source.path}",
+        path=source.path,
         records={record.id: record for record in records},
         read=None if folder is None else read,
     )
@@ -85,6 +88,7 @@ def open_store(path: Path) -> AnnotatedVideos:
     position = {record.id: i for i, record in enumerate(videos.records)}
     return AnnotatedVideos(
         where=str(path),
+        path=path,
         records={record.id: record for record in videos.records},
         read=lambda record, times_s: videos.read(position[record.id], times_s),
     )

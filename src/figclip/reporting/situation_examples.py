@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from figclip.data.situation_truth import (
     related_events,
     situation_truth_of,
 )
-from figclip.errors import DataError
+from figclip.data_sources import DataSource
+from figclip.errors import DataError, FigclipError
 from figclip.frozen_models import ADAPTED, BASE
 from figclip.head_config import SituationConfig
 from figclip.records import Event, VideoRecord
@@ -28,6 +29,8 @@ from figclip.reporting.figures import shorten
 from figclip.reporting.head_data import HeadData
 from figclip.reporting.json_files import damage_named
 from figclip.reporting.previews import jpeg_address
+from figclip.reporting.result_files import ResultFile
+from figclip.situation_sources import open_truth
 
 MAX_VIDEOS = 4
 MAX_EVENTS = 6
@@ -154,13 +157,13 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
             where=annotated.where,
             fix="Give the annotations or the frame store that `figclip eval` was given",
         )
+    verbs, notices = _official_verbs(head.newest.result, annotated)
     shown: list[ShownVideo] = []
-    notices: list[str] = []
     num_bytes = 0
     for video_id in islice(order, MAX_VIDEOS):
         idx = ids.index(video_id)
         scored = _Scored(video_id, idx, predicted, head, head.config.frames.per_event)
-        video = scored.show(annotated)
+        video = scored.show(annotated, verbs.get(video_id))
         num_bytes += sum(len(frame) for event in video.events for frame in event.frames)
         if num_bytes > MAX_FRAME_BYTES:
             notices.append(f"Only {len(shown)} videos are shown, to keep this file small.")
@@ -246,8 +249,10 @@ class _Scored:
     head: HeadData
     frames_per_event: int
 
-    def show(self, annotated: AnnotatedVideos) -> ShownVideo:
-        """Its events beside what heads say of them."""
+    def show(
+        self, annotated: AnnotatedVideos, official: tuple[tuple[str, ...], ...] | None
+    ) -> ShownVideo:
+        """Its events beside what heads say of them, and the verbs that it was scored by."""
         record = annotated.records[self.id]
         (truth,) = situation_truth_of([record]).videos
         verbs = [event.verb_id for events in truth.annotations[:1] for event in events]
@@ -257,6 +262,10 @@ class _Scored:
                 where=annotated.where,
                 fix="Run `figclip eval` again, or give what it was given",
             )
+        if official is not None and len(official) == len(verbs):
+            # First as the annotation says it, for which roles were written.
+            with_own = tuple((own, *ten) for own, ten in zip(verbs, official, strict=True))
+            truth = replace(truth, verb_ids=with_own)
         right = [self._right(name) for name in truth.event_names]
         return ShownVideo(
             id=self.id,
@@ -297,6 +306,21 @@ class _Scored:
                 *([relation] if relation.true else []),
             ),
         )
+
+
+def _official_verbs(
+    result: ResultFile, annotated: AnnotatedVideos
+) -> tuple[dict[str, tuple[tuple[str, ...], ...]], list[str]]:
+    """The verbs by which VidSitu's videos were scored, by id; none, and a notice, if not known."""
+    if result.data != "vidsitu":
+        return {}, []
+    source = DataSource(name="vidsitu", path=annotated.path, split=result.split)
+    try:
+        truth = open_truth(source, parts=("verbs",))
+    except FigclipError:  # an old store, or files of annotations only: the page is no less true
+        what = f"{annotated.path.name} does not tell what all ten annotators chose."
+        return {}, [f"Verbs shown as true are those of the annotations only: {what}"]
+    return {video.id: video.verb_ids for video in truth.videos}, []
 
 
 _UNKNOWN: tuple[bool | None, bool | None] = (None, None)
