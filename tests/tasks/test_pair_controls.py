@@ -104,7 +104,7 @@ def test_items_that_mirror_each_other_are_found_within_their_group():
         item(3, ["c d", "c e"], "d c", "g"),
         item(4, "d c", "c d", "g"),
     ]
-    assert make_controls(items, range(5), seed=0).mirrored == ((0, 2),)
+    assert make_controls(items, range(5), listed=items, seed=0).mirrored == ((0, 2),)
 
 
 def test_words_that_give_away_the_truth_are_found():
@@ -119,6 +119,21 @@ def test_words_that_give_away_the_truth_are_found():
     assert text_only_accuracy(first) == pytest.approx([1.0] * 12)
     marked = [item(i, f"thing {i}.", f"thing {i}", f"g{i}") for i in range(10)]
     assert text_only_accuracy(marked) == pytest.approx([1.0] * 10)
+
+
+def test_words_tell_the_same_of_an_item_whichever_others_are_there():
+    rng = random.Random(0)
+    told = [
+        item(i, f"a nice thing {i % 7}", f"a bad thing {rng.random()}", f"g{i}") for i in range(9)
+    ]
+    items = [*told, *both_ways([swapped(rng) for _ in range(9)])]
+    whole = make_controls(items, range(len(items)), listed=items, seed=0).text_only_N
+    there = [2, 5, 9, 11, 20]
+    some = [items[i] for i in there]
+    part = make_controls(some, there, listed=items, seed=0).text_only_N
+    assert whole is not None and part is not None
+    assert part.tolist() == whole[there].tolist()
+    assert part.tolist() != text_only_accuracy(some).tolist()
 
 
 def test_every_true_caption_must_beat_every_false_one():
@@ -144,7 +159,7 @@ def test_in_a_mirrored_set_words_tell_nothing_and_quickly():
     rng = random.Random(0)
     items = both_ways([swapped(rng) for _ in range(500)])
     started_s = time.process_time()
-    controls = make_controls(items, range(len(items)), seed=0)
+    controls = make_controls(items, range(len(items)), listed=items, seed=0)
     assert time.process_time() - started_s < 2.0
     assert len(controls.mirrored) == 500
     assert controls.text_only_N is not None

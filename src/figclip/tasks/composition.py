@@ -159,7 +159,7 @@ class Composition:
         if self.controls_seed is None or not items:
             return None
         clip_N = [source.clips.clip_of[item.media[0]] for item in items]
-        return make_controls(items, clip_N, seed=self.controls_seed)
+        return make_controls(items, clip_N, listed=source.benchmark.items, seed=self.controls_seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

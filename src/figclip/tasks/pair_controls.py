@@ -48,20 +48,27 @@ class PairControls:
     text_only_N: Float64[np.ndarray, " N"] | None
 
 
-def make_controls(items: Sequence[Contrast], clip_N: Sequence[int], *, seed: int) -> PairControls:
+def make_controls(
+    items: Sequence[Contrast], clip_N: Sequence[int], *, listed: Sequence[Contrast], seed: int
+) -> PairControls:
     """The controls of a set.
 
     Args:
-        items: Of one medium each.
+        items: Those whose media are there, of one medium each.
         clip_N: What each item's medium shows; equal for equal files.
+        listed: All items of the set, which the regression on words is fitted on.
         seed: Of the foreign media.
     """
+    position_of = {item.id: position for position, item in enumerate(listed)}
+    text_only_M = text_only_accuracy(listed)
     return PairControls(
         foreign_N=draw_foreign_media(
             [item.id for item in items], [item.group for item in items], clip_N, seed=seed
         ),
         mirrored=_mirrored_in_groups(items),
-        text_only_N=text_only_accuracy(items),
+        text_only_N=None
+        if text_only_M is None
+        else text_only_M[[position_of[item.id] for item in items]],
     )
 
 
