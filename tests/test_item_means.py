@@ -274,6 +274,8 @@ def test_a_score_with_an_interval_is_the_mean_of_its_items(name: str) -> None:
             assert [found.base.value, found.adapted.value] == pytest.approx(values)
             assert found.interval is not None
             assert found.interval.difference == pytest.approx(found.difference), metric
+    if not name.startswith("head"):  # a strength is chosen by the items of headlines
+        assert {metric for metric, one in metrics.items() if one.adapted.is_headline} <= with_items
     without = {metric for metric in metrics if metric not in with_items}
     assert without == {one for one in metrics if re.search(TESTED[name].no_means, one)}
 

@@ -39,15 +39,12 @@ class SodaScores:
     """SODA of each video against one annotation.
 
     Attributes:
-        precision_B: Best total over the number of predictions; 0 for a video without.
-        recall_B: Best total over the number of annotated events; 0 for a video without.
-        f1_B: Harmonic mean of the two; 0 when both are.
+        f1_B: Harmonic mean of precision, the best total over the number of predictions, and recall,
+            that over the number of annotated events; 0 for a video without one or the other.
         is_scored_B: True for videos that have both predictions and annotated events. The official
             scores are means over these alone.
     """
 
-    precision_B: Float64[np.ndarray, " B"]
-    recall_B: Float64[np.ndarray, " B"]
     f1_B: Float64[np.ndarray, " B"]
     is_scored_B: Bool[np.ndarray, " B"]
 
@@ -87,14 +84,8 @@ def soda(
         value_GP = np.zeros((references.count_B[video], predictions.count_B[video]))
         value_GP[gold_N[own], predicted_N[own]] = value_N[own]
         total_B[video] = best_total(value_GP)
-    precision_B = total_B / np.maximum(predictions.count_B, 1)
-    recall_B = total_B / np.maximum(references.count_B, 1)
-    sum_B = precision_B + recall_B
+    count_B = predictions.count_B + references.count_B
     return SodaScores(
-        precision_B=precision_B,
-        recall_B=recall_B,
-        f1_B=np.divide(
-            2 * precision_B * recall_B, sum_B, out=np.zeros(num_videos), where=sum_B > 0
-        ),
+        f1_B=2 * total_B / np.maximum(count_B, 1),
         is_scored_B=(predictions.count_B > 0) & (references.count_B > 0),
     )
