@@ -27,6 +27,7 @@ from figclip.head_config import (
     VideoFrames,
 )
 from figclip.head_files import head_file, read_head_info
+from figclip.prediction_files import score_predictions
 from figclip.selection import adapt
 from tests.adapted_world import World, make_world
 from tests.drawn_films import draw_films
@@ -143,6 +144,14 @@ def test_videos_that_are_not_there_are_left_out_and_named(
     assert [(one.item, one.reason.split(":")[0]) for one in task.left_out] == [
         (first, "unreadable video")
     ]
+    again = score_predictions(
+        tmp_path / "eval" / "predictions" / "adapted" / "activitynet.json",
+        data=f"activitynet:{partly}",
+        out=tmp_path / "scores",
+        is_partial=True,
+    )
+    for name, score in again.scores.scores.items():
+        assert task.metrics[name].adapted == score, name
     (partly / "videos" / f"{second}.mp4").unlink()
     with pytest.raises(DataError, match="none of the 2 videos can be used"):
         evaluate_captioning(heads, data=source, out=tmp_path / "eval", cache=cache)

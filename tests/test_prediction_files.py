@@ -56,10 +56,6 @@ def test_predictions_of_some_videos_are_scored_when_asked_to_be(tmp_path: Path):
         for one in (False, True)
     )
     assert partial.scores == asked.scores and partial.notices == asked.notices == ()
-    with pytest.raises(ConfigError, match="a video without prediction counts 0"):
-        score_predictions(
-            dense_captions(tmp_path), data=f"activitynet:{tmp_path}", out=tmp_path, is_partial=True
-        )
 
 
 def own_annotations(path: Path, splits: tuple[str, ...] = ("train", "valid")) -> Path:
@@ -111,6 +107,36 @@ def test_dense_captions(tmp_path: Path):
     assert again.scores.data.source == "val_1.json, val_2.json"
     youcook2 = score_predictions(file, data=f"youcook2:{one}", out=tmp_path / "scores")
     assert youcook2.scores.data.name == "youcook2"
+
+
+def test_dense_captions_of_some_videos_are_scored_when_asked_to_be(tmp_path: Path):
+    file = dense_captions(tmp_path)
+    alone = score_predictions(file, data=f"activitynet:{tmp_path}", out=tmp_path / "scores")
+    for name, more in (("val_1.json", ("v_2", "v_3")), ("val_2.json", ("v_3",))):
+        annotated = json.loads((tmp_path / name).read_text())
+        annotated |= dict.fromkeys(more, annotated["v_1"])
+        (tmp_path / name).write_text(json.dumps(annotated))
+    content = json.loads(file.read_text())
+    content["results"]["v_3"] = []
+    silent = write_rows(tmp_path / "silent.json", content)
+    counts_0, part, with_silent = (
+        score_predictions(
+            each, data=f"activitynet:{tmp_path}", out=tmp_path / "scores", is_partial=is_partial
+        ).scores
+        for each, is_partial in ((file, False), (file, True), (silent, True))
+    )
+    recall = "recall"
+    assert part.scores == alone.scores.scores
+    assert counts_0.scores[recall].official == pytest.approx(
+        alone.scores.scores[recall].official / 3
+    )
+    assert [(one.item, one.reason) for one in part.left_out] == [
+        ("v_2", "no prediction"), ("v_3", "no prediction")
+    ]  # fmt: skip
+    assert "2 videos of 3 without prediction: left out" in part.notices
+    assert part.data == counts_0.data  # the truth is the same
+    assert [one.item for one in with_silent.left_out] == ["v_2"]
+    assert with_silent.scores[recall].official == pytest.approx(part.scores[recall].official / 2)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from figclip.data.dense_caption_files import (
 )
 from figclip.data.vocabulary import Vocabulary
 from figclip.data_sources import DataSource
-from figclip.dense_caption_scoring import score_dense_captions
+from figclip.dense_caption_scoring import of_predicted_videos, score_dense_captions
 from figclip.frozen_models import ADAPTED, BASE, FrozenModel, load_models_of_head
 from figclip.head_config import CaptioningConfig
 from figclip.head_files import HeadInfo, head_file, head_hash, load_head, read_head_info
@@ -201,13 +201,10 @@ def _score(
     events: dict[str, tuple[CaptionedSpan, ...]], source: DataSource, opened: OpenedCaptions
 ) -> PredictionScores:
     """By the protocol of ActivityNet Captions, of the videos that are there."""
-    references = [
-        replace(each, videos=tuple(one for one in each.videos if one.id in events), notices=())
-        for each in opened.references
-    ]
+    there = of_predicted_videos(opened.references, events)
     return score_dense_captions(
         DenseCaptionPredictions(name="predictions", events_by_video=events),
-        [each for each in references if each.videos],
+        [replace(each, notices=()) for each in there],
         name=source.name,
         source=source.path.name,
         split=source.split,

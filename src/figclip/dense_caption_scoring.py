@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -60,6 +60,7 @@ def score_dense_captions(
     split: str | None,
     meteor: Meteor = METEOR_EXACT,
     max_proposals: int = MAX_PROPOSALS,
+    is_partial: bool = False,
 ) -> PredictionScores:
     """Score predictions against one annotation or several of the same videos.
 
@@ -75,6 +76,8 @@ def score_dense_captions(
         split: None for all annotations.
         meteor: Which METEOR scores the captions, also within SODA.
         max_proposals: So many events of each video count, in file order; in SODA all do.
+        is_partial: Leave videos out that the predictions do not name; one that they name without
+            any event still counts 0.
 
     Raises:
         DataError: No predicted event is of a video of the references.
@@ -84,6 +87,11 @@ def score_dense_captions(
     known = set(videos)
     if not any(predictions.events_by_video.get(video) for video in known):
         raise _nothing_to_score(predictions, known=videos[0], source=source)
+    truth_hash = _hash(references)
+    if is_partial:
+        references = of_predicted_videos(references, predictions.events_by_video)
+        videos = tuple(video for video in videos if video in predictions.events_by_video)
+    missing = known.difference(videos)
     predicted = _captioned(predictions.events_by_video, videos)
     annotated = [
         _captioned({video.id: video.events for video in each.videos}, videos) for each in references
@@ -91,23 +99,45 @@ def score_dense_captions(
     measures = _measure(predicted, annotated, meteor=meteor, max_proposals=max_proposals)
     return PredictionScores(
         protocol=PROTOCOL,
-        data=ScoredData(name=name, source=source, split=split, hash=_hash(references)),
+        data=ScoredData(name=name, source=source, split=split, hash=truth_hash),
         counts={
             "videos": len(videos),
             "annotated events": sum(len(each.sentences) for each in annotated),
             "predicted events": len(predicted.sentences),
         },
-        left_out=tuple(
-            LeftOut(item=video, reason="not in the references")
-            for video in predictions.events_by_video
-            if video not in known
+        left_out=(
+            *(
+                LeftOut(item=video, reason="not in the references")
+                for video in predictions.events_by_video
+                if video not in known
+            ),
+            *(LeftOut(item=video, reason="no prediction") for video in sorted(missing)),
         ),
         scores=_scores(measures, meteor),
         items=(_items(measures, videos, meteor=meteor),),
-        notices=_notices(
-            predictions, references, predicted=predicted.spans, max_proposals=max_proposals
+        notices=(
+            *_notices(
+                predictions, references, predicted=predicted.spans, max_proposals=max_proposals
+            ),
+            *counted(len(missing), "video", f"of {len(known):,} without prediction: left out"),
         ),
     )
+
+
+def of_predicted_videos(
+    references: Sequence[DenseCaptionReferences], predicted: Collection[str]
+) -> tuple[DenseCaptionReferences, ...]:
+    """The annotations of some videos; those that hold none of them are left out.
+
+    Args:
+        references: Annotations.
+        predicted: Ids of the videos.
+    """
+    parts = (
+        replace(each, videos=tuple(one for one in each.videos if one.id in predicted))
+        for each in references
+    )
+    return tuple(part for part in parts if part.videos)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

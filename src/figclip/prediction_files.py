@@ -57,8 +57,9 @@ def score_predictions(
         out: Folder of the result, made if it is not there.
         official_meteor: Of dense captions: `METEOR` and `SODA_c` instead of `meteor_exact` and
             `soda_meteor_exact`. Needs Java and `figclip[metrics]`.
-        is_partial: Of situations: score the videos that are predicted and leave the others out,
-            which is else refused. The annotators are those of the whole split all the same.
+        is_partial: Score the videos that are predicted and leave the others out. Else situations
+            refuse such a file, and dense captions count 0 for them. The annotators of situations
+            are those of the whole split all the same.
 
     Raises:
         ConfigError: Data that no prediction files are scored on, or options that do not go with it.
@@ -71,16 +72,16 @@ def score_predictions(
     if official_meteor and not has_sentences:
         what = f"{name} is not scored by METEOR"
         raise ConfigError(what, where=f"--data {data}", fix="Leave --official-meteor out")
-    if is_partial and has_sentences:
-        what = f"of {name} a video without prediction counts 0"
-        raise ConfigError(what, where=f"--data {data}", fix="Leave --partial out")
     if not has_sentences:
         scores = _score_situations(predictions, sources, is_partial=is_partial)
     elif official_meteor:
         with OfficialMeteor() as jar:
-            scores = _score_dense_captions(predictions, sources, meteor=official_meteor_of(jar))
+            meteor = official_meteor_of(jar)
+            scores = _score_dense_captions(
+                predictions, sources, is_partial=is_partial, meteor=meteor
+            )
     else:
-        scores = _score_dense_captions(predictions, sources)
+        scores = _score_dense_captions(predictions, sources, is_partial=is_partial)
     out.mkdir(parents=True, exist_ok=True)
     return ScoredFile(scores=scores, file=write_scores(scores, out, predictions=predictions))
 
@@ -120,7 +121,11 @@ def _score_situations(
 
 
 def _score_dense_captions(
-    predictions: Path, sources: Sequence[DataSource], *, meteor: Meteor = METEOR_EXACT
+    predictions: Path,
+    sources: Sequence[DataSource],
+    *,
+    is_partial: bool,
+    meteor: Meteor = METEOR_EXACT,
 ) -> PredictionScores:
     """Predictions in the format of ActivityNet Captions."""
     name = sources[0].name
@@ -131,4 +136,5 @@ def _score_dense_captions(
         source=", ".join(source.path.name for source in sources),
         split=sources[0].split,
         meteor=meteor,
+        is_partial=is_partial,
     )

@@ -22,7 +22,10 @@ def score(
     ] = False,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="Leave videos without prediction out; else all must have."),
+        typer.Option(
+            "--partial",
+            help="Leave videos without prediction out; else refused, or 0 in dense captions.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
