@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from jaxtyping import Float32
 from figclip.data.captions import TEMPLATES, caption_event
 from figclip.data.frames import FrameStoreWriter, StoreSpec
 from figclip.data.sampling import frame_times_s
+from figclip.data.source_archive import pack_source
 from figclip.data.stored_videos import StoredVideos
 from figclip.data.video import to_time_us
 from figclip.records import Event, Role, VideoRecord
@@ -20,6 +22,12 @@ from tests.small_runs import IMAGE_SIZE
 
 TEMPLATE = TEMPLATES["default"]
 DIM = 256
+_OF_ANOTHER_SPLIT = {
+    "video": "elsewhere.mp4",
+    "split": "elsewhere",
+    "events": [{"start_s": 0, "end_s": 1, "verb": "wait"}],
+}
+"""What the annotation file of a store holds; the records of tests say more than a file can."""
 
 
 def dense_caption(event: Event) -> str:
@@ -70,6 +78,10 @@ def write_store(
             frames = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
             writer.add_video(video_hash, record.video, frames, times_us=times_us, duration_s=60.0)
             writer.add_record(record, video_hash=video_hash)
+        source = path.with_name(f"{path.name}.jsonl")
+        source.write_text(json.dumps(_OF_ANOTHER_SPLIT) + "\n")
+        writer.set_source(pack_source(source))
+        source.unlink()
     return path
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,17 @@ def test_a_store_of_another_size_is_refused(tmp_path: Path) -> None:
     store = write_store(tmp_path / "a.store", RECORDS)
     with pytest.raises(StoreError, match="224 px"):
         opened(DataSource(name="events", path=store), spec=StoreSpec(size=224))
+
+
+def test_a_store_that_does_not_keep_its_annotation_files_is_used_and_said_to_be_old(
+    tmp_path: Path,
+) -> None:
+    path = write_store(tmp_path / "a.store", RECORDS)
+    source = DataSource(name="events", path=path)
+    assert opened(source).notices == ()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE source")
+    found = opened(source)
+    (notice,) = found.notices
+    assert "prepared before stores kept the annotation files" in notice
+    assert len(found.content.records) == len(RECORDS)

@@ -27,6 +27,11 @@ from figclip.presets import Preset
 from figclip.tasks.base import LeftOut
 from figclip.tasks.media import MediaSet
 
+_OLD_STORE = (
+    "the store was prepared before stores kept the annotation files, so that what is asked is made "
+    "of the words of its own videos only: run `figclip prepare` again"
+)
+
 Content = StoredVideos | MediaSet[RetrievalSet] | MediaSet[ActionSet] | MediaSet[CompositionSet]
 
 
@@ -114,6 +119,7 @@ def open_annotated(
         coverage=_coverage(frames, split),
         hash=videos.content_hash,
         pipeline=frames.spec.pipeline,
+        notices=() if frames.keeps_source else (_OLD_STORE,),
     )
 
 

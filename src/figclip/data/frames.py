@@ -286,10 +286,16 @@ class FrameStore:
         Raises:
             StoreError: they are damaged.
         """
-        if not self._rows("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'source'"):
+        if not self.keeps_source:
             return None
-        archives = [one for (one,) in self._rows("SELECT CAST(archive AS BLOB) FROM source")]
-        return open_source(archives[0], where=self.path) if archives else None
+        [(archive,)] = self._rows("SELECT CAST(archive AS BLOB) FROM source")
+        return open_source(archive, where=self.path)
+
+    @property
+    def keeps_source(self) -> bool:
+        """Whether `source` has something to give."""
+        has_table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'source'"
+        return bool(self._rows(has_table)) and bool(self._rows("SELECT 1 FROM source"))
 
     def content_key(self, video_hash: str, time_s: float) -> bytes:
         """What determines a frame's pixels: video, time, size, pipeline and codec."""
