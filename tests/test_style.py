@@ -16,6 +16,7 @@ MAX_FUNCTION_LINES = 80
 # A module may import only from modules of earlier lines, or of its own line.
 LAYERS = [
     "errors atomic cpu_settings child_signals",
+    "launcher",
     "records",
     "presets",
     "config",

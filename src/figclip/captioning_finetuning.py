@@ -48,6 +48,7 @@ from figclip.frozen_models import (
 from figclip.head_config import CaptioningConfig
 from figclip.head_files import HeadInfo, model_reference, write_head_info
 from figclip.heads.captioning_head import CaptioningHead
+from figclip.launcher import require_one_process
 from figclip.run_files import check_data, check_run, write_head_run
 
 TASK = "captioning"
@@ -84,11 +85,12 @@ def finetune_captioning(
         on_progress: Told what is being decoded or embedded.
 
     Raises:
-        ConfigError: data that hold no dense captions, or name a split.
+        ConfigError: several processes; data that hold no dense captions, or name a split.
         CheckpointError: `out` holds another run, or none to resume.
         ModelError, StoreError, DataError, AnnotationError: model, store or data cannot be used.
         TrainingError: a loss is not finite.
     """
+    require_one_process("finetune captioning")
     run = RunFolder(out)
     check_run(run, config, resume=resume)
     check_captioned(data, cache=cache)

@@ -107,7 +107,7 @@ def describe_run(
         tower_parameters=sum(p.numel() for p in trained),
         contextualizer_parameters=_num_parameters(parts.contextualizer),
         memory_bytes=_memory_estimate(config, parts, batch_frames),
-        device=str(accelerator.device),
+        device=accelerator.device.type,
         kept=tuple(test.name for test in kept),
         warnings=tuple(_warnings(config, parts, kept)),
     )

@@ -36,6 +36,7 @@ from figclip.frozen_models import (
 from figclip.head_config import SituationConfig
 from figclip.head_files import HeadInfo, model_reference, write_head_info
 from figclip.heads.situation_head import SituationHead
+from figclip.launcher import require_one_process
 from figclip.opened_sources import open_annotated
 from figclip.run_files import check_data, check_run, write_head_run
 from figclip.situation_training import (
@@ -78,11 +79,12 @@ def finetune_situations(
         on_progress: Told what is being decoded or embedded.
 
     Raises:
-        ConfigError: data that hold no annotated events, or name a split.
+        ConfigError: several processes; data that hold no annotated events, or name a split.
         CheckpointError: `out` holds another run, or none to resume.
         ModelError, StoreError, DataError: model, store or data cannot be used.
         TrainingError: a loss is not finite.
     """
+    require_one_process("finetune situations")
     run = RunFolder(out)
     check_run(run, config, resume=resume)
     check_annotated(data, cache=cache)

@@ -7,6 +7,8 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
+from figclip.launcher import is_main_process
+
 
 def main() -> None:
     """Entry point of `figclip`."""
@@ -24,5 +26,6 @@ def _leave_at_once(number: int, frame: FrameType | None) -> NoReturn:
     While libraries are imported an exception would not do: some of them swallow it and go on.
     """
     del frame
-    os.write(2, b"figclip: interrupted.\n")
+    if is_main_process():
+        os.write(2, b"figclip: interrupted.\n")
     os._exit(128 + number)

@@ -64,6 +64,7 @@ def adapt(
     from figclip.cli.progress import ProgressDisplay
     from figclip.config import apply_overrides
     from figclip.data_sources import parse_source
+    from figclip.launcher import is_main_process
     from figclip.recipes import build_recipe
 
     config = apply_overrides(build_recipe(recipe), overrides or [])
@@ -96,9 +97,11 @@ def adapt(
             on_progress=display.update,
         )
     if result.outcome.interrupted_by is not None:
-        typer.echo(f"Saved step {result.outcome.step}. Go on with --resume.", err=True)
+        if is_main_process():
+            typer.echo(f"Saved step {result.outcome.step}. Go on with --resume.", err=True)
         raise typer.Exit(128 + result.outcome.interrupted_by)
-    _show(result, out, as_json=as_json)
+    if is_main_process():
+        _show(result, out, as_json=as_json)
 
 
 def _show(result: AdaptationResult, out: Path, *, as_json: bool) -> None:

@@ -27,6 +27,7 @@ from figclip.cli.report import report
 from figclip.cli.score import score
 from figclip.cpu_settings import tune_for_cpu
 from figclip.errors import ConfigError, FigclipError
+from figclip.launcher import is_first_to_stop, require_one_process
 
 FAILED, WRONG_USE = 1, 2
 
@@ -51,10 +52,13 @@ app.command()(recipes)
 
 @app.callback()
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options that come before the verb."""
     del debug  # read from sys.argv by `run`, which also handles errors of parsing
+    if context.invoked_subcommand is not None and context.invoked_subcommand != "adapt":
+        require_one_process(context.invoked_subcommand)
 
 
 def run() -> NoReturn:
@@ -69,21 +73,31 @@ def run() -> NoReturn:
     try:
         app()
     except FigclipError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-        print(f"figclip: {error}", file=sys.stderr)
+        _say(str(error))
         sys.exit(WRONG_USE if isinstance(error, ConfigError) else FAILED)
     except OSError as error:
         # A full disk, a missing permission, a file where a folder should be.
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-        print(f"figclip: {error.filename or 'system'}: {error.strerror}", file=sys.stderr)
+        _say(f"{error.filename or 'system'}: {error.strerror}")
+        sys.exit(FAILED)
+    except Exception:
+        # A mistake of ours, or a connection to a process that has stopped and said why.
+        if "--debug" in sys.argv or is_first_to_stop():
+            raise
         sys.exit(FAILED)
     sys.exit(0)
+
+
+def _say(message: str) -> None:
+    """Why the run ends, once for all processes; --debug shows where, for each."""
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    if is_first_to_stop():
+        print(f"figclip: {message}", file=sys.stderr)
 
 
 def _raise_on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
     """Unwind the stack, so that files are closed and workers stopped."""
     del frame
-    print("figclip: terminated; run the same command again to go on.", file=sys.stderr)
+    if is_first_to_stop():
+        print("figclip: terminated; run the same command again to go on.", file=sys.stderr)
     sys.exit(128 + number)

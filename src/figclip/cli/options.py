@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from figclip.launcher import is_first_to_stop
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]
 
@@ -30,7 +32,8 @@ def going_on(how: str = "run the same command again to go on") -> Generator[None
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"figclip: interrupted; {how}.", err=True)
+        if is_first_to_stop():
+            typer.echo(f"figclip: interrupted; {how}.", err=True)
         raise typer.Exit(128 + signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGINT, before)
