@@ -12,7 +12,7 @@ from torch import Tensor
 
 from figclip.config import Adaptation
 from figclip.errors import ModelError
-from figclip.model.backbone import Backbone, load_backbone
+from figclip.model.backbone import Backbone, load_backbone, state_hash, weights_hash
 from figclip.model.lora import (
     add_adaptation,
     interpolate,
@@ -205,3 +205,60 @@ def test_a_tower_without_layers_is_refused(clip_folder: Path, tmp_path: Path):
     backbone.clip.vision_model.encoder.layers = torch.nn.ModuleList()
     with pytest.raises(ModelError, match="no layer of this CLIP matches the LoRA pattern"):
         add_adaptation(backbone, "lora_image", rank=1, lora_alpha=1, seed=0)
+
+
+class OnAppleGpu(Tensor):
+    """A stand-in for a tensor on a Mac's GPU: float64 is refused until it is on the CPU."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN206
+        if func is Tensor.cpu:
+            return args[0].as_subclass(Tensor)
+        result = super().__torch_function__(func, types, args, kwargs or {})
+        if isinstance(result, cls) and result.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return result
+
+
+def on_apple_gpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.as_subclass(OnAppleGpu) for name, tensor in state.items()}
+
+
+def assert_states_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name].as_subclass(Tensor), tensor), name
+
+
+def test_the_stand_in_refuses_float64():
+    tensor = torch.ones(2).as_subclass(OnAppleGpu)
+    with pytest.raises(TypeError, match="float64"):
+        tensor.double()
+    with pytest.raises(TypeError, match="float64"):
+        torch.nn.Parameter(tensor).detach().double()
+    assert tensor.cpu().double().dtype == torch.float64
+
+
+def test_no_weight_becomes_float64_on_its_device(clip_folder: Path):
+    """Macs failed after training, when the model was written."""
+    adapted = adapt_at_random(clip_folder, adaptation="lora_both")
+    backbone = adapted.backbone
+    assert adapted.adapter is not None
+    tensors = get_peft_model_state_dict(adapted.adapter)
+    expected = plain_state(backbone.clip, alpha=0.5)
+    shifted = shift_strength(expected, tensors, by=0.25, lora_scale=SCALE)
+    between = interpolate(expected, shifted, alpha=0.5)
+    name = weights_hash(backbone.clip)
+    for module in backbone.clip.modules():
+        for key, parameter in module._parameters.items():
+            if parameter is not None:
+                module._parameters[key] = torch.nn.Parameter(parameter.as_subclass(OnAppleGpu))
+    found = plain_state(backbone.clip, alpha=0.5)
+    assert_states_equal(found, expected)
+    moved = shift_strength(on_apple_gpu(expected), on_apple_gpu(tensors), by=0.25, lora_scale=SCALE)
+    assert_states_equal(moved, shifted)
+    assert_states_equal(
+        interpolate(on_apple_gpu(expected), on_apple_gpu(shifted), alpha=0.5), between
+    )
+    assert weights_hash(backbone.clip) == name
+    assert state_hash(found) == state_hash(expected)

@@ -1,4 +1,7 @@
-"""Which weights of a CLIP are trained, and at what strength: LoRA through PEFT, or everything."""
+"""Which weights of a CLIP are trained, and at what strength: LoRA through PEFT, or everything.
+
+Weights are merged in float64 on the CPU, wherever they are: Apple's GPUs have no float64.
+"""
 
 from __future__ import annotations
 
@@ -151,7 +154,7 @@ def interpolate(
 ) -> dict[str, Tensor]:
     """Weights between base and a full fine-tune: base + alpha (adapted - base), in fp64."""
     return {
-        name: _shifted(base[name], tensor.double() - base[name].double(), by=alpha)
+        name: _shifted(base[name], _exact(tensor) - _exact(base[name]), by=alpha)
         for name, tensor in adapted.items()
     }
 
@@ -159,11 +162,16 @@ def interpolate(
 def _low_rank_product(a_RD: Tensor | nn.Module, b_DR: Tensor | nn.Module) -> Tensor:
     """B A in fp64, so that merging adds one rounding, not two."""
     assert isinstance(a_RD, Tensor) and isinstance(b_DR, Tensor)
-    return b_DR.detach().double() @ a_RD.detach().double()
+    return _exact(b_DR) @ _exact(a_RD)
 
 
 def _shifted(weight: Tensor, delta: Tensor | None, *, by: float) -> Tensor:
     """Weight + by · delta, computed in fp64 and rounded once; bit-equal when by is 0."""
     if delta is None or by == 0.0:
         return weight
-    return (weight.double() + by * delta).to(weight.dtype)
+    return (_exact(weight) + by * delta).to(weight.dtype).to(weight.device)
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """In float64, on the CPU."""
+    return tensor.detach().cpu().double()
