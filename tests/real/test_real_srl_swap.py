@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 # Items of each kind in either wording.
 NUM_EVENTS = {
     "role swap": 4869,
-    "verb": 6096,
+    "verb": 5005,
     "filler": 5969,
     "direction": 2439,
     "manner": 3617,
@@ -35,7 +35,7 @@ NUM_EVENTS = {
 # Measured in November 2026, seed 0.
 TEXT_ONLY = {
     "role swap": 0.782,
-    "verb": 0.910,
+    "verb": 0.686,
     "filler": 0.638,
     "direction": 0.618,
     "manner": 0.536,
@@ -96,7 +96,8 @@ def test_every_kind_has_items(data: TaskData[SwapItems]) -> None:
 def test_hardly_any_counterfeit_is_missing(data: TaskData[SwapItems]) -> None:
     for kind in KINDS:
         masked, drawn = (data.counts[f"{kind} negatives{end}"] for end in (" masked", ""))
-        assert masked / (masked + drawn) < 0.02
+        # `talk` and `speak` cannot be exchanged evenly.
+        assert masked / (masked + drawn) < (0.12 if kind == "verb" else 0.02)
 
 
 def test_sentences_are_single_spaced_and_differ(data: TaskData[SwapItems]) -> None:
