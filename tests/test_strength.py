@@ -88,7 +88,7 @@ def test_the_choice_is_recorded_with_the_whole_curve(run: Run) -> None:
     for kept in content["kept"].values():
         assert kept["groups"] + kept["groups_reported"] == NUM_STILLS
     assert content["kept"]["actions-colours"]["metrics"] == ["top-1"]
-    assert content["kept"]["retrieval-captions"]["metrics"] == ["t2v R@1", "v2t R@1"]
+    assert content["kept"]["retrieval-captions"]["metrics"] == ["t2v R@1 of 10", "v2t R@1 of 10"]
     assert [one["alpha"] for one in content["curve"]] == sorted({*SCORED, content["alpha"]})
     base = content["curve"][0]
     for one in content["curve"]:

@@ -110,7 +110,7 @@ class KeptInfo:
         source: Name of PATH of `--keep`.
         split: None for all.
         hash: `halves.items_hash` of the whole data.
-        metrics: The headline numbers whose mean is the score.
+        metrics: The numbers whose mean is the score.
         groups: Groups of the half that selects.
         groups_reported: Groups of the other half.
     """
@@ -418,20 +418,22 @@ def _score(work: Work, embedder: Embedder, plain: Backbone, alpha: float) -> Tas
     return work.score(column)
 
 
-def _headlines(scores: TaskScores) -> list[str]:
+def _bounding(scores: TaskScores) -> list[str]:
     """The numbers that stand for a test; means over items, and higher is better."""
-    return [metric for metric, score in scores.summary.items() if score.is_headline]
+    bounding = [metric for metric, score in scores.summary.items() if score.is_bound]
+    headlines = [metric for metric, score in scores.summary.items() if score.is_headline]
+    return bounding or headlines
 
 
 def _mean_score(scores: TaskScores) -> float:
     """The score of a kept test."""
-    return float(np.mean([scores.summary[metric].value for metric in _headlines(scores)]))
+    return float(np.mean([scores.summary[metric].value for metric in _bounding(scores)]))
 
 
 def _blocks(strengths: Sequence[TaskScores]) -> list[StrengthBlock]:
     """The headline numbers of a test, item by item at each strength."""
     blocks: list[StrengthBlock] = []
-    for metric in _headlines(strengths[0]):
+    for metric in _bounding(strengths[0]):
         [idx] = [i for i, one in enumerate(strengths[0].items) if metric in one.values]
         base = strengths[0].items[idx]
         assert all(one.items[idx].item_ids == base.item_ids for one in strengths)
@@ -494,7 +496,7 @@ def _describe(test: KeptTest, scores: TaskScores) -> KeptInfo:
         source=test.work.source.path.name,
         split=opened.split,
         hash=test.hash,
-        metrics=tuple(_headlines(scores)),
+        metrics=tuple(_bounding(scores)),
         groups=test.num_selecting,
         groups_reported=test.num_reported,
     )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import figclip.metrics.ranking as ranking
 import figclip.metrics.similarity as similarity
 from figclip.errors import MetricError
 from figclip.metrics.ranking import (
+    hits_among,
     hits_at_k,
     median_rank,
     place,
@@ -155,3 +158,26 @@ def test_places_of_nan_and_of_nothing_are_refused() -> None:
         place(sim, np.zeros(3, np.int64))
     with pytest.raises(MetricError, match="0 queries"):
         place(np.zeros((0, 4)), np.zeros(0, np.int64))
+
+
+@pytest.mark.parametrize("drawn", [1, 2, 3, 6])
+def test_first_among_a_drawn_part_is_the_share_of_all_parts(drawn: int) -> None:
+    """Of six items, every part that holds the correct one, counted out."""
+    for rank in range(1, 7):
+        others = [other for other in range(1, 7) if other != rank]
+        parts = list(itertools.combinations(others, drawn - 1))
+        expected = np.mean([all(rank < other for other in part) for part in parts])
+        found = hits_among(np.array([rank]), gallery=6, drawn=drawn)
+        assert found == pytest.approx(expected), rank
+
+
+def test_a_part_of_everything_is_recall_at_1_and_of_one_is_certain() -> None:
+    ranks_Q = np.array([1, 2, 5])
+    assert hits_among(ranks_Q, gallery=5, drawn=5).tolist() == hits_at_k(ranks_Q, k=1).tolist()
+    assert hits_among(ranks_Q, gallery=5, drawn=1).tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("gallery", "drawn"), [(4, 2), (5, 6), (5, 0)])
+def test_a_part_that_cannot_be_is_refused(gallery: int, drawn: int) -> None:
+    with pytest.raises(MetricError, match="cannot hold rank 5"):
+        hits_among(np.array([5]), gallery=gallery, drawn=drawn)

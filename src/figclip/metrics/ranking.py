@@ -148,6 +148,35 @@ def hits_at_k(rank_Q: Int64[np.ndarray, " Q"], *, k: int) -> Float64[np.ndarray,
     return (rank_Q <= k).astype(np.float64)
 
 
+def hits_among(
+    rank_Q: Int64[np.ndarray, " Q"], *, gallery: int, drawn: int
+) -> Float64[np.ndarray, " Q"]:
+    """Chance that the correct item is first in a random part of the gallery that holds it.
+
+    The mean is recall at 1 in galleries of `drawn` items, over all such galleries. It says the same
+    of sets of any size, and moves less with the drawing of the items than recall at 1 in a large
+    gallery, where the rank decides between 0 and 1.
+
+    Args:
+        rank_Q: Rank of each query's correct item among all.
+        gallery: Number of items, G.
+        drawn: Items of the part, 1 to G.
+
+    Returns:
+        C(G - rank, drawn - 1) / C(G - 1, drawn - 1).
+
+    Raises:
+        MetricError: no query, a rank beyond the gallery, or a part larger than it.
+    """
+    _check_ranks(rank_Q)
+    if not 1 <= drawn <= gallery or rank_Q.max() > gallery:
+        raise MetricError(f"{drawn} of {gallery} items cannot hold rank {rank_Q.max()}")
+    # Of the others, drawn one by one, none may be ahead of the correct one.
+    others = np.arange(1, drawn, dtype=np.float64)
+    behind_Q1 = (gallery - rank_Q + 1)[:, None] - others
+    return np.prod(np.maximum(behind_Q1, 0) / (gallery - others), axis=1)
+
+
 def median_rank(rank_Q: Int64[np.ndarray, " Q"]) -> float:
     """Median rank; between the two middle ones for an even number of queries.
 
