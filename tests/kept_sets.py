@@ -16,6 +16,7 @@ from tests.dense_sets import write_store
 from tests.small_runs import make_records, write_tiny_clip
 
 NUM_STILLS = 80
+NUM_VIDEOS = 84
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
 
 
@@ -39,7 +40,7 @@ class KeptWorld:
         return apply_overrides(build_recipe("tiny"), [*settings, *overrides])
 
 
-def write_kept_world(folder: Path, *, num_videos: int = 84) -> KeptWorld:
+def write_kept_world(folder: Path, *, num_videos: int = NUM_VIDEOS) -> KeptWorld:
     """Videos of two events each, and stills of one colour with a label and a caption."""
     folder.mkdir(parents=True, exist_ok=True)
     stills = folder / "stills"

@@ -26,7 +26,7 @@ from figclip.opened_sources import Content
 from figclip.presets import PRESETS
 from figclip.scoring import TaskSettings, Work, open_works, plan_sources
 from tests.dense_sets import write_store
-from tests.kept_sets import NUM_STILLS, KeptWorld, write_kept_world
+from tests.kept_sets import NUM_STILLS, NUM_VIDEOS, KeptWorld, write_kept_world
 from tests.small_runs import IMAGE_SIZE, make_records
 
 SPEC = StoreSpec(size=IMAGE_SIZE)
@@ -67,7 +67,7 @@ def test_both_halves_are_the_whole(world: KeptWorld, tmp_path: Path, kind: str) 
     }
     groups = {half: groups_in(content(work), half) for half in halves}
     assert groups["selecting"].isdisjoint(groups["reported"])
-    total = 44 if kind == "events" else NUM_STILLS
+    total = NUM_VIDEOS if kind == "events" else NUM_STILLS
     assert len(groups["selecting"]) + len(groups["reported"]) == total
     assert min(map(len, groups.values())) > total / 4
     for half, part in halves.items():

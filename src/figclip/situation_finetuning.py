@@ -87,13 +87,7 @@ def finetune_situations(
     require_one_process("finetune situations")
     run = RunFolder(out)
     check_run(run, config, resume=resume)
-    check_annotated(data, cache=cache)
-    if data.split is not None:
-        raise ConfigError(
-            f"heads are trained on split {TRAIN_SPLIT!r} only",
-            where=f"--data split={data.split}",
-            fix="Leave split= out",
-        )
+    _check_training(data, cache=cache)
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
     models, notices = load_frozen_models(
         model, base=base, cache=cache, device=device, on_progress=on_progress
@@ -262,6 +256,17 @@ def check_annotated(data: DataSource, *, cache: Path | None) -> None:
             fix=f"Situations are those of {' or '.join(ANNOTATED)}",
         )
     check_source(data, cache=cache)
+
+
+def _check_training(data: DataSource, *, cache: Path | None) -> None:
+    """As `check_annotated`; a split cannot be chosen."""
+    check_annotated(data, cache=cache)
+    if data.split is not None:
+        raise ConfigError(
+            f"heads are trained on split {TRAIN_SPLIT!r} only",
+            where=f"--data split={data.split}",
+            fix="Leave split= out",
+        )
 
 
 def _training_videos(
