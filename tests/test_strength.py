@@ -7,12 +7,14 @@ import dataclasses
 import json
 import pickle
 import shutil
+import traceback
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPModel
 
 import figclip.selection as selection
@@ -484,3 +486,36 @@ def test_processes_share_the_strengths_and_choose_the_same(world: KeptWorld, cac
     first = {rank: models[rank : len(SCORED) : 3] for rank in range(3)}
     first[0] += models[len(SCORED) :]  # the one that was chosen between them
     assert {rank: [m for r, m in scored if r == rank] for rank in range(3)} == first
+
+
+class Float64Makers(TorchDispatchMode):
+    """Notes which modules of figclip make tensors in float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        result = func(*args, **(kwargs or {}))
+        made = result if isinstance(result, (tuple, list)) else [result]
+        if any(isinstance(one, torch.Tensor) and one.dtype == torch.float64 for one in made):
+            calls = [one for one in traceback.extract_stack() if "/figclip/" in one.filename]
+            self.found.add(Path(calls[-1].filename).stem)
+        return result
+
+
+@pytest.mark.parametrize("adaptation", ["lora_both", "full"])
+def test_only_merging_uses_float64_tensors(
+    world: KeptWorld, cache: Path, tmp_path: Path, adaptation: str
+) -> None:
+    """Apple's GPUs have none. Merging takes place on the CPU: tests/model/test_lora.py."""
+    with Float64Makers() as makers:
+        selection.adapt(
+            world.config(f"model.adaptation={adaptation}", "loss.learn_logit_scale=true"),
+            data=[world.store],
+            out=tmp_path / "run",
+            keep=[] if adaptation == "full" else world.keep,
+            cache=cache,
+            cpu=True,
+        )
+    assert makers.found == (set() if adaptation == "full" else {"lora"})
