@@ -40,8 +40,8 @@ def is_first_to_stop() -> bool:
     """
     if num_processes() == 1:
         return True
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is None or not distributed.is_initialized():
+    distributed = sys.modules.get("torch.distributed")  # a signal may come while it is imported
+    if distributed is None or not getattr(distributed, "is_initialized", bool)():
         return is_main_process()
     try:
         return distributed.distributed_c10d._get_default_store().add("figclip/stopped", 1) == 1
