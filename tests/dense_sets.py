@@ -59,13 +59,14 @@ def write_store(
     *,
     frames_per_event: int = 2,
     pipeline: str = "pil",
+    id_of: Callable[[VideoRecord], str] = lambda record: record.id,
 ) -> Path:
-    """A frame store with random pixels for all events of all records."""
+    """A frame store with random pixels for all events of all records, of videos by their ids."""
     with FrameStoreWriter(
         path, spec=StoreSpec(pipeline=pipeline, size=IMAGE_SIZE, codec="raw")
     ) as writer:
         for record in records:
-            video_hash = hashlib.sha256(record.id.encode()).hexdigest()
+            video_hash = hashlib.sha256(id_of(record).encode()).hexdigest()
             times_us = sorted(
                 {
                     to_time_us(time_s)

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 
 from figclip.config import Adaptation
+from figclip.data.seen_media import SeenMedia
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
@@ -83,5 +84,6 @@ def adapt_at_random(
         if layers
         else None,
         provenance={"recipe": "test"},
+        seen=SeenMedia(trained_on=frozenset(["0123456789abcdef"])),
     )
     return Adapted(backbone, adapter, contextualizer, info)

@@ -28,6 +28,7 @@ from figclip.head_config import (
 )
 from figclip.head_files import head_file, read_head_info
 from figclip.prediction_files import score_predictions
+from figclip.seen_items import TRAINED
 from figclip.selection import adapt
 from tests.adapted_world import World, make_world
 from tests.drawn_films import draw_films
@@ -177,12 +178,54 @@ def test_a_run_does_not_go_on_with_another_model(
     assert finetune(world, films, model, copy, resume=True).interrupted_by is None
 
 
-def test_scores_on_training_videos_say_so(
+def renamed(films: DataSource, folder: Path, *, splits: tuple[str, ...]) -> DataSource:
+    """A file about copies of some videos under other names."""
+    (folder / "videos").mkdir(parents=True)
+    entries = {}
+    for split in splits:
+        for name, entry in json.loads((films.path / f"{split}.json").read_text()).items():
+            assert films.videos is not None
+            shutil.copy(films.videos / f"{name}.mp4", folder / "videos" / f"copy_{name}.mp4")
+            entries[f"copy_{name}"] = entry
+    (folder / "copies.json").write_text(json.dumps(entries))
+    return DataSource(name="activitynet", path=folder / "copies.json", videos=folder / "videos")
+
+
+def test_scores_on_training_videos_say_so_under_any_name(
     world: World, films: DataSource, heads: Path, tmp_path: Path
 ):
-    seen = replace(films, split="train")
-    result = evaluate_captioning(heads, data=seen, out=tmp_path, cache=world.folder / "cache")
-    assert any("4 videos of the 4 scored were trained on" in notice for notice in result.notices)
+    cache = world.folder / "cache"
+    copies = renamed(films, tmp_path / "copies", splits=("train", "val_1"))
+    for data, num_scored in ((replace(films, split="train"), 4), (copies, 6)):
+        result = evaluate_captioning(heads, data=data, out=tmp_path / str(num_scored), cache=cache)
+        assert result.tasks[0].counts["videos"] == num_scored
+        assert len(result.tasks[0].trained_on) == 4
+        said = f"dense_captioning on activitynet: 4 of the {num_scored} items scored show what"
+        assert any(notice.startswith(said) for notice in result.notices)
+    result = evaluate_captioning(
+        heads, data=copies, out=tmp_path / "less", cache=cache, leave_out_trained=True
+    )
+    (task,) = result.tasks
+    assert task.counts["videos"] == 2 and task.trained_on == ()
+    assert [one.reason for one in task.left_out] == [TRAINED] * 4
+    assert any(notice == f"4 left out: {TRAINED}." for notice in result.notices)
+    with pytest.raises(DataError, match=f"nothing of it is left: 4 left out: {TRAINED}"):
+        evaluate_captioning(
+            heads,
+            data=replace(films, split="train"),
+            out=tmp_path / "none",
+            cache=cache,
+            leave_out_trained=True,
+        )
+    run = tmp_path / "earlier"
+    shutil.copytree(heads, run)
+    content = json.loads((run / "data.json").read_text())
+    del content["media"]
+    (run / "data.json").write_text(json.dumps(content))
+    result = evaluate_captioning(run, data=copies, out=tmp_path / "earlier out", cache=cache)
+    assert not result.tasks[0].knows_training
+    said = "It is not known which images and videos the heads of earlier learnt from"
+    assert any(notice.startswith(said) for notice in result.notices)
 
 
 def test_videos_that_are_held_back_choose_the_checkpoint(
@@ -204,6 +247,7 @@ def test_videos_that_are_held_back_choose_the_checkpoint(
     data = json.loads((run / "data.json").read_text())
     assert len(data["val"]) == 40 and len(data["train"]) == 40
     assert not set(data["val"]) & set(data["train"]) and {*data["val"], *data["train"]} == set(many)
+    assert [len(data["media"][name]) for name in ("train", "val")] == [40, 40]
     lines = (run / "adapted" / "metrics.jsonl").read_text().splitlines()
     judged = [json.loads(line) for line in lines if "val/score" in line]
     assert [one["step"] for one in judged] == [0, 1, 2], "before the first step and every epoch"

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import figclip.evaluation as evaluation
+from figclip.data.seen_media import SeenMedia
 from figclip.data_sources import DataSource
 from figclip.errors import ConfigError, DataError, ModelError, StoreError
 from figclip.evaluation import evaluate, format_table
@@ -71,6 +72,7 @@ def write_adapted(clip: Path, path: Path, *, kind: str = "lora_image") -> Path:
         base="",
         base_hash=base_hash,
         contextualizer=None,
+        seen=SeenMedia(),
     )
     write_info(path, info)
     return path

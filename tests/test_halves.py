@@ -5,26 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia, medium_hash
 from figclip.data_sources import DataSource
 from figclip.errors import DataError
-from figclip.halves import (
-    SEEN,
-    groups_in,
-    half_of,
-    items_hash,
-    media_in,
-    reported_half,
-    selecting_half,
-)
+from figclip.halves import groups_in, half_of, items_hash, reported_part, selecting_half
 from figclip.opened_sources import Content
 from figclip.presets import PRESETS
 from figclip.scoring import TaskSettings, Work, open_works, plan_sources
+from figclip.seen_items import SELECTED, TRAINED, VALIDATED, media_in, trained_items
+from tests.data.benchmarks.benchmark_files import write_lines
 from tests.dense_sets import write_store
 from tests.kept_sets import NUM_STILLS, NUM_VIDEOS, KeptWorld, write_kept_world
 from tests.small_runs import IMAGE_SIZE, make_records
@@ -43,6 +39,11 @@ def open_work(source: DataSource, cache: Path, *, preset: str = "figclip") -> Wo
     )
     planned = plan_sources([source], asked=None, settings=settings, cache=cache)
     return open_works(planned, [SPEC], settings=settings, cache=cache, on_progress=None)[0]
+
+
+def reported_half(work: Work, *, selected_on: Collection[str]) -> Work:
+    seen = SeenMedia(selected_on=frozenset(selected_on))
+    return reported_part(work, seen, leave_out_trained=False)
 
 
 def content(work: Work) -> Content:
@@ -110,13 +111,13 @@ def test_what_chose_is_left_out_of_other_data_too(world: KeptWorld, tmp_path: Pa
     assert part.data[SPEC].counts["images"] == NUM_STILLS + 1 - num_chose
     assert media_in(content(part)).isdisjoint(media_in(content(chose)))
     opened = part.opened[SPEC]
-    assert {one.reason for one in opened.left_out} == {SEEN}
+    assert {one.reason for one in opened.left_out} == {SELECTED}
     assert len(opened.left_out) == num_chose
-    assert opened.notices[-1] == f"{num_chose} left out: {SEEN}."
+    assert opened.notices[-1] == f"{num_chose} left out: {SELECTED}."
     assert opened.hash != work.opened[SPEC].hash
     fewer = set(list(media_in(content(chose)))[1:])
     assert reported_half(work, selected_on=fewer).opened[SPEC].hash != opened.hash
-    with pytest.raises(DataError, match="other.jsonl: nothing is left to report"):
+    with pytest.raises(DataError, match=r"other.jsonl: nothing of it is left: \d+ left out"):
         reported_half(work, selected_on=media_in(content(work)))
 
 
@@ -127,6 +128,60 @@ def test_events_of_a_video_that_chose_are_left_out(tmp_path: Path) -> None:
     videos = content(work)
     part = content(reported_half(work, selected_on=media_in(videos.subset([1]))))
     assert [one.id for one in part.records] == [videos.records[i].id for i in (0, 2)]
+
+
+def test_what_is_left_out_is_said_by_its_reason_and_what_was_trained_on_told(
+    tmp_path: Path,
+) -> None:
+    records = make_records([1] * 6)
+    work = open_work(
+        DataSource(name="events", path=write_store(tmp_path / "a.store", records)), tmp_path
+    )
+    videos = content(work)
+    parts = [media_in(videos.subset([i])) for i in range(6)]
+    seen = SeenMedia(
+        trained_on=parts[0] | parts[1] | parts[2],
+        validated_on=parts[2] | parts[3],
+        selected_on=parts[3] | parts[4],
+    )
+    told = reported_part(work, seen, leave_out_trained=False)
+    assert [one.id for one in content(told).records] == ["v0", "v1", "v5"]
+    assert trained_items(content(told), seen) == ("v0", "v1")
+    silent = reported_part(work, seen, leave_out_trained=True).opened[SPEC]
+    assert {one.item: one.reason for one in silent.left_out} == {
+        "v0": TRAINED, "v1": TRAINED, "v2": VALIDATED, "v3": SELECTED, "v4": SELECTED,
+    }  # fmt: skip
+    assert set(silent.notices) == {
+        f"2 left out: {TRAINED}.", f"1 left out: {VALIDATED}.", f"2 left out: {SELECTED}.",
+    }  # fmt: skip
+    everything = dataclasses.replace(seen, trained_on=media_in(videos))
+    with pytest.raises(
+        DataError, match=r"nothing of it is left: 3 left out: .* trained on; 1 left"
+    ):
+        reported_part(work, everything, leave_out_trained=True)
+
+
+def test_an_item_of_two_images_is_left_out_for_either(world: KeptWorld, tmp_path: Path) -> None:
+    lines = [
+        {
+            "id": number,
+            "image_0": f"{2 * number:03d}",
+            "image_1": f"{2 * number + 1:03d}",
+            "caption_0": "one",
+            "caption_1": "two",
+            "collapsed_tag": "Object",
+        }
+        for number in range(3)
+    ]
+    folder = tmp_path / "winoground"
+    write_lines(folder / "examples.jsonl", lines)
+    work = open_work(DataSource(name="winoground", path=folder, images=world.stills), tmp_path)
+    stills = content(open_work(world.colours, tmp_path))
+    second = {medium.name: i for medium, i in stills.clips.clip_of.items()}["003.png"]
+    seen = SeenMedia(trained_on=frozenset([medium_hash(stills.clips.key_of[second])]))
+    assert trained_items(content(work), seen) == ("1",)
+    part = reported_part(work, seen, leave_out_trained=True)
+    assert [one.id for one in content(part).benchmark.items] == ["0", "2"]
 
 
 def test_a_part_of_an_image_is_the_image(world: KeptWorld, tmp_path: Path) -> None:

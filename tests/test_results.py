@@ -68,6 +68,8 @@ def result(data_hash: str = "d1") -> TaskResult:
         base_items=(base,),
         adapted_items=(adapted,),
         notices=("5 items are odd",),
+        trained_on=("w",),
+        knows_training=False,
         seed=7,
     )
 
@@ -149,6 +151,7 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
             {"reason": "no events", "count": 2, "items": ["x", "z"]},
             {"reason": "damaged", "count": 1, "items": ["y"]},
         ],
+        "trained_on": {"count": 1, "is_whole": False, "items": ["w"]},
         "models": {
             "base": {"name": "openai/clip", "hash": "h0", "alpha": 0.0},
             "adapted": {"name": "mine", "hash": "h1", "alpha": 0.5},
@@ -254,7 +257,7 @@ def test_the_table_reads_like_this(tmp_path: Path) -> None:
         "",
         "DETAIL: what adaptation should teach",
         "dense_retrieval on events:a.store (valid): 2 videos, 1,234 events; "
-        "2 of the 5 files listed are ready; 3 left out",
+        "2 of the 5 files listed are ready; 3 left out; 1 TRAINED ON",
         "  R@1 (%)      25.0     50.0       +25.0  [+0.0, +50.0]",
         "  median rank  12.5      9.0        -3.5              -",
         "",

@@ -14,21 +14,25 @@ from safetensors.torch import load_file, save_file
 
 import figclip.opened_sources as opened_sources
 from figclip.config import apply_overrides
-from figclip.data.frames import StoreSpec
+from figclip.data.frames import FrameStore, StoreSpec
+from figclip.data.seen_media import SeenMedia, medium_hash
 from figclip.data_sources import DataSource
-from figclip.errors import CheckpointError, ConfigError, ModelError
+from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
 from figclip.finetuning import FinetuneResult
 from figclip.head_config import HeadTrainConfig, SituationConfig, TransformerConfig
 from figclip.head_files import head_file, read_head_info
+from figclip.model.folder import read_info, write_info
 from figclip.prediction_files import score_predictions
 from figclip.preparation import prepare
 from figclip.reporting.annotated_videos import open_annotated_videos, open_store
 from figclip.reporting.head_data import read_head_data
 from figclip.reporting.situation_examples import pick_situations
 from figclip.results import TaskResult
+from figclip.seen_items import VALIDATED
 from figclip.selection import adapt
 from figclip.situation_evaluation import evaluate_situations
 from figclip.situation_finetuning import finetune_situations
+from figclip.tasks.base import LeftOut
 from tests.adapted_world import IMAGE_SIZE, World, make_world
 from tests.small_clip import write_small_clip
 
@@ -189,6 +193,46 @@ def test_scores_of_base_and_adapted_stand_side_by_side(world: World, heads: Path
     assert {one.name for one in result.files} == {
         "situations-vidsitu.json", "situations_context-vidsitu.json"
     }  # fmt: skip
+
+
+def test_what_heads_and_their_model_have_seen_is_left_out_or_told(
+    world: World, model: Path, heads: Path, tmp_path: Path
+):
+    """Of three videos one chose the heads, one trained them, and one trained their model."""
+    valid = evaluate_situations(heads, data=source(world), out=tmp_path / "valid")
+    assert all(task.trained_on == () and task.knows_training for task in valid.tasks)
+    stored = [one for one in FrameStore.open(world.store).records() if one.record.split == "valid"]
+    ids = [one.record.id for one in stored]
+    media = [medium_hash(one.video_hash) for one in stored]
+    folder, run = tmp_path / "model", tmp_path / "heads"
+    shutil.copytree(model / "model", folder)
+    shutil.copytree(heads, run)
+    info = read_info(folder)
+    assert info is not None and len(info.seen.trained_on) == 6 and info.seen.is_whole
+    seen = info.seen | SeenMedia(trained_on=frozenset([media[2]]))
+    write_info(folder, dataclasses.replace(info, seen=seen))
+    head = json.loads((run / "head.json").read_text())
+    (run / "head.json").write_text(json.dumps({**head, "model": str(folder)}))
+    data = json.loads((run / "data.json").read_text())
+    assert len(data["media"]["train"]) == 6 and data["media"]["val"] == []
+    data["media"] = {"train": [media[0]], "val": [media[1]]}
+    (run / "data.json").write_text(json.dumps(data))
+    told = evaluate_situations(run, data=source(world), out=tmp_path / "told")
+    for task in told.tasks:
+        assert task.counts["videos"] == 2 and set(task.trained_on) == {ids[0], ids[2]}
+        said = f"{task.task} on vidsitu: 2 of the 2 items scored show what the model was trained on"
+        assert any(notice.startswith(said) for notice in task.notices)
+        assert [one for one in task.left_out if one.item in ids] == [
+            LeftOut(item=ids[1], reason=VALIDATED)
+        ]
+    with pytest.raises(DataError, match="nothing of it is left: 2 left out"):
+        evaluate_situations(run, data=source(world), out=tmp_path / "no", leave_out_trained=True)
+    data["media"] = {"train": [], "val": []}
+    (run / "data.json").write_text(json.dumps(data))
+    less = evaluate_situations(
+        run, data=source(world), out=tmp_path / "less", leave_out_trained=True
+    )
+    assert less.tasks[0].counts["videos"] == 2 and less.tasks[0].trained_on == ()
 
 
 def test_intervals_are_of_the_scores_they_stand_beside(world: World, heads: Path, tmp_path: Path):

@@ -19,11 +19,12 @@ from transformers import CLIPModel
 
 import figclip.selection as selection
 from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia
 from figclip.data_sources import DataSource
 from figclip.embedding import Embedder
 from figclip.errors import CheckpointError, ConfigError, DataError
-from figclip.evaluation import evaluate
-from figclip.halves import SEEN, groups_in, half_of
+from figclip.evaluation import evaluate, format_table
+from figclip.halves import groups_in, half_of
 from figclip.loop import TrainingLoop
 from figclip.metrics.strength import KeptPoint, StrengthPoint
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
@@ -32,6 +33,7 @@ from figclip.model.folder import read_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_copy, plain_state
 from figclip.process_group import ALONE, Processes
 from figclip.run_plan import AdaptationPlan
+from figclip.seen_items import SELECTED, TRAINED, VALIDATED
 from figclip.strength import (
     SCORED,
     KeptInfo,
@@ -135,10 +137,10 @@ def test_the_curve_bends_where_the_tests_do(
     assert info is not None and full is not None
     assert (info.alpha, full.alpha) == (0.37, 1.0)
     assert chosen.strength is not None
-    assert info.selected_on == frozenset(chosen.strength.selected_on)
+    assert info.seen.selected_on == frozenset(chosen.strength.selected_on)
     num_selecting = chosen.strength.kept["actions-colours"].groups
-    assert len(info.selected_on) == 2 + num_selecting, "two sets about the same stills"
-    assert full.selected_on == frozenset()
+    assert len(info.seen.selected_on) == 2 + num_selecting, "two sets about the same stills"
+    assert full.seen.selected_on == frozenset()
     merged = CLIPModel.from_pretrained(kept / "model").state_dict()
     for name, tensor in FiGCLIP.from_pretrained(kept).backbone.clip.state_dict().items():
         assert torch.equal(tensor, merged[name]), name
@@ -185,6 +187,97 @@ def test_the_selecting_half_is_left_out_of_what_is_reported(
     assert beside.tasks[0].counts["images"] == kept["groups_reported"]
 
 
+def test_the_training_file_is_no_test(
+    run: Run, world: KeptWorld, cache: Path, tmp_path: Path
+) -> None:
+    """Of 84 videos 42 chose the checkpoint; the other 42 were trained on, under any name."""
+    renamed = [
+        dataclasses.replace(one, id=f"renamed {one.id}", video="x.mp4", split="test", group="")
+        for one in make_records([2] * 84)
+    ]
+    copy = write_store(tmp_path / "copy.store", renamed, id_of=lambda one: one.id.split()[-1])
+    for number, source in enumerate(
+        (DataSource(name="events", path=world.store), DataSource(name="vidsitu", path=copy))
+    ):
+        out = tmp_path / str(number)
+        told = evaluate(run[0], data=[source], out=out, frames_per_event=2)
+        for task, file in zip(told.tasks, told.files, strict=True):
+            assert len(task.trained_on) == 42
+            assert sum(one.reason == VALIDATED for one in task.left_out) == 42
+            test = f"{task.task} on {source.name}"
+            assert (
+                f"{test}: 42 of the 42 items scored show what the model was trained on: the scores "
+                "say little of others. --leave-out-trained leaves these out."
+            ) in task.notices
+            content = json.loads(file.read_text())["trained_on"]
+            assert content == {"count": 42, "is_whole": True, "items": list(task.trained_on)}
+            assert task.base is not None and task.base_items is not None
+            assert task.base_items[0].item_ids == task.adapted_items[0].item_ids
+        assert told.tasks[0].counts["videos"] == 42
+        assert "; 42 left out; 42 TRAINED ON" in format_table(told)
+        with pytest.raises(
+            DataError, match=r"nothing of it is left: 42 left out: .*; 42 left out: "
+        ):
+            evaluate(run[0], data=[source], out=out, frames_per_event=2, leave_out_trained=True)
+    # As a base, too: what it saw is no test of the other model beside it.
+    beside = evaluate(
+        world.base,
+        base=run[0] / "model",
+        data=[DataSource(name="events", path=world.store)],
+        out=tmp_path / "beside",
+        frames_per_event=2,
+    )
+    assert beside.tasks[0].counts["videos"] == len(beside.tasks[0].trained_on) == 42
+
+
+def test_a_base_that_was_adapted_hands_down_what_it_has_seen(
+    run: Run, world: KeptWorld, tmp_path: Path
+) -> None:
+    others = [
+        dataclasses.replace(record, id=f"other {record.id}", group=f"other {record.group}")
+        for record in make_records([2] * 84)
+    ]
+    store = write_store(tmp_path / "others.store", others)
+    config = world.config(f"model.base={run[0]}", "train.keep=last")
+    selection.adapt(config, data=[store], out=tmp_path / "second", cpu=True)
+    first, second = read_info(run[0] / "model"), read_info(tmp_path / "second" / "model")
+    assert first is not None and second is not None
+    assert second.seen.trained_on > first.seen.trained_on
+    assert len(second.seen.trained_on) == 42 + 42
+    # Of the second run's val nothing was chosen: the last step is kept, and no strength.
+    assert second.seen.validated_on == first.seen.validated_on
+    assert second.seen.selected_on == first.seen.selected_on
+
+
+def test_a_folder_of_an_earlier_version_says_that_it_does_not_know(
+    run: Run, world: KeptWorld, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(run[0] / "model", model)
+    info = json.loads((model / "figclip.json").read_text())
+    for name in ("trained_on", "validated_on"):
+        del info["provenance"][name]
+    (model / "figclip.json").write_text(json.dumps(info))
+    (model / "trained_on.txt").unlink()
+    source = DataSource(name="events", path=world.store)
+    result = evaluate(model, data=[source], out=tmp_path / "eval", frames_per_event=2)
+    assert result.tasks[0].counts["videos"] == 84
+    [notice] = [one for one in result.notices if "not known" in one]
+    assert notice.startswith("It is not known which images and videos model learnt from")
+    assert json.loads(result.files[0].read_text())["trained_on"]["is_whole"] is False
+    plans: list[AdaptationPlan] = []
+    selection.adapt(
+        world.config(f"model.base={model}"),
+        data=[world.store],
+        out=tmp_path / "next",
+        cpu=True,
+        on_plan=plans.append,
+    )
+    assert any("images and videos the base learnt from" in one for one in plans[0].warnings)
+    later = read_info(tmp_path / "next" / "model")
+    assert later is not None and not later.seen.is_whole and len(later.seen.trained_on) == 42
+
+
 def test_other_data_are_reported_but_for_what_they_share_with_those_that_chose(
     run: Run, world: KeptWorld, cache: Path, tmp_path: Path
 ) -> None:
@@ -201,7 +294,7 @@ def test_other_data_are_reported_but_for_what_they_share_with_those_that_chose(
     result = evaluate(run[0], data=[other], out=tmp_path / "eval", cache=cache)
     assert result.tasks[0].counts["images"] == 2
     [left_out] = result.tasks[0].left_out
-    assert left_out.reason == SEEN
+    assert left_out.reason == SELECTED
 
 
 def test_killed_while_it_chooses_it_is_resumed_to_the_same_bytes(
@@ -352,7 +445,11 @@ def test_a_kept_set_too_small_to_prove_its_bound_says_so() -> None:
 def test_annotated_events_may_be_kept_and_both_towers_scaled(
     world: KeptWorld, cache: Path, tmp_path: Path
 ) -> None:
-    events = write_store(tmp_path / "events.store", make_records([1] * 41))
+    others = [
+        dataclasses.replace(record, id=f"other {record.id}", group=f"other {record.group}")
+        for record in make_records([1] * 41)
+    ]
+    events = write_store(tmp_path / "events.store", others)
     result = selection.adapt(
         world.config("model.adaptation=lora_both"),
         data=[world.store],
@@ -365,6 +462,63 @@ def test_annotated_events_may_be_kept_and_both_towers_scaled(
     names = [f"{task}-events" for task in ("dense_retrieval", "srl_swap", "role_grounding")]
     assert list(result.strength.kept) == names
     assert len({one.hash for one in result.strength.kept.values()}) == 1, "three tests on one set"
+
+
+def test_what_training_has_seen_does_not_choose(
+    world: KeptWorld, cache: Path, tmp_path: Path
+) -> None:
+    """A kept set of the training videos, of some others, and of all together."""
+    seen = make_records([2] * 84)
+    others = [
+        dataclasses.replace(record, id=f"other {record.id}", group=f"other {record.group}")
+        for record in make_records([1] * 41)
+    ]
+    own = DataSource(name="events", path=world.store)
+    few = DataSource(name="events", path=write_store(tmp_path / "few", [*seen, *others[:39]]))
+    for keep, message in (
+        (own, r"frames.store: nothing of it is left: .*trained on"),
+        (few, "39 groups of items are too few"),
+    ):
+        with pytest.raises(DataError, match=message):
+            selection.adapt(
+                world.config(),
+                data=[world.store],
+                out=tmp_path / "refused",
+                keep=[keep],
+                cache=cache,
+                cpu=True,
+            )
+        assert not (tmp_path / "refused").exists()
+    both = DataSource(name="events", path=write_store(tmp_path / "both", [*seen, *others]))
+    plans: list[AdaptationPlan] = []
+    result = selection.adapt(
+        world.config(),
+        data=[world.store],
+        out=tmp_path / "c",
+        keep=[both],
+        cache=cache,
+        cpu=True,
+        on_plan=plans.append,
+    )
+    assert result.strength is not None
+    for kept in result.strength.kept.values():
+        assert kept.groups + kept.groups_reported == 41
+    warnings = [one for one in plans[0].warnings if "left out" in one]
+    assert warnings == [
+        f"{task}-both: {number} left out: {why}."
+        for task in ("dense_retrieval", "srl_swap", "role_grounding")
+        for number, why in ((42, TRAINED), (42, VALIDATED))
+    ]
+    # Its set is known again, and its selecting half left out of what is reported.
+    reported = evaluate(
+        tmp_path / "c",
+        data=[dataclasses.replace(both, face="detail")],
+        out=tmp_path / "eval",
+        frames_per_event=2,
+        leave_out_trained=True,
+    )
+    groups = result.strength.kept["dense_retrieval-both"].groups_reported
+    assert reported.tasks[0].counts["videos"] == groups
 
 
 def adapted_backbone(base: Path, *, std: float) -> Backbone:
@@ -418,7 +572,7 @@ def test_an_adaptation_that_destroys_is_held_back(
     planned = plan_kept(keep, world.config(), cache=cache)
     assert planned is not None
     spec = StoreSpec(size=IMAGE_SIZE)
-    tests = open_kept(planned, spec, on_progress=None)
+    tests = open_kept(planned, spec, seen=SeenMedia(), on_progress=None)
     num_frames: list[int] = []
     num_texts: list[int] = []
     encode_frames, encode_tokens = Backbone.encode_frames, Backbone.encode_tokens
@@ -455,7 +609,8 @@ def test_processes_share_the_strengths_and_choose_the_same(world: KeptWorld, cac
     backbone = adapted_backbone(world.base, std=0.5)
     planned = plan_kept(world.keep, world.config(), cache=cache)
     assert planned is not None
-    tests = open_kept(planned, StoreSpec(size=IMAGE_SIZE), on_progress=None)
+    spec = StoreSpec(size=IMAGE_SIZE)
+    tests = open_kept(planned, spec, seen=SeenMedia(), on_progress=None)
     assert len(tests) == 2
     scored: list[tuple[int, str]] = []
 

@@ -11,13 +11,14 @@ from peft import PeftModel
 
 from figclip.config import RunConfig
 from figclip.data.captions import TEMPLATES
+from figclip.data.seen_media import SeenMedia
 from figclip.data.splits import split_training
 from figclip.data.stored_videos import StoredVideos, open_stored_videos
 from figclip.data.texts import TextTable, build_text_table
 from figclip.embedding import Embedder
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
-from figclip.model.folder import resolve_model
+from figclip.model.folder import read_info, resolve_model
 from figclip.model.lora import add_adaptation
 from figclip.process_group import ALONE, Processes
 
@@ -31,6 +32,7 @@ class RunParts:
         adapter: PEFT's view of it; None for full fine-tuning.
         contextualizer: None when no loss needs one.
         base_hash: `weights_hash` of the base.
+        base_seen: What the base was adapted on before, if it was.
         videos: All videos of the stores.
         train: Those that are trained on.
         val: Those held back to choose the checkpoint.
@@ -42,6 +44,7 @@ class RunParts:
     adapter: PeftModel | None
     contextualizer: VideoContextualizer | None
     base_hash: str
+    base_seen: SeenMedia
     videos: StoredVideos
     train: StoredVideos
     val: StoredVideos
@@ -72,7 +75,8 @@ def assemble(
         ModelError, StoreError, DataError: the base, a store, or its videos cannot be used.
     """
     seed = config.train.seed
-    backbone = load_backbone(resolve_model(config.model.base)).to(device)
+    base = resolve_model(config.model.base)
+    backbone = load_backbone(base).to(device)
     videos = open_stored_videos(data, size=backbone.preprocessing.image_size)
     videos.require_frames(config.data.frames_per_event)
     split = split_training(videos.records, val_fraction=config.data.val_fraction)
@@ -107,12 +111,19 @@ def assemble(
         adapter=adapter,
         contextualizer=None if contextualizer is None else contextualizer.to(device),
         base_hash=base_hash,
+        base_seen=_seen_by(Path(base)),
         videos=videos,
         train=train,
         val=videos.subset(split.val),
         texts=texts,
         text_embedder=text_embedder,
     )
+
+
+def _seen_by(base: Path) -> SeenMedia:
+    """What a base has seen that is itself an adapted model; nothing known of a plain CLIP."""
+    info = read_info(base) if base.is_dir() else None
+    return SeenMedia() if info is None else info.seen
 
 
 def _build_contextualizer(config: RunConfig, dim: int) -> VideoContextualizer | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,11 +23,13 @@ from figclip.data.dense_caption_files import (
     ReferenceVideo,
 )
 from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia, medium_hash
 from figclip.data_sources import DataSource, check_source
 from figclip.embedding import Embedder
 from figclip.errors import ConfigError, DataError
 from figclip.heads.captioning_head import FrameRows
 from figclip.presets import FrameRate
+from figclip.seen_items import left_out_reason, part_hash, split_items
 from figclip.tasks.base import LeftOut
 
 
@@ -69,6 +71,40 @@ class OpenedCaptions:
     coverage: dict[str, int]
     hash: str
     notices: tuple[str, ...]
+
+    def file_hash(self, video_idx: int) -> str:
+        """Content hash of a video's file."""
+        return self.clips.key_of[self.videos[video_idx].clip_idx]
+
+    def without_seen(
+        self, seen: SeenMedia, *, leave_out_trained: bool, where: str
+    ) -> OpenedCaptions:
+        """As `seen_items.without_seen`."""
+        reasons = [
+            left_out_reason(
+                [medium_hash(self.file_hash(i))], seen, leave_out_trained=leave_out_trained
+            )
+            for i in range(len(self.videos))
+        ]
+        if not any(reasons):
+            return self
+        split = split_items([video.id for video in self.videos], reasons, where=where)
+        name = f"without {[one.item for one in split.left_out]}"
+        return replace(
+            self,
+            videos=tuple(self.videos[i] for i in split.kept),
+            left_out=(*self.left_out, *split.left_out),
+            hash=part_hash(self.hash, name),
+            notices=(*self.notices, *split.notices),
+        )
+
+    def trained_on(self, seen: SeenMedia) -> tuple[str, ...]:
+        """Ids of the videos that a model was trained on."""
+        return tuple(
+            video.id
+            for i, video in enumerate(self.videos)
+            if medium_hash(self.file_hash(i)) in seen.trained_on
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from figclip import config as configs
@@ -21,16 +24,25 @@ from figclip.data.dense_caption_files import (
     DenseCaptionPredictions,
     write_predictions,
 )
+from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia
 from figclip.data.vocabulary import Vocabulary
 from figclip.data_sources import DataSource
 from figclip.dense_caption_scoring import of_predicted_videos, score_dense_captions
-from figclip.frozen_models import ADAPTED, BASE, FrozenModel, load_models_of_head
+from figclip.frozen_models import (
+    ADAPTED,
+    BASE,
+    FrozenModel,
+    load_models_of_head,
+    seen_by_heads,
+)
 from figclip.head_config import CaptioningConfig
 from figclip.head_files import HeadInfo, head_file, head_hash, load_head, read_head_info
 from figclip.heads.captioning_head import CaptioningHead
 from figclip.prediction_scoring import PredictionScores
 from figclip.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
-from figclip.run_files import package_versions, read_text, trained_notice
+from figclip.run_files import package_versions, read_text
+from figclip.seen_items import trained_notice, unknown_notices
 
 TASK = "dense_captioning"
 
@@ -107,6 +119,7 @@ def evaluate_captioning(
     data: DataSource,
     out: Path,
     cache: Path,
+    leave_out_trained: bool = False,
     device: str = "cpu",
     seed: int = 0,
     on_progress: Progress | None = None,
@@ -123,6 +136,8 @@ def evaluate_captioning(
         out: Folder of the results; predictions in ActivityNet's format go to
             `out/predictions/MODEL/NAME.json`.
         cache: Folder of embeddings and decoded frames.
+        leave_out_trained: Leave out videos that a head or its model was trained on; else they are
+            scored, and told. What chose them is always left out.
         device: Where models and heads run.
         seed: Of the intervals.
         on_progress: Told what is being decoded, embedded or written.
@@ -133,32 +148,35 @@ def evaluate_captioning(
     """
     check_captioned(data, cache=cache)
     heads = CaptioningHeads.load(run, cache=cache, device=device, on_progress=on_progress)
-    result = _compared(heads, data, out, cache, device, seed, on_progress)
+    seen_by = seen_by_heads(run, heads.models)
+    seen = reduce(or_, seen_by.values())
+    opened_of = {
+        spec: open_captions(
+            data,
+            spec=spec,
+            per_second=heads.config.frames.per_second,
+            cache=cache,
+            on_progress=on_progress,
+        ).without_seen(seen, leave_out_trained=leave_out_trained, where=str(data.path))
+        for spec in dict.fromkeys(model.spec for model in heads.models)
+    }
+    result = _compared(heads, data, opened_of, seen, out, device, seed, on_progress)
     file = write_result(result, out, taken=(), versions=package_versions())
-    notices = (*heads.notices, *result.notices)
+    notices = (*heads.notices, *unknown_notices(seen_by), *result.notices)
     return EvaluationResult(tasks=(result,), files=(file,), notices=notices)
 
 
 def _compared(
     heads: CaptioningHeads,
     source: DataSource,
+    opened_of: Mapping[StoreSpec, OpenedCaptions],
+    seen: SeenMedia,
     out: Path,
-    cache: Path,
     device: str,
     seed: int,
     on_progress: Progress | None,
 ) -> TaskResult:
     """All heads on one data set, side by side."""
-    opened_of = {
-        spec: open_captions(
-            source,
-            spec=spec,
-            per_second=heads.config.frames.per_second,
-            cache=cache,
-            on_progress=on_progress,
-        )
-        for spec in dict.fromkeys(model.spec for model in heads.models)
-    }
     scored: dict[str, _Scored] = {}
     for model in heads.models:
         opened = opened_of[model.spec]
@@ -170,7 +188,7 @@ def _compared(
             folder / f"{name}.json", events, details=f"CLIP features, {model.info.name}"
         )
         scored[model.name] = _Scored(model, opened, _score(events, source, opened))
-    return _result(heads, source, scored.get(BASE), scored[ADAPTED], seed=seed)
+    return _result(heads, source, scored.get(BASE), scored[ADAPTED], seen, seed=seed)
 
 
 def describe_opened(
@@ -216,11 +234,13 @@ def _result(
     source: DataSource,
     base: _Scored | None,
     adapted: _Scored,
+    seen: SeenMedia,
     *,
     seed: int,
 ) -> TaskResult:
     """Two heads side by side."""
     opened, scores = adapted.opened, adapted.scores
+    trained_on = opened.trained_on(seen)
     return TaskResult(
         task=TASK,
         face=source.face or "detail",
@@ -249,9 +269,13 @@ def _result(
         base_items=None if base is None else base.scores.items,
         adapted_items=scores.items,
         notices=(
-            *trained_notice(RunFolder(heads.run), [video.id for video in opened.videos]),
+            *trained_notice(
+                trained_on, num_scored=len(opened.videos), test=f"{TASK} on {source.name}"
+            ),
             *opened.notices,
             *scores.notices,
         ),
         seed=seed,
+        trained_on=trained_on,
+        knows_training=seen.is_whole,
     )

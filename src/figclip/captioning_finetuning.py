@@ -177,13 +177,17 @@ def _write_run(
     device: str,
 ) -> None:
     """Write the files that say what the heads are trained on."""
-    videos = training.opened.videos
+    opened = training.opened
+    train, val = (
+        {opened.videos[i].id: opened.file_hash(i) for i in part}
+        for part in (training.train, training.val)
+    )
     write_head_run(
         run,
         training.config,
-        content_hash=training.opened.hash,
-        train=[videos[i].id for i in training.train],
-        val=[videos[i].id for i in training.val],
+        content_hash=opened.hash,
+        train=train,
+        val=val,
         device=device,
     )
     info = HeadInfo(

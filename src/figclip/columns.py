@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia
 from figclip.embedding import Embedder
 from figclip.errors import ConfigError
 from figclip.model.backbone import weights_hash
@@ -27,14 +28,14 @@ class Column:
         events: Embeds annotated events.
         clips: Embeds images and whole videos, by the preset.
         spec: The pixels it takes, of events.
-        selected_on: What `halves.reported_half` must leave out: it chose its strength.
+        seen: What it was trained on, and what chose it.
     """
 
     info: ModelColumn
     events: Embedder
     clips: Embedder
     spec: StoreSpec
-    selected_on: frozenset[str] = frozenset()
+    seen: SeenMedia = SeenMedia()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,5 +129,5 @@ class ColumnLoader:
             events=embedder,
             clips=embedder.with_preset(self.preset),
             spec=StoreSpec(pipeline=pipeline, size=size),
-            selected_on=frozenset() if model.info is None else model.info.selected_on,
+            seen=SeenMedia() if model.info is None else model.info.seen,
         )

@@ -6,14 +6,18 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from importlib.metadata import version
 from math import isfinite
+from operator import or_
 from pathlib import Path
 
 from figclip.columns import Column, ColumnLoader, Progress
+from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia
 from figclip.data_sources import DataSource, parse_source
 from figclip.errors import ConfigError
-from figclip.halves import reported_half
+from figclip.halves import reported_part
 from figclip.presets import find_preset
 from figclip.reporting.figures import draw_confusion, draw_sweep
 from figclip.results import (
@@ -26,6 +30,7 @@ from figclip.results import (
     write_result,
 )
 from figclip.scoring import PlannedSource, TaskSettings, Work, open_works, plan_sources
+from figclip.seen_items import items_in, trained_items, trained_notice, unknown_notices
 from figclip.sweep import check_sweep, sweep_strength, write_sweep
 
 __all__ = ["DataSource", "EvaluationResult", "evaluate", "format_table", "parse_source"]
@@ -40,6 +45,7 @@ def evaluate(
     tasks: Sequence[str] | None = None,
     alpha: float | None = None,
     sweep_alpha: bool = False,
+    leave_out_trained: bool = False,
     cache: Path | None = None,
     device: str = "cpu",
     seed: int = 0,
@@ -60,6 +66,8 @@ def evaluate(
         tasks: Names or families of tasks; None for all that the data allow.
         alpha: Strength of the adaptation; None: as merged.
         sweep_alpha: Score strengths 0, 0.1, … 1 as well, and draw detail against what is kept.
+        leave_out_trained: Leave out items that show an image or video that a model was trained on;
+            else they are scored, and told. What chose a model is always left out.
         cache: Folder for embeddings and decoded pictures; None keeps none (annotated events only).
         device: Where the models run.
         seed: Of negatives, of foreign videos and of the intervals.
@@ -70,7 +78,8 @@ def evaluate(
         on_progress: Told what is being done, how many items of how many.
 
     Raises:
-        ConfigError, DataError, AnnotationError: settings or data that cannot be used.
+        ConfigError, DataError, AnnotationError: settings or data that cannot be used, or data of
+            which nothing is left to report.
         ModelError: a model that cannot be loaded, or not at this strength.
         StoreError: a frame store of other frames than needed.
         MetricError: a model whose embeddings are not finite.
@@ -83,9 +92,7 @@ def evaluate(
         seed=seed,
     )
     planned = plan_sources(data, asked=tasks, settings=settings, cache=cache)
-    if sweep_alpha:
-        check_sweep([face for one in planned for face in one.faces])
-    _check_before_work(alpha, out)
+    _check_before_work(planned, alpha=alpha, sweep_alpha=sweep_alpha, out=out)
     loader = ColumnLoader(
         model=model,
         base=base,
@@ -95,12 +102,11 @@ def evaluate(
         on_progress=on_progress,
     )
     columns, notices = loader.load(alpha=alpha, scalable=sweep_alpha)
-    works = _open(planned, columns, settings=settings, cache=cache, on_progress=on_progress)
-    results: list[TaskResult] = []
-    files: list[Path] = []
-    for work in works:
-        results.append(_run(work, columns, seed=seed))
-        files.append(write_result(results[-1], out, taken=files, versions=_versions()))
+    notices += unknown_notices({one.info.name: one.seen for one in columns.values()})
+    opened = _open(planned, columns, settings=settings, cache=cache, on_progress=on_progress)
+    seen = _seen_by(columns)
+    works = [reported_part(one, seen, leave_out_trained=leave_out_trained) for one in opened]
+    results, files = _score(works, columns, out=out, seed=seed)
     named = dict(zip((file.stem for file in files), works, strict=True))
     sweep = sweep_strength(named, loader) if sweep_alpha else None
     return EvaluationResult(
@@ -112,6 +118,18 @@ def evaluate(
     )
 
 
+def _score(
+    works: Sequence[Work], columns: Mapping[str, Column], *, out: Path, seed: int
+) -> tuple[list[TaskResult], list[Path]]:
+    """The result of each task, and its file."""
+    results: list[TaskResult] = []
+    files: list[Path] = []
+    for work in works:
+        results.append(_run(work, columns, seed=seed))
+        files.append(write_result(results[-1], out, taken=files, versions=_versions()))
+    return results, files
+
+
 def _open(
     planned: Sequence[PlannedSource],
     columns: Mapping[str, Column],
@@ -120,15 +138,22 @@ def _open(
     cache: Path | None,
     on_progress: Progress | None,
 ) -> list[Work]:
-    """The tasks on data that all models can be tested on: what chose a strength is left out."""
+    """The tasks on data that all models can be tested on."""
     specs = list(dict.fromkeys(column.spec for column in columns.values()))
-    works = open_works(planned, specs, settings=settings, cache=cache, on_progress=on_progress)
-    selected_on = frozenset[str]().union(*(one.selected_on for one in columns.values()))
-    return [reported_half(work, selected_on=selected_on) for work in works]
+    return open_works(planned, specs, settings=settings, cache=cache, on_progress=on_progress)
 
 
-def _check_before_work(alpha: float | None, out: Path) -> None:
+def _seen_by(columns: Mapping[str, Column]) -> SeenMedia:
+    """What any of the models has seen: all are scored on the same items."""
+    return reduce(or_, (one.seen for one in columns.values()))
+
+
+def _check_before_work(
+    planned: Sequence[PlannedSource], *, alpha: float | None, sweep_alpha: bool, out: Path
+) -> None:
     """Refuse what would only be noticed after hours."""
+    if sweep_alpha:
+        check_sweep([face for one in planned for face in one.faces])
     # Beyond 0 and 1 a strength extrapolates, which is allowed.
     if alpha is not None and not isfinite(alpha):
         raise ConfigError(f"{alpha} is no strength", where="--alpha", fix="0 is the base")
@@ -169,13 +194,21 @@ def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
     return notices
 
 
+def _scored_items(work: Work, spec: StoreSpec) -> list[str]:
+    """Ids of the items that a task can score."""
+    unscored = {one.item for one in work.data[spec].left_out}
+    return [one.id for one in items_in(work.opened[spec].content) if one.id not in unscored]
+
+
 def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
     """Score all models on a task."""
     scores = {role: work.score(column) for role, column in columns.items()}
     base, adapted = scores.get("base"), scores["adapted"]
-    spec = columns["adapted"].spec
+    spec, seen = columns["adapted"].spec, _seen_by(columns)
     opened, data = work.opened[spec], work.data[spec]
     preset = {} if work.preset is None else {"preset": work.preset.name}
+    scored = _scored_items(work, spec)
+    trained_on = tuple(one for one in trained_items(opened.content, seen) if one in set(scored))
     return TaskResult(
         task=work.task.name,
         face=work.face,
@@ -199,8 +232,17 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
         ),
         base_items=base and base.items,
         adapted_items=adapted.items,
-        notices=tuple(_notices(work, columns)),
+        notices=(
+            *trained_notice(
+                trained_on,
+                num_scored=len(scored),
+                test=f"{work.task.name} on {work.source.name}",
+            ),
+            *_notices(work, columns),
+        ),
         seed=seed,
+        trained_on=trained_on,
+        knows_training=seen.is_whole,
     )
 
 

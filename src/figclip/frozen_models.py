@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from figclip.checkpoint import RunFolder
 from figclip.columns import ColumnLoader, Progress
 from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia
 from figclip.data.stored_videos import StoredVideos
 from figclip.embedding import Embedder
 from figclip.errors import CheckpointError, ModelError
@@ -18,6 +20,7 @@ from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.figclip import FiGCLIP
 from figclip.presets import PRESETS
 from figclip.results import ModelColumn
+from figclip.run_files import read_seen
 
 BASE, ADAPTED, CONTEXTUALIZER = "base", "adapted", "contextualizer"
 
@@ -32,6 +35,7 @@ class FrozenModel:
         embedder: Embeds frames.
         spec: The pixels it takes.
         contextualizer: Through which the frames go; None for the frames themselves.
+        seen: What the model was trained on, and what chose it.
     """
 
     name: str
@@ -39,6 +43,7 @@ class FrozenModel:
     embedder: Embedder
     spec: StoreSpec
     contextualizer: VideoContextualizer | None = None
+    seen: SeenMedia = SeenMedia()
 
     def event_features(self, videos: StoredVideos, *, frames_per_event: int) -> EventFeatures:
         """Features of all annotated events.
@@ -86,7 +91,13 @@ def load_frozen_models(
     )
     columns, notices = loader.load(alpha=None, scalable=False)
     frozen = [
-        FrozenModel(name=name, info=column.info, embedder=column.events, spec=column.spec)
+        FrozenModel(
+            name=name,
+            info=column.info,
+            embedder=column.events,
+            spec=column.spec,
+            seen=column.seen,
+        )
         for name, column in columns.items()
     ]
     trained = _contextualized(model, base=base, device=device)
@@ -109,6 +120,7 @@ def load_frozen_models(
                 embedder=embedder,
                 spec=adapted.spec,
                 contextualizer=trained.contextualizer,
+                seen=adapted.seen,
             )
         )
     return tuple(frozen), tuple(notices)
@@ -157,6 +169,16 @@ def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: 
             where=str(run),
             fix="Give the model as it was, or choose another --out.",
         )
+
+
+def seen_by_heads(run: Path, models: Sequence[FrozenModel]) -> dict[str, SeenMedia]:
+    """What the models and the heads of a run have seen, by their names.
+
+    Raises:
+        CheckpointError: `data.json` is damaged.
+    """
+    heads = {f"the heads of {run.resolve().name}": read_seen(RunFolder(run))}
+    return {**{one.info.name: one.seen for one in models}, **heads}
 
 
 def contextualizer_hash(models: Sequence[FrozenModel]) -> str | None:

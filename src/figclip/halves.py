@@ -2,29 +2,23 @@
 
 Which half a group is in depends on its name alone, so it never changes sides: not with files that
 come or go, not with seeds, nor with the preset. Other data may show the same images and videos:
-these are known by their content, and left out of what is reported wherever they occur.
+these are left out of what is reported wherever they occur, see `seen_items`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
-from figclip.data.benchmarks.records import (
-    CaptionedMedium,
-    Contrast,
-    LabelledMedium,
-    Medium,
-)
 from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia
 from figclip.data.serialisation import record_to_json
 from figclip.data.stored_videos import StoredVideos
-from figclip.errors import DataError
 from figclip.opened_sources import Content, OpenedSource
 from figclip.scoring import Work
-from figclip.tasks.base import LeftOut
+from figclip.seen_items import SELECTED, files_of, items_in, part_of, without_seen
 
 Half = Literal["selecting", "reported"]
 
@@ -34,11 +28,8 @@ _REASONS: dict[Half, str] = {
 }
 """Why the other half's items are left out."""
 
-SEEN = "its image or video is among those that chose the strength of the model"
-"""Why items of other data are left out."""
-
-CHOSE = (_REASONS["reported"], SEEN)
-"""Reasons of all items that are left out because they chose."""
+CHOSE = (_REASONS["reported"], SELECTED)
+"""Reasons of all items that are left out because they chose the strength."""
 
 
 def half_of(group: str) -> Half:
@@ -60,7 +51,7 @@ def items_hash(content: Content) -> str:
         return digest.hexdigest()
     clips = content.clips
     for item in content.benchmark.items:
-        files = [clips.key_of[clips.clip_of[one]] for one in _media(item) if one in clips.clip_of]
+        files = [clips.key_of[clips.clip_of[one]] for one in files_of(item) if one in clips.clip_of]
         digest.update(f"{item!r}{files}\n".encode())
     return digest.hexdigest()
 
@@ -74,19 +65,9 @@ def groups_in(content: Content, half: Half) -> set[str]:
         groups = {
             item.group
             for item in content.benchmark.items
-            if all(medium in there for medium in _media(item))
+            if all(medium in there for medium in files_of(item))
         }
     return {group for group in groups if half_of(group) == half}
-
-
-def media_in(content: Content) -> frozenset[str]:
-    """Hashes of all images and videos that are there, by the content of their files.
-
-    Returns:
-        16 hex digits each: short, as a model folder may hold thousands. Of a part of an image it
-        is that of the whole image.
-    """
-    return frozenset(one for media in _hashes(content) for one in media)
 
 
 def selecting_half(work: Work) -> Work:
@@ -94,25 +75,45 @@ def selecting_half(work: Work) -> Work:
     return _cut(work, "selecting")
 
 
-def reported_half(work: Work, *, selected_on: Collection[str]) -> Work:
-    """A task without what chose a strength; unchanged if nothing of its data did.
+def reported_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Work:
+    """A task without what chose a model; unchanged if nothing of its data did.
 
     Data that chose are left without their selecting half; of any other data, items that show an
     image or video which chose are left out.
 
     Args:
         work: The task.
-        selected_on: `items_hash` of the data that chose a strength, and `media_in` of what chose.
+        seen: By the models that are scored.
+        leave_out_trained: Whether to leave out what a model was trained on, too.
 
     Raises:
         DataError: nothing would remain.
     """
-    if any(items_hash(one.content) in selected_on for one in work.opened.values()):
+    if any(items_hash(one.content) in seen.selected_on for one in work.opened.values()):
         work = _cut(work, "reported")
-    chose = frozenset(selected_on)
-    if any(chose & media_in(one.content) for one in work.opened.values()):
-        return _without_seen(work, chose)
-    return work
+    return unseen_part(work, seen, leave_out_trained=leave_out_trained)
+
+
+def unseen_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Work:
+    """A task without the items that show an image or video which chose a model.
+
+    Args:
+        work: The task.
+        seen: By the models that are scored.
+        leave_out_trained: Whether to leave out what a model was trained on, too.
+
+    Raises:
+        DataError: nothing would remain.
+    """
+    opened = {
+        spec: without_seen(
+            source, seen, leave_out_trained=leave_out_trained, where=str(work.source.path)
+        )
+        for spec, source in work.opened.items()
+    }
+    if all(source is work.opened[spec] for spec, source in opened.items()):
+        return work
+    return _with(work, opened)
 
 
 def _cut(work: Work, half: Half) -> Work:
@@ -120,82 +121,21 @@ def _cut(work: Work, half: Half) -> Work:
     return _with(
         work,
         {
-            spec: _part(
+            spec: part_of(
                 source,
-                [half_of(one.group) == half for one in _items(source.content)],
+                [
+                    None if half_of(one.group) == half else _REASONS[half]
+                    for one in items_in(source.content)
+                ],
                 name=half,
-                reason=_REASONS[half],
+                where=str(work.source.path),
             )
             for spec, source in work.opened.items()
         },
     )
 
 
-def _without_seen(work: Work, chose: frozenset[str]) -> Work:
-    """A task without the items that show an image or video which chose."""
-    opened: dict[StoreSpec, OpenedSource] = {}
-    for spec, source in work.opened.items():
-        is_kept = [chose.isdisjoint(media) for media in _hashes(source.content)]
-        if not any(is_kept):
-            raise DataError(
-                "nothing is left to report: all that it shows chose the strength of the model",
-                where=str(work.source.path),
-                fix="Test on other data",
-            )
-        name = f"without {sorted(chose & media_in(source.content))}"
-        opened[spec] = _part(source, is_kept, name=name, reason=SEEN)
-    return _with(work, opened)
-
-
 def _with(work: Work, opened: Mapping[StoreSpec, OpenedSource]) -> Work:
     """A task on parts of its data."""
     data = {spec: work.task.load(source.content) for spec, source in opened.items()}
     return dataclasses.replace(work, opened=opened, data=data)
-
-
-def _part(source: OpenedSource, is_kept: Sequence[bool], *, name: str, reason: str) -> OpenedSource:
-    """Some items of a source; the others are left out with a reason."""
-    content, items = source.content, _items(source.content)
-    kept = [i for i, one in enumerate(is_kept) if one]
-    if isinstance(content, StoredVideos):
-        part = content.subset(kept)
-    else:
-        benchmark: Any = dataclasses.replace(content.benchmark, items=tuple(items[i] for i in kept))
-        part = dataclasses.replace(content, benchmark=benchmark)
-    dropped = [item.id for item, one in zip(items, is_kept, strict=True) if not one]
-    digest = hashlib.blake2b(f"{source.hash} {name}".encode(), digest_size=16)
-    return dataclasses.replace(
-        source,
-        content=part,
-        left_out=(*source.left_out, *(LeftOut(item=one, reason=reason) for one in dropped)),
-        hash=digest.hexdigest(),
-        notices=(*source.notices, f"{len(dropped):,} left out: {reason}."),
-    )
-
-
-def _items(content: Content) -> Sequence[Any]:
-    """Videos or items, each with an id and a group."""
-    return content.records if isinstance(content, StoredVideos) else content.benchmark.items
-
-
-def _hashes(content: Content) -> list[tuple[str, ...]]:
-    """Of each item, hashes of its images and videos that are there."""
-    if isinstance(content, StoredVideos):
-        return [(_medium_hash(one),) for one in content.hash_of]
-    clips = content.clips
-    hash_of = {medium: _medium_hash(clips.key_of[i]) for medium, i in clips.clip_of.items()}
-    return [
-        tuple(hash_of[medium] for medium in _media(item) if medium in hash_of)
-        for item in content.benchmark.items
-    ]
-
-
-def _medium_hash(key: str) -> str:
-    """Of a clip's key, `decoding.clip_key`, or of a video's hash."""
-    file_hash = key.partition("#")[0]
-    return hashlib.blake2b(file_hash.encode(), digest_size=8).hexdigest()
-
-
-def _media(item: CaptionedMedium | LabelledMedium | Contrast) -> tuple[Medium, ...]:
-    """The images and videos that an item is about."""
-    return item.media if isinstance(item, Contrast) else (item.medium,)

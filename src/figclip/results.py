@@ -115,6 +115,8 @@ class TaskResult:
         adapted_items: Per-item scores of the model asked for, same items.
         notices: What the reader must know, one sentence each.
         seed: Of the intervals.
+        trained_on: Ids of the scored items that show what a model was trained on.
+        knows_training: False where a model was trained on more than is known.
     """
 
     task: str
@@ -130,6 +132,8 @@ class TaskResult:
     adapted_items: tuple[ItemScores, ...]
     notices: tuple[str, ...]
     seed: int
+    trained_on: tuple[str, ...] = ()
+    knows_training: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +306,8 @@ def _heading(task: TaskResult) -> str:
         heading += f"; {task.data.coverage['stored']:,} of the {listed:,} files listed are ready"
     if task.left_out:
         heading += f"; {len(task.left_out):,} left out"
+    if task.trained_on:
+        heading += f"; {len(task.trained_on):,} TRAINED ON"
     return heading
 
 
@@ -363,6 +369,11 @@ def _result_json(result: TaskResult) -> dict[str, Any]:
             {"reason": reason, "count": len(items), "items": items}
             for reason, items in reasons.items()
         ],
+        "trained_on": {
+            "count": len(result.trained_on),
+            "is_whole": result.knows_training,
+            "items": list(result.trained_on),
+        },
         "models": {
             "base": None if result.base is None else dataclasses.asdict(result.base),
             "adapted": dataclasses.asdict(result.adapted),

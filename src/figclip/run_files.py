@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from figclip import config as configs
 from figclip.assembly import RunParts
 from figclip.checkpoint import RunFolder, write_atomically
 from figclip.config import RunConfig
-from figclip.data.annotations import counted
+from figclip.data.seen_media import SeenMedia, medium_hash
 from figclip.errors import CheckpointError
 
 RUN_FORMAT = 1
@@ -86,7 +86,7 @@ def write_run_files(
     """Write config.json, environment.json and data.json.
 
     Args:
-        run: The run folder, which `check_data` has passed.
+        run: The run folder, which `check_parts` has passed.
         config: Its configuration.
         parts: What it is made of.
         data: Its stores.
@@ -118,29 +118,22 @@ def write_run_files(
     write_atomically(run.data, json.dumps(content, indent=2) + "\n")
 
 
-def trained_notice(run: RunFolder, evaluated: Collection[str]) -> tuple[str, ...]:
-    """Says when videos are scored that a head has seen in training; else nothing.
-
-    Args:
-        run: Run folder of heads.
-        evaluated: Ids of the scored videos.
+def read_seen(run: RunFolder) -> SeenMedia:
+    """What the heads of a run were trained on, and what chose their weights.
 
     Raises:
         CheckpointError: `data.json` is damaged.
     """
     try:
         content = json.loads(read_text(run.data))
-        seen = {*content["train"], *content["val"]}
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        if "media" not in content:  # written by an earlier version, which kept ids only
+            return SeenMedia(is_whole=False)
+        train, val = (frozenset(map(str, content["media"][name])) for name in ("train", "val"))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"is damaged ({error!r})", where=str(run.data), fix="Fine-tune it again."
         ) from error
-    known = len(seen.intersection(evaluated))
-    return counted(
-        known,
-        "video",
-        f"of the {len(evaluated):,} scored were trained on: the scores say little of others.",
-    )
+    return SeenMedia(trained_on=train, validated_on=val)
 
 
 def write_settings(
@@ -228,8 +221,8 @@ def write_head_run(
     config: Any,
     *,
     content_hash: str,
-    train: Sequence[str],
-    val: Sequence[str],
+    train: Mapping[str, str],
+    val: Mapping[str, str],
     device: str,
 ) -> None:
     """Write config.json, environment.json and data.json of heads.
@@ -238,8 +231,8 @@ def write_head_run(
         run: The run folder, which `check_data` has passed.
         config: Of the heads.
         content_hash: Of the data.
-        train: Ids of the videos that are trained on.
-        val: Ids of those that are held back.
+        train: Ids of the videos that are trained on, with the hash of each.
+        val: Those that are held back.
         device: Where the heads are trained.
 
     Raises:
@@ -251,6 +244,10 @@ def write_head_run(
         "hash": content_hash,
         "train": list(train),
         "val": list(val),
+        "media": {
+            name: [medium_hash(one) for one in videos.values()]
+            for name, videos in (("train", train), ("val", val))
+        },
     }
     write_atomically(run.data, json.dumps(content, indent=2) + "\n")
 
@@ -271,39 +268,50 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def check_data(
-    run: RunFolder, content_hash: str, *, base_hash: str = "", num_kept: int = 0
-) -> None:
-    """A resumed run must see the same videos, annotations and base, and as many tests to keep.
+def check_parts(run: RunFolder, parts: RunParts, *, num_kept: int) -> None:
+    """A resumed run must have the data and the base that it had, and as many tests to keep.
 
     Args:
         run: The run folder.
-        content_hash: Of the data now.
-        base_hash: `weights_hash` of the base now; empty for heads, see `head_files.check_models`.
+        parts: What it is made of now.
         num_kept: Tests to keep now.
 
     Raises:
         CheckpointError: it was started on others, or `data.json` is damaged.
     """
+    check_data(run, parts.videos.content_hash)
     content = _data_before(run)
     if content is None:
         return
-    if content["hash"] != content_hash:
-        raise CheckpointError(
-            "was started on other data: videos, annotations or pixels have changed since",
-            where=str(run.path),
-            fix="Give the stores as they were, or choose another --out.",
-        )
     # Runs of earlier versions do not say what their base was.
-    if content.get("base", base_hash) != base_hash:
+    if content.get("base", parts.base_hash) != parts.base_hash:
         raise CheckpointError(
             f"was started on another base: its weights have the hash {content['base']}, those "
-            f"that are there now {base_hash}",
+            f"that are there now {parts.base_hash}",
             where=str(run.path),
             fix="Put the base back, or choose another --out.",
         )
     if len(content["kept"]) != num_kept:
         raise _other_tests(run, content["kept"], num_kept)
+
+
+def check_data(run: RunFolder, content_hash: str) -> None:
+    """A resumed run must see the same videos and annotations.
+
+    Args:
+        run: The run folder.
+        content_hash: Of the data now.
+
+    Raises:
+        CheckpointError: it was started on others, or `data.json` is damaged.
+    """
+    content = _data_before(run)
+    if content is not None and content["hash"] != content_hash:
+        raise CheckpointError(
+            "was started on other data: videos, annotations or pixels have changed since",
+            where=str(run.path),
+            fix="Give the stores as they were, or choose another --out.",
+        )
 
 
 def _check_kept(run: RunFolder, kept: Sequence[str]) -> None:

@@ -127,6 +127,12 @@ def _warnings(config: RunConfig, parts: RunParts, kept: Sequence[KeptTest]) -> l
         )
     small = (unproven(test.name, num_selecting=test.num_selecting) for test in kept)
     warnings += (warning for warning in small if warning is not None)
+    warnings += [f"{test.name}: {notice}" for test in kept for notice in test.notices]
+    if not parts.base_seen.is_whole:
+        warnings.append(
+            "It is not known which images and videos the base learnt from, as an earlier version "
+            "wrote its folder: nor will it be of the result."
+        )
     cut = parts.backbone.count_cut(parts.texts.texts)
     if cut:
         warnings.append(

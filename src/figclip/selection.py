@@ -20,14 +20,16 @@ from figclip.config import RunConfig
 from figclip.data.batches import BatchLoader, BatchPlan, ClipBatch
 from figclip.data.counterfeits import build_counterfeit_pools
 from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia
 from figclip.data.stored_videos import StoredVideos
 from figclip.data_sources import DataSource
 from figclip.embedding import Embedder, FrameRef
 from figclip.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
 from figclip.process_group import Processes, processes_of
-from figclip.run_files import check_data, check_run, package_versions, write_run_files
+from figclip.run_files import check_parts, check_run, package_versions, write_run_files
 from figclip.run_plan import AdaptationPlan, describe_run
+from figclip.seen_items import media_in
 from figclip.strength import (
     KeptPlan,
     KeptTest,
@@ -118,7 +120,7 @@ def adapt(
     parts = assemble(
         config, data, cache=cache, on_texts=on_texts, device=device, processes=processes
     )
-    _check_data(run, parts, planned)
+    check_parts(run, parts, num_kept=0 if planned is None else planned.num_tests)
     accelerator.wait_for_everyone()  # before the main process writes what the others check
     batches = _plan_batches(config, parts, processes)
     settings = _loop_settings(config, batches.plan.steps_per_epoch)
@@ -139,12 +141,6 @@ def adapt(
         _write_model(run, config, parts, kept_step, choice)
     accelerator.wait_for_everyone()
     return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
-
-
-def _check_data(run: RunFolder, parts: RunParts, planned: KeptPlan | None) -> None:
-    """Refuse to resume a run on other data, before any long work."""
-    num_kept = 0 if planned is None else planned.num_tests
-    check_data(run, parts.videos.content_hash, base_hash=parts.base_hash, num_kept=num_kept)
 
 
 def _build_loop(
@@ -207,7 +203,8 @@ def _open_tests(
         pipeline=parts.videos.stores[0].spec.pipeline,
         size=parts.backbone.preprocessing.image_size,
     )
-    return processes.once(lambda: open_kept(planned, spec, on_progress=on_progress))
+    seen = SeenMedia(trained_on=media_in(parts.train), validated_on=media_in(parts.val))
+    return processes.once(lambda: open_kept(planned, spec, seen=seen, on_progress=on_progress))
 
 
 def _choose(
@@ -356,6 +353,19 @@ def _model_info(
             "step": step,
             "data": parts.videos.content_hash,
             "packages": package_versions(),
-            **({} if choice is None else {"selected_on": list(choice.selected_on)}),
         },
+        seen=parts.base_seen | _seen_in_training(config, parts, choice),
+    )
+
+
+def _seen_in_training(
+    config: RunConfig, parts: RunParts, choice: StrengthChoice | None
+) -> SeenMedia:
+    """What the model was trained on, and what chose it."""
+    # Where neither the checkpoint nor the strength is chosen, val is only looked at.
+    is_chosen = config.train.keep == "best" or choice is not None
+    return SeenMedia(
+        trained_on=media_in(parts.train),
+        validated_on=media_in(parts.val) if is_chosen else frozenset(),
+        selected_on=frozenset() if choice is None else frozenset(choice.selected_on),
     )

@@ -5,25 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from figclip import config as configs
 from figclip.atomic import write_atomically
 from figclip.checkpoint import RunFolder
 from figclip.columns import Progress
+from figclip.data.seen_media import SeenMedia
 from figclip.data.situation_predictions import Predictions, write_predictions
 from figclip.data.situation_truth import SituationTruth
 from figclip.data.stored_videos import StoredVideos
 from figclip.data_sources import DataSource
 from figclip.errors import DataError
 from figclip.event_features import with_events_only
-from figclip.frozen_models import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, load_models_of_head
+from figclip.frozen_models import (
+    ADAPTED,
+    BASE,
+    CONTEXTUALIZER,
+    FrozenModel,
+    load_models_of_head,
+    seen_by_heads,
+)
 from figclip.head_config import SituationConfig, SituationLoss
 from figclip.head_files import HeadInfo, head_file, head_hash, load_head, read_head_info
 from figclip.opened_sources import OpenedSource, open_annotated
 from figclip.prediction_scoring import PredictionScores
 from figclip.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
-from figclip.run_files import package_versions, read_text, trained_notice
+from figclip.run_files import package_versions, read_text
+from figclip.seen_items import trained_items, trained_notice, unknown_notices, without_seen
 from figclip.situation_finetuning import build_head, check_annotated, vocabulary_from_json
 from figclip.situation_prediction import SituationPredictions, predict_situations
 from figclip.situation_scoring import NOT_PREDICTED, score_relations, score_roles, score_verbs
@@ -32,6 +43,7 @@ from figclip.situation_training import SituationVocabulary
 from figclip.tasks.base import ItemScores, LeftOut, Score
 
 FRAMES_TASK, CONTEXT_TASK = "situations", "situations_context"
+FEATURES = {FRAMES_TASK: "frames", CONTEXT_TASK: "contextualizer against base frames"}
 
 
 def evaluate_situations(
@@ -39,6 +51,7 @@ def evaluate_situations(
     *,
     data: DataSource,
     out: Path,
+    leave_out_trained: bool = False,
     cache: Path | None = None,
     device: str = "cpu",
     seed: int = 0,
@@ -52,6 +65,8 @@ def evaluate_situations(
             annotation files, as `situation_sources.open_truth` reads it, also of a store.
         out: Folder of the results; predictions go below `out/predictions/MODEL`, the ids of all
             videos of the split, which their `ann_idx` count, into `out/predictions/videos.json`.
+        leave_out_trained: Leave out videos that a head or its model was trained on; else they are
+            scored, and told. What chose them is always left out.
         cache: Folder of embeddings and decoded frames; None keeps none.
         device: Where models and heads run.
         seed: Of the intervals.
@@ -69,7 +84,9 @@ def evaluate_situations(
     truth = open_truth(data)
     heads = _Heads.load(run, cache=cache, device=device, on_progress=on_progress)
     out.mkdir(parents=True, exist_ok=True)
-    results = heads.score(data, truth, out=out, seed=seed, cache=cache)
+    results = heads.score(
+        data, truth, out=out, seed=seed, cache=cache, leave_out_trained=leave_out_trained
+    )
     files: list[Path] = []
     for result in results:
         files.append(write_result(result, out, taken=files, versions=package_versions()))
@@ -86,6 +103,7 @@ class _Heads:
     info: HeadInfo
     vocabulary: SituationVocabulary
     models: tuple[FrozenModel, ...]
+    seen: SeenMedia
     notices: tuple[str, ...]
     device: str
     on_progress: Progress | None
@@ -102,13 +120,15 @@ class _Heads:
             info, cache=cache, device=device, on_progress=on_progress
         )
         vocabulary = vocabulary_from_json(info.vocabulary, where=str(run / "head.json"))
+        seen_by = seen_by_heads(run, models)
         return cls(
             run=run,
             config=config,
             info=info,
             vocabulary=vocabulary,
             models=models,
-            notices=notices,
+            seen=reduce(or_, seen_by.values()),
+            notices=(*notices, *unknown_notices(seen_by)),
             device=device,
             on_progress=on_progress,
         )
@@ -121,15 +141,21 @@ class _Heads:
         out: Path,
         seed: int,
         cache: Path | None,
+        leave_out_trained: bool,
     ) -> list[TaskResult]:
         """All heads on one data set, put side by side."""
         opened = {
-            spec: open_annotated(
-                source,
-                spec=spec,
-                frames_per_event=self.config.frames.per_event,
-                cache=cache,
-                on_progress=self.on_progress,
+            spec: without_seen(
+                open_annotated(
+                    source,
+                    spec=spec,
+                    frames_per_event=self.config.frames.per_event,
+                    cache=cache,
+                    on_progress=self.on_progress,
+                ),
+                self.seen,
+                leave_out_trained=leave_out_trained,
+                where=str(source.path),
             )
             for spec in dict.fromkeys(model.spec for model in self.models)
         }
@@ -137,12 +163,12 @@ class _Heads:
             model.name: self._score_model(model, truth, opened[model.spec], out)
             for model in self.models
         }
-        base, run = scored.get(BASE), self.run
-        results = [_result(FRAMES_TASK, source, base, scored[ADAPTED], run=run, seed=seed)]
-        if CONTEXTUALIZER in scored:
-            contextualizer = scored[CONTEXTUALIZER]
-            results.append(_result(CONTEXT_TASK, source, base, contextualizer, run=run, seed=seed))
-        return results
+        columns = {FRAMES_TASK: ADAPTED, CONTEXT_TASK: CONTEXTUALIZER}
+        return [
+            self._result(task, source, scored.get(BASE), scored[name], seed=seed)
+            for task, name in columns.items()
+            if name in scored
+        ]
 
     def _score_model(
         self, model: FrozenModel, truth: SituationTruth, opened: OpenedSource, out: Path
@@ -169,6 +195,69 @@ class _Heads:
             truth=truth,
             video_ids=tuple(record.id for record in videos.records),
             parts=_score_parts(truth, predictions, self.config.loss),
+        )
+
+    def _result(
+        self,
+        task: str,
+        source: DataSource,
+        base: _Scored | None,
+        adapted: _Scored,
+        *,
+        seed: int,
+    ) -> TaskResult:
+        """Two heads side by side."""
+        opened, parts = adapted.opened, adapted.parts
+        scored = set(adapted.video_ids)
+        trained_on = tuple(one for one in trained_items(opened.content, self.seen) if one in scored)
+        absent = _absent(adapted)
+        left_out = {
+            (one.item, one.reason): one
+            for scores in parts.values()
+            for one in scores.left_out
+            if one.item not in absent and one.reason != NOT_PREDICTED
+        }
+        return TaskResult(
+            task=task,
+            face=source.face or "detail",
+            data=DataInfo(
+                name=source.name,
+                source=source.path.name,
+                split=opened.split,
+                hash=opened.hash,
+                pipeline=opened.pipeline,
+                coverage=opened.coverage,
+            ),
+            settings={
+                "features": FEATURES[task],
+                "head": head_hash(head_file(self.run, adapted.model.name)),
+                "truth": adapted.truth.hash,
+            },
+            counts={key: n for scores in parts.values() for key, n in scores.counts.items()},
+            left_out=(
+                *opened.left_out,
+                *absent.values(),
+                *left_out.values(),
+            ),
+            base=None if base is None else base.model.info,
+            adapted=adapted.model.info,
+            metrics=compare(
+                (None if base is None else base.summary, adapted.summary),
+                (None if base is None else base.items, adapted.items),
+                seed=seed,
+            ),
+            base_items=None if base is None else base.items,
+            adapted_items=adapted.items,
+            notices=(
+                *trained_notice(
+                    trained_on, num_scored=len(adapted.video_ids), test=f"{task} on {source.name}"
+                ),
+                *(f"{source.name}: {notice}" for notice in opened.notices),
+                *(f"{task}, {part}: {notice}" for part, s in parts.items() for notice in s.notices),
+            ),
+            seed=seed,
+            trained_on=trained_on,
+            knows_training=self.seen.is_whole,
         )
 
 
@@ -278,61 +367,3 @@ def _absent(scored: _Scored) -> dict[str, LeftOut]:
         for one in scored.truth.videos
         if one.annotations and one.id not in known
     }
-
-
-def _result(
-    task: str,
-    source: DataSource,
-    base: _Scored | None,
-    adapted: _Scored,
-    *,
-    run: Path,
-    seed: int,
-) -> TaskResult:
-    """Two heads side by side."""
-    opened = adapted.opened
-    parts = adapted.parts
-    absent = _absent(adapted)
-    left_out = {
-        (one.item, one.reason): one
-        for scores in parts.values()
-        for one in scores.left_out
-        if one.item not in absent and one.reason != NOT_PREDICTED
-    }
-    return TaskResult(
-        task=task,
-        face=source.face or "detail",
-        data=DataInfo(
-            name=source.name,
-            source=source.path.name,
-            split=opened.split,
-            hash=opened.hash,
-            pipeline=opened.pipeline,
-            coverage=opened.coverage,
-        ),
-        settings={
-            "features": "frames" if task == FRAMES_TASK else "contextualizer against base frames",
-            "head": head_hash(head_file(run, adapted.model.name)),
-            "truth": adapted.truth.hash,
-        },
-        counts={key: n for scores in parts.values() for key, n in scores.counts.items()},
-        left_out=(
-            *opened.left_out,
-            *absent.values(),
-            *left_out.values(),
-        ),
-        base=None if base is None else base.model.info,
-        adapted=adapted.model.info,
-        metrics=compare(
-            (None if base is None else base.summary, adapted.summary),
-            (None if base is None else base.items, adapted.items),
-            seed=seed,
-        ),
-        base_items=None if base is None else base.items,
-        adapted_items=adapted.items,
-        notices=(
-            *trained_notice(RunFolder(run), adapted.video_ids),
-            *(f"{task}, {part}: {notice}" for part, s in parts.items() for notice in s.notices),
-        ),
-        seed=seed,
-    )

@@ -99,26 +99,17 @@ def finetune_situations(
     }
     check_data(run, videos[models[0].spec].content_hash)
     training = [_Training(config, one, videos[one.spec], device=device) for one in models]
-    write_head_run(
-        run,
-        config,
-        content_hash=training[0].videos.content_hash,
-        train=[record.id for record in training[0].train.records],
-        val=[record.id for record in training[0].val.records],
-        device=device,
+    _write_run(run, config, training[0], device=device)
+    info = HeadInfo(
+        task=TASK,
+        model=model_reference(model),
+        base=None if base is None else model_reference(base),
+        feature_dim=training[0].features.dim,
+        models={one.name: one.info for one in models},
+        vocabulary=vocabulary_to_json(training[0].vocabulary),
+        contextualizer=contextualizer_hash(models),
     )
-    write_head_info(
-        out,
-        HeadInfo(
-            task=TASK,
-            model=model_reference(model),
-            base=None if base is None else model_reference(base),
-            feature_dim=training[0].features.dim,
-            models={one.name: one.info for one in models},
-            vocabulary=vocabulary_to_json(training[0].vocabulary),
-            contextualizer=contextualizer_hash(models),
-        ),
-    )
+    write_head_info(out, info)
     return train_heads(
         [one.job() for one in training],
         out,
@@ -126,6 +117,20 @@ def finetune_situations(
         cpu=cpu,
         on_step=on_step,
         notices=(*notices, *training[0].notices()),
+    )
+
+
+def _write_run(
+    run: RunFolder, config: SituationConfig, training: _Training, *, device: str
+) -> None:
+    """Write the files that say what the heads are trained on."""
+    write_head_run(
+        run,
+        config,
+        content_hash=training.videos.content_hash,
+        train=training.train.hash_by_id,
+        val=training.val.hash_by_id,
+        device=device,
     )
 
 

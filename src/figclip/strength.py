@@ -16,11 +16,12 @@ from figclip.checkpoint import write_atomically
 from figclip.columns import Column, Progress
 from figclip.config import RunConfig
 from figclip.data.frames import StoreSpec
+from figclip.data.seen_media import SeenMedia
 from figclip.data.splits import MIN_GROUPS
 from figclip.data_sources import DataSource
 from figclip.embedding import Embedder
 from figclip.errors import ConfigError, DataError
-from figclip.halves import groups_in, items_hash, media_in, selecting_half
+from figclip.halves import groups_in, items_hash, selecting_half, unseen_part
 from figclip.metrics.strength import (
     CONFIDENCE,
     MAX_MEAN_LOSS,
@@ -43,6 +44,7 @@ from figclip.process_group import ALONE, Processes
 from figclip.reporting.figures import draw_sweep
 from figclip.results import ModelColumn, Sweep, SweepPoint, result_name
 from figclip.scoring import PlannedSource, TaskScores, TaskSettings, Work, open_works, plan_sources
+from figclip.seen_items import media_in
 
 STRENGTH_FORMAT = 2
 """2: `detail` may be null; bounds are smoothed, and strengths in between may be chosen."""
@@ -85,6 +87,7 @@ class KeptTest:
         hash: `halves.items_hash` of the whole data.
         num_selecting: Groups of the half that selects.
         num_reported: Groups of the half that is reported.
+        notices: What was left out before, as training or validation has seen it.
     """
 
     name: str
@@ -92,10 +95,11 @@ class KeptTest:
     hash: str
     num_selecting: int
     num_reported: int
+    notices: tuple[str, ...]
 
     @property
     def media(self) -> frozenset[str]:
-        """`halves.media_in` of the half that selects."""
+        """`seen_items.media_in` of the half that selects."""
         [opened] = self.work.opened.values()
         return media_in(opened.content)
 
@@ -133,7 +137,7 @@ class StrengthChoice:
         alpha: The strength.
         curve: By ascending strength, the base first; `alpha` is among them.
         kept: The tests that bound the loss, by name.
-        media: `halves.media_in` of their selecting halves.
+        media: `seen_items.media_in` of their selecting halves.
         seed: Of the bounds.
     """
 
@@ -181,7 +185,7 @@ class StrengthChoice:
 
     @property
     def selected_on(self) -> tuple[str, ...]:
-        """What `halves.reported_half` must leave out."""
+        """`SeenMedia.selected_on` of the model."""
         hashes = dict.fromkeys(one.hash for one in self.kept.values())
         return (*hashes, *sorted(self.media))
 
@@ -245,17 +249,21 @@ def plan_kept(
 
 
 def open_kept(
-    plan: KeptPlan, spec: StoreSpec, *, on_progress: Progress | None
+    plan: KeptPlan, spec: StoreSpec, *, seen: SeenMedia, on_progress: Progress | None
 ) -> tuple[KeptTest, ...]:
     """Decode the data of the kept tests, and take the half that selects.
+
+    Items that show what is trained on would not tell what is lost, and those of val would choose
+    twice: they are left out first.
 
     Args:
         plan: What `--keep` names.
         spec: Pixels that the model takes.
+        seen: What is trained on, and the validation videos.
         on_progress: Told what is being decoded.
 
     Raises:
-        DataError: too few groups, or data that cannot be used.
+        DataError: too few groups that training has not seen, or data that cannot be used.
         StoreError: a frame store of other frames than needed.
     """
     works = open_works(
@@ -264,7 +272,10 @@ def open_kept(
     tests: list[KeptTest] = []
     num_called: Counter[str] = Counter()
     for work in works:
-        source, content = work.source, work.opened[spec].content
+        whole_hash = items_hash(work.opened[spec].content)
+        unseen = unseen_part(work, seen, leave_out_trained=True)
+        notices = unseen.opened[spec].notices[len(work.opened[spec].notices) :]
+        source, content = work.source, unseen.opened[spec].content
         selecting, reported = groups_in(content, "selecting"), groups_in(content, "reported")
         if len(selecting) + len(reported) < MIN_GROUPS:
             raise DataError(
@@ -278,10 +289,11 @@ def open_kept(
         tests.append(
             KeptTest(
                 name=name if num_called[name] == 1 else f"{name}-{num_called[name]}",
-                work=selecting_half(work),
-                hash=items_hash(content),
+                work=selecting_half(unseen),
+                hash=whole_hash,
                 num_selecting=len(selecting),
                 num_reported=len(reported),
+                notices=notices,
             )
         )
     return tuple(tests)

@@ -217,6 +217,13 @@ def test_a_strength_is_chosen_and_the_rest_is_reported(tmp_path: Path):
     )  # fmt: skip
     assert reported.returncode == 0, reported.stderr
     assert "left out: its half chose the strength of the model." in reported.stdout
+    training = ("eval", run, "--data", f"events:{world.store}", "--frames", "2", "--out",
+                run / "eval", "--cpu")  # fmt: skip
+    told = figclip(*training, cache=cache)
+    assert told.returncode == 0, told.stderr
+    assert "dense_retrieval on events: 42 of the 42 items scored show what" in told.stdout
+    refused = figclip(*training, "--leave-out-trained", cache=cache)
+    assert refused.returncode == 1 and "nothing of it is left" in refused.stderr
 
 
 def test_quickstart_refuses_a_folder_of_another_world(tmp_path: Path):

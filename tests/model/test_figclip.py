@@ -23,6 +23,7 @@ from torch.nn.functional import normalize
 from transformers import CLIPModel
 
 from figclip.data.pixels import PixelPipeline
+from figclip.data.seen_media import SeenMedia
 from figclip.data.video import decode_frames, sample_midpoints
 from figclip.errors import ModelError, VideoError
 from figclip.model.backbone import load_backbone, weights_hash
@@ -108,6 +109,7 @@ def test_a_folder_holds_these_files_and_no_local_path(folder: Path, clip_folder:
         "preprocessor_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
+        "trained_on.txt",
         "vocab.json",
     }
     for name in names:
@@ -270,6 +272,12 @@ def with_content(name: str, content: bytes) -> Callable[[Path], Any]:
     return lambda folder: (folder / name).write_bytes(content)
 
 
+def trained_on(**changes: object) -> Callable[[Path], object]:
+    """Writes a changed `trained_on` into figclip.json."""
+    entry = {"file": "trained_on.txt", "count": 1, "is_whole": True, **changes}
+    return info_with(provenance={"trained_on": entry})
+
+
 SHAPE = {"layers": 1, "head_dim": 16, "frames_per_event": 4}
 
 
@@ -284,6 +292,13 @@ SHAPE = {"layers": 1, "head_dim": 16, "frames_per_event": 4}
         (info_with(alpha=math.nan), "a field has a value that it cannot have"),
         (info_with(lora_scale=None), "a field has a value that it cannot have"),
         (info_with(provenance={"selected_on": "all"}), "a field has a value that it cannot have"),
+        (info_with(provenance={"validated_on": [1]}), "a field has a value that it cannot have"),
+        (trained_on(file="../model/trained_on.txt"), "a field has a value that it cannot have"),
+        (trained_on(is_whole=1), "a field has a value that it cannot have"),
+        (trained_on(count=2), "trained_on.txt is damaged"),
+        (with_content("trained_on.txt", b"0123456789abcdeF\n"), "trained_on.txt is damaged"),
+        (with_content("trained_on.txt", b"\xff"), "cannot be read .UnicodeDecodeError"),
+        (lambda folder: (folder / "trained_on.txt").unlink(), "cannot be read .FileNotFoundError"),
         (info_with(adaptation="magic"), "a field has a value that it cannot have"),
         (info_with(pooling="max"), "a field has a value that it cannot have"),
         (info_with(base_hash=3), "a field has a value that it cannot have"),
@@ -403,7 +418,14 @@ def test_hub_ids_and_model_folders_pass(folder: Path):
 
 
 def test_info_round_trip(adapted: Adapted, tmp_path: Path):
-    for info in (adapted.info, dataclasses.replace(adapted.info, contextualizer=None, alpha=0.3)):
+    seen = SeenMedia(
+        trained_on=frozenset(f"{i:016x}" for i in range(20)),
+        validated_on=frozenset(["0" * 16]),
+        selected_on=frozenset(["1" * 16, "2" * 32]),
+        is_whole=False,
+    )
+    changes = ({}, {"contextualizer": None, "alpha": 0.3}, {"seen": seen})
+    for info in (dataclasses.replace(adapted.info, **one) for one in changes):
         write_info(tmp_path, info)
         assert read_info(tmp_path) == info
     assert read_info(tmp_path / "elsewhere") is None

@@ -21,9 +21,9 @@ from safetensors.torch import load_file
 
 from figclip.data_sources import parse_source
 from figclip.errors import ConfigError, DataError, FigclipError, StoreError
-from figclip.halves import SEEN
 from figclip.model.backbone import load_backbone, state_hash, weights_hash
 from figclip.reporting.report import MAX_BYTES, write_report
+from figclip.seen_items import SELECTED
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_runs import (
     HOSTILE,
@@ -305,7 +305,7 @@ def test_of_data_scored_twice_the_newest_result_shows_clips(written: WrittenRun)
     [
         ([], "and on kept tests of other data than those reported: the most detail"),
         (
-            [{"reason": SEEN, "count": 3, "items": []}],
+            [{"reason": SELECTED, "count": 3, "items": []}],
             "and on a part of the kept tests that is not reported: the most detail",
         ),
         (None, "and on one half of the data of --keep: the most detail"),
@@ -349,6 +349,22 @@ def test_a_swept_curve_says_that_nothing_was_chosen(written: WrittenRun):
     page, _ = page_of(written, full=False)
     assert "no strength was chosen by it" in page.text
     assert len([one for one in page.all("circle") if one["class"] == "ring"]) == 1
+
+
+def test_results_say_what_was_trained_on(written: WrittenRun):
+    page, _ = page_of(written, full=False)
+    assert "TRAINED ON" not in page.text
+    seen = {"count": 3, "is_whole": True, "items": ["a", "b", "c"]}
+    written.rewrite("eval/composition-pairs.json", trained_on=seen)
+    page, _ = page_of(written, full=False)
+    assert "4 items; 3 TRAINED ON" in page.text
+    # Results of earlier versions do not say it.
+    file = written.run / "eval/composition-pairs.json"
+    content = json.loads(file.read_text())
+    del content["trained_on"]
+    file.write_text(json.dumps(content))
+    page, _ = page_of(written, full=False)
+    assert "TRAINED ON" not in page.text
 
 
 def test_all_sessions_of_a_run_are_told(written: WrittenRun):

@@ -30,6 +30,16 @@ Prompts = Annotated[
         "in it."
     ),
 ]
+Alpha = Annotated[
+    float | None, typer.Option(help="Strength of the adaptation: 0 base, 1 as trained.")
+]
+SweepAlpha = Annotated[
+    bool, typer.Option("--sweep-alpha", help="Also strengths 0, 0.1, ... 1, and a picture of them.")
+]
+LeaveOutTrained = Annotated[
+    bool,
+    typer.Option("--leave-out-trained", help="Leave out what a model was trained on, by content."),
+]
 
 _MODEL_OPTIONS = {
     "--base": None,
@@ -55,13 +65,9 @@ def evaluate(
         str | None, typer.Option(help="Model to compare with; default: the model at alpha 0.")
     ] = None,
     task: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="Strength of the adaptation: 0 base, 1 as trained.")
-    ] = None,
-    sweep_alpha: Annotated[
-        bool,
-        typer.Option("--sweep-alpha", help="Also strengths 0, 0.1, ... 1, and a picture of them."),
-    ] = False,
+    alpha: Alpha = None,
+    sweep_alpha: SweepAlpha = False,
+    leave_out_trained: LeaveOutTrained = False,
     preset: Preset = "figclip",
     prompts: Prompts = "photo",
     template: Annotated[str, typer.Option(help="Wording of dense captions.")] = "default",
@@ -87,6 +93,9 @@ def evaluate(
     sugarcrepe, sugarcrepe_pp, aro, winoground, velociti, pairs (own true and false captions):
     composition.
 
+    Items that show an image or video which chose the model are left out; those that it was trained
+    on are told, and left out by --leave-out-trained.
+
     MODEL may also be a run of `figclip finetune`: its heads are then scored, those for situations
     on events or vidsitu, those for captioning on activitynet or youcook2.
     """
@@ -100,7 +109,8 @@ def evaluate(
     sources = [parse_source(one) for one in data]
     if is_head_run(Path(model)):
         _refuse_for_heads(base, task, alpha, sweep_alpha, preset, prompts, template, frames)
-        result = _evaluate_heads(Path(model), sources, out=out, seed=seed, cpu=cpu)
+        options = {"leave_out_trained": leave_out_trained, "seed": seed, "cpu": cpu}
+        result = _evaluate_heads(Path(model), sources, out=out, **options)
     else:
         result = _run(
             run,
@@ -111,6 +121,7 @@ def evaluate(
             out=out,
             alpha=alpha,
             sweep_alpha=sweep_alpha,
+            leave_out_trained=leave_out_trained,
             seed=seed,
             preset=preset,
             prompts=prompts,
@@ -142,7 +153,13 @@ def _run(
 
 
 def _evaluate_heads(
-    run: Path, sources: Sequence[DataSource], *, out: Path, seed: int, cpu: bool
+    run: Path,
+    sources: Sequence[DataSource],
+    *,
+    out: Path,
+    leave_out_trained: bool,
+    seed: int,
+    cpu: bool,
 ) -> EvaluationResult:
     """Score the heads of a run, each task in its own way."""
     from figclip.captioning_evaluation import evaluate_captioning
@@ -160,7 +177,15 @@ def _evaluate_heads(
         "captioning": evaluate_captioning,
     }
     score = evaluations[read_head_info(run).task]
-    return _run(score, run, data=sources[0], out=out, seed=seed, cpu=cpu)
+    return _run(
+        score,
+        run,
+        data=sources[0],
+        out=out,
+        leave_out_trained=leave_out_trained,
+        seed=seed,
+        cpu=cpu,
+    )
 
 
 def _refuse_for_heads(*values: object) -> None:

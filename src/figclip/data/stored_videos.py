@@ -68,6 +68,12 @@ class StoredVideos:
         return self.stores[self.store_of[video_idx]].content_key(self.hash_of[video_idx], time_s)
 
     @property
+    def hash_by_id(self) -> dict[str, str]:
+        """Content hash of each record's video, by the record's id."""
+        ids = (record.id for record in self.records)
+        return dict(zip(ids, self.hash_of, strict=True))
+
+    @property
     def content_hash(self) -> str:
         """Hash of all that decides a result: annotations, videos, pixels."""
         digest = hashlib.blake2b(digest_size=16)

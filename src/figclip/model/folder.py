@@ -6,6 +6,7 @@ tokenizer files, vocab.json, merges.txt   CLIPTokenizer
 adapter/                                  PEFT's files (LoRA only)
 contextualizer.safetensors                the Video Contextualizer (if trained)
 figclip.json                              format, activation, alpha, pixels, provenance
+trained_on.txt                            what it was trained on, a hash a line
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import copy
 import dataclasses
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,11 +29,14 @@ from transformers import CLIPConfig, CLIPTokenizer
 
 from figclip.checkpoint import write_atomically
 from figclip.config import MAX_LAYERS, MAX_POSITIONS, Adaptation
+from figclip.data.seen_media import SeenMedia
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.lora import ADAPTER_NAME, plain_state
 
 MODEL_FORMAT = 1
+TRAINED_ON = "trained_on.txt"
+_MEDIUM_HASH = re.compile(r"[0-9a-f]{16}")
 
 Pooling = Literal["mean", "vc"]
 """How frames become a video: their mean, or the contextualizer's video output."""
@@ -62,7 +67,9 @@ class ModelInfo:
         base: Hub id of the base, empty for a local one.
         base_hash: `weights_hash` of the base.
         contextualizer: Its shape, None when there is none.
-        provenance: Recipe, step, data hashes, versions; with `--keep` also `selected_on`.
+        provenance: Recipe, step, data hashes, versions.
+        seen: What it was trained on, and what chose it. In the file it is a part of `provenance`:
+            `trained_on`, which names `trained_on.txt`, `validated_on` and `selected_on`.
     """
 
     activation: str
@@ -75,11 +82,7 @@ class ModelInfo:
     base_hash: str
     contextualizer: ContextualizerShape | None
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def selected_on(self) -> frozenset[str]:
-        """What `halves.reported_half` must leave out: it chose the strength."""
-        return frozenset(self.provenance.get("selected_on", ()))
+    seen: SeenMedia = SeenMedia(is_whole=False)
 
 
 def write_clip_files(
@@ -181,16 +184,29 @@ def _save_tensors(tensors: Mapping[str, Tensor], file: Path, *, metadata: dict[s
 
 
 def write_info(path: Path, info: ModelInfo) -> None:
-    """Write `figclip.json`."""
+    """Write `figclip.json` and `trained_on.txt`."""
     content = {"format": MODEL_FORMAT, **dataclasses.asdict(info)}
+    del content["seen"]
+    seen = info.seen
+    content["provenance"] |= {
+        # As many as there are training videos: too many for a file that people read.
+        "trained_on": {
+            "file": TRAINED_ON,
+            "count": len(seen.trained_on),
+            "is_whole": seen.is_whole,
+        },
+        "validated_on": sorted(seen.validated_on),
+        "selected_on": sorted(seen.selected_on),
+    }
+    write_atomically(path / TRAINED_ON, "".join(f"{one}\n" for one in sorted(seen.trained_on)))
     write_atomically(path / "figclip.json", json.dumps(content, indent=2) + "\n")
 
 
 def read_info(path: Path) -> ModelInfo | None:
-    """Read `figclip.json`; None for a plain CLIP without one.
+    """Read `figclip.json` and `trained_on.txt`; None for a plain CLIP without the former.
 
     Raises:
-        ModelError: not the JSON that `write_info` writes, or a newer format.
+        ModelError: not what `write_info` writes, or a newer format.
     """
     file = path / "figclip.json"
     if not file.exists():
@@ -205,7 +221,12 @@ def read_info(path: Path) -> ModelInfo | None:
                 fix="Use the figclip version that wrote it, or a newer one.",
             )
         shape = content.pop("contextualizer")
-        info = ModelInfo(**content, contextualizer=ContextualizerShape(**shape) if shape else None)
+        seen = _read_seen(path, content["provenance"])
+        info = ModelInfo(
+            **content,
+            contextualizer=ContextualizerShape(**shape) if shape else None,
+            seen=seen,
+        )
         _check_info(info)
         return info
     except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -216,6 +237,30 @@ def read_info(path: Path) -> ModelInfo | None:
             where=str(file),
             fix="Get the folder again, or delete the file to use it as a plain CLIP.",
         ) from error
+
+
+def _read_seen(path: Path, provenance: dict[str, Any]) -> SeenMedia:
+    """What a model has seen, taken out of its provenance."""
+    trained_on = provenance.pop("trained_on", None)
+    lists: list[Any] = [provenance.pop(name, []) for name in ("validated_on", "selected_on")]
+    for one in lists:
+        if not isinstance(one, list) or not all(isinstance(each, str) for each in one):
+            raise ValueError("a field has a value that it cannot have")
+    validated_on, selected_on = map(frozenset, lists)
+    if trained_on is None:  # written by an earlier version
+        return SeenMedia(validated_on=validated_on, selected_on=selected_on, is_whole=False)
+    if trained_on["file"] != TRAINED_ON or not isinstance(trained_on["is_whole"], bool):
+        raise ValueError("a field has a value that it cannot have")
+    hashes = (path / TRAINED_ON).read_text(encoding="ascii").splitlines()
+    is_damaged = len(hashes) != trained_on["count"] or not all(map(_MEDIUM_HASH.fullmatch, hashes))
+    if is_damaged:
+        raise ValueError(f"{TRAINED_ON} is damaged")
+    return SeenMedia(
+        trained_on=frozenset(hashes),
+        validated_on=validated_on,
+        selected_on=selected_on,
+        is_whole=trained_on["is_whole"],
+    )
 
 
 def _check_info(info: ModelInfo) -> None:
@@ -233,8 +278,6 @@ def _check_info(info: ModelInfo) -> None:
         and (shape is None or shape.layers <= MAX_LAYERS)
         and (shape is None or shape.frames_per_event <= MAX_POSITIONS)
         and isinstance(info.provenance, dict)
-        and isinstance(selected_on := info.provenance.get("selected_on", []), list)
-        and all(isinstance(one, str) for one in selected_on)
     )
     if not valid:
         raise ValueError("a field has a value that it cannot have")

@@ -45,6 +45,7 @@ class ResultFile:
         counts: Of items, by name.
         num_left_out: Items that were not scored.
         num_chose: Those of them that chose the strength of the model.
+        num_trained: Items that were scored although a model was trained on them.
         notices: What the reader must know.
     """
 
@@ -63,6 +64,7 @@ class ResultFile:
     counts: dict[str, int]
     num_left_out: int
     num_chose: int
+    num_trained: int
     notices: tuple[str, ...]
 
     @property
@@ -233,6 +235,8 @@ def _read(file: Path) -> ResultFile:
             counts={str(name): int(count) for name, count in content["counts"].items()},
             num_left_out=sum(left_out.values()),
             num_chose=sum(left_out.get(reason, 0) for reason in CHOSE),
+            # Results of earlier versions do not say it.
+            num_trained=int(content.get("trained_on", {"count": 0})["count"]),
             notices=tuple(map(str, content["notices"])),
         )
 
@@ -274,4 +278,6 @@ def _face(name: object) -> Face:
 def _counted(one: ResultFile) -> list[str]:
     """How much was scored and how much was not."""
     counted = [f"{count:,} {name}" for name, count in one.counts.items()]
-    return [*counted, f"{one.num_left_out:,} left out"] if one.num_left_out else counted
+    if one.num_left_out:
+        counted.append(f"{one.num_left_out:,} left out")
+    return [*counted, f"{one.num_trained:,} TRAINED ON"] if one.num_trained else counted
