@@ -8,7 +8,7 @@ BIN := .venv/bin
 # One process a core with one thread each: small models gain nothing from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
-.PHONY: setup quickstart check test test-slow test-real bench ablations clean
+.PHONY: setup quickstart check test test-slow test-real bench ablations mutants clean
 
 setup: .venv/.ready
 
@@ -49,6 +49,9 @@ bench: setup
 ablations: setup
 	$(BIN)/python benchmarks/ablations.py ablations
 
+# Whether the tests see changes of what decides a result; an hour on two cores, goes on where it stopped.
+mutants: setup
+	$(BIN)/python benchmarks/mutants.py mutants
 
 clean:
-	rm -rf .venv quickstart ablations
+	rm -rf .venv quickstart ablations mutants

@@ -200,6 +200,15 @@ def test_half_precision_towers_hand_fp32_to_the_losses(
     assert seen == [(torch.float32, torch.float32, False)] * 4
 
 
+def test_everything_is_made_on_the_device_of_the_embeddings():
+    """The meta device refuses what lies elsewhere, as a GPU does."""
+    rows = torch.zeros(3, 2, device="meta")
+    nothing = torch.zeros(3, 3, dtype=torch.bool, device="meta")
+    scale = torch.zeros((), device="meta")
+    loss = info_nce(rows, rows, logit_scale=scale, excluded_NN=nothing)
+    assert loss.device.type == "meta"
+
+
 def test_equal_text_mask_by_hand():
     found = equal_text_mask(torch.tensor([7, 8, 7, 7]))
     assert found.int().tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [1, 0, 0, 1], [1, 0, 1, 0]]

@@ -92,5 +92,5 @@ def mean_of_segments(
     """
     sums_BD = values_ND.new_zeros(num_segments, values_ND.shape[1])
     sums_BD = sums_BD.index_add(0, segment_of_N, values_ND)
-    counts_B = torch.bincount(segment_of_N, minlength=num_segments)
+    counts_B = torch.bincount(segment_of_N)
     return sums_BD / counts_B[:, None]

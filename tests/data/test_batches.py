@@ -113,6 +113,16 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
     assert len({tuple(order) for order in orders}) == 3
 
 
+def test_order_and_annotations_of_a_seed_are_fixed() -> None:
+    """Else a run of an older version would resume with other batches."""
+    made = plan_of([1, 2, 3, 4, 5], per_batch=2, seed=3)
+    drawn = [[(i.video_idx, i.annotation_idx) for i in made.batch(s)] for s in range(1, 7)]
+    assert drawn == [
+        [(4, 4), (2, 0)], [(1, 1), (3, 1)], [(0, 0)],
+        [(1, 1), (4, 4)], [(0, 0), (2, 1)], [(3, 1)],
+    ]  # fmt: skip
+
+
 def test_annotations_are_drawn_evenly_and_whatever_the_batch_size_is() -> None:
     counts = [1, 2, 3, 5]
     draws: defaultdict[int, Counter[int]] = defaultdict(Counter)
