@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def oracle_loss(run: SmallRun, config: RunConfig) -> Tensor:
                 for j in range(N)
                 if j == i
                 or (
-                    hashes[i] != hashes[j]
+                    (hashes[i] != hashes[j] or not config.text.mask_equal_texts)
                     and (config.text.video_negatives or owners[i] != owners[j])
                 )
             ]
@@ -126,10 +127,22 @@ def oracle_loss(run: SmallRun, config: RunConfig) -> Tensor:
         return total / N
 
     def video_loss(visual: list[Tensor]) -> Tensor:
-        B = len(visual)
-        sims = torch.stack([torch.stack([scale * v @ t for t in video_texts]) for v in visual])
-        own = sims.diag().sum()
-        return (sims.logsumexp(1).sum() + sims.logsumexp(0).sum() - 2 * own) / (2 * B)
+        total = torch.zeros((), dtype=x.dtype)
+        told = [
+            sorted(h for h, owner in zip(hashes, owners, strict=True) if owner == b)
+            for b in range(len(visual))
+        ]
+        for i in range(len(visual)):
+            keep = [
+                j
+                for j in range(len(visual))
+                if j == i or told[i] != told[j] or not config.text.mask_equal_texts
+            ]
+            to_text = sum(torch.exp(scale * visual[i] @ video_texts[j]) for j in keep)
+            to_video = sum(torch.exp(scale * visual[j] @ video_texts[i]) for j in keep)
+            own = scale * visual[i] @ video_texts[i]
+            total = total + (torch.log(to_text) - own + torch.log(to_video) - own) / 2
+        return total / len(visual)
 
     weights = config.loss
     return (
@@ -140,13 +153,23 @@ def oracle_loss(run: SmallRun, config: RunConfig) -> Tensor:
     )
 
 
+@pytest.mark.parametrize("events_per_video", [(3, 1, 2, 3), (1, 1, 2)])
+@pytest.mark.parametrize("mask_equal_texts", [True, False])
 @pytest.mark.parametrize("video_negatives", [True, False])
-def test_loss_and_gradients_equal_the_formulas(clip_folder: Path, video_negatives: bool):
-    config = dataclasses.replace(
-        CONFIG, text=dataclasses.replace(CONFIG.text, video_negatives=video_negatives)
+def test_loss_and_gradients_equal_the_formulas(
+    clip_folder: Path,
+    events_per_video: tuple[int, ...],
+    mask_equal_texts: bool,
+    video_negatives: bool,
+):
+    """The first events of the first two videos have equal captions: of (1, 1, 2) whole videos."""
+    text = dataclasses.replace(
+        CONFIG.text, video_negatives=video_negatives, mask_equal_texts=mask_equal_texts
     )
-    found, loss = gradients(make_run(clip_folder, config, dtype=torch.float64))
-    run = make_run(clip_folder, config, dtype=torch.float64)
+    config = dataclasses.replace(CONFIG, text=text)
+    options = {"events_per_video": events_per_video, "dtype": torch.float64}
+    found, loss = gradients(make_run(clip_folder, config, **options))
+    run = make_run(clip_folder, config, **options)
     expected = oracle_loss(run, config)
     expected.backward()
     named = {n: p for g in run.trainee.parameter_groups() for n, p in g.parameters.items()}
@@ -174,6 +197,43 @@ def test_each_loss_can_stand_alone(clip_folder: Path, loss: LossConfig, layers: 
     ]
     assert set(losses) == {"loss", f"loss/{active[0]}"}
     assert losses["loss"] == pytest.approx(losses[f"loss/{active[0]}"])
+
+
+def test_rates_and_decay_by_hand(clip_folder: Path):
+    """Matrices decay; vectors, tables of types and positions, and the temperature do not."""
+    train = TrainConfig(lr=0.1, contextualizer_lr=0.2, weight_decay=0.3)
+    config = dataclasses.replace(CONFIG, loss=LossConfig(learn_logit_scale=True), train=train)
+    groups = make_run(clip_folder, config).trainee.parameter_groups()
+    assert [(group.name, group.lr, group.weight_decay) for group in groups] == [
+        ("towers", 0.1, 0.3),
+        ("contextualizer", 0.2, 0.3),
+        ("contextualizer_no_decay", 0.2, 0.0),
+        ("logit_scale", 0.1, 0.0),
+    ]
+    towers, matrices, others, scale = (group.parameters for group in groups)
+    assert len(towers) == 2 * 3 * 2 and all(".lora_" in name for name in towers)
+    # Of each layer in- and out-projection and two matrices of the feed-forward network.
+    assert len(matrices) == 2 * 4 and all(p.ndim == 2 for p in matrices.values())
+    tables = {f"contextualizer.{kind}_embedding.weight" for kind in ("type", "event", "frame")}
+    assert {name for name, p in others.items() if p.ndim == 2} == tables
+    assert list(scale) == ["clip.logit_scale"]
+    full = dataclasses.replace(config, model=dataclasses.replace(CONFIG.model, adaptation="full"))
+    groups = make_run(clip_folder, full).trainee.parameter_groups()
+    names = [name for group in groups for name in group.parameters]
+    assert len(names) == len(set(names)), "the temperature is in a group of its own"
+    assert groups[1].name == "towers_no_decay" and groups[1].weight_decay == 0.0
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_learnt_temperature_stays_within_clips_bound(clip_folder: Path, learns: bool):
+    config = dataclasses.replace(CONFIG, loss=LossConfig(learn_logit_scale=learns))
+    trainee = make_run(clip_folder, config).trainee
+    scale = trainee.backbone.clip.logit_scale
+    assert scale.requires_grad == learns
+    for before, after in ((5.0, math.log(100) if learns else 5.0), (4.5, 4.5)):
+        scale.data.fill_(before)
+        trainee.after_step()
+        assert scale.item() == pytest.approx(after)
 
 
 def test_items_are_named_with_their_annotation(clip_folder: Path):
