@@ -41,6 +41,7 @@ TESTS = {
     "data.batches": ["tests/data/test_batches.py"],
     "data.captions": ["tests/data/test_captions.py"],
     "data.negatives": ["tests/data/test_negatives.py"],
+    "data.sense_exchange": ["tests/data/test_sense_exchange.py"],
     "metrics.intervals": ["tests/metrics/test_intervals.py"],
     "metrics.strength": ["tests/metrics/test_strength.py"],
     "model.lora": ["tests/model/test_lora.py"],

@@ -63,6 +63,7 @@ CHANGES = (
     "text.template=srl_clip",
     "text.verb_negatives=0",
     "text.filler_negatives=1",
+    "text.negative_policy=matched",
     "text.negative_policy=uniform",
     "text.video_negatives=false",
     "text.mask_equal_texts=false",
