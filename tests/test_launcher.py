@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from figclip.errors import ConfigError
-from figclip.launcher import is_first_to_stop, is_main_process, require_one_process
+from figclip.launcher import (
+    is_first_to_stop,
+    is_lost_connection,
+    is_main_process,
+    require_one_process,
+)
 
 
 def be(monkeypatch: pytest.MonkeyPatch, *, rank: int, num: int) -> None:
@@ -52,6 +57,17 @@ def test_one_that_finds_the_count_gone_is_not_the_first(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.distributed.distributed_c10d, "_get_default_store", gone)
     be(monkeypatch, rank=1, num=2)
     assert not is_first_to_stop()
+
+
+def test_a_connection_is_lost_in_torchs_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    be(monkeypatch, rank=1, num=2)
+    with pytest.raises(ValueError, match="process group") as torchs:
+        torch.distributed.barrier()
+    with pytest.raises(ValueError, match="int") as ours:
+        int("x")
+    assert is_lost_connection(torchs.value) and not is_lost_connection(ours.value)
+    be(monkeypatch, rank=0, num=1)
+    assert not is_lost_connection(torchs.value)
 
 
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
+from typing import Any
 
 import pytest
+import torch
+from accelerate import Accelerator
 
-from figclip.process_group import ALONE, Processes
+from figclip.errors import ConfigError
+from figclip.process_group import ALONE, Processes, start_accelerator
 from tests.ranks_as_threads import run_ranks
 
 
@@ -45,3 +50,44 @@ def test_one_process_needs_no_process_group() -> None:
     assert ALONE.once(lambda: value) is value
     assert ALONE.merge([value]) == [value]
     assert ALONE.is_main and ALONE.is_own(5)
+
+
+def start_with(
+    monkeypatch: pytest.MonkeyPatch, *, num: int, device: str, has_gpu: bool
+) -> dict[str, Any]:
+    """What accelerate is told by one of several processes."""
+    told: dict[str, Any] = {}
+
+    class Started(Accelerator):
+        def __init__(self, **options: Any) -> None:
+            told.update(options)
+
+        @property
+        def device(self) -> torch.device:
+            return torch.device("cpu" if told["cpu"] else device)
+
+        @property
+        def num_processes(self) -> int:
+            return num if self.device.type in ("cpu", "cuda") else 1
+
+    monkeypatch.setenv("WORLD_SIZE", str(num))
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: has_gpu)
+    monkeypatch.setattr("figclip.process_group.Accelerator", Started)
+    start_accelerator(cpu=False)
+    return told
+
+
+def test_processes_share_a_run_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert start_with(monkeypatch, num=2, device="cpu", has_gpu=False)["cpu"]
+    assert not start_with(monkeypatch, num=2, device="cuda", has_gpu=True)["cpu"]
+    assert not start_with(monkeypatch, num=1, device="mps", has_gpu=True)["cpu"]
+    with pytest.raises(ConfigError, match="2 processes cannot share a run on mps.*--cpu"):
+        start_with(monkeypatch, num=2, device="mps", has_gpu=True)
+
+
+def test_processes_wait_for_one_that_decodes_longer_than_nccl_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = start_with(monkeypatch, num=2, device="cuda", has_gpu=True)
+    [handler] = told["kwargs_handlers"]
+    assert handler.to_kwargs()["timeout"] > timedelta(hours=24)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -239,22 +238,3 @@ def test_texts_that_do_not_fit_are_counted(world: World, tmp_path: Path):
     )
     [warning] = [w for w in plans[0].warnings if "are cut" in w]
     assert warning.startswith(f"{plans[0].num_texts} of {plans[0].num_texts} texts")
-
-
-def test_processes_wait_for_one_that_decodes_longer_than_nccl_would(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    class StartedError(Exception):
-        pass
-
-    started: list[dict] = []
-
-    def start(**options: object) -> None:
-        started.append(options)
-        raise StartedError
-
-    monkeypatch.setattr("figclip.selection.Accelerator", start)
-    with pytest.raises(StartedError):
-        adapt(world.config(), data=[world.store], out=tmp_path / "run")
-    [handler] = started[0]["kwargs_handlers"]
-    assert handler.to_kwargs()["timeout"] > timedelta(hours=24)

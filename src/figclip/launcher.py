@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from pathlib import Path
 
 from figclip.errors import ConfigError
 
@@ -47,3 +49,9 @@ def is_first_to_stop() -> bool:
         return distributed.distributed_c10d._get_default_store().add("figclip/stopped", 1) == 1
     except distributed.DistError:  # its keeper is gone, so somebody stopped before
         return False
+
+
+def is_lost_connection(error: Exception) -> bool:
+    """Whether an error only says that another process has gone: torch has no class for it."""
+    calls = traceback.extract_tb(error.__traceback__)
+    return num_processes() > 1 and Path(calls[-1].filename).match("torch/distributed/*.py")

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
-from accelerate import Accelerator
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import distributed
 
+from figclip.errors import ConfigError
+from figclip.launcher import num_processes
+
 Value = TypeVar("Value")
+
+PROCESS_GROUP = InitProcessGroupKwargs(timeout=timedelta(days=2))
+"""How long processes wait for one of them, which may decode all videos of `--keep`.
+
+Not for one that failed: torchrun ends the others at once.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +75,26 @@ class Processes:
 
 
 ALONE = Processes(rank=0, num=1)
+
+
+def start_accelerator(*, cpu: bool) -> Accelerator:
+    """The device and the processes of a run, as its launcher started them.
+
+    Args:
+        cpu: Use the CPU even where there is a GPU.
+
+    Raises:
+        ConfigError: several processes, and a device on which they cannot work together.
+    """
+    # Not told to use the CPU, accelerate would let each process there train for itself.
+    on_cpu = cpu or not torch.accelerator.is_available()
+    accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[PROCESS_GROUP])
+    if accelerator.num_processes != num_processes():
+        raise ConfigError(
+            f"{num_processes()} processes cannot share a run on {accelerator.device.type}",
+            fix="Start it without torchrun, or add --cpu",
+        )
+    return accelerator
 
 
 def processes_of(accelerator: Accelerator) -> Processes:

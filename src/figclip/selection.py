@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate import Accelerator
 from jaxtyping import Float32
 
 from figclip.adaptation import ClipTrainee
@@ -26,7 +25,7 @@ from figclip.data_sources import DataSource
 from figclip.embedding import Embedder, FrameRef
 from figclip.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
-from figclip.process_group import Processes, processes_of
+from figclip.process_group import Processes, processes_of, start_accelerator
 from figclip.run_files import check_parts, check_run, package_versions, write_run_files
 from figclip.run_plan import AdaptationPlan, describe_run
 from figclip.seen_items import media_in
@@ -41,12 +40,6 @@ from figclip.strength import (
 )
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_validation import build_validation
-
-PROCESS_GROUP = InitProcessGroupKwargs(timeout=timedelta(days=2))
-"""How long processes wait for one of them, which may decode all videos of `--keep`.
-
-Not for one that failed: torchrun ends the others at once.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +97,12 @@ def adapt(
         on_progress: Told what is being decoded or scored for `keep`, how much of how much.
 
     Raises:
-        ConfigError: `keep` without a strength to choose.
+        ConfigError: `keep` without a strength to choose, or processes that cannot share the run.
         CheckpointError: `out` holds another run, one of another base, or none to resume.
         ModelError, StoreError, DataError: the base, a store, its videos, or `keep` cannot be used.
         TrainingError: a loss is not finite.
     """
-    accelerator = Accelerator(cpu=cpu, kwargs_handlers=[PROCESS_GROUP])
+    accelerator = start_accelerator(cpu=cpu)
     processes = processes_of(accelerator)
     if not processes.is_main:
         on_plan = on_texts = on_progress = None

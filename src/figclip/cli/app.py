@@ -27,7 +27,7 @@ from figclip.cli.report import report
 from figclip.cli.score import score
 from figclip.cpu_settings import tune_for_cpu
 from figclip.errors import ConfigError, FigclipError
-from figclip.launcher import is_first_to_stop, require_one_process
+from figclip.launcher import is_first_to_stop, is_lost_connection, require_one_process
 
 FAILED, WRONG_USE = 1, 2
 
@@ -79,10 +79,10 @@ def run() -> NoReturn:
         # A full disk, a missing permission, a file where a folder should be.
         _say(f"{error.filename or 'system'}: {error.strerror}")
         sys.exit(FAILED)
-    except Exception:
-        # A mistake of ours, or a connection to a process that has stopped and said why.
-        if "--debug" in sys.argv or is_first_to_stop():
+    except Exception as error:
+        if not is_lost_connection(error):
             raise
+        _say("lost the connection to another process, which was killed. Out of memory?")
         sys.exit(FAILED)
     sys.exit(0)
 
