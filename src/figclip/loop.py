@@ -209,7 +209,7 @@ class TrainingLoop(Generic[Batch]):
         settings = self._settings
         with (
             self._open_log(resume_step=step if step else -1) as log,
-            _Interruption() as interruption,
+            _Interruption(repeats=self._accelerator.num_processes > 1) as interruption,
         ):
             if step == 0:
                 base = self._validate(0, log)
@@ -402,10 +402,15 @@ class _Interruption:
     """Turns the first SIGINT or SIGTERM into a flag; the second one acts as usual.
 
     A signal that was ignored stays so: a script's background jobs are born with SIGINT ignored.
+
+    Args:
+        repeats: One of several processes, which gets the same signal from a scheduler and again
+            from torchrun: only the first counts. What does not end in 30 seconds, torchrun kills.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, repeats: bool) -> None:
         self.signal: int | None = None
+        self._repeats = repeats
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> _Interruption:
@@ -420,9 +425,10 @@ class _Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.signal = number
-        for each, handler in self._previous.items():
-            signal.signal(each, handler)
+        self.signal = self.signal or number
+        if not self._repeats:
+            for each, handler in self._previous.items():
+                signal.signal(each, handler)
 
 
 def _copy(source: Tensor | None, *, into: Tensor, name: str) -> None:
