@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -340,6 +341,36 @@ def test_readers_in_processes(path: Path, method: str) -> None:
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(read_sum, [store] * 6) == [int(pixels[[0, 3]].sum())] * 6
     assert read_sum(store) == pixels[[0, 3]].sum()
+
+
+def fill_at_once(folder: Path, barrier: Barrier, rank: int) -> list[str]:
+    """Open, fill and read fresh stores at the same moment as the others; what went wrong."""
+    wrong = []
+    for number in range(3):
+        barrier.wait(60)
+        try:
+            with FrameStoreWriter(folder / f"{number}.store", spec=RAW) as writer:
+                for name in (rank, 99):  # one of its own, one that all write
+                    pixels = np.full((1, 8, 8, 3), name, np.uint8)
+                    writer.add_video(f"{name:064d}", "a", pixels, times_us=[0], duration_s=1.0)
+            read = FrameStore.open(folder / f"{number}.store").read_frames
+            assert (read(f"{rank:064d}", [0]) == rank).all() and (
+                read(f"{99:064d}", [0]) == 99
+            ).all()
+        except Exception as error:  # reported by the test: the others must not wait for us
+            wrong.append(f"{number}: {error!r}")
+    return wrong
+
+
+def test_four_writers_of_one_fresh_store_wait_for_each_other(tmp_path: Path) -> None:
+    """They are not meant to, but two evaluations at once share the stores of the cache."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(4, mp_context=context) as pool:
+        barrier = manager.Barrier(4)
+        jobs = [pool.submit(fill_at_once, tmp_path, barrier, rank) for rank in range(4)]
+        assert [job.result() for job in jobs] == [[]] * 4
+    for store in tmp_path.iterdir():
+        assert len(FrameStore.open(store).videos()) == 5
 
 
 def test_readers_in_threads_and_pickled(path: Path) -> None:
