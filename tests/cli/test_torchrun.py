@@ -57,8 +57,10 @@ def start_adapt(
         *launcher, *program, "adapt", "--recipe", "tiny", "--base", str(world.base),
         "--data", str(world.store), "--out", str(folder / "mine"), *extra,
     ]  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
+        "ENCODED": str(folder),
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "FIGCLIP_CACHE": str(folder / "cache"),
@@ -145,6 +147,13 @@ def test_two_processes_give_the_weights_of_one_in_float64(
     compare_one_and_two(start, world, tmp_path, program=program, tolerance=1e-6)
     weights = load_file(tmp_path / "2" / "mine" / "model" / "model.safetensors")
     assert {one.dtype for one in weights.values()} == {torch.float64}
+    # Training, validations, texts and strengths are shared: none is left to one of them.
+    alone = json.loads((tmp_path / "1" / "0.json").read_text())
+    for rank in range(2):
+        share = json.loads((tmp_path / "2" / f"{rank}.json").read_text())
+        assert 0.45 * alone["frames"] < share["frames"] < 0.55 * alone["frames"]
+        # Each embeds the texts of all strengths once, for its own.
+        assert share["texts"] < 0.8 * alone["texts"]
 
 
 @pytest.mark.parametrize("rank", [0, 1])
