@@ -177,9 +177,7 @@ def test_samplings_and_benchmarks_share_the_stores(clip: Path, tmp_path: Path):
     first = run(tmp_path, [video("v")])
     second = run(tmp_path, [video("v")], sampling="half_seconds")
     assert first.times_s == ((0.0, 1.0, 2.0),)
-    assert second.times_s == (
-        (0.249999, 0.749999, 1.249999, 1.749999, 2.249999, 2.749999),
-    )
+    assert second.times_s == ((0.249999, 0.749999, 1.249999, 1.749999, 2.249999, 2.749999),)
     assert [path.name for path in (tmp_path / "stores").iterdir()] == ["videos-pil-32.store"]
     frames = first.read(0, first.times_s[0] + second.times_s[0])
     assert [read_number(frame) for frame in frames] == [0, 10, 20, 2, 7, 12, 17, 22, 27]

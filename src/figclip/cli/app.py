@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from figclip.cli.adapt import adapt
 from figclip.cli.caption import caption
@@ -31,8 +32,16 @@ from figclip.launcher import is_first_to_stop, is_lost_connection, require_one_p
 
 FAILED, WRONG_USE = 1, 2
 
+
+class _Verbs(TyperGroup):
+    """Hands out the documented context; by itself typer 0.29 makes one of its base class."""
+
+    context_class = typer.Context
+
+
 app = typer.Typer(
     name="figclip",
+    cls=_Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
