@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+import figclip.captioned_videos as captioned_videos
+import figclip.description as description
 from figclip.captioning_evaluation import evaluate_captioning
 from figclip.captioning_finetuning import finetune_captioning
 from figclip.config import apply_overrides
@@ -297,6 +299,20 @@ def test_descriptions_of_ones_own_videos(
     written = json.loads((tmp_path / "d.json").read_text())
     assert [one["video"] for one in written["videos"]] == [str(one.video) for one in found]
     assert written["videos"][0]["events"][0]["sentence"] == found[0].events[0].sentence
+
+
+def test_an_unfinished_run_is_told_before_anything_is_decoded(
+    films: DataSource, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = tmp_path / "heads"
+    shutil.copytree(heads, run)
+    head_file(run, "adapted").unlink()
+    monkeypatch.setattr(captioned_videos, "prepare_clips", None)
+    monkeypatch.setattr(description, "prepare_video_files", None)
+    with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):
+        evaluate_captioning(run, data=films, out=tmp_path / "eval", cache=tmp_path / "cache")
+    with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):
+        describe(run, [Path("x.mp4")], cache=tmp_path / "cache")
 
 
 def test_heads_of_another_task_are_refused(world: World, heads: Path, tmp_path: Path):

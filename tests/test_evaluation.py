@@ -1,24 +1,33 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import figclip.evaluation as evaluation
+import figclip.opened_sources as opened_sources
+from figclip.data.frames import StoreSpec
 from figclip.data.seen_media import SeenMedia
 from figclip.data_sources import DataSource
 from figclip.errors import ConfigError, DataError, ModelError, StoreError
 from figclip.evaluation import evaluate, format_table
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
-from figclip.model.folder import ModelInfo, write_clip_files, write_info
+from figclip.model.folder import ModelInfo, read_info, write_clip_files, write_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_state
+from figclip.opened_sources import open_annotated
+from figclip.seen_items import media_in
 from tests.dense_sets import with_split, write_store
-from tests.small_runs import make_records, write_tiny_clip
+from tests.small_clip import write_small_clip
+from tests.small_runs import IMAGE_SIZE, make_records, write_tiny_clip
 
+SPEC = StoreSpec(size=IMAGE_SIZE)
 RECORDS = make_records([3, 2, 2, 3])
 
 
@@ -242,11 +251,58 @@ def test_what_cannot_run_is_named_before_a_model_is_loaded(
         run(tmp_path, store, tmp_path, data=[])
     with pytest.raises(DataError, match="does not exist"):
         run(tmp_path, tmp_path / "none", tmp_path)
+    source = DataSource(name="events", path=store)
+    with pytest.raises(ConfigError, match=r"own\.store: is given twice"):
+        run(tmp_path, store, tmp_path, data=[source, source])
+    with pytest.raises(DataError, match="no videos of split 'test'"):
+        run(tmp_path, store, tmp_path, data=[dataclasses.replace(source, split="test")])
+    with pytest.raises(StoreError, match="lacks frames for 3 an event"):
+        run(tmp_path, store, tmp_path, frames_per_event=3)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written into"):
+        run(tmp_path, store, tmp_path / "file" / "out")
+    assert not (tmp_path / "out").exists()
 
 
-def test_frames_that_a_store_lacks_are_named(clip: Path, store: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="frames are not in the store"):
-        run(clip, store, tmp_path, frames_per_event=3)
+def write_stills(folder: Path) -> DataSource:
+    """Two stills with labels, which would have to be decoded."""
+    folder.mkdir()
+    for number, name in enumerate(("a.png", "b.png")):
+        Image.new("RGB", (16, 16), (9, 9, number)).save(folder / name)
+    (folder / "kinds.csv").write_text("file,label\na.png,red\nb.png,blue\n")
+    return DataSource(name="actions", path=folder / "kinds.csv", images=folder)
+
+
+def test_what_stores_tell_is_told_before_other_data_are_decoded(
+    clip: Path, adapted: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stills = write_stills(tmp_path / "stills")
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(opened_sources, "prepare_clips", None)  # would raise TypeError
+    larger = tmp_path / "larger"
+    write_small_clip(larger, seed=0, image_size=32, patch_size=8, width=32, layers=2)
+    own = DataSource(name="events", path=store)
+    with pytest.raises(StoreError, match="16 px frames .* but 32 px frames"):
+        run(larger, store, tmp_path / "out", data=[stills, own], cache=cache)
+    model = tmp_path / "model"
+    shutil.copytree(adapted, model)
+    info = read_info(model)
+    assert info is not None
+    everything = media_in(open_annotated(own, spec=SPEC, frames_per_event=2, cache=None).content)
+    write_info(model, dataclasses.replace(info, seen=SeenMedia(validated_on=everything)))
+    with pytest.raises(DataError, match="nothing of it is left: 4 left out"):
+        run(model, store, tmp_path / "out", data=[stills, own], cache=cache)
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_are_in_the_order_of_the_data(clip: Path, store: Path, tmp_path: Path) -> None:
+    """Stores are opened first, which decode nothing."""
+    stills, own = write_stills(tmp_path / "stills"), DataSource(name="events", path=store)
+    options = {"cache": tmp_path / "cache", "tasks": ["actions", "dense_retrieval"]}
+    for number, data in enumerate(([stills, own], [own, stills])):
+        result = run(clip, store, tmp_path / str(number), data=data, **options)
+        names = [one.data.name for one in result.tasks]
+        assert names == [one.name for one in data]
 
 
 def test_a_plain_clip_has_no_strength(clip: Path, store: Path, tmp_path: Path) -> None:

@@ -38,7 +38,10 @@ def open_work(source: DataSource, cache: Path, *, preset: str = "figclip") -> Wo
         preset=PRESETS[preset], prompts="photo", template="default", frames_per_event=2, seed=0
     )
     planned = plan_sources([source], asked=None, settings=settings, cache=cache)
-    return open_works(planned, [SPEC], settings=settings, cache=cache, on_progress=None)[0]
+    works = open_works(
+        planned, [SPEC], lambda work: work, settings=settings, cache=cache, on_progress=None
+    )
+    return works[0]
 
 
 def reported_half(work: Work, *, selected_on: Collection[str]) -> Work:

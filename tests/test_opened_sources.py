@@ -12,9 +12,10 @@ import pytest
 import figclip.opened_sources as opened_sources
 from figclip.data.frames import FrameStoreWriter, QuarantinedVideo, StoreSpec
 from figclip.data_sources import DataSource
-from figclip.errors import DataError, StoreError
-from figclip.opened_sources import open_annotated
+from figclip.errors import AnnotationError, DataError, StoreError
+from figclip.opened_sources import check_stores, open_annotated, read_source
 from figclip.tasks.base import LeftOut
+from tests.annotation_files import own_video, write_jsonl
 from tests.dense_sets import with_split, write_store
 from tests.small_runs import IMAGE_SIZE, make_records
 
@@ -135,3 +136,85 @@ def test_a_store_that_does_not_keep_its_annotation_files_is_used_and_said_to_be_
     (notice,) = found.notices
     assert "prepared before stores kept the annotation files" in notice
     assert len(found.content.records) == len(RECORDS)
+
+
+def write_events(folder: Path, splits: dict[str, str], *, files: tuple[str, ...]) -> DataSource:
+    """Annotations by the names of their videos, and files that nobody can decode."""
+    lines = [
+        own_video(id=name, video=f"{name}.mp4", split=split, group=f"film of {name}")
+        for name, split in splits.items()
+    ]
+    write_jsonl(folder / "own.jsonl", lines)
+    videos = folder / "videos"
+    videos.mkdir()
+    for name in files:
+        (videos / f"{name}.mp4").write_bytes(b"")
+    return DataSource(name="events", path=folder / "own.jsonl", videos=videos)
+
+
+def test_what_annotations_and_names_tell_is_told_before_anything_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened_sources, "prepare", None)
+    splits = {"a": "train", "b": "train", "c": "valid", "d": "test"}
+    source = write_events(tmp_path, splits, files=("a", "b", "d"))
+
+    def read(**changes: Any) -> frozenset[str]:
+        changed = dataclasses.replace(source, **changes)
+        return read_source(changed, frames_per_event=2, cache=tmp_path / "cache").groups
+
+    message = r"own.jsonl: there are no videos of split 'valid'.*test \(1\), train \(2\)"
+    with pytest.raises(DataError, match=message):
+        read()
+    with pytest.raises(DataError, match="there are no videos of split 'none'"):
+        read(split="none")
+    assert read(split="train") == {"film of a", "film of b"}
+    with pytest.raises(DataError, match="nowhere: is not a folder"):
+        read(split="train", videos=tmp_path / "nowhere")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="holds none of the 4 annotated videos"):
+        read(split="train", videos=empty)
+    source.path.write_text("nonsense\n")
+    with pytest.raises(AnnotationError, match="1 problem"):
+        read(split="train")
+
+
+def test_a_store_says_before_what_it_lacks(tmp_path: Path) -> None:
+    records = [*with_split(RECORDS[:2], "train"), *with_split(RECORDS[2:], "valid")]
+    source = DataSource(name="events", path=write_store(tmp_path / "a.store", records))
+    assert read_source(source, frames_per_event=2, cache=None).groups == {"g2"}
+    with pytest.raises(StoreError, match="lacks frames for 3 an event.*--frames 3"):
+        read_source(source, frames_per_event=3, cache=None)
+    with pytest.raises(DataError, match="no videos of split 'test'"):
+        read_source(dataclasses.replace(source, split="test"), frames_per_event=2, cache=None)
+
+
+def test_stores_of_other_pixels_are_refused_before_anything_is_decoded(tmp_path: Path) -> None:
+    path = write_store(tmp_path / "a.store", RECORDS, pipeline="swscale")
+    given = DataSource(name="events", path=path)
+    check_stores(given, [SPEC])  # its own pipeline and codec will do
+    with pytest.raises(StoreError, match="224 px frames"):
+        check_stores(given, [SPEC, StoreSpec(size=224)])
+    filled = DataSource(name="events", path=tmp_path / "x", videos=tmp_path, store=path)
+    with pytest.raises(StoreError, match="pipeline swscale as raw, but .* pipeline pil as jpeg"):
+        check_stores(filled, [SPEC])
+    new = dataclasses.replace(filled, store=tmp_path / "new.store")
+    check_stores(new, [SPEC])
+    with pytest.raises(DataError, match="different pixels, which one store cannot hold"):
+        check_stores(new, [SPEC, StoreSpec(size=224)])
+
+
+def test_a_benchmark_without_a_single_file_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kinds.csv").write_text("file,label\na.png,red\nb.png,blue\n")
+    images = tmp_path / "images"
+    (images / "deep").mkdir(parents=True)
+    source = DataSource(name="actions", path=tmp_path / "kinds.csv", images=images)
+    monkeypatch.setattr(opened_sources, "prepare_clips", None)
+    with pytest.raises(DataError, match="none of the 2 files of actions.*'a.png': the image is mi"):
+        read_source(source, frames_per_event=2, cache=tmp_path / "cache")
+    (images / "deep" / "b.png").write_bytes(b"no picture")
+    read = read_source(source, frames_per_event=2, cache=tmp_path / "cache")
+    assert read.groups == {"b.png"} and read.benchmark is not None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from figclip.cli.prepare import prepare as prepare_verb
 from figclip.data.captions import TEMPLATES
 from figclip.data.frames import FrameStore, StoreSpec
 from figclip.data.texts import build_text_table
@@ -184,7 +185,37 @@ def test_any_subset_is_normal_and_the_rest_is_named(
     # Eight files to decode; two records are known to be unusable before.
     assert [one[:2] for one in told] == [(n, 8) for n in range(1, 9)]
     assert told[-1][2] == 7
-    assert plans == [PreparationPlan(num_videos=8, num_frames=18, store_bytes=18 * 32 * 32 * 3)]
+    size = 18 * 32 * 32 * 3
+    assert plans == [
+        PreparationPlan(num_videos=8, num_frames=18, store_bytes=size, missing_bytes=0)
+    ]
+
+
+def test_a_disk_without_room_is_told_before_anything_is_decoded(
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy(clip, tmp_path, "a.mp4")
+    source = write_jsonl(tmp_path / "own.jsonl", [line("a.mp4")])
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr("figclip.preparation.shutil.disk_usage", lambda folder: usage)
+    plans: list[PreparationPlan] = []
+    out = tmp_path / "not yet there" / "a.store"
+
+    def stop(plan: PreparationPlan) -> None:
+        plans.append(plan)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, videos=tmp_path / "videos", out=out, spec=SPEC, on_plan=stop)
+    assert plans[0].missing_bytes == plans[0].store_bytes - 1000 > 0
+    assert not out.parent.exists()
+    monkeypatch.setattr("figclip.preparation.FrameStoreWriter", None)
+    with pytest.raises(TypeError):
+        prepare_verb(source, videos=tmp_path / "videos", out=out)
+    assert f"Warning: the disk of {out} has about" in capsys.readouterr().err
 
 
 def test_vidsitu_coverage_counts_what_the_splits_list(long_clip: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-import figclip.opened_sources as opened_sources
+import figclip.situation_evaluation as situation_evaluation
+import figclip.situation_finetuning as situation_finetuning
 from figclip.config import apply_overrides
 from figclip.data.frames import FrameStore, StoreSpec
 from figclip.data.seen_media import SeenMedia, medium_hash
@@ -34,6 +35,7 @@ from figclip.situation_evaluation import evaluate_situations
 from figclip.situation_finetuning import finetune_situations
 from figclip.tasks.base import LeftOut
 from tests.adapted_world import IMAGE_SIZE, World, make_world
+from tests.dense_sets import write_store
 from tests.small_clip import write_small_clip
 
 CONFIG = SituationConfig(
@@ -143,7 +145,8 @@ def test_a_run_does_not_go_on_with_another_model(
     else:
         file = folder / "contextualizer.safetensors"
         save_file({name: one + 0.1 for name, one in load_file(file).items()}, file)
-    monkeypatch.setattr(opened_sources, "open_stored_videos", None)  # nothing is opened before
+    for module in (situation_finetuning, situation_evaluation):  # nothing is decoded before
+        monkeypatch.setattr(module, "open_annotated", None)
     with pytest.raises(CheckpointError, match="was started for situations on other models"):
         finetune(world, folder, run, resume=True)
     if change == "contextualizer":
@@ -291,6 +294,30 @@ def test_data_that_cannot_be_learnt_from(world: World, model: Path, tmp_path: Pa
         data = dataclasses.replace(data, path=world.store)
     with pytest.raises(ConfigError, match=match):
         finetune(world, model, tmp_path / "heads", data=data)
+
+
+def test_what_cannot_be_learnt_or_scored_is_told_before_anything_is_decoded(
+    world: World, model: Path, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    valid = [one for one in FrameStore.open(world.store).records() if one.record.split == "valid"]
+    only_valid = write_store(tmp_path / "valid.store", [one.record for one in valid])
+    source_of = DataSource(name="vidsitu", path=only_valid)
+    (tmp_path / "file").write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr(situation_finetuning, "load_frozen_models", None)
+        with pytest.raises(DataError, match="no videos of split 'train'"):
+            finetune(world, model, tmp_path / "new", data=source_of)
+        with pytest.raises(ConfigError, match="cannot be written into"):
+            finetune(world, model, tmp_path / "file" / "new")
+    run = tmp_path / "heads"
+    shutil.copytree(heads, run)
+    head_file(run, "adapted").unlink()
+    monkeypatch.setattr(situation_evaluation, "open_annotated", None)
+    with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):
+        evaluate_situations(run, data=source(world), out=tmp_path / "eval")
+    with pytest.raises(ConfigError, match="cannot be written into"):
+        evaluate_situations(heads, data=source(world), out=tmp_path / "file" / "eval")
+    assert not (tmp_path / "eval").exists()
 
 
 def test_a_plain_clip_gives_one_head(world: World, tmp_path: Path):

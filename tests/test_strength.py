@@ -317,10 +317,11 @@ def test_killed_while_it_chooses_it_is_resumed_to_the_same_bytes(
 
 
 def test_resumed_with_other_tests_is_refused(
-    run: Run, world: KeptWorld, cache: Path, tmp_path: Path
+    run: Run, world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(run[0], out)
+    monkeypatch.setattr("figclip.strength.open_works", None)  # nothing is decoded
     for keep in ([], world.keep[:1]):
         with pytest.raises(CheckpointError, match=r"other tests to keep \(2 then, \d now\)"):
             selection.adapt(
@@ -338,6 +339,8 @@ def test_what_cannot_be_chosen_is_refused_before_training(
     world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TrainingLoop, "run", None)
+    monkeypatch.setattr("figclip.strength.open_works", None)  # nothing is decoded
+    monkeypatch.setattr(selection, "assemble", None)  # no model is loaded
     small = tmp_path / "small.csv"
     rows = world.colours.path.read_text().splitlines(keepends=True)
     small.write_text("".join(rows[:40]))
@@ -350,6 +353,7 @@ def test_what_cannot_be_chosen_is_refused_before_training(
         ([], [missing], DataError, "does not exist"),
         ([], [no_images], DataError, "needs its"),
         ([], [detail], ConfigError, "face=detail"),
+        ([], [world.colours] * 2, ConfigError, "given twice"),
         ([], [too_small], DataError, "39 groups of items are too few"),
     ]
     for overrides, keep, kind, message in cases:

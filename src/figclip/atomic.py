@@ -1,9 +1,11 @@
-"""Files that are whole or absent, whatever kills the process."""
+"""Files that are whole or absent, whatever kills the process, and whether they can be written."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from figclip.errors import ConfigError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -13,6 +15,22 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     fsync(aside)
     aside.replace(path)
     fsync(path.parent)
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder above a path that exists."""
+    return next(one for one in path.absolute().parents if one.exists())
+
+
+def check_writable(folder: Path) -> None:
+    """Find out whether a folder can be made or written into, before any long work; makes nothing.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    existing = folder if folder.exists() else nearest_folder(folder)
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError("cannot be written into", where=f"--out {folder}", fix="Choose another")
 
 
 def fsync(path: Path) -> None:

@@ -9,6 +9,7 @@ from operator import or_
 from pathlib import Path
 
 from figclip import config as configs
+from figclip.atomic import check_writable
 from figclip.captioned_videos import (
     OpenedCaptions,
     check_captioned,
@@ -56,24 +57,26 @@ class CaptioningHeads:
         config: Its configuration.
         vocabulary: What the heads can say.
         models: Base and adapted, or one plain CLIP.
+        heads: On the features of each model, by its name.
         notices: What is to be said of the models.
     """
 
     run: Path
     config: CaptioningConfig
-    info: HeadInfo
     vocabulary: Vocabulary
     models: tuple[FrozenModel, ...]
+    heads: Mapping[str, CaptioningHead]
     notices: tuple[str, ...]
 
     @classmethod
     def load(
         cls, run: Path, *, cache: Path | None, device: str, on_progress: Progress | None
     ) -> CaptioningHeads:
-        """Load config, vocabulary and models, and check that they belong together.
+        """Load config, vocabulary, heads and models, and check that they belong together.
 
         Raises:
-            ModelError: the run is damaged, or its model is not the one it was trained on.
+            ModelError: the run is not finished or damaged, or its model is not the one it was
+                trained on.
         """
         info = read_head_info(run, task="captioning")
         file = RunFolder(run).config
@@ -82,26 +85,24 @@ class CaptioningHeads:
         models, notices = load_models_of_head(
             info, cache=cache, device=device, on_progress=on_progress
         )
+        heads = {name: _load_head(run, info, config, vocabulary, name) for name in info.models}
         return cls(
             run=run,
             config=config,
-            info=info,
             vocabulary=vocabulary,
             models=models,
+            heads={name: head.to(device) for name, head in heads.items()},
             notices=notices,
         )
 
-    def head(self, name: str) -> CaptioningHead:
-        """The head on the features of a model.
 
-        Raises:
-            ModelError: its training is not finished, or the file is damaged.
-        """
-        head = build_captioning_head(
-            self.config, self.vocabulary, feature_dim=self.info.feature_dim
-        )
-        load_head(head_file(self.run, name), head)
-        return head
+def _load_head(
+    run: Path, info: HeadInfo, config: CaptioningConfig, vocabulary: Vocabulary, name: str
+) -> CaptioningHead:
+    """The head on the features of a model."""
+    head = build_captioning_head(config, vocabulary, feature_dim=info.feature_dim)
+    load_head(head_file(run, name), head)
+    return head
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ def evaluate_captioning(
         ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
         ConfigError, DataError, AnnotationError, StoreError, MetricError: data that cannot be used.
     """
+    check_writable(out)
     check_captioned(data, cache=cache)
     heads = CaptioningHeads.load(run, cache=cache, device=device, on_progress=on_progress)
     seen_by = seen_by_heads(run, heads.models)
@@ -160,7 +162,7 @@ def evaluate_captioning(
         ).without_seen(seen, leave_out_trained=leave_out_trained, where=str(data.path))
         for spec in dict.fromkeys(model.spec for model in heads.models)
     }
-    result = _compared(heads, data, opened_of, seen, out, device, seed, on_progress)
+    result = _compared(heads, data, opened_of, seen, out, seed, on_progress)
     file = write_result(result, out, taken=(), versions=package_versions())
     notices = (*heads.notices, *unknown_notices(seen_by), *result.notices)
     return EvaluationResult(tasks=(result,), files=(file,), notices=notices)
@@ -172,7 +174,6 @@ def _compared(
     opened_of: Mapping[StoreSpec, OpenedCaptions],
     seen: SeenMedia,
     out: Path,
-    device: str,
     seed: int,
     on_progress: Progress | None,
 ) -> TaskResult:
@@ -180,7 +181,7 @@ def _compared(
     scored: dict[str, _Scored] = {}
     for model in heads.models:
         opened = opened_of[model.spec]
-        events = describe_opened(heads, model, opened, device=device, on_progress=on_progress)
+        events = describe_opened(heads, model, opened, on_progress=on_progress)
         folder = out / "predictions" / model.name
         folder.mkdir(parents=True, exist_ok=True)
         name = "-".join((source.name, *([source.split] if source.split else ())))
@@ -196,11 +197,9 @@ def describe_opened(
     model: FrozenModel,
     opened: OpenedCaptions,
     *,
-    device: str,
     on_progress: Progress | None,
 ) -> dict[str, tuple[CaptionedSpan, ...]]:
     """What the head on a model's features says of each video."""
-    head = heads.head(model.name).to(device)
     features = embed_whole_videos(
         model.embedder, opened.clips, [video.clip_idx for video in opened.videos]
     )
@@ -210,7 +209,11 @@ def describe_opened(
             on_progress(f"captioning ({model.name})", done, total)
 
     predicted = predict_captions(
-        head, features, range(len(opened.videos)), heads.vocabulary, on_progress=report
+        heads.heads[model.name],
+        features,
+        range(len(opened.videos)),
+        heads.vocabulary,
+        on_progress=report,
     )
     return {video.id: events for video, events in zip(opened.videos, predicted, strict=True)}
 

@@ -98,6 +98,32 @@ def prepare_clips(
     return _number({medium: found[medium] for medium in dict.fromkeys(media)})
 
 
+def find_media(
+    media: Sequence[Medium], *, images: Path | None, videos: Path | None
+) -> dict[Medium, str | None]:
+    """Look for images and whole videos, without reading them.
+
+    Args:
+        media: What to look for; repeats are allowed.
+        images: Folder of the images.
+        videos: Folder of the videos.
+
+    Returns:
+        None for those that are there; of the others why not, in the words of `prepare_clips`.
+
+    Raises:
+        DataError: no folder for one of the kinds of media.
+    """
+    found: dict[Medium, str | None] = {}
+    roots: dict[MediumKind, Path | None] = {"image": images, "video": videos}
+    for kind, root in roots.items():
+        chosen = [medium for medium in dict.fromkeys(media) if medium.kind == kind]
+        if chosen:
+            paths, absent = _find_files(chosen, _open_folder(kind, root, chosen))
+            found |= {**dict.fromkeys(paths), **absent}
+    return {medium: found[medium] for medium in dict.fromkeys(media)}
+
+
 def prepare_video_files(
     paths: Sequence[Path],
     *,
@@ -151,10 +177,10 @@ def _open_folder(kind: MediumKind, root: Path | None, chosen: Sequence[Medium]) 
 
 def _find_files(
     media: Sequence[Medium], folder: MediaFolder
-) -> tuple[dict[Medium, Path], dict[Medium, _Clip | str]]:
+) -> tuple[dict[Medium, Path], dict[Medium, str]]:
     """The file of each medium, or why there is none."""
     paths: dict[Medium, Path] = {}
-    absent: dict[Medium, _Clip | str] = {}
+    absent: dict[Medium, str] = {}
     for medium in media:
         assert medium.box is None or medium.kind == "image", "only images have boxes"
         matches = folder.find_medium(medium)

@@ -80,7 +80,7 @@ def describe(
         features = embed_whole_videos(
             model.embedder, clips, [clip_of[str(path)] for path in readable]
         )
-        head = heads.head(model.name).to(device)
+        head = heads.heads[model.name]
         events = predict_captions(head, features, range(len(readable)), heads.vocabulary)
         described = {
             path: Description(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from importlib.metadata import version
 from math import isfinite
 from operator import or_
 from pathlib import Path
 
+from figclip.atomic import check_writable
 from figclip.columns import Column, ColumnLoader, Progress
 from figclip.data.frames import StoreSpec
 from figclip.data.seen_media import SeenMedia
@@ -78,8 +78,7 @@ def evaluate(
         on_progress: Told what is being done, how many items of how many.
 
     Raises:
-        ConfigError, DataError, AnnotationError: settings or data that cannot be used, or data of
-            which nothing is left to report.
+        ConfigError, DataError, AnnotationError: settings or data that cannot be used.
         ModelError: a model that cannot be loaded, or not at this strength.
         StoreError: a frame store of other frames than needed.
         MetricError: a model whose embeddings are not finite.
@@ -103,9 +102,10 @@ def evaluate(
     )
     columns, notices = loader.load(alpha=alpha, scalable=sweep_alpha)
     notices += unknown_notices({one.info.name: one.seen for one in columns.values()})
-    opened = _open(planned, columns, settings=settings, cache=cache, on_progress=on_progress)
-    seen = _seen_by(columns)
-    works = [reported_part(one, seen, leave_out_trained=leave_out_trained) for one in opened]
+    part = partial(reported_part, seen=_seen_by(columns), leave_out_trained=leave_out_trained)
+    works = open_works(
+        planned, _specs(columns), part, settings=settings, cache=cache, on_progress=on_progress
+    )
     results, files = _score(works, columns, out=out, seed=seed)
     named = dict(zip((file.stem for file in files), works, strict=True))
     sweep = sweep_strength(named, loader) if sweep_alpha else None
@@ -122,6 +122,7 @@ def _score(
     works: Sequence[Work], columns: Mapping[str, Column], *, out: Path, seed: int
 ) -> tuple[list[TaskResult], list[Path]]:
     """The result of each task, and its file."""
+    out.mkdir(parents=True, exist_ok=True)
     results: list[TaskResult] = []
     files: list[Path] = []
     for work in works:
@@ -130,17 +131,9 @@ def _score(
     return results, files
 
 
-def _open(
-    planned: Sequence[PlannedSource],
-    columns: Mapping[str, Column],
-    *,
-    settings: TaskSettings,
-    cache: Path | None,
-    on_progress: Progress | None,
-) -> list[Work]:
-    """The tasks on data that all models can be tested on."""
-    specs = list(dict.fromkeys(column.spec for column in columns.values()))
-    return open_works(planned, specs, settings=settings, cache=cache, on_progress=on_progress)
+def _specs(columns: Mapping[str, Column]) -> list[StoreSpec]:
+    """The different pixels that the models take."""
+    return list(dict.fromkeys(column.spec for column in columns.values()))
 
 
 def _seen_by(columns: Mapping[str, Column]) -> SeenMedia:
@@ -157,9 +150,7 @@ def _check_before_work(
     # Beyond 0 and 1 a strength extrapolates, which is allowed.
     if alpha is not None and not isfinite(alpha):
         raise ConfigError(f"{alpha} is no strength", where="--alpha", fix="0 is the base")
-    out.mkdir(parents=True, exist_ok=True)
-    if not os.access(out, os.W_OK):
-        raise ConfigError("cannot be written into", where=f"--out {out}", fix="Choose another")
+    check_writable(out)
 
 
 def _draw(

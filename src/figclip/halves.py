@@ -16,9 +16,9 @@ from figclip.data.frames import StoreSpec
 from figclip.data.seen_media import SeenMedia
 from figclip.data.serialisation import record_to_json
 from figclip.data.stored_videos import StoredVideos
-from figclip.opened_sources import Content, OpenedSource
+from figclip.opened_sources import Content, OpenedSource, files_of
 from figclip.scoring import Work
-from figclip.seen_items import SELECTED, files_of, items_in, part_of, without_seen
+from figclip.seen_items import SELECTED, items_in, part_of, without_seen
 
 Half = Literal["selecting", "reported"]
 

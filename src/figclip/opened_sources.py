@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from figclip.clip_preparation import prepare_clips
+from figclip.clip_preparation import find_media, prepare_clips
 from figclip.data.benchmarks.catalogue import load_benchmark
 from figclip.data.benchmarks.records import (
     ActionSet,
     Benchmark,
+    CaptionedMedium,
     CompositionSet,
+    Contrast,
+    LabelledMedium,
     Medium,
     RetrievalSet,
 )
@@ -22,7 +25,7 @@ from figclip.data.frames import FrameStore, StoreSpec
 from figclip.data.stored_videos import StoredVideos, open_stored_videos
 from figclip.data_sources import ANNOTATED, DEFAULT_SPLIT, DataSource, check_source, is_store
 from figclip.errors import DataError, StoreError
-from figclip.preparation import prepare
+from figclip.preparation import find_videos, prepare
 from figclip.presets import Preset
 from figclip.tasks.base import LeftOut
 from figclip.tasks.media import MediaSet
@@ -60,6 +63,106 @@ class OpenedSource:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSource:
+    """What annotations and the names of files tell of a source, before anything is decoded.
+
+    Attributes:
+        benchmark: Its items; None for annotated events.
+        groups: Groups of which something is there, whether it can be decoded or not.
+    """
+
+    benchmark: Benchmark | None
+    groups: frozenset[str]
+
+
+def read_source(source: DataSource, *, frames_per_event: int, cache: Path | None) -> ReadSource:
+    """Read annotations and look for their files; nothing is decoded.
+
+    Args:
+        source: What to read.
+        frames_per_event: T, frames of each annotated event.
+        cache: Folder of stores.
+
+    Raises:
+        DataError: PATH does not exist, lacks the files, options that contradict each other, a
+            split without videos, a medium of a kind for which no folder is given, or not one
+            image or video is there.
+        AnnotationError: the files have problems.
+        StoreError: PATH is a store that cannot be used, or one of other frames an event.
+    """
+    check_source(source, cache=cache)
+    if source.name in ANNOTATED:
+        groups = read_annotated(source, frames_per_event=frames_per_event)
+        return ReadSource(benchmark=None, groups=groups)
+    benchmark = read_benchmark(source)
+    absent = find_media(media_of(benchmark), images=source.images, videos=source.videos)
+    if all(absent.values()):
+        raise _none_usable(source, {medium: str(why) for medium, why in absent.items()})
+    groups = frozenset(
+        item.group
+        for item in benchmark.items
+        if all(absent[medium] is None for medium in files_of(item))
+    )
+    return ReadSource(benchmark=benchmark, groups=groups)
+
+
+def read_annotated(source: DataSource, *, frames_per_event: int) -> frozenset[str]:
+    """Find out whether annotated events can be opened, before anything is decoded.
+
+    Args:
+        source: Annotated events that `check_source` has passed.
+        frames_per_event: T, frames of each event.
+
+    Returns:
+        Groups of the chosen split that have a video; of videos without a group, each its own.
+
+    Raises:
+        DataError: a split without videos.
+        AnnotationError: the annotations have problems.
+        StoreError: PATH is a store that cannot be used, or one of other frames an event.
+    """
+    if is_store(source.path):
+        stored = open_stored_videos([source.path], size=FrameStore.open(source.path).spec.size)
+        splits = [record.split for record in stored.records]
+        split = _choose_split(source, {*splits, *_split_coverages(stored.stores[0])}, splits)
+        videos = stored.subset([i for i, one in enumerate(splits) if split in (None, one)])
+        videos.require_frames(frames_per_event)
+        return frozenset(record.group for record in videos.records)
+    assert source.videos is not None, "checked with the source"
+    found = find_videos(source.path, videos=source.videos, frames_per_event=frames_per_event)
+    annotated = {record.split for record in found.annotations.records}
+    split = _choose_split(source, annotated, [record.split for record in found.records])
+    chosen = [record for record in found.records if split in (None, record.split)]
+    return frozenset(record.group or f"file {record.video}" for record in chosen)
+
+
+def check_stores(source: DataSource, specs: Sequence[StoreSpec]) -> None:
+    """Find out whether the store of annotated events holds the pixels that models take.
+
+    Args:
+        source: Annotated events.
+        specs: Of the models, different ones.
+
+    Raises:
+        DataError: one store for models that take different pixels.
+        StoreError: the store holds others.
+    """
+    if is_store(source.path):
+        held = FrameStore.open(source.path).spec
+        for spec in specs:  # its own pipeline and codec will do
+            FrameStore.open(source.path, require=replace(held, size=spec.size))
+    elif source.store is not None:
+        if len(specs) > 1:
+            raise DataError(
+                "the models take different pixels, which one store cannot hold",
+                where=f"{source.path},store={source.store}",
+                fix="Leave store= out: each gets a store in the cache",
+            )
+        if source.store.exists() and source.store.stat().st_size:
+            FrameStore.open(source.store, require=specs[0])
+
+
 def open_annotated(
     source: DataSource,
     *,
@@ -91,22 +194,10 @@ def open_annotated(
         source, spec=spec, frames_per_event=frames_per_event, cache=cache, on_video=report
     )
     everything = open_stored_videos([store], size=spec.size)
-    splits = Counter(record.split for record in everything.records)
+    splits = [record.split for record in everything.records]
     frames = everything.stores[0]
-    # Of the annotations, not of the videos found: training videos must not stand in for a split
-    # that was asked for by default and has no video.
-    annotated = {*splits, *_split_coverages(frames)}
-    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in annotated else None)
-    if split is not None and split not in splits:
-        listed = ", ".join(f"{name} ({count:,})" for name, count in sorted(splits.items()))
-        raise DataError(
-            f"there are no videos of split {split!r}",
-            where=str(source.path),
-            fix=f"Splits with videos are {listed}",
-        )
-    videos = everything.subset(
-        [i for i, record in enumerate(everything.records) if split in (None, record.split)]
-    )
+    split = _choose_split(source, {*splits, *_split_coverages(frames)}, splits)
+    videos = everything.subset([i for i, one in enumerate(splits) if split in (None, one)])
     left_out = tuple(
         LeftOut(item=one.id, reason=f"the video was not prepared: {one.reason}")
         for one in frames.quarantine()
@@ -123,24 +214,16 @@ def open_annotated(
     )
 
 
-def read_benchmark(source: DataSource, *, cache: Path | None) -> Benchmark | None:
-    """Read a benchmark's files, before any long work.
+def read_benchmark(source: DataSource) -> Benchmark:
+    """Read a benchmark's files.
 
     Args:
-        source: What to read.
-        cache: Folder of stores.
-
-    Returns:
-        The benchmark; None for annotated events, which are only checked.
+        source: A benchmark that `check_source` has passed.
 
     Raises:
-        DataError: PATH does not exist, lacks the files, options that contradict each other, or a
-            medium of a kind for which no folder is given.
+        DataError: PATH lacks the files, or a medium of a kind for which no folder is given.
         AnnotationError: the files have problems.
     """
-    check_source(source, cache=cache)
-    if source.name in ANNOTATED:
-        return None
     benchmark = load_benchmark(source.name, source.path, split=source.split)
     folders = {"image": source.images, "video": source.videos}
     for medium in media_of(benchmark):
@@ -188,12 +271,7 @@ def open_benchmark(
         on_progress=on_progress,
     )
     if not clips.clip_of:
-        first, reason = next(iter(clips.absent.items()))
-        raise DataError(
-            f"none of the {len(media):,} files of {source.name} can be used",
-            where=str(source.videos or source.images),
-            fix=f"The first one looked for is {first.name!r}: {reason}",
-        )
+        raise _none_usable(source, clips.absent)
     content_hash = hashlib.blake2b(repr(benchmark).encode(), digest_size=16)
     content_hash.update(clips.content_hash.encode())
     return OpenedSource(
@@ -209,11 +287,46 @@ def open_benchmark(
 
 def media_of(benchmark: Benchmark) -> list[Medium]:
     """All different images and videos of a benchmark, in the order of its items."""
-    if isinstance(benchmark, CompositionSet):
-        listed = [medium for item in benchmark.items for medium in item.media]
-    else:
-        listed = [item.medium for item in benchmark.items]
-    return list(dict.fromkeys(listed))
+    return list(dict.fromkeys(medium for item in benchmark.items for medium in files_of(item)))
+
+
+def files_of(item: CaptionedMedium | LabelledMedium | Contrast) -> tuple[Medium, ...]:
+    """The images and videos that an item is about."""
+    return item.media if isinstance(item, Contrast) else (item.medium,)
+
+
+def _choose_split(
+    source: DataSource, annotated: Collection[str], splits: Sequence[str]
+) -> str | None:
+    """The split to take, of the annotations; None for all videos.
+
+    The default is chosen by the annotations, not by the videos found: training videos must not
+    stand in for a split that was asked for by default and has no video.
+
+    Args:
+        source: Says which split is asked for.
+        annotated: All splits.
+        splits: Of each video that is there.
+    """
+    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in annotated else None)
+    if split is None or split in splits:
+        return split
+    listed = ", ".join(f"{name} ({count:,})" for name, count in sorted(Counter(splits).items()))
+    raise DataError(
+        f"there are no videos of split {split!r}",
+        where=str(source.path),
+        fix=f"Splits with videos are {listed}",
+    )
+
+
+def _none_usable(source: DataSource, absent: Mapping[Medium, str]) -> DataError:
+    """The error for a benchmark of which not one image or video is there and readable."""
+    first, reason = next(iter(absent.items()))
+    return DataError(
+        f"none of the {len(absent):,} files of {source.name} can be used",
+        where=str(source.videos or source.images),
+        fix=f"The first one looked for is {first.name!r}: {reason}",
+    )
 
 
 def _media_set(benchmark: Benchmark, clips: StoredClips) -> Content:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from figclip.atomic import check_writable
 from figclip.data.dense_caption_files import REFERENCE_READERS, read_predictions
 from figclip.data.situation_predictions import (
     load_prediction_file,
@@ -66,6 +67,7 @@ def score_predictions(
         PredictionError, AnnotationError: Lists every problem of a file.
         DataError, MetricError: There is nothing to score.
     """
+    check_writable(out)
     sources = _parse(data)
     name = sources[0].name
     has_sentences = name in REFERENCE_READERS

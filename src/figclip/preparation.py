@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from figclip.atomic import nearest_folder
 from figclip.checkpoint import write_atomically
 from figclip.config import DataConfig, TextConfig
 from figclip.data.captions import TEMPLATES
@@ -61,11 +63,13 @@ class PreparationPlan:
         num_videos: Files to read.
         num_frames: Frames to store, those already there included.
         store_bytes: About how large the store becomes.
+        missing_bytes: About how much more there should be on the disk for it; 0 when there is room.
     """
 
     num_videos: int
     num_frames: int
     store_bytes: int
+    missing_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +133,11 @@ def prepare(
         FigclipError: decoding processes cannot start.
     """
     spec = spec or StoreSpec()
-    annotations, archive = load_source(source), pack_source(source)
-    records = annotations.records
-    folder = MediaFolder(videos, suffixes=VIDEO_SUFFIXES)
-    found = {record_idx: folder.find(record.video) for record_idx, record in enumerate(records)}
-    paths = {record_idx: matches for record_idx, matches in found.items() if matches}
-    jobs, unusable = _plan_jobs(records, paths, videos, frames_per_event)
-    if not jobs:
-        raise _nothing_to_do(records, unusable, videos)
+    archive = pack_source(source)
+    found = find_videos(source, videos=videos, frames_per_event=frames_per_event)
+    records, jobs, unusable = found.annotations.records, found.jobs, found.unusable
     if on_plan is not None:
-        on_plan(_estimate(jobs, spec))
+        on_plan(_estimate(jobs, spec, out))
     num_reused, num_quarantined = 0, len(unusable)
     with FrameStoreWriter(out, spec=spec) as writer:
         # Coverage of an earlier run would make a half-done store look complete.
@@ -167,12 +166,62 @@ def prepare(
                 if on_video is not None:
                     on_video(done, len(jobs), num_quarantined)
         writer.commit()
-        report = _report(annotations, paths, out, num_reused=num_reused)
+        report = _report(found, out, num_reused=num_reused)
         content = {"format": COVERAGE_FORMAT, "source": source.name, **_as_json(report)}
         writer.set_coverage(content)
     beside = out.with_name(out.name + ".coverage.json")
     write_atomically(beside, json.dumps(content, indent=2) + "\n")
     return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundVideos:
+    """What annotations and the names of files tell, before anything is decoded.
+
+    Attributes:
+        annotations: As read.
+        with_file: Indices of the records whose video file exists.
+        jobs: What to decode.
+        unusable: What cannot be used whatever its pixels are.
+    """
+
+    annotations: AnnotationSet
+    with_file: frozenset[int]
+    jobs: tuple[VideoJob, ...]
+    unusable: tuple[QuarantinedVideo, ...]
+
+    @property
+    def records(self) -> list[VideoRecord]:
+        """The records of the jobs."""
+        return [self.annotations.records[job.record_idx] for job in self.jobs]
+
+
+def find_videos(source: Path, *, videos: Path, frames_per_event: int) -> FoundVideos:
+    """Read annotations, and find their video files.
+
+    Args:
+        source: A JSONL or CSV file, or a folder of official VidSitu files.
+        videos: Folder with the video files; any part of them.
+        frames_per_event: T, frames at the midpoints of T equal segments of each event.
+
+    Raises:
+        AnnotationError: the annotations have problems.
+        DataError: no such folder of videos, or not one annotated video that can be used is in it.
+    """
+    annotations = load_source(source)
+    records = annotations.records
+    folder = MediaFolder(videos, suffixes=VIDEO_SUFFIXES)
+    found = {record_idx: folder.find(record.video) for record_idx, record in enumerate(records)}
+    paths = {record_idx: matches for record_idx, matches in found.items() if matches}
+    jobs, unusable = _plan_jobs(records, paths, videos, frames_per_event)
+    if not jobs:
+        raise _nothing_to_do(records, unusable, videos)
+    return FoundVideos(
+        annotations=annotations,
+        with_file=frozenset(paths),
+        jobs=tuple(jobs),
+        unusable=tuple(unusable),
+    )
 
 
 def format_coverage(report: PreparationReport) -> list[str]:
@@ -281,10 +330,9 @@ def _left_out(record: VideoRecord, path: str, detail: str) -> QuarantinedVideo:
     )
 
 
-def _report(
-    annotations: AnnotationSet, paths: Mapping[int, list[Path]], out: Path, *, num_reused: int
-) -> PreparationReport:
+def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationReport:
     """Coverage of every split that has annotations."""
+    annotations = found.annotations
     store = FrameStore.open(out)
     stored = [entry.record for entry in store.records()]
     stored_ids = {record.id for record in stored}
@@ -298,7 +346,7 @@ def _report(
         splits[split] = SplitCoverage(
             listed=annotations.split_sizes.get(split, len(members)),
             annotated=len(members),
-            found=sum(i in paths for i in members),
+            found=sum(i in found.with_file for i in members),
             stored=len(ids & stored_ids),
             quarantined=len(ids & quarantined_ids),
         )
@@ -338,15 +386,18 @@ def _masked_negatives(records: Sequence[VideoRecord]) -> float:
     return table.masked_fraction
 
 
-def _estimate(jobs: Iterable[VideoJob], spec: StoreSpec) -> PreparationPlan:
+def _estimate(jobs: Sequence[VideoJob], spec: StoreSpec, out: Path) -> PreparationPlan:
     """Size of the work, from measured bytes a pixel (LOG.md, pixel pipelines)."""
-    listed = list(jobs)
-    num_frames = sum(len(job.times_us) for job in listed)
+    num_frames = sum(len(job.times_us) for job in jobs)
     bytes_per_pixel = 3.0 if spec.codec == "raw" else 0.33
+    store_bytes = int(num_frames * spec.size**2 * bytes_per_pixel)
+    there = out.stat().st_size if out.exists() else 0
+    free = shutil.disk_usage(nearest_folder(out)).free
     return PreparationPlan(
-        num_videos=len(listed),
+        num_videos=len(jobs),
         num_frames=num_frames,
-        store_bytes=int(num_frames * spec.size**2 * bytes_per_pixel),
+        store_bytes=store_bytes,
+        missing_bytes=max(0, store_bytes - there - free),
     )
 
 

@@ -17,6 +17,7 @@ import torch
 
 from figclip import config as configs
 from figclip.assembly import RunParts
+from figclip.atomic import check_writable
 from figclip.checkpoint import RunFolder, write_atomically
 from figclip.config import RunConfig
 from figclip.data.seen_media import SeenMedia, medium_hash
@@ -30,7 +31,7 @@ FREE_SETTINGS = frozenset({"train.micro_batch", "train.keep_checkpoints", "data.
 
 
 def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
-    """Refuse to overwrite a run, or to resume one under another config.
+    """Refuse to overwrite a run, to resume one under another config, or a folder out of reach.
 
     Args:
         run: The run folder.
@@ -39,7 +40,9 @@ def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
 
     Raises:
         CheckpointError: the folder holds a run that must not be touched this way.
+        ConfigError: the folder cannot be made or written into.
     """
+    check_writable(run.path)
     if not run.config.exists():
         if resume:
             raise CheckpointError(

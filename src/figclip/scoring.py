@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from figclip.columns import Column, Progress
 from figclip.data.benchmarks.catalogue import BENCHMARKS
-from figclip.data.benchmarks.records import Benchmark
 from figclip.data.captions import TEMPLATES
 from figclip.data.frames import StoreSpec
 from figclip.data.prompts import find_prompts
-from figclip.data_sources import ANNOTATED, DataSource
+from figclip.data_sources import ANNOTATED, DataSource, is_store
 from figclip.errors import ConfigError, MetricError
 from figclip.opened_sources import (
     OpenedSource,
+    ReadSource,
+    check_stores,
     open_annotated,
     open_benchmark,
-    read_benchmark,
+    read_source,
 )
 from figclip.presets import Preset
 from figclip.tasks.actions import Actions
@@ -29,6 +31,8 @@ from figclip.tasks.dense_retrieval import DenseRetrieval
 from figclip.tasks.retrieval import Retrieval
 from figclip.tasks.role_grounding import RoleGrounding
 from figclip.tasks.srl_swap import SrlSwap
+
+Part = TypeVar("Part")
 
 TASKS_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(ANNOTATED, ("dense_retrieval", "srl_swap", "role_grounding")),
@@ -85,12 +89,12 @@ class PlannedSource:
 
     Attributes:
         source: Where it is.
-        benchmark: Its items; None for annotated events.
+        read: What its annotations and the names of its files tell.
         tasks: What to run.
     """
 
     source: DataSource
-    benchmark: Benchmark | None
+    read: ReadSource
     tasks: tuple[Task[Any, Any], ...]
 
     @property
@@ -158,7 +162,7 @@ def plan_sources(
     settings: TaskSettings,
     cache: Path | None,
 ) -> tuple[PlannedSource, ...]:
-    """Read the annotations of benchmarks, check the rest, and choose the tasks.
+    """Read the annotations, look for their files, and choose the tasks; nothing is decoded.
 
     Args:
         data: What to test on.
@@ -167,9 +171,11 @@ def plan_sources(
         cache: Folder for stores.
 
     Raises:
-        ConfigError: an unknown task, or none that the data allow.
-        DataError, AnnotationError: data that cannot be used.
+        ConfigError: an unknown task, none that the data allow, or the same data twice.
+        DataError, AnnotationError, StoreError: data that cannot be used.
     """
+    if twice := [source for source, count in Counter(data).items() if count > 1]:
+        raise ConfigError("is given twice", where=str(twice[0].path), fix="Give it once")
     names_of = [_task_names(source, asked) for source in data]
     if not any(names_of):
         possible = {name: TASKS_OF[name] for name in dict.fromkeys(one.name for one in data)}
@@ -181,7 +187,7 @@ def plan_sources(
     return tuple(
         PlannedSource(
             source=source,
-            benchmark=read_benchmark(source, cache=cache),
+            read=read_source(source, frames_per_event=settings.frames_per_event, cache=cache),
             tasks=tuple(_build_task(name, source, settings) for name in names),
         )
         for source, names in zip(data, names_of, strict=True)
@@ -192,37 +198,52 @@ def plan_sources(
 def open_works(
     planned: Sequence[PlannedSource],
     specs: Sequence[StoreSpec],
+    part: Callable[[Work], Part],
     *,
     settings: TaskSettings,
     cache: Path | None,
     on_progress: Progress | None,
-) -> list[Work]:
+) -> list[Part]:
     """Decode what is missing, and let the tasks make their items.
 
     Args:
         planned: What to run on what.
         specs: Pixels that the models take, different ones.
+        part: Takes the part of a task's data that is wanted, or refuses it. Told of each source
+            before the next is decoded, and first of those that need no decoding.
         settings: Of the tasks.
         cache: Folder for stores.
         on_progress: Told what is being decoded.
+
+    Returns:
+        What `part` made of each task, in the order planned.
+
+    Raises:
+        DataError, StoreError: data that cannot be used, or a store of other pixels.
     """
-    works: list[Work] = []
     for one in planned:
+        if one.read.benchmark is None:
+            check_stores(one.source, specs)
+    parts: dict[int, list[Part]] = {}
+    for number in sorted(range(len(planned)), key=lambda i: not is_store(planned[i].source.path)):
+        one = planned[number]
         opened = {
             spec: _open(one, spec, settings=settings, cache=cache, on_progress=on_progress)
             for spec in specs
         }
-        works += [
-            Work(
-                task=task,
-                source=one.source,
-                preset=None if one.benchmark is None else settings.preset,
-                opened=opened,
-                data={spec: task.load(source.content) for spec, source in opened.items()},
+        parts[number] = [
+            part(
+                Work(
+                    task=task,
+                    source=one.source,
+                    preset=None if one.read.benchmark is None else settings.preset,
+                    opened=opened,
+                    data={spec: task.load(source.content) for spec, source in opened.items()},
+                )
             )
             for task in one.tasks
         ]
-    return works
+    return [each for number in sorted(parts) for each in parts[number]]
 
 
 def _open(
@@ -234,8 +255,8 @@ def _open(
     on_progress: Progress | None,
 ) -> OpenedSource:
     """A source with the pixels that a model takes."""
-    source, preset = planned.source, settings.preset
-    if planned.benchmark is None:
+    source, preset, benchmark = planned.source, settings.preset, planned.read.benchmark
+    if benchmark is None:
         return open_annotated(
             source,
             spec=spec,
@@ -246,7 +267,7 @@ def _open(
     assert cache is not None, "checked with the source"
     return open_benchmark(
         source,
-        planned.benchmark,
+        benchmark,
         spec=StoreSpec(pipeline=preset.pipeline or spec.pipeline, size=spec.size),
         preset=preset,
         cache=cache,

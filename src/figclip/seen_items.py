@@ -13,11 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from figclip.data.benchmarks.records import CaptionedMedium, Contrast, LabelledMedium, Medium
 from figclip.data.seen_media import SeenMedia, medium_hash
 from figclip.data.stored_videos import StoredVideos
 from figclip.errors import DataError
-from figclip.opened_sources import Content, OpenedSource
+from figclip.opened_sources import Content, OpenedSource, files_of
 from figclip.tasks.base import LeftOut
 
 SELECTED = "its image or video is among those that chose the strength of the model"
@@ -34,11 +33,6 @@ def media_in(content: Content) -> frozenset[str]:
 def items_in(content: Content) -> Sequence[Any]:
     """Videos or items, each with an id and a group."""
     return content.records if isinstance(content, StoredVideos) else content.benchmark.items
-
-
-def files_of(item: CaptionedMedium | LabelledMedium | Contrast) -> tuple[Medium, ...]:
-    """The images and videos that an item is about."""
-    return item.media if isinstance(item, Contrast) else (item.medium,)
 
 
 def left_out_reason(

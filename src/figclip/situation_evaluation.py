@@ -10,7 +10,7 @@ from operator import or_
 from pathlib import Path
 
 from figclip import config as configs
-from figclip.atomic import write_atomically
+from figclip.atomic import check_writable, write_atomically
 from figclip.checkpoint import RunFolder
 from figclip.columns import Progress
 from figclip.data.seen_media import SeenMedia
@@ -29,8 +29,9 @@ from figclip.frozen_models import (
     seen_by_heads,
 )
 from figclip.head_config import SituationConfig, SituationLoss
-from figclip.head_files import HeadInfo, head_file, head_hash, load_head, read_head_info
-from figclip.opened_sources import OpenedSource, open_annotated
+from figclip.head_files import head_file, head_hash, load_head, read_head_info
+from figclip.heads.situation_head import SituationHead
+from figclip.opened_sources import OpenedSource, open_annotated, read_annotated
 from figclip.prediction_scoring import PredictionScores
 from figclip.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
 from figclip.run_files import package_versions, read_text
@@ -80,9 +81,11 @@ def evaluate_situations(
         ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
         DataError, StoreError, AnnotationError, MetricError: data that cannot be used.
     """
+    check_writable(out)
     check_annotated(data, cache=cache)
     truth = open_truth(data)
     heads = _Heads.load(run, cache=cache, device=device, on_progress=on_progress)
+    read_annotated(data, frames_per_event=heads.config.frames.per_event)
     out.mkdir(parents=True, exist_ok=True)
     results = heads.score(
         data, truth, out=out, seed=seed, cache=cache, leave_out_trained=leave_out_trained
@@ -100,36 +103,38 @@ class _Heads:
 
     run: Path
     config: SituationConfig
-    info: HeadInfo
     vocabulary: SituationVocabulary
     models: tuple[FrozenModel, ...]
+    heads: Mapping[str, SituationHead]
     seen: SeenMedia
     notices: tuple[str, ...]
-    device: str
     on_progress: Progress | None
 
     @classmethod
     def load(
         cls, run: Path, *, cache: Path | None, device: str, on_progress: Progress | None
     ) -> _Heads:
-        """Load config, vocabulary and models, and check that they belong together."""
+        """Load config, vocabulary, heads and models, and check that they belong together."""
         info = read_head_info(run, task="situations")
         file = RunFolder(run).config
         config = configs.from_json(read_text(file), SituationConfig, where=str(file))
+        vocabulary = vocabulary_from_json(info.vocabulary, where=str(run / "head.json"))
         models, notices = load_models_of_head(
             info, cache=cache, device=device, on_progress=on_progress
         )
-        vocabulary = vocabulary_from_json(info.vocabulary, where=str(run / "head.json"))
+        heads: dict[str, SituationHead] = {}
+        for name in info.models:
+            heads[name] = build_head(config, vocabulary, feature_dim=info.feature_dim)
+            load_head(head_file(run, name), heads[name])
         seen_by = seen_by_heads(run, models)
         return cls(
             run=run,
             config=config,
-            info=info,
             vocabulary=vocabulary,
             models=models,
+            heads={name: head.to(device) for name, head in heads.items()},
             seen=reduce(or_, seen_by.values()),
             notices=(*notices, *unknown_notices(seen_by)),
-            device=device,
             on_progress=on_progress,
         )
 
@@ -178,12 +183,10 @@ class _Heads:
         videos = _listed(truth, with_events_only(opened.content))
         truth, positions = _placed(truth, videos)
         features = model.event_features(videos, frames_per_event=self.config.frames.per_event)
-        head = build_head(self.config, self.vocabulary, feature_dim=self.info.feature_dim)
-        load_head(head_file(self.run, model.name), head)
         if self.on_progress is not None:
             self.on_progress(f"writing roles ({model.name})", 0, len(videos.records))
         predictions = predict_situations(
-            head.to(self.device), features, videos.records, self.vocabulary
+            self.heads[model.name], features, videos.records, self.vocabulary
         ).placed(positions)
         (out / "predictions").mkdir(exist_ok=True)
         ids = [video.id for video in truth.videos]

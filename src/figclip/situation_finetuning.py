@@ -37,7 +37,7 @@ from figclip.head_config import SituationConfig
 from figclip.head_files import HeadInfo, model_reference, write_head_info
 from figclip.heads.situation_head import SituationHead
 from figclip.launcher import require_one_process
-from figclip.opened_sources import open_annotated
+from figclip.opened_sources import open_annotated, read_annotated
 from figclip.run_files import check_data, check_run, write_head_run
 from figclip.situation_training import (
     SituationTrainee,
@@ -87,7 +87,7 @@ def finetune_situations(
     require_one_process("finetune situations")
     run = RunFolder(out)
     check_run(run, config, resume=resume)
-    _check_training(data, cache=cache)
+    _check_training(data, config, cache=cache)
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
     models, notices = load_frozen_models(
         model, base=base, cache=cache, device=device, on_progress=on_progress
@@ -263,8 +263,8 @@ def check_annotated(data: DataSource, *, cache: Path | None) -> None:
     check_source(data, cache=cache)
 
 
-def _check_training(data: DataSource, *, cache: Path | None) -> None:
-    """As `check_annotated`; a split cannot be chosen."""
+def _check_training(data: DataSource, config: SituationConfig, *, cache: Path | None) -> None:
+    """As `check_annotated`; a split cannot be chosen, and there must be one to train on."""
     check_annotated(data, cache=cache)
     if data.split is not None:
         raise ConfigError(
@@ -272,6 +272,8 @@ def _check_training(data: DataSource, *, cache: Path | None) -> None:
             where=f"--data split={data.split}",
             fix="Leave split= out",
         )
+    training = dataclasses.replace(data, split=TRAIN_SPLIT)
+    read_annotated(training, frames_per_event=config.frames.per_event)
 
 
 def _training_videos(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -245,7 +245,20 @@ def plan_kept(
         seed=config.train.seed,
     )
     sources = plan_sources(keep, asked=None, settings=settings, cache=cache)
+    for one in sources:
+        _check_groups(one.source, len(one.read.groups))
     return KeptPlan(sources=sources, settings=settings, cache=cache)
+
+
+def _check_groups(source: DataSource, num_groups: int) -> None:
+    """Refuse a test of too few groups."""
+    if num_groups < MIN_GROUPS:
+        raise DataError(
+            f"{num_groups} groups of items are too few to choose a strength by: {MIN_GROUPS} are "
+            "needed",
+            where=f"{OPTION} {source.path}",
+            fix="Take a larger set, or leave it out",
+        )
 
 
 def open_kept(
@@ -266,37 +279,38 @@ def open_kept(
         DataError: too few groups that training has not seen, or data that cannot be used.
         StoreError: a frame store of other frames than needed.
     """
-    works = open_works(
-        plan.sources, [spec], settings=plan.settings, cache=plan.cache, on_progress=on_progress
+    tests = open_works(
+        plan.sources,
+        [spec],
+        lambda work: _selecting(work, seen),
+        settings=plan.settings,
+        cache=plan.cache,
+        on_progress=on_progress,
     )
-    tests: list[KeptTest] = []
     num_called: Counter[str] = Counter()
-    for work in works:
-        whole_hash = items_hash(work.opened[spec].content)
-        unseen = unseen_part(work, seen, leave_out_trained=True)
-        notices = unseen.opened[spec].notices[len(work.opened[spec].notices) :]
-        source, content = work.source, unseen.opened[spec].content
-        selecting, reported = groups_in(content, "selecting"), groups_in(content, "reported")
-        if len(selecting) + len(reported) < MIN_GROUPS:
-            raise DataError(
-                f"{len(selecting) + len(reported)} groups of items are too few to choose a "
-                f"strength by: {MIN_GROUPS} are needed",
-                where=f"{OPTION} {source.path}",
-                fix="Take a larger set, or leave it out",
-            )
-        name = result_name(work.task.name, source.name, source.path.name)
-        num_called[name] += 1
-        tests.append(
-            KeptTest(
-                name=name if num_called[name] == 1 else f"{name}-{num_called[name]}",
-                work=selecting_half(unseen),
-                hash=whole_hash,
-                num_selecting=len(selecting),
-                num_reported=len(reported),
-                notices=notices,
-            )
-        )
-    return tuple(tests)
+    named: list[KeptTest] = []
+    for test in tests:
+        num_called[test.name] += 1
+        number = num_called[test.name]
+        named.append(test if number == 1 else replace(test, name=f"{test.name}-{number}"))
+    return tuple(named)
+
+
+def _selecting(work: Work, seen: SeenMedia) -> KeptTest:
+    """A kept test, of the half that selects of what was not seen."""
+    [(spec, whole)] = work.opened.items()
+    unseen = unseen_part(work, seen, leave_out_trained=True)
+    content = unseen.opened[spec].content
+    selecting, reported = groups_in(content, "selecting"), groups_in(content, "reported")
+    _check_groups(work.source, len(selecting) + len(reported))
+    return KeptTest(
+        name=result_name(work.task.name, work.source.name, work.source.path.name),
+        work=selecting_half(unseen),
+        hash=items_hash(whole.content),
+        num_selecting=len(selecting),
+        num_reported=len(reported),
+        notices=unseen.opened[spec].notices[len(whole.notices) :],
+    )
 
 
 def choose_strength(

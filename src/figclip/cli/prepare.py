@@ -51,6 +51,12 @@ def prepare(
             f"{show_size(plan.store_bytes)}",
             err=True,
         )
+        if plan.missing_bytes:
+            typer.echo(
+                f"Warning: the disk of {out} has about {show_size(plan.missing_bytes)} too little "
+                "room. What is full can be run again.",
+                err=True,
+            )
 
     with ProgressDisplay() as display, going_on():
         report = run(
