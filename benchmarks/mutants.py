@@ -193,7 +193,8 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
     """All nodes that may change."""
     yield node
     for field, value in ast.iter_fields(node):
-        if field not in NOT_CODE:
+        is_strict = isinstance(node, ast.keyword) and node.arg == "strict"
+        if field not in NOT_CODE and not is_strict:
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST) and not isinstance(child, LEFT_ALONE):
                     yield from _walk(child)
@@ -228,7 +229,8 @@ def _changes(node: ast.AST) -> list[Change]:
             for one in node.ifs:
                 add(one, ast.Constant(True), lambda one=one: node.ifs.remove(one))
         case ast.Call():
-            for one in node.keywords:
+            # `strict` of `zip` asserts.
+            for one in (one for one in node.keywords if one.arg != "strict"):
                 without = ast.Name(f"no {one.arg}")
                 add(node, without, lambda one=one: node.keywords.remove(one))
     for field, value in ast.iter_fields(node):

@@ -87,10 +87,11 @@ def test_only_default_trims_role_names():
         "the thing climbed is rope",
         "direction is up",
     )
-    assert caption_clauses(event, template=TEMPLATES["srl_clip"])[1:] == (
-        "the thing climbed (clomb?) is rope",
-        "direction (usually up or down) is up",
-    )
+    for name in ("srl_clip", "figclip_v1"):
+        assert caption_clauses(event, template=TEMPLATES[name])[1:] == (
+            "the thing climbed (clomb?) is rope",
+            "direction (usually up or down) is up",
+        )
 
 
 @pytest.mark.parametrize(

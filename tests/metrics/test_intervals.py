@@ -37,6 +37,21 @@ def test_two_groups_worked_by_hand() -> None:
     assert found == Interval(0.25, 0.0, 1.0)
 
 
+def test_the_numbers_of_the_default_draws() -> None:
+    """Published intervals are those of 2,000 resamples of seed 0."""
+    base, adapted = np.zeros(12), np.arange(12.0) ** 2
+    found = paired_bootstrap(base, adapted, group_of_item=list("abcdefghijkl"))
+    assert (found.difference, found.low, found.high) == pytest.approx(
+        (506 / 12, 20.416666666666668, 64.41875), rel=1e-12
+    )
+
+
+def test_one_resample_is_enough() -> None:
+    base, adapted = np.zeros(2), np.array([1.0, 1.0])
+    found = paired_bootstrap(base, adapted, group_of_item=["a", "b"], num_resamples=1)
+    assert found == Interval(1.0, 1.0, 1.0)
+
+
 def test_groups_are_resampled_not_items() -> None:
     # 500 items, but only two videos that disagree: the interval must span both, which resampling
     # items would shrink to a few hundredths.
@@ -100,6 +115,7 @@ def test_metrics_share_the_draws() -> None:
     groups = [f"v{i % 5}" for i in range(12)]
     both = bootstrap_of_many(base, adapted, group_of_item=groups)
     alone = [paired_bootstrap(base[:, m], adapted[:, m], group_of_item=groups) for m in (0, 1)]
+    assert [one.difference for one in both] == pytest.approx((adapted - base).mean(axis=0))
     assert [one.low for one in both] == pytest.approx([one.low for one in alone])
     assert [one.high for one in both] == pytest.approx([one.high for one in alone])
 
