@@ -60,6 +60,10 @@ SWAPPED = {
 TURNED = {ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt}
 LEFT_ALONE = (ast.Raise, ast.Assert)
 NOT_CODE = ("annotation", "returns", "decorator_list", "bases")
+PRELOADED = (
+    "torch", "transformers.models.clip.modeling_clip", "peft", "accelerate", "scipy.stats", "av",
+    "hypothesis", "beartype", "pdb",
+)  # fmt: skip
 SKIPPED_TESTS = "not slow and not real and not gpu"
 
 
@@ -99,7 +103,7 @@ def main() -> None:
         }
         sys.path[:0] = [folder, str(ROOT)]
         sys.dont_write_bytecode = True
-        for name in ("torch", "transformers", "peft", "accelerate", "scipy.stats"):
+        for name in PRELOADED:
             importlib.import_module(name)
         for module in arguments.modules or TESTS:
             run_module(module, package, file=out / f"{module}.json", end=end)
@@ -130,7 +134,7 @@ def run_module(module: str, package: Path, *, file: Path, end: float) -> None:
     for label, changed in mutants(source):
         if label not in outcomes:
             if time.monotonic() > end:
-                print(f"{module}: {len(outcomes)} mutants so far", flush=True)
+                print(f"{module}: stopped after {len(outcomes)} mutants", flush=True)
                 break
             path.write_text(changed())
             outcomes[label] = run_tests(module, limit_s=60 + 5 * found["tests_s"])
