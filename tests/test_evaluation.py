@@ -23,6 +23,7 @@ from figclip.model.folder import ModelInfo, read_info, write_clip_files, write_i
 from figclip.model.lora import add_adaptation, lora_layers, plain_state
 from figclip.opened_sources import open_annotated
 from figclip.seen_items import media_in
+from tests.annotation_files import own_video, write_jsonl
 from tests.dense_sets import with_split, write_store
 from tests.small_clip import write_small_clip
 from tests.small_runs import IMAGE_SIZE, make_records, write_tiny_clip
@@ -284,6 +285,11 @@ def test_what_stores_tell_is_told_before_other_data_are_decoded(
     own = DataSource(name="events", path=store)
     with pytest.raises(StoreError, match="16 px frames .* but 32 px frames"):
         run(larger, store, tmp_path / "out", data=[stills, own], cache=cache)
+    (tmp_path / "a.mp4").write_bytes(b"")
+    lines = write_jsonl(tmp_path / "own.jsonl", [own_video(video="a.mp4")])
+    filled = DataSource(name="events", path=lines, videos=tmp_path, store=store)
+    with pytest.raises(StoreError, match="16 px frames .* as raw, but 16 px .* as jpeg"):
+        run(clip, store, tmp_path / "out", data=[stills, filled], cache=cache)
     model = tmp_path / "model"
     shutil.copytree(adapted, model)
     info = read_info(model)
