@@ -85,6 +85,16 @@ def test_covering_senses_fill_up_and_the_rest_is_masked():
         assert verbs[3:] == [None, None]
 
 
+def test_no_more_covering_senses_than_places_left():
+    mine = video("a", [event("walk", "0")])
+    others = [event("b", "0"), event("c", "012"), event("d", "01")]
+    pool = build_sense_pool([mine, video("b", others)])
+    true = mine.annotations[0].events[0]
+    for seed in range(20):
+        first, second = drawn_verbs(true, mine, pool, 2, seed=seed)
+        assert first == "b" and second in ("c", "d")
+
+
 def test_matched_follows_the_frequencies_of_the_pool():
     mine = video("a", [event("walk")])
     counts = {"b": 6, "c": 3, "d": 2, "e": 1}
@@ -139,6 +149,22 @@ def test_balanced_gives_the_share_of_the_videos_own_verbs_to_others():
         )
     )
     assert set(seen) == {"c", "d"}
+
+
+def test_balanced_draws_for_a_sense_that_the_pool_lacks_as_often_as_senses_occur():
+    counts = {"b": 12, "c": 6, "d": 6}
+    others = [event(verb) for verb, count in counts.items() for _ in range(count)]
+    pool = build_sense_pool([video("p", others)])
+    mine = video("a", [event("walk")])
+    options = {"policy": "balanced"}
+    drawn = Counter(
+        verb
+        for seed in range(1000)
+        for verb in drawn_verbs(mine.annotations[0].events[0], mine, pool, 4, seed=seed, **options)
+    )
+    for verb, count in counts.items():
+        # Standard deviation of a share over 4,000 draws: at most 0.008.
+        assert drawn[verb] / 4000 == pytest.approx(count / 24, abs=0.03)
 
 
 def test_balanced_masks_what_cannot_be_exchanged():
@@ -213,6 +239,11 @@ def test_seed_and_key_both_matter_and_nothing_else():
     assert len({event_seed(0, "a"), event_seed(1, "a"), event_seed(0, "b")}) == 3
     # Not the same when digits move from one to the other.
     assert event_seed(1, "1/a") != event_seed(11, "/a")
+
+
+def test_the_seed_of_an_event_is_the_same_in_every_version():
+    """`printf 0/a | b2sum --length 64`: another draw would change every run of the same seed."""
+    assert event_seed(0, "a") == 0xB78B2EF3C704F401
 
 
 verbs_with_slots = st.tuples(

@@ -17,6 +17,7 @@ from figclip.model.lora import (
     add_adaptation,
     interpolate,
     lora_layers,
+    plain_copy,
     plain_state,
     shift_strength,
 )
@@ -140,6 +141,17 @@ def test_merging_at_1_equals_the_live_adaptation(clip_folder: Path):
     merged.clip.load_state_dict(plain_state(adapted.backbone.clip, alpha=1.0))
     for found, expected in zip(embeddings(adapted.backbone), embeddings(merged), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_a_plain_copy_is_the_base_and_shares_nothing(
+    clip_folder: Path, base_state: dict[str, Tensor]
+):
+    adapted = adapt_at_random(clip_folder)
+    plain = plain_copy(adapted.backbone)
+    assert not lora_layers(plain.clip) and lora_layers(adapted.backbone.clip)
+    assert_states_equal(plain.clip.state_dict(), base_state)
+    live = {tensor.data_ptr() for tensor in adapted.backbone.clip.state_dict().values()}
+    assert live.isdisjoint(tensor.data_ptr() for tensor in plain.clip.state_dict().values())
 
 
 @pytest.mark.parametrize("start", [0.0, 0.5, 1.0])

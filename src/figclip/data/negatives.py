@@ -139,12 +139,12 @@ def _balanced_senses(
         return []
     shares = exchange.shares_for(pool.position_of.get(sense_key(event), _NOT_IN_POOL))
     allowed = {sense: share for sense, share in shares.items() if sense not in excluded}
-    # What the video's own verbs would have taken goes to the others.
-    if not (left := sum(allowed.values())):
+    if not any(allowed.values()):
         return []
-    filled = min(1.0, sum(shares.values()))
+    # What the video's own verbs would have taken goes to the others.
+    filled = sum(shares.values())
     num_filled = sum(rng.random() < filled for _ in range(num_draws))
-    return rng.choices(list(allowed), [share / left for share in allowed.values()], k=num_filled)
+    return rng.choices(list(allowed), list(allowed.values()), k=num_filled)
 
 
 def _matched_senses(
@@ -156,9 +156,9 @@ def _matched_senses(
 ) -> list[int]:
     """Senses drawn by frequency: of the same filled slots first, then covering ones."""
     same = _without(pool.counts_by_slots.get(slots, {}), excluded)
-    if len(same) >= num_draws:
-        return _draw(same, num_draws, rng)
-    drawn = _draw(same, len(same), rng)
+    drawn = _draw(same, min(num_draws, len(same)), rng)
+    if len(drawn) == num_draws:
+        return drawn
     covering = _without(pool.covering(slots), excluded | same.keys())
     return drawn + _draw(covering, min(num_draws - len(drawn), len(covering)), rng)
 

@@ -44,7 +44,6 @@ def add_adaptation(
     Raises:
         ModelError: no layer to adapt.
     """
-    backbone.clip.requires_grad_(False)
     if adaptation == "full":
         backbone.clip.requires_grad_(True)
         backbone.clip.logit_scale.requires_grad_(False)
@@ -52,8 +51,6 @@ def add_adaptation(
     config = LoraConfig(
         r=rank,
         lora_alpha=lora_alpha,  # pyright: ignore[reportArgumentType] - typed int, works as float
-        lora_dropout=0.0,
-        bias="none",
         target_modules=TOWER_PATTERNS[adaptation],
     )
     with torch.random.fork_rng():
