@@ -102,6 +102,7 @@ def test_only_default_trims_role_names():
         ("tosser(s)", "tosser"),
         ("thing (first (or all))", "thing"),
         ("thing (a) (b)", "thing"),
+        ("x(s)", "x"),
         ("thing(s) struck", "thing(s) struck"),
         ("(only this)", "(only this)"),
         ("thing climbed)", "thing climbed)"),
@@ -156,6 +157,13 @@ def test_text_hash_is_fixed_and_fits_int64():
     # `printf a | b2sum -l 64`, read as little endian.
     assert text_hash("a") == int.from_bytes(bytes.fromhex("40f89e395b66422f"), "little")
     assert all(-(2**63) <= text_hash(str(i)) < 2**63 for i in range(100))
+
+
+def test_video_hash_is_fixed():
+    # The hash of "f" is negative: `printf f | b2sum -l 64` is 2e960c8fb6398edb, the top bit set in
+    # its last byte. Signed, it comes before that of "a"; both as bytes through `b2sum -l 64`.
+    expected = int.from_bytes(bytes.fromhex("9764aaa490e4f2ca"), "little", signed=True)
+    assert caption_video_hash(["a", "f"]) == expected
 
 
 def test_video_hash_ignores_order_but_not_repetition():

@@ -120,7 +120,7 @@ def trimmed_role_name(name: str) -> str:
 def _opening_parenthesis(name: str) -> int | None:
     """Position of the parenthesis that the last character of `name` closes."""
     depth = 0
-    for position in range(len(name) - 1, -1, -1):
+    for position in reversed(range(len(name))):
         depth += (name[position] == ")") - (name[position] == "(")
         if depth == 0:
             return position
