@@ -21,11 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.checkpoint import write_atomically
+from figclip.adaptation.adapt import adapt
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
-from figclip.cpu_settings import tune_for_cpu
-from figclip.quickstart.stages import (
+from figclip.miniworld.stages import (
     Progress,
     Workshop,
     draw,
@@ -33,9 +32,10 @@ from figclip.quickstart.stages import (
     mini_config,
     prepare_videos,
 )
-from figclip.quickstart.summary import read_scores, summarise
-from figclip.quickstart.world_files import TUNING_SEED, WorldSize
-from figclip.selection import adapt
+from figclip.miniworld.summary import read_scores, summarise
+from figclip.miniworld.world_files import TUNING_SEED, WorldSize
+from figclip.runtime.cpu_settings import tune_for_cpu
+from figclip.runtime.files import write_atomically
 
 SIZE = WorldSize(
     train=300, valid=1, pairs=150, stills=600, selection_stills=2, films=0, valid_films=0

@@ -1,4 +1,6 @@
-"""What `figclip.cpu_settings` gains: the mini CLIP's embedding and training, idle and beside work.
+"""What `figclip.runtime.cpu_settings` gains, on idle cores and beside work.
+
+Measured are embedding and training of the mini CLIP.
 
     python benchmarks/cpu_settings.py [--rounds 3]
 
@@ -70,14 +72,14 @@ def _busy(is_busy: bool) -> Generator[None]:
 def _measure(*, tuned: bool) -> None:
     """Prints milliseconds a picture embedded, and a pair trained on."""
     if tuned:
-        from figclip.cpu_settings import tune_for_cpu
+        from figclip.runtime.cpu_settings import tune_for_cpu
 
         tune_for_cpu()
     from time import perf_counter
 
     import torch
 
-    from figclip.world.shipped import load_mini_clip
+    from figclip.miniworld.mini_clip import load_mini_clip
 
     clip = load_mini_clip(0).clip
     torch.manual_seed(0)

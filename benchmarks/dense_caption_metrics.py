@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.data.dense_caption_files import read_references, write_predictions
+from figclip.datasets.dense_captions import read_references, write_predictions
 
 # Run by the other Python. Without METEOR, whose class starts a Java process of its own.
 OFFICIAL = """
@@ -46,9 +46,9 @@ OURS = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from figclip.dense_caption_scoring import score_dense_captions
-from figclip.metrics.pooled_meteor import METEOR_EXACT, Meteor
-from figclip.data.dense_caption_files import read_predictions, read_references
+from figclip.scoring.dense_captions import score_dense_captions
+from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor
+from figclip.datasets.dense_captions import read_predictions, read_references
 predictions, references = map(Path, sys.argv[1:3])
 no_meteor = Meteor(
     name="none",

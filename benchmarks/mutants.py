@@ -34,18 +34,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = {
-    "losses": ["tests/test_losses.py"],
-    "adaptation": [
-        "tests/test_adaptation.py", "tests/test_training_trace.py", "tests/test_two_processes.py",
+    "training.losses": ["tests/training/test_losses.py"],
+    "training.clip_trainee": [
+        "tests/training/test_clip_trainee.py", "tests/training/test_training_trace.py",
+        "tests/training/test_two_processes.py",
     ],
-    "data.batches": ["tests/data/test_batches.py"],
-    "data.captions": ["tests/data/test_captions.py"],
-    "data.negatives": ["tests/data/test_negatives.py"],
-    "data.sense_exchange": ["tests/data/test_sense_exchange.py"],
+    "training.batches": ["tests/training/test_batches.py"],
+    "annotations.captions": ["tests/annotations/test_captions.py"],
+    "annotations.verb_negatives": ["tests/annotations/test_verb_negatives.py"],
+    "annotations.sense_exchange": ["tests/annotations/test_sense_exchange.py"],
     "metrics.intervals": ["tests/metrics/test_intervals.py"],
     "metrics.strength": ["tests/metrics/test_strength.py"],
     "model.lora": ["tests/model/test_lora.py"],
-    "strength": ["tests/test_strength.py"],
+    "adaptation.strength": ["tests/adaptation/test_strength.py"],
 }  # fmt: skip
 """Which tests must see a change of which module."""
 

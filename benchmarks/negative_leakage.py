@@ -23,16 +23,15 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from figclip.config import NegativePolicy
-from figclip.data.negatives import negative_events
-from figclip.data.sense_pool import build_sense_pool
-from figclip.data.text_features import (
+from figclip.annotations.counterfactuals import (
     bigram_features,
     coarse_features,
     fine_features,
     verb_word_features,
 )
-from figclip.data.vidsitu import load_source
+from figclip.annotations.verb_negatives import build_sense_pool, negative_events
+from figclip.annotations.vidsitu import load_source
+from figclip.config import NegativePolicy
 from figclip.records import Event, VideoRecord, event_key
 
 NUM_FOLDS = 5

@@ -31,9 +31,10 @@ import torch
 from jaxtyping import Float, UInt8
 from transformers import CLIPConfig, CLIPModel
 
-from figclip.data.pixels import PixelPipeline
-from figclip.data.video import decode_frames, probe_video, sample_midpoints
 from figclip.errors import VideoError
+from figclip.video.container import probe_video
+from figclip.video.decoding import decode_frames, sample_midpoints
+from figclip.video.pixels import PixelPipeline
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

@@ -16,9 +16,9 @@ from pathlib import Path
 from ablations import MEANS, SIZE, adapted_means, draw_world, points_cell
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
-from figclip.cpu_settings import tune_for_cpu
-from figclip.quickstart.stages import Progress
-from figclip.world.pretraining import FULL_PLAN, PretrainingPlan, pretrain
+from figclip.miniworld.pretraining import FULL_PLAN, PretrainingPlan, pretrain
+from figclip.miniworld.stages import Progress
+from figclip.runtime.cpu_settings import tune_for_cpu
 
 _SEED = 0
 

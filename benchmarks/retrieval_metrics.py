@@ -28,13 +28,13 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from figclip.metrics.clip4clip import (
+from figclip.metrics.ranking import place
+from figclip.metrics.retrieval import (
     RetrievalScores,
     one_caption_scores,
+    retrieve,
     several_captions_scores,
 )
-from figclip.metrics.ranking import place
-from figclip.metrics.retrieval import retrieve
 
 NUM_QUERIES = 1000
 DIM = 512

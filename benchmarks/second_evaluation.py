@@ -14,7 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from figclip.evaluation import evaluate, format_table, parse_source
+from figclip.evaluation.evaluate import evaluate
+from figclip.evaluation.results import format_table
+from figclip.evaluation.sources import parse_source
 
 
 def main() -> None:

@@ -16,18 +16,18 @@ from pathlib import Path
 
 import torch
 
-from figclip.assembly import RunParts, assemble
-from figclip.checkpoint import RunFolder
+from figclip.adaptation.assembly import RunParts, assemble
+from figclip.adaptation.strength import StrengthChoice, choose_strength, open_kept, plan_kept
+from figclip.annotations.counterfactuals import build_counterfeit_pools
 from figclip.config import RunConfig, from_json
-from figclip.data.counterfeits import build_counterfeit_pools
-from figclip.data.frames import StoreSpec
+from figclip.miniworld.mini_clip import IMAGE_SIZE
+from figclip.miniworld.named_tests import kept_tests, write_kept_tests
+from figclip.miniworld.painting import PaintOrders, paint
+from figclip.miniworld.quickstart import WorldSize
 from figclip.model.folder import read_info
-from figclip.quickstart import WorldSize
-from figclip.strength import StrengthChoice, choose_strength, open_kept, plan_kept
-from figclip.tasks.dense_validation import build_validation
-from figclip.world.mini_clip import IMAGE_SIZE
-from figclip.world.named_tests import kept_tests, write_kept_tests
-from figclip.world.paint_orders import PaintOrders, paint
+from figclip.tasks.dense_retrieval import build_validation
+from figclip.training.run_folder import RunFolder
+from figclip.video.store import StoreSpec
 
 FIRST_SEED = 101
 """Apart from the seeds of `quickstart/world_files.py`."""

@@ -5,7 +5,8 @@
 ViT-B/32's architecture with random weights, LoRA r = 64 on the image tower, a contextualizer of 6
 layers; 20 videos of 5 events of 4 frames, 4 hard negatives an event. `one-shot` is what one would
 write with transformers and PEFT alone: one forward of all frames, one backward. Both use
-`figclip.losses`, start from the same weights, and must end with the same gradients (checked).
+`figclip.training.losses`, start from the same weights, and must end with the same gradients
+(checked).
 
 Texts are embedded beforehand, outside the timing, on both sides: random unit vectors, or, with
 `--with-texts`, token sequences through our frozen text tower, to see what they cost in memory.
@@ -40,17 +41,17 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from figclip.adaptation import ClipTrainee
+from figclip.annotations.texts import TextTable
 from figclip.config import RunConfig
-from figclip.data.batches import BatchItem, ClipBatch, segment_index
-from figclip.data.texts import TextTable
-from figclip.losses import equal_text_mask, info_nce, mean_of_segments
+from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD
 from figclip.model.backbone import Backbone, Preprocessing, TokenBatch
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.lora import TOWER_PATTERNS, add_adaptation
 from figclip.recipes import build_recipe
 from figclip.records import Annotation, Event, VideoRecord
-from figclip.world.mini_clip import CLIP_MEAN, CLIP_STD
+from figclip.training.batches import BatchItem, ClipBatch, segment_index
+from figclip.training.clip_trainee import ClipTrainee
+from figclip.training.losses import equal_text_mask, info_nce, mean_of_segments
 
 NUM_EVENTS = 5
 VARIANTS = ("figclip", "one-shot")

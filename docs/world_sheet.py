@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from figclip.world import situations as world
-from figclip.world.drawing import draw_frame
+from figclip.miniworld import situations as world
+from figclip.miniworld.drawing import draw_frame
 
 CELL_PX = 160
 NUM_COLUMNS = 8

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figclip.config import RunConfig, apply_overrides
-from figclip.data.frames import StoreSpec
-from figclip.preparation import prepare
+from figclip.miniworld.grammar import sample_story
+from figclip.miniworld.layouts.vidsitu import write_vidsitu
+from figclip.miniworld.painting import PaintOrders, paint
+from figclip.preparation.prepare import prepare
 from figclip.recipes import build_recipe
-from figclip.world.grammar import sample_story
-from figclip.world.layouts.vidsitu import write_vidsitu
-from figclip.world.paint_orders import PaintOrders, paint
+from figclip.video.store import StoreSpec
 from tests.small_clip import write_small_clip
 
 IMAGE_SIZE = 32

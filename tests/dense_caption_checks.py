@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from figclip.data.dense_caption_files import (
+from figclip.datasets.dense_captions import (
     DenseCaptionPredictions,
     DenseCaptionReferences,
     read_predictions,
     read_references,
 )
-from figclip.dense_caption_scoring import score_dense_captions
+from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor
 from figclip.metrics.localisation import TIOUS
-from figclip.metrics.pooled_meteor import METEOR_EXACT, Meteor
-from figclip.prediction_scoring import PredictionScores
+from figclip.scoring.dense_captions import score_dense_captions
+from figclip.scoring.scores import PredictionScores
 from tests.golden_checks import Case, close
 
 NAMES = {f"BLEU-{n}": f"Bleu_{n}" for n in (1, 2, 3, 4)}

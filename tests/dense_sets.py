@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from figclip.data.captions import TEMPLATES, caption_event
-from figclip.data.frames import FrameStoreWriter, StoreSpec
-from figclip.data.sampling import frame_times_s
-from figclip.data.source_archive import pack_source
-from figclip.data.stored_videos import StoredVideos
-from figclip.data.video import to_time_us
+from figclip.annotations.captions import TEMPLATES, caption_event
+from figclip.annotations.source_archive import pack_source
 from figclip.records import Event, Role, VideoRecord
+from figclip.video.decoding import to_time_us
+from figclip.video.sampling import frame_times_s
+from figclip.video.store import FrameStoreWriter, StoreSpec
+from figclip.video.stored import StoredVideos
 from tests.small_runs import IMAGE_SIZE
 
 TEMPLATE = TEMPLATES["default"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from figclip.data_sources import DataSource
-from figclip.world.films import sample_film
-from figclip.world.layouts.activitynet import write_dense_captions
-from figclip.world.paint_orders import PaintOrders, paint
+from figclip.evaluation.sources import DataSource
+from figclip.miniworld.grammar import sample_film
+from figclip.miniworld.layouts.activitynet import write_dense_captions
+from figclip.miniworld.painting import PaintOrders, paint
 
 
 def draw_films(folder: Path, *, train: int, valid: int) -> DataSource:

@@ -12,8 +12,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import figclip.assembly
-import figclip.selection
+import figclip.adaptation.adapt
+import figclip.adaptation.assembly
 from figclip.cli import main
 from figclip.model.backbone import Backbone
 
@@ -44,9 +44,9 @@ def write_counts() -> None:
 
 
 if __name__ == "__main__":
-    widen(figclip.assembly, "load_backbone")
-    widen(figclip.assembly, "_build_contextualizer")
-    widen(figclip.selection, "_text_embeddings")
+    widen(figclip.adaptation.assembly, "load_backbone")
+    widen(figclip.adaptation.assembly, "_build_contextualizer")
+    widen(figclip.adaptation.adapt, "_text_embeddings")
     count("encode_frames", "frames")
     count("encode_tokens", "texts")
     atexit.register(write_counts)

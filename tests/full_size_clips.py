@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD
 from figclip.model.backbone import Preprocessing, text_config
 from figclip.model.folder import write_clip_files
-from figclip.world.mini_clip import CLIP_MEAN, CLIP_STD
 from tests.small_clip import write_small_clip
 
 # Width, layers, heads, patch, image and projection as in the config.json of each on the hub.

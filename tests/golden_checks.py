@@ -19,19 +19,14 @@ import numpy as np
 import pytest
 from jaxtyping import Float32
 
-from figclip.data.benchmarks.records import (
-    CaptionedMedium,
-    CompositionSet,
-    Contrast,
-    RetrievalSet,
-)
-from figclip.data.clips import StoredClips
+from figclip.datasets.records import CaptionedMedium, CompositionSet, Contrast, RetrievalSet
 from figclip.errors import MetricError
-from figclip.metrics.aro import MIN_ATTRIBUTE_ITEMS, SYMMETRIC_RELATIONS
+from figclip.metrics.composition import MIN_ATTRIBUTE_ITEMS, SYMMETRIC_RELATIONS
 from figclip.tasks.base import ItemScores, Score
 from figclip.tasks.composition import MEAN, Composition
 from figclip.tasks.media import MediaSet
 from figclip.tasks.retrieval import CUT_OFFS, Retrieval
+from figclip.video.stored import StoredClips
 from tests.media_sets import clips_of, video
 
 Case = Mapping[str, Any]

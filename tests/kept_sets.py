@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from figclip.config import RunConfig, apply_overrides
-from figclip.data_sources import DataSource
+from figclip.evaluation.sources import DataSource
 from figclip.recipes import build_recipe
 from tests.dense_sets import write_store
 from tests.small_runs import make_records, write_tiny_clip

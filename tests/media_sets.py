@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from figclip.data.benchmarks.records import Medium
-from figclip.data.clips import StoredClips
+from figclip.datasets.records import Medium
+from figclip.video.stored import StoredClips
 from tests.dense_sets import DIM, direction
 
 MISSING = "the video is missing"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from figclip.process_group import Processes
+from figclip.runtime.process_group import Processes
 
 Result = TypeVar("Result")
 

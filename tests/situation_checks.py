@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from figclip.data.role_keys import short_role
-from figclip.data.situation_predictions import (
+from figclip.annotations.role_tokens import short_role
+from figclip.datasets.situations import Part, load_situation_truth
+from figclip.errors import AnnotationError, PredictionError
+from figclip.scoring.scores import PredictionScores
+from figclip.scoring.situation_files import (
     load_prediction_file,
     relation_predictions,
     role_predictions,
     verb_predictions,
 )
-from figclip.data.situation_truth import Part, load_situation_truth
-from figclip.errors import AnnotationError, PredictionError
-from figclip.prediction_scoring import PredictionScores
-from figclip.situation_scoring import score_relations, score_roles, score_verbs
+from figclip.scoring.situations import score_relations, score_roles, score_verbs
 from figclip.tasks.base import check_item_means
 from tests.golden_checks import Case, close
 

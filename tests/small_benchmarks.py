@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from figclip.data_sources import DataSource, parse_source
-from tests.data.benchmarks.benchmark_files import write, write_hmdb51, write_json
+from figclip.evaluation.sources import DataSource, parse_source
+from tests.datasets.benchmark_files import write, write_hmdb51, write_json
 from tests.videos import draw_video
 
 ACTIONS = ("clap", "jump", "push", "ride_bike", "shoot_ball", "wave")

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from figclip.adaptation import ClipTrainee
+from figclip.annotations.captions import TEMPLATES, caption_event
+from figclip.annotations.texts import TextTable
 from figclip.config import RunConfig
-from figclip.data.batches import BatchItem, ClipBatch
-from figclip.data.captions import TEMPLATES, caption_event
-from figclip.data.texts import TextTable
 from figclip.model.backbone import Backbone, load_backbone
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.lora import add_adaptation, lora_layers
 from figclip.records import Annotation, Event, Role, VideoRecord
+from figclip.training.batches import BatchItem, ClipBatch
+from figclip.training.clip_trainee import ClipTrainee
 from tests.small_clip import write_small_clip
 
 IMAGE_SIZE = 16

@@ -6,10 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.config import apply_overrides, from_json, to_json, valid_keys
+from figclip.config import (
+    CaptioningConfig,
+    HeadTrainConfig,
+    SituationConfig,
+    apply_overrides,
+    from_json,
+    to_json,
+    valid_keys,
+)
 from figclip.errors import ConfigError
-from figclip.head_config import CaptioningConfig, HeadTrainConfig, SituationConfig
-from figclip.head_recipes import (
+from figclip.recipes import (
     CAPTIONING_RECIPES,
     SITUATION_RECIPES,
     build_captioning_recipe,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from figclip.checkpoint import RunFolder, read_metrics
+from figclip.adaptation.adapt import adapt
 from figclip.config import (
     DataConfig,
     LossConfig,
@@ -26,7 +26,7 @@ from figclip.config import (
     apply_overrides,
 )
 from figclip.records import Annotation, Event, Role, VideoRecord
-from figclip.selection import adapt
+from figclip.training.run_folder import RunFolder, read_metrics
 from tests.dense_sets import write_store
 from tests.small_runs import write_tiny_clip
 

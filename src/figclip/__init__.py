@@ -9,28 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from figclip.captioning_finetuning import finetune_captioning as finetune_captioning
-    from figclip.description import describe as describe
-    from figclip.evaluation import evaluate as evaluate
+    from figclip.adaptation.adapt import adapt as adapt
+    from figclip.evaluation.evaluate import evaluate as evaluate
+    from figclip.heads.captioning.evaluate import describe as describe
+    from figclip.heads.captioning.finetune import finetune_captioning as finetune_captioning
+    from figclip.heads.situations.finetune import finetune_situations as finetune_situations
     from figclip.model.figclip import FiGCLIP as FiGCLIP
-    from figclip.prediction_files import score_predictions as score_predictions
-    from figclip.preparation import prepare as prepare
+    from figclip.preparation.prepare import prepare as prepare
     from figclip.recipes import build_recipe as build_recipe
-    from figclip.selection import adapt as adapt
-    from figclip.situation_finetuning import finetune_situations as finetune_situations
+    from figclip.scoring.score import score_predictions as score_predictions
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "FiGCLIP": "figclip.model.figclip",
-    "prepare": "figclip.preparation",
+    "prepare": "figclip.preparation.prepare",
     "build_recipe": "figclip.recipes",
-    "adapt": "figclip.selection",
-    "evaluate": "figclip.evaluation",
-    "finetune_situations": "figclip.situation_finetuning",
-    "finetune_captioning": "figclip.captioning_finetuning",
-    "describe": "figclip.description",
-    "score_predictions": "figclip.prediction_files",
+    "adapt": "figclip.adaptation.adapt",
+    "evaluate": "figclip.evaluation.evaluate",
+    "finetune_situations": "figclip.heads.situations.finetune",
+    "finetune_captioning": "figclip.heads.captioning.finetune",
+    "describe": "figclip.heads.captioning.evaluate",
+    "score_predictions": "figclip.scoring.score",
 }
 
 __all__ = [

@@ -25,7 +25,7 @@ class Role:
     Attributes:
         name: What the role is called, without its slot: `walker`, `direction`,
             `wait-er (not waiter, that's the other sense)`.
-        text: The filler: `man with short hair`. May say nothing (`-`): see `data.fillers`.
+        text: The filler: `man with short hair`. May say nothing (`-`): see `annotations.roles`.
         slot: `Arg0` … `Arg9`, or `ArgM` for a modifier.
     """
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import figclip.quickstart
+import figclip.miniworld.quickstart
 from figclip.cli.app import app
 from figclip.cli.quickstart import _table
-from figclip.quickstart import QuickstartResult
+from figclip.miniworld.quickstart import QuickstartResult
 
 
 def compared(base: float, adapted: float) -> dict[str, object]:
@@ -65,7 +65,7 @@ def test_a_kept_summary_of_several_seeds_is_announced(
         "seeds": seeds,
     }
     result = QuickstartResult(run=tmp_path, summary=summary, report=tmp_path / "report.html")
-    monkeypatch.setattr(figclip.quickstart, "run_quickstart", lambda *_, **__: result)
+    monkeypatch.setattr(figclip.miniworld.quickstart, "run_quickstart", lambda *_, **__: result)
     done = CliRunner().invoke(app, ["quickstart", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "second base: detail, natural sentences" in done.output

@@ -19,11 +19,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from figclip.checkpoint import RunFolder, read_metrics
-from figclip.data_sources import parse_source
 from figclip.errors import ConfigError
-from figclip.finetuning import FinetuneResult
-from figclip.head_recipes import build_captioning_recipe, build_situation_recipe
+from figclip.evaluation.sources import parse_source
+from figclip.heads.run import FinetuneResult
+from figclip.recipes import build_captioning_recipe, build_situation_recipe
+from figclip.training.run_folder import RunFolder, read_metrics
 from tests.kept_sets import KeptWorld, write_kept_world
 from tests.processes import Start
 
@@ -169,14 +169,14 @@ def test_other_verbs_are_refused_once(verb: str, rank: int) -> None:
 
 
 def finetune_situations(tmp_path: Path) -> FinetuneResult:
-    from figclip.situation_finetuning import finetune_situations as finetune
+    from figclip.heads.situations.finetune import finetune_situations as finetune
 
     config, data = build_situation_recipe("situations"), parse_source(f"events:{tmp_path}")
     return finetune(config, model="a", data=data, out=tmp_path / "run", cache=tmp_path)
 
 
 def finetune_captioning(tmp_path: Path) -> FinetuneResult:
-    from figclip.captioning_finetuning import finetune_captioning as finetune
+    from figclip.heads.captioning.finetune import finetune_captioning as finetune
 
     config, data = build_captioning_recipe("captioning"), parse_source(f"activitynet:{tmp_path}")
     return finetune(config, model="a", data=data, out=tmp_path / "run", cache=tmp_path)

@@ -5,9 +5,8 @@ import itertools
 import pytest
 import torch
 
-from figclip.data.vocabulary import END, PAD, UNKNOWN
-from figclip.heads.beam_search import beam_search
-from figclip.heads.text_decoder import TextDecoder
+from figclip.annotations.role_tokens import END, PAD, UNKNOWN
+from figclip.heads.text_decoder import TextDecoder, beam_search
 
 WIDTH, TOKENS, LENGTH = 8, 6, 4
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from figclip.metrics.aro import SYMMETRIC_RELATIONS
+from figclip.metrics.composition import SYMMETRIC_RELATIONS
 
 
 def test_the_list_has_its_157_names() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from figclip.errors import MetricError
-from figclip.metrics.choice import choose
+from figclip.metrics.controls import choose
 
 
 def test_hand_worked_wins_ties_and_masked_negatives() -> None:

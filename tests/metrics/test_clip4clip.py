@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from figclip.metrics.clip4clip import (
-    RetrievalScores,
-    one_caption_scores,
-    several_captions_scores,
-)
 from figclip.metrics.ranking import Places, place
+from figclip.metrics.retrieval import RetrievalScores, one_caption_scores, several_captions_scores
 
 
 def places(ahead: list[int], tied: list[int], tied_before: list[int]) -> Places:

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 
 from figclip.errors import MetricError
-from figclip.metrics.composition import (
-    judge,
-    judge_text_only,
-    judge_winoground,
-)
+from figclip.metrics.composition import judge, judge_text_only, judge_winoground
 
 
 def rows(*values: list[float]) -> np.ndarray:

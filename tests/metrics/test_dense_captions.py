@@ -7,11 +7,7 @@ from hypothesis import strategies as st
 
 from figclip.errors import MetricError
 from figclip.metrics.captions import CaptionCorpus, bleu, cider_d, rouge_l
-from figclip.metrics.dense_captions import (
-    UNMATCHED_REFERENCE,
-    CaptionedSpanLists,
-    caption_scores,
-)
+from figclip.metrics.dense_captions import UNMATCHED_REFERENCE, CaptionedSpanLists, caption_scores
 from figclip.metrics.localisation import OFFICIAL_EPSILON, TIOUS
 from tests.metrics.test_localisation import slow_iou, span_lists
 

@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 
 import figclip.metrics.ranking as ranking
-import figclip.metrics.similarity as similarity
+import figclip.metrics.ranking as similarity
 from figclip.errors import MetricError
-from figclip.metrics.ranking import (
-    hits_among,
-    hits_at_k,
-    median_rank,
-    place,
-    ranks,
-    ranks_by_label,
-)
+from figclip.metrics.ranking import hits_among, hits_at_k, median_rank, place, ranks, ranks_by_label
 
 
 def slow_rank(sim: np.ndarray, gold: np.ndarray) -> int:
@@ -56,7 +49,7 @@ def test_hand_worked_ranks_with_a_tie_and_two_correct_items() -> None:
 def test_ranks_equal_the_slow_oracle_for_ties_and_uneven_chunks(
     seed: int, cells: int, dtype: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranking, "_CELLS_AT_ONCE", cells)
+    monkeypatch.setattr(ranking, "_RANKED_CELLS_AT_ONCE", cells)
     rng = np.random.default_rng(seed)
     sim = rng.integers(0, 4, (17, 11)).astype(dtype) / 4
     gold = rng.random((17, 11)) < 0.2

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import figclip.metrics.similarity as similarity
+import figclip.metrics.ranking as similarity
 from figclip.errors import MetricError
 from figclip.metrics.ranking import Places, place, ranks
 from figclip.metrics.retrieval import BothDirections, retrieve, retrieve_dual_softmax

@@ -3,14 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import figclip.metrics.similarity as similarity
+import figclip.metrics.ranking as similarity
 from figclip.errors import MetricError
-from figclip.metrics.similarity import (
-    Similarities,
-    dot_products,
-    dual_softmax,
-    paired_dot_products,
-)
+from figclip.metrics.ranking import Similarities, dot_products, dual_softmax, paired_dot_products
 
 
 def table(sim: np.ndarray) -> Similarities:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from figclip.metrics.dense_captions import best_total, order_by_start, soda
 from figclip.metrics.localisation import OFFICIAL_EPSILON, overlapping_pairs
-from figclip.metrics.soda import best_total, order_by_start, soda
 from tests.metrics.test_localisation import span_lists
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from figclip.errors import MetricError
-from figclip.metrics.text_only import CandidatePairs, group_folds, is_fittable, text_only_margins
+from figclip.metrics.controls import CandidatePairs, group_folds, is_fittable, text_only_margins
 
 
 def pairs(differences: Sequence[dict[str, float]], folds: Sequence[int]) -> CandidatePairs:

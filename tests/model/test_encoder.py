@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from figclip.head_config import EventQueries, TransformerConfig
-from figclip.heads.captioning_head import CaptioningHead
-from figclip.heads.situation_head import SituationHead, SituationLabels
+from figclip.config import EventQueries, TransformerConfig
+from figclip.heads.captioning.head import CaptioningHead
+from figclip.heads.situations.head import SituationHead, SituationLabels
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.encoder import build_encoder
 

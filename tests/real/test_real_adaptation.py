@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import CLIPModel, CLIPProcessor
 
+from figclip.adaptation.adapt import adapt
 from figclip.config import apply_overrides
-from figclip.data.frames import StoreSpec
 from figclip.model.figclip import FiGCLIP
-from figclip.preparation import prepare
+from figclip.preparation.prepare import prepare
 from figclip.recipes import build_recipe
-from figclip.selection import adapt
+from figclip.video.store import StoreSpec
 from tests.full_size_clips import write_vit_b_32
 
 pytestmark = pytest.mark.real

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from figclip.data.fillers import clean_filler, says_nothing
-from figclip.data.vidsitu import load_source, load_vidsitu
-from figclip.data.vidsitu_files import parse_segment_id
+from figclip.annotations.roles import clean_filler, says_nothing
+from figclip.annotations.vidsitu import load_source, load_vidsitu, parse_segment_id
 from figclip.records import AnnotationSet, Event
 
 pytestmark = pytest.mark.real
@@ -229,7 +228,8 @@ def test_strings_that_say_nothing(folder: Path) -> None:
 def test_valid_is_parsed_in_well_below_a_second_and_a_half(folder: Path) -> None:
     # In a process of its own: the type checks of the tests make the parser 10 times slower.
     code = (
-        "import sys, time; from pathlib import Path; from figclip.data.vidsitu import load_vidsitu;"
+        "import sys, time; from pathlib import Path;"
+        "from figclip.annotations.vidsitu import load_vidsitu;"
         "start = time.perf_counter(); load_vidsitu(Path(sys.argv[1]), splits=['valid']);"
         "print(time.perf_counter() - start)"
     )

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from figclip.data.benchmarks.catalogue import load_benchmark
-from figclip.data.benchmarks.class_names import class_in_words
-from figclip.data.benchmarks.kinetics import read_kinetics
-from figclip.data.benchmarks.records import ActionSet, CompositionSet, RetrievalSet
-from figclip.data.prompts import PROMPT_SETS
+from figclip.datasets.actions import PROMPT_SETS, class_in_words, read_kinetics
+from figclip.datasets.catalogue import load_benchmark
+from figclip.datasets.records import ActionSet, CompositionSet, RetrievalSet
 
 pytestmark = pytest.mark.real
 

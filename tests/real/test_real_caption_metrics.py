@@ -12,10 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from figclip.data.dense_caption_files import (
-    read_activitynet_references,
-    read_youcook2_references,
-)
+from figclip.datasets.dense_captions import read_activitynet_references, read_youcook2_references
 from figclip.errors import MetricError
 from figclip.metrics.captions import MeteorStats, OfficialMeteor, meteor_exact, tokenize
 from tests.caption_checks import (

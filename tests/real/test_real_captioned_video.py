@@ -9,11 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from figclip.data.captioned_video import write_captioned_video
-from figclip.data.dense_caption_files import CaptionedSpan
-from figclip.data.pixels import PixelPipeline
-from figclip.data.video import decode_frames, probe_video
+from figclip.datasets.dense_captions import CaptionedSpan
 from figclip.errors import VideoError
+from figclip.video.burn_in import write_captioned_video
+from figclip.video.container import probe_video
+from figclip.video.decoding import decode_frames
+from figclip.video.pixels import PixelPipeline
 from tests.real.test_real_videos import REFUSED, VIDEOS, decode_everything, listed_files
 
 pytestmark = pytest.mark.real

@@ -12,12 +12,11 @@ from typing import get_args
 
 import pytest
 
+from figclip.annotations.captions import TEMPLATES, caption_clauses, caption_event, text_hash
+from figclip.annotations.roles import says_nothing
+from figclip.annotations.verb_negatives import build_sense_pool, hard_negatives
+from figclip.annotations.vidsitu import load_vidsitu
 from figclip.config import NegativePolicy
-from figclip.data.captions import TEMPLATES, caption_clauses, caption_event, text_hash
-from figclip.data.fillers import says_nothing
-from figclip.data.negatives import hard_negatives
-from figclip.data.sense_pool import build_sense_pool
-from figclip.data.vidsitu import load_vidsitu
 from figclip.records import Event, VideoRecord, event_key
 
 pytestmark = pytest.mark.real

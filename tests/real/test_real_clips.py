@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from figclip.clip_preparation import prepare_clips
-from figclip.data.benchmarks.records import Medium
-from figclip.data.clips import StoredClips
-from figclip.data.frames import _decode_blob, _encode_blob
-from figclip.data.pixels import PixelPipeline
-from figclip.data.sampling import clip_times_s
-from figclip.data.video import decode_frames, probe_video
-from figclip.presets import PRESETS, Preset
+from figclip.datasets.records import Medium
+from figclip.preparation.clips import prepare_clips
+from figclip.video.container import probe_video
+from figclip.video.decoding import decode_frames
+from figclip.video.pixels import PixelPipeline
+from figclip.video.sampling import PRESETS, Preset, clip_times_s
+from figclip.video.store import _decode_blob, _encode_blob
+from figclip.video.stored import StoredClips
 
 pytestmark = pytest.mark.real
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from figclip.data.dense_caption_files import (
+from figclip.datasets.dense_captions import (
     CaptionedSpan,
     DenseCaptionPredictions,
     DenseCaptionReferences,
@@ -20,9 +20,9 @@ from figclip.data.dense_caption_files import (
     read_references,
     read_youcook2_references,
 )
+from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor, official_meteor_of
 from figclip.metrics.captions.official_meteor import OfficialMeteor
-from figclip.metrics.pooled_meteor import METEOR_EXACT, Meteor, official_meteor_of
-from figclip.prediction_scoring import PredictionScores
+from figclip.scoring.scores import PredictionScores
 from tests.dense_caption_checks import (
     MeteorTable,
     check_meteor,

@@ -15,12 +15,13 @@ import av
 import numpy as np
 import pytest
 
-from figclip.data.frames import FrameStore, StoreSpec
-from figclip.data.sampling import frame_times_s
-from figclip.data.video import decode_frames, hash_video, probe_video, to_time_us
-from figclip.data.vidsitu import load_vidsitu
+from figclip.annotations.vidsitu import load_vidsitu
 from figclip.errors import VideoError
-from figclip.preparation import format_coverage, prepare
+from figclip.preparation.prepare import format_coverage, prepare
+from figclip.video.container import hash_video, probe_video
+from figclip.video.decoding import decode_frames, to_time_us
+from figclip.video.sampling import frame_times_s
+from figclip.video.store import FrameStore, StoreSpec
 from tests.annotation_files import own_event, write_jsonl
 
 pytestmark = pytest.mark.real

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from figclip.annotations.role_tokens import roles_by_key
 from figclip.config import apply_overrides
-from figclip.data.frames import StoreSpec
-from figclip.data.role_keys import roles_by_key
-from figclip.data.situation_predictions import PredictedEvent, Predictions, RolePrediction
-from figclip.data.situation_truth import situation_truth_of
-from figclip.data.stored_videos import open_stored_videos
-from figclip.data_sources import DataSource
-from figclip.head_recipes import build_situation_recipe
-from figclip.preparation import prepare
-from figclip.situation_evaluation import evaluate_situations
-from figclip.situation_finetuning import finetune_situations
-from figclip.situation_scoring import score_roles
+from figclip.datasets.situations import situation_truth_of
+from figclip.evaluation.sources import DataSource
+from figclip.heads.situations.evaluate import evaluate_situations
+from figclip.heads.situations.finetune import finetune_situations
+from figclip.preparation.prepare import prepare
+from figclip.recipes import build_situation_recipe
+from figclip.scoring.situation_files import PredictedEvent, Predictions, RolePrediction
+from figclip.scoring.situations import score_roles
+from figclip.video.store import StoreSpec
+from figclip.video.stored import open_stored_videos
 from tests.small_clip import write_small_clip
 
 pytestmark = pytest.mark.real

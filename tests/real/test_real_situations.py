@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from figclip.data.frames import FrameStoreWriter, StoreSpec
-from figclip.data.source_archive import pack_source
-from figclip.data_sources import DataSource
-from figclip.situation_sources import open_truth
+from figclip.annotations.source_archive import pack_source
+from figclip.evaluation.sources import DataSource
+from figclip.scoring.situation_sources import open_truth
+from figclip.video.store import FrameStoreWriter, StoreSpec
 from tests.golden_checks import Case, load_cases
 from tests.situation_checks import check_relations, check_roles, check_verbs
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from figclip.data.captions import TEMPLATES
-from figclip.data.counterfeits import KINDS
-from figclip.data.vidsitu import load_vidsitu
+from figclip.annotations.captions import TEMPLATES
+from figclip.annotations.counterfactuals import KINDS
+from figclip.annotations.vidsitu import load_vidsitu
 from figclip.tasks.base import TaskData
 from figclip.tasks.srl_swap import PLAIN, SrlSwap, SwapItems
 from tests.dense_sets import without_frames

@@ -13,16 +13,11 @@ import av
 import numpy as np
 import pytest
 
-from figclip.data.frames import FrameStore, FrameStoreWriter, StoreSpec
-from figclip.data.pixels import PixelPipeline
-from figclip.data.video import (
-    decode_frames,
-    hash_video,
-    probe_video,
-    sample_midpoints,
-    to_time_us,
-)
 from figclip.errors import VideoError
+from figclip.video.container import hash_video, probe_video
+from figclip.video.decoding import decode_frames, sample_midpoints, to_time_us
+from figclip.video.pixels import PixelPipeline
+from figclip.video.store import FrameStore, FrameStoreWriter, StoreSpec
 
 pytestmark = pytest.mark.real
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from figclip.data.benchmarks.catalogue import load_benchmark
-from figclip.data.benchmarks.records import RetrievalSet
-from figclip.data_sources import parse_source
+from figclip.datasets.catalogue import load_benchmark
+from figclip.datasets.records import RetrievalSet
 from figclip.errors import DataError
-from figclip.evaluation import evaluate, format_table
-from figclip.results import EvaluationResult
+from figclip.evaluation.evaluate import evaluate
+from figclip.evaluation.results import EvaluationResult, format_table
+from figclip.evaluation.sources import parse_source
 from figclip.tasks.media import MediaSet
 from figclip.tasks.retrieval import Retrieval
 from tests.media_sets import Guessing, TextOracle, clips_of

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from figclip.data.dense_caption_files import CaptionedSpan
-from figclip.data_sources import parse_source
+from figclip.datasets.dense_captions import CaptionedSpan
 from figclip.errors import AnnotationError, ConfigError, DataError
+from figclip.evaluation.sources import parse_source
 from figclip.reporting import claims, film_examples
 from figclip.reporting.examples import draw_lot
-from figclip.reporting.film_examples import Lane, ShownFilm, pick_films
+from figclip.reporting.film_examples import Lane, ShownFilm, pick_films, timeline
 from figclip.reporting.head_data import read_head_data
+from figclip.reporting.records import Compared
 from figclip.reporting.report import write_report
-from figclip.reporting.report_records import Compared
-from figclip.reporting.timeline import timeline
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_films import IDS, WrittenFilms, write_film_heads
 from tests.reporting.written_heads import write_heads

@@ -19,11 +19,11 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from figclip.data_sources import parse_source
 from figclip.errors import ConfigError, DataError, FigclipError, StoreError
+from figclip.evaluation.seen_items import SELECTED
+from figclip.evaluation.sources import parse_source
 from figclip.model.backbone import load_backbone, state_hash, weights_hash
 from figclip.reporting.report import MAX_BYTES, write_report
-from figclip.seen_items import SELECTED
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_runs import (
     HOSTILE,

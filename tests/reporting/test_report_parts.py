@@ -9,14 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.data.benchmarks.records import Contrast, Medium
-from figclip.data_sources import DataSource
+from figclip.datasets.records import Contrast, Medium
+from figclip.evaluation.sources import DataSource
 from figclip.reporting.charts import dumbbell, line_chart, outcome_bar, tag
 from figclip.reporting.claims import claim
-from figclip.reporting.examples import Judged, in_turn
-from figclip.reporting.numbers import direction, duration, percent, plain, span
-from figclip.reporting.report_records import Compared, Mean, Preferred, Series, Span, Verdict
-from figclip.reporting.word_changes import changed_words
+from figclip.reporting.examples import Judged, changed_words, in_turn
+from figclip.reporting.records import (
+    Compared,
+    Mean,
+    Preferred,
+    Series,
+    Span,
+    Verdict,
+    direction,
+    duration,
+    percent,
+    plain,
+    span,
+)
 
 
 def compared(base: float, adapted: float, *interval: float) -> Compared:

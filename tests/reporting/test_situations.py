@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figclip.data_sources import DataSource, parse_source
 from figclip.errors import ConfigError, DataError, FigclipError, ModelError
-from figclip.head_files import HeadInfo, read_head_info, write_head_info
+from figclip.evaluation.sources import DataSource, parse_source
+from figclip.heads.run import HeadInfo, read_head_info, write_head_info
 from figclip.reporting import claims, situation_examples
-from figclip.reporting.annotated_videos import open_store
 from figclip.reporting.examples import draw_lot
 from figclip.reporting.head_data import read_head_data
+from figclip.reporting.records import Compared, Span
 from figclip.reporting.report import write_report
-from figclip.reporting.report_records import Compared, Span
 from figclip.reporting.situation_examples import Said, SaidRow, pick_situations
+from figclip.reporting.training_captions import open_store
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_heads import IDS, WrittenHeads, write_heads
 from tests.reporting.written_runs import HOSTILE, write_run

@@ -11,15 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.checkpoint import RunFolder
-from figclip.config import to_json
-from figclip.data.dense_caption_files import CaptionedSpan, write_predictions
-from figclip.data_sources import DataSource
-from figclip.head_config import CaptioningConfig
-from figclip.head_files import HeadInfo, write_head_info
+from figclip.config import CaptioningConfig, to_json
+from figclip.datasets.dense_captions import CaptionedSpan, write_predictions
+from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
+from figclip.evaluation.sources import DataSource
+from figclip.heads.run import HeadInfo, write_head_info
 from figclip.metrics.intervals import Interval
-from figclip.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
 from figclip.tasks.base import ItemScores, Score
+from figclip.training.run_folder import RunFolder
 from tests.reporting.written_runs import HOSTILE, MODEL_HASH
 from tests.videos import draw_video
 

@@ -13,24 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.checkpoint import RunFolder
-from figclip.config import to_json
-from figclip.data.frames import FrameStoreWriter, StoreSpec
-from figclip.data.sampling import frame_times_s
-from figclip.data.situation_predictions import (
+from figclip.config import EventFrames, SituationConfig, to_json
+from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
+from figclip.heads.run import HeadInfo, write_head_info
+from figclip.metrics.intervals import Interval
+from figclip.records import Annotation, Event, Role, VideoRecord
+from figclip.scoring.situation_files import (
     PredictedEvent,
     RelationPrediction,
     RolePrediction,
     VerbPrediction,
     write_predictions,
 )
-from figclip.data.video import to_time_us
-from figclip.head_config import EventFrames, SituationConfig
-from figclip.head_files import HeadInfo, write_head_info
-from figclip.metrics.intervals import Interval
-from figclip.records import Annotation, Event, Role, VideoRecord
-from figclip.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
 from figclip.tasks.base import ItemScores, Score
+from figclip.training.run_folder import RunFolder
+from figclip.video.decoding import to_time_us
+from figclip.video.sampling import frame_times_s
+from figclip.video.store import FrameStoreWriter, StoreSpec
 from tests.reporting.written_runs import HOSTILE, MODEL_HASH
 
 IDS = ("v2", "v0", "v1")

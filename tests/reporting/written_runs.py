@@ -11,18 +11,18 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from figclip.checkpoint import RunFolder
 from figclip.config import apply_overrides, to_json
-from figclip.data.frames import FrameStoreWriter, StoreSpec
-from figclip.data.sampling import frame_times_s
-from figclip.data.video import to_time_us
-from figclip.data_sources import DataSource, parse_source
+from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
+from figclip.evaluation.sources import DataSource, parse_source
 from figclip.metrics.intervals import Interval
 from figclip.model.backbone import state_hash
 from figclip.model.folder import ModelInfo, write_info
 from figclip.recipes import build_recipe
-from figclip.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
 from figclip.tasks.base import Face, ItemScores, Score
+from figclip.training.run_folder import RunFolder
+from figclip.video.decoding import to_time_us
+from figclip.video.sampling import frame_times_s
+from figclip.video.store import FrameStoreWriter, StoreSpec
 from tests.small_runs import make_records
 from tests.videos import draw_video
 

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from figclip.captioning_evaluation import evaluate_captioning
-from figclip.captioning_finetuning import finetune_captioning
 from figclip.config import apply_overrides
-from figclip.data.dense_caption_files import (
+from figclip.datasets.dense_captions import (
     DenseCaptionPredictions,
     read_predictions,
     read_references,
 )
-from figclip.dense_caption_scoring import score_dense_captions
-from figclip.head_recipes import build_captioning_recipe
-from figclip.world.mini_clip import write_mini_clip
-from figclip.world.shipped import load_mini_clip
+from figclip.heads.captioning.evaluate import evaluate_captioning
+from figclip.heads.captioning.finetune import finetune_captioning
+from figclip.miniworld.mini_clip import load_mini_clip, write_mini_clip
+from figclip.recipes import build_captioning_recipe
+from figclip.scoring.dense_captions import score_dense_captions
 from tests.drawn_films import draw_films
 
 pytestmark = pytest.mark.slow

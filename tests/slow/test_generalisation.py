@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from figclip.data.frames import StoreSpec
-from figclip.evaluation import evaluate, parse_source
-from figclip.preparation import prepare
-from figclip.selection import adapt
+from figclip.adaptation.adapt import adapt
+from figclip.evaluation.evaluate import evaluate
+from figclip.evaluation.sources import parse_source
+from figclip.preparation.prepare import prepare
+from figclip.video.store import StoreSpec
 from tests.adapted_world import IMAGE_SIZE, World, make_world
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from figclip import FiGCLIP, quickstart
-from figclip.quickstart import WorldSize, run_full, run_quickstart
+from figclip import FiGCLIP
+from figclip.miniworld import quickstart
+from figclip.miniworld.quickstart import WorldSize, run_full, run_quickstart
 
 pytestmark = pytest.mark.slow
 

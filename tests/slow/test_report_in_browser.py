@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from figclip.data_sources import parse_source
+from figclip.evaluation.sources import parse_source
 from figclip.reporting.report import write_report
 from tests.reporting.written_films import write_film_heads
 from tests.reporting.written_heads import write_heads

@@ -20,9 +20,8 @@ import pytest
 import torch
 from PIL import Image
 
+from figclip.miniworld.mini_clip import load_mini_clip, write_mini_clip
 from figclip.model.figclip import FiGCLIP
-from figclip.world.mini_clip import write_mini_clip
-from figclip.world.shipped import load_mini_clip
 from tests.model_folders import adapt_at_random
 from tests.small_clip import write_small_clip
 

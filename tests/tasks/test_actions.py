@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from figclip.data.benchmarks.records import ActionSet, LabelledMedium
+from figclip.datasets.records import ActionSet, LabelledMedium
 from figclip.errors import ConfigError
 from figclip.tasks.actions import Actions
 from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task

@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from figclip.data.benchmarks.records import CompositionSet, Contrast
+from figclip.datasets.records import CompositionSet, Contrast
 from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
-from figclip.tasks.composition import Composition
+from figclip.tasks.composition import NO_FOREIGN, TOO_FEW, Composition
 from figclip.tasks.media import MediaSet
-from figclip.tasks.pair_controls import NO_FOREIGN, TOO_FEW
 from tests.media_sets import MISSING, Blind, Guessing, TextOracle, clips_of, video
 
 TASK = Composition()

@@ -3,24 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from figclip.data.captions import caption_event
-from figclip.data.counterfeits import build_counterfeit_pools
+from figclip.annotations.captions import caption_event
+from figclip.annotations.counterfactuals import build_counterfeit_pools
 from figclip.errors import MetricError
-from figclip.tasks.contrasts import (
+from figclip.tasks.dense_events import (
     ContrastEmbeddings,
     Contrasts,
     choose_texts,
     draw_counterfeits,
+    list_events,
     word_counterfeits,
 )
-from figclip.tasks.dense_events import list_events
-from tests.dense_sets import (
-    TEMPLATE,
-    KnowingEmbedder,
-    dense_caption,
-    direction,
-    without_frames,
-)
+from tests.dense_sets import TEMPLATE, KnowingEmbedder, dense_caption, direction, without_frames
 from tests.small_runs import make_records
 
 RECORDS = make_records([2, 1, 2])

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from jaxtyping import Float32
 
-from figclip.data.counterfeits import build_counterfeit_pools
-from figclip.data.sentences import plain_sentence
+from figclip.annotations.captions import plain_sentence
+from figclip.annotations.counterfactuals import build_counterfeit_pools
 from figclip.records import Annotation
 from figclip.tasks.base import FrameTextEmbedder
-from figclip.tasks.dense_validation import CHOOSING_KINDS, build_validation
+from figclip.tasks.dense_retrieval import CHOOSING_KINDS, build_validation
 from tests.dense_sets import BlindEmbedder, KnowingEmbedder, make_event, without_frames
 from tests.small_runs import make_records
 

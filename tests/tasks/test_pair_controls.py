@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.data.benchmarks.records import Contrast
-from figclip.tasks.pair_controls import draw_foreign_media, make_controls, text_only_accuracy
+from figclip.datasets.records import Contrast
+from figclip.tasks.composition import draw_foreign_media, make_controls, text_only_accuracy
 from tests.media_sets import video
 
 

@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from figclip.data.benchmarks.records import CaptionedMedium, Medium, RetrievalSet
-from figclip.metrics.clip4clip import one_caption_scores, several_captions_scores
-from figclip.metrics.retrieval import retrieve
+from figclip.datasets.records import CaptionedMedium, Medium, RetrievalSet
+from figclip.metrics.retrieval import one_caption_scores, retrieve, several_captions_scores
 from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
 from figclip.tasks.media import MediaSet
 from figclip.tasks.retrieval import Retrieval

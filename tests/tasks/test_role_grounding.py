@@ -8,13 +8,7 @@ import pytest
 from figclip.records import Annotation, Event, VideoRecord
 from figclip.tasks.base import FrameTextEmbedder, ItemScores, Score, Task
 from figclip.tasks.role_grounding import RoleGrounding
-from tests.dense_sets import (
-    TEMPLATE,
-    BlindEmbedder,
-    direction,
-    make_event,
-    without_frames,
-)
+from tests.dense_sets import TEMPLATE, BlindEmbedder, direction, make_event, without_frames
 
 TASK = RoleGrounding(template=TEMPLATE, frames_per_event=2, seed=0)
 

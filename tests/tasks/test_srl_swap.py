@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 from jaxtyping import Float32
 
-from figclip.data.annotations import load_annotations
-from figclip.data.captions import caption_event
-from figclip.data.counterfeits import KINDS
-from figclip.data.frames import FrameStore, FrameStoreWriter
-from figclip.data.sentences import plain_sentence
-from figclip.data.source_archive import pack_source
-from figclip.data.stored_videos import StoredVideos, open_stored_videos
+from figclip.annotations.captions import caption_event, plain_sentence
+from figclip.annotations.counterfactuals import KINDS
+from figclip.annotations.own_files import load_annotations
+from figclip.annotations.source_archive import pack_source
 from figclip.records import Annotation, Event, Role, VideoRecord
 from figclip.tasks.base import FrameTextEmbedder, ItemScores, LeftOut, Score, Task, TaskData
 from figclip.tasks.srl_swap import PLAIN, SrlSwap, SwapItems
+from figclip.video.store import FrameStore, FrameStoreWriter
+from figclip.video.stored import StoredVideos, open_stored_videos
 from tests.dense_sets import (
     TEMPLATE,
     BlindEmbedder,

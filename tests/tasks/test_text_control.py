@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from figclip.data.counterfeits import CounterfeitPools, Kind, build_counterfeit_pools
+from figclip.annotations.counterfactuals import CounterfeitPools, Kind, build_counterfeit_pools
 from figclip.records import Annotation, VideoRecord
-from figclip.tasks.contrasts import Counterfeits, draw_counterfeits
-from figclip.tasks.dense_events import DenseEvents, list_events
-from figclip.tasks.text_control import text_only_accuracy
+from figclip.tasks.dense_events import Counterfeits, DenseEvents, draw_counterfeits, list_events
+from figclip.tasks.srl_swap import text_only_accuracy
 from tests.dense_sets import dense_caption, make_event, without_frames
 
 

@@ -7,7 +7,7 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
-from figclip.launcher import is_main_process
+from figclip.runtime.launcher import is_main_process
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ import typer
 from figclip.cli.options import Cpu, Json
 
 if TYPE_CHECKING:
-    from figclip.selection import AdaptationResult
-    from figclip.strength import StrengthChoice
+    from figclip.adaptation.adapt import AdaptationResult
+    from figclip.adaptation.strength import StrengthChoice
 
 
 def _strength_line(choice: StrengthChoice) -> str:
@@ -63,16 +63,16 @@ def adapt(
     from figclip.cli.options import cache_folder, going_on, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
     from figclip.config import apply_overrides
-    from figclip.data_sources import parse_source
-    from figclip.launcher import is_main_process
+    from figclip.evaluation.sources import parse_source
     from figclip.recipes import build_recipe
+    from figclip.runtime.launcher import is_main_process
 
     config = apply_overrides(build_recipe(recipe), overrides or [])
     if base is not None:
         config = apply_overrides(config, [f"model.base={base}"])
     quiet_libraries()
-    from figclip.loop import StepReport
-    from figclip.selection import adapt as run
+    from figclip.adaptation.adapt import adapt as run
+    from figclip.training.loop import StepReport
 
     def show_step(report: StepReport) -> None:
         loss = "" if report.loss is None else f"loss {report.loss:.3f}"

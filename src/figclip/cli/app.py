@@ -26,9 +26,9 @@ from figclip.cli.quickstart import quickstart
 from figclip.cli.recipes import recipes
 from figclip.cli.report import report
 from figclip.cli.score import score
-from figclip.cpu_settings import tune_for_cpu
 from figclip.errors import ConfigError, FigclipError
-from figclip.launcher import is_first_to_stop, is_lost_connection, require_one_process
+from figclip.runtime.cpu_settings import tune_for_cpu
+from figclip.runtime.launcher import is_first_to_stop, is_lost_connection, require_one_process
 
 FAILED, WRONG_USE = 1, 2
 

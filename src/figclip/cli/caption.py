@@ -31,11 +31,11 @@ def caption(
     """
     from dataclasses import asdict
 
+    from figclip.annotations.captions import TEMPLATES
+    from figclip.annotations.statistics import caption_statistics
+    from figclip.annotations.vidsitu import load_source
     from figclip.cli.options import quiet_libraries
     from figclip.config import TextConfig
-    from figclip.data.caption_statistics import caption_statistics
-    from figclip.data.captions import TEMPLATES
-    from figclip.data.vidsitu import load_source
 
     # The config's own checks name what is wrong with a template, a policy or a number.
     text = TextConfig(template=template, negative_policy=policy, verb_negatives=negatives)  # pyright: ignore[reportArgumentType]

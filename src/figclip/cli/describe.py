@@ -14,7 +14,7 @@ from figclip.cli.options import Cpu
 from figclip.errors import ConfigError, VideoError
 
 if TYPE_CHECKING:
-    from figclip.description import Description
+    from figclip.heads.captioning.evaluate import Description
 
 
 def describe(
@@ -41,10 +41,10 @@ def describe(
 
     _check_names(videos)
     quiet_libraries()
-    from figclip.data.captioned_video import write_captioned_video
-    from figclip.data.webvtt import write_webvtt
-    from figclip.description import describe as run_head
-    from figclip.description import write_descriptions
+    from figclip.heads.captioning.evaluate import describe as run_head
+    from figclip.heads.captioning.evaluate import write_descriptions
+    from figclip.video.burn_in import write_captioned_video
+    from figclip.video.subtitles import write_webvtt
 
     out.mkdir(parents=True, exist_ok=True)
     with going_on(), ProgressDisplay() as display:

@@ -13,8 +13,8 @@ from figclip.cli.options import Cpu, Json
 from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
-    from figclip.data_sources import DataSource
-    from figclip.results import EvaluationResult
+    from figclip.evaluation.results import EvaluationResult
+    from figclip.evaluation.sources import DataSource
 
 Preset = Annotated[
     str,
@@ -102,9 +102,9 @@ def evaluate(
     from figclip.cli.options import quiet_libraries
 
     quiet_libraries()
-    from figclip.evaluation import evaluate as run
-    from figclip.evaluation import parse_source
-    from figclip.head_files import is_head_run
+    from figclip.evaluation.evaluate import evaluate as run
+    from figclip.evaluation.sources import parse_source
+    from figclip.heads.run import is_head_run
 
     sources = [parse_source(one) for one in data]
     if is_head_run(Path(model)):
@@ -162,9 +162,9 @@ def _evaluate_heads(
     cpu: bool,
 ) -> EvaluationResult:
     """Score the heads of a run, each task in its own way."""
-    from figclip.captioning_evaluation import evaluate_captioning
-    from figclip.head_files import read_head_info
-    from figclip.situation_evaluation import evaluate_situations
+    from figclip.heads.captioning.evaluate import evaluate_captioning
+    from figclip.heads.run import read_head_info
+    from figclip.heads.situations.evaluate import evaluate_situations
 
     if len(sources) > 1:
         raise ConfigError(
@@ -204,7 +204,7 @@ def _refuse_for_heads(*values: object) -> None:
 
 def _show(result: EvaluationResult, *, as_json: bool) -> None:
     """The table, or the result files' content with the notices on stderr."""
-    from figclip.evaluation import format_table
+    from figclip.evaluation.results import format_table
 
     if as_json:
         files = [json.loads(file.read_text()) for file in result.files]

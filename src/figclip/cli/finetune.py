@@ -13,8 +13,8 @@ import typer
 from figclip.cli.options import Cpu, Json
 
 if TYPE_CHECKING:
-    from figclip.finetuning import FinetuneResult
-    from figclip.loop import StepReport
+    from figclip.heads.run import FinetuneResult
+    from figclip.training.loop import StepReport
 
 finetune = typer.Typer(
     name="finetune",
@@ -60,13 +60,13 @@ def situations(
     """
     from figclip.cli.options import quiet_libraries
     from figclip.config import apply_overrides
-    from figclip.data_sources import parse_source
-    from figclip.head_recipes import build_situation_recipe
+    from figclip.evaluation.sources import parse_source
+    from figclip.recipes import build_situation_recipe
 
     config = apply_overrides(build_situation_recipe(recipe), overrides or [])
     source = parse_source(data)
     quiet_libraries()
-    from figclip.situation_finetuning import finetune_situations
+    from figclip.heads.situations.finetune import finetune_situations
 
     train = partial(
         finetune_situations, config, model=model, data=source, out=out, base=base, resume=resume
@@ -100,13 +100,13 @@ def captioning(
     """
     from figclip.cli.options import quiet_libraries
     from figclip.config import apply_overrides
-    from figclip.data_sources import parse_source
-    from figclip.head_recipes import build_captioning_recipe
+    from figclip.evaluation.sources import parse_source
+    from figclip.recipes import build_captioning_recipe
 
     config = apply_overrides(build_captioning_recipe(recipe), overrides or [])
     source = parse_source(data)
     quiet_libraries()
-    from figclip.captioning_finetuning import finetune_captioning
+    from figclip.heads.captioning.finetune import finetune_captioning
 
     train = partial(
         finetune_captioning, config, model=model, data=source, out=out, base=base, resume=resume
@@ -144,7 +144,7 @@ def _show(result: FinetuneResult, *, data: str, as_json: bool) -> None:
 
 def _scoring(run: Path, data: str) -> str:
     """The command; a file that was trained on whole is no test."""
-    from figclip.data_sources import parse_source
+    from figclip.evaluation.sources import parse_source
 
     source = parse_source(data)
     is_whole = source.name in ("activitynet", "youcook2") and source.path.is_file()

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from figclip.launcher import is_first_to_stop
+from figclip.runtime.launcher import is_first_to_stop
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]

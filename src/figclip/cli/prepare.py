@@ -36,14 +36,14 @@ def prepare(
     from dataclasses import asdict
 
     from figclip.cli.progress import ProgressDisplay, show_size
-    from figclip.data.frames import StoreSpec
-    from figclip.preparation import (
+    from figclip.preparation.prepare import (
         MASKED_WARNING,
         PreparationPlan,
         format_coverage,
         masked_warning,
     )
-    from figclip.preparation import prepare as run
+    from figclip.preparation.prepare import prepare as run
+    from figclip.video.store import StoreSpec
 
     def show_plan(plan: PreparationPlan) -> None:
         typer.echo(

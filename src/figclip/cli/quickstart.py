@@ -38,7 +38,7 @@ def quickstart(
     if full and seed:
         raise ConfigError("--full runs seeds 0, 1 and 2", where="--seed", fix="Leave --seed out")
     quiet_libraries()
-    from figclip.quickstart import run_full, run_quickstart
+    from figclip.miniworld.quickstart import run_full, run_quickstart
 
     with ProgressDisplay() as display, going_on():
         if full:

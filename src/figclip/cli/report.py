@@ -43,7 +43,7 @@ def report(
     from figclip.cli.options import going_on, quiet_libraries
 
     quiet_libraries()
-    from figclip.data_sources import parse_source
+    from figclip.evaluation.sources import parse_source
     from figclip.reporting.report import write_report
 
     sources = [parse_source(one) for one in data or ()]

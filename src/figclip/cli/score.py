@@ -42,8 +42,8 @@ def score(
     ActivityNet Captions.
     """
     from figclip.cli.options import going_on
-    from figclip.prediction_files import score_predictions
-    from figclip.prediction_scoring import format_scores
+    from figclip.scoring.score import score_predictions
+    from figclip.scoring.scores import format_scores
 
     with going_on():
         result = score_predictions(

@@ -15,14 +15,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from figclip.data.image_file import read_image
-from figclip.data.pixels import PixelPipeline, image_to_pixels
-from figclip.data.video import decode_frames, probe_video, sample_midpoints
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.folder import ModelInfo, Pooling, read_info, resolve_model
 from figclip.model.lora import interpolate, shift_strength
+from figclip.video.container import probe_video
+from figclip.video.decoding import decode_frames, sample_midpoints
+from figclip.video.images import read_image
+from figclip.video.pixels import PixelPipeline, image_to_pixels
 
 FRAMES_PER_VIDEO = 20
 """The `figclip` preset: frames at the midpoints of 20 equal segments of a clip."""
@@ -130,7 +131,7 @@ class FiGCLIP:
             L2-normalised, on the CPU.
 
         Raises:
-            VideoError: a file that is not a picture, see `data.image_file.read_image`.
+            VideoError: a file that is not a picture, see `video.images.read_image`.
         """
         opened = [read_image(Path(i)) if isinstance(i, (str, Path)) else i for i in images]
         pixels = [image_to_pixels(image, pipeline=self._image_pipeline) for image in opened]

@@ -27,12 +27,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPTokenizer
 
-from figclip.checkpoint import write_atomically
 from figclip.config import MAX_LAYERS, MAX_POSITIONS, Adaptation
-from figclip.data.seen_media import SeenMedia
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.lora import ADAPTER_NAME, plain_state
+from figclip.runtime.files import write_atomically
+from figclip.video.seen_media import SeenMedia
 
 MODEL_FORMAT = 1
 TRAINED_ON = "trained_on.txt"

@@ -8,8 +8,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from figclip.reporting.numbers import MINUS, percent, plain
-from figclip.reporting.report_records import Compared, Series, StrengthCurve, Verdict
+from figclip.reporting.records import (
+    MINUS,
+    Compared,
+    Series,
+    StrengthCurve,
+    Verdict,
+    percent,
+    plain,
+)
 
 _MAX_POINTS = 240
 """Most points of a line; longer series are averaged."""

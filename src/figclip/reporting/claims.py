@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from figclip.data.splits import TRAIN_SPLIT
-from figclip.reporting.numbers import direction, percent, span
-from figclip.reporting.report_records import Compared, Mean, Verdict
+from figclip.annotations.splits import TRAIN_SPLIT
+from figclip.reporting.records import Compared, Mean, Verdict, direction, percent, span
 
 _DOUBT = {
     "detail": "The interval of detail holds 0: no change is shown.",

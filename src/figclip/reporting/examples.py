@@ -1,22 +1,27 @@
-"""Clips beside the sentences that base and adapted prefer, chosen by rule, failures included."""
+"""Clips beside the sentences that base and adapted prefer, chosen by rule, failures included.
+
+Which words of a sentence another one lacks.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Literal, get_args
 
-from figclip.data.benchmarks.catalogue import BENCHMARKS, load_benchmark
-from figclip.data.benchmarks.records import CompositionSet, Contrast, Medium
-from figclip.data.media_files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaFolder
-from figclip.data_sources import DataSource
+from figclip.datasets.catalogue import BENCHMARKS, load_benchmark
+from figclip.datasets.records import CompositionSet, Contrast, Medium
 from figclip.errors import ConfigError, DataError
+from figclip.evaluation.sources import DataSource
 from figclip.reporting.previews import Preview, preview
-from figclip.reporting.report_records import Preferred
+from figclip.reporting.records import Preferred
 from figclip.reporting.result_files import ResultFile, newest, read_items
+from figclip.video.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaFolder
 
 Outcome = Literal["gained", "failed", "lost", "both"]
 """Right by adapted only; wrong by both; right by base only; right by both."""
@@ -235,3 +240,31 @@ class _Folders:
             where=str(root),
             fix="Give the folder that `figclip eval` was given",
         )
+
+
+_WORD = re.compile(r"\s*(?:\w+|[^\w\s])")
+"""A word or a sign, with the space before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words in a row, and whether the other sentence has others in their place."""
+
+    text: str
+    changed: bool
+
+
+def changed_words(sentence: str, other: str) -> Iterator[Words]:
+    """The sentence in parts: those that the other one shares, and those that it does not.
+
+    Args:
+        sentence: To be shown; the parts joined are the sentence without space at its end.
+        other: To be compared with.
+    """
+    words, others = _WORD.findall(sentence), _WORD.findall(other)
+    matcher = SequenceMatcher(
+        a=[word.strip() for word in words], b=[word.strip() for word in others], autojunk=False
+    )
+    for kind, start, end, _, _ in matcher.get_opcodes():
+        if end > start:
+            yield Words("".join(words[start:end]), kind != "equal")

@@ -1,4 +1,7 @@
-"""Whole videos beside what heads for dense captioning find in them, chosen by lot."""
+"""Whole videos beside what heads for dense captioning find in them, chosen by lot.
+
+Spans of a video as bars under its frames, a lane for each who named them.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,27 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from figclip.data.benchmarks.retrieval import youtube_video
-from figclip.data.dense_caption_files import (
+from markupsafe import Markup
+
+from figclip.datasets.dense_captions import (
     REFERENCE_READERS,
     CaptionedSpan,
     ReferenceVideo,
     read_predictions,
 )
-from figclip.data.media_files import VIDEO_SUFFIXES, MediaFolder
-from figclip.data.pixels import PixelPipeline
-from figclip.data.video import decode_frames, probe_video, sample_midpoints
-from figclip.data_sources import DataSource
+from figclip.datasets.retrieval import youtube_video
 from figclip.errors import DataError
+from figclip.evaluation.figures import shorten
+from figclip.evaluation.sources import DataSource
+from figclip.reporting.charts import Axis, svg, tag
 from figclip.reporting.examples import draw_lot
-from figclip.reporting.figures import shorten
 from figclip.reporting.head_data import HeadData
 from figclip.reporting.previews import jpeg_address
+from figclip.reporting.records import plain
+from figclip.video.container import probe_video
+from figclip.video.decoding import decode_frames, sample_midpoints
+from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
+from figclip.video.pixels import PixelPipeline
 
 MAX_VIDEOS = 4
 MAX_EVENTS = 12
@@ -208,3 +216,60 @@ def _frames(path: Path, duration_s: float) -> tuple[str, ...]:
     times_s = sample_midpoints(0.0, duration_s, NUM_FRAMES)
     frames_NHWC = decode_frames(path, times_s, pipeline=_PIXELS).frames_NHWC
     return tuple(jpeg_address(one, max_px=_FRAME_PX) for one in frames_NHWC)
+
+
+_WIDTH, _LEFT, _ROW, _GAP, _FOOT = 760.0, 84.0, 19.0, 9.0, 22.0
+
+
+def timeline(film: ShownFilm) -> Markup:
+    """All lanes over the seconds of a video; bars that overlap lie below each other.
+
+    Bars are numbered as the sentences are. What lies outside the video is not drawn.
+    """
+    x_of = Axis(low=0.0, high=film.duration_s, start_px=_LEFT, end_px=_WIDTH)
+    marks: list[Markup] = []
+    top = 0.0
+    for lane in film.lanes:
+        rows = _rows(lane)
+        marks.append(tag("text", lane.name, x=0, y=top + 13, class_=f"axis {lane.name}-text"))
+        for number, (event, row) in enumerate(zip(lane.events, rows, strict=True), start=1):
+            start_s, end_s = (
+                min(max(t, 0.0), film.duration_s) for t in (event.start_s, event.end_s)
+            )
+            if start_s >= end_s:
+                continue
+            x, width = x_of(start_s), x_of(end_s) - x_of(start_s)
+            y = top + row * _ROW
+            tip = f"{number}. {_seconds(event.start_s, event.end_s)}: {event.sentence}"
+            bar = tag("rect", tag("title", tip), x=x, y=y, width=max(2.0, width), height=_ROW - 3,
+                      rx=3, class_=f"span {lane.name}")  # fmt: skip
+            label = tag("text", str(number), x=x + width / 2, y=y + 12, class_="tick middle")
+            marks.append(tag("g", bar, label, class_="tip", data_tip=tip))
+        top += _ROW * (max(rows, default=0) + 1) + _GAP
+    bottom = top - _GAP / 2
+    grid = [
+        mark
+        for value in x_of.ticks(about=8)
+        for mark in (
+            tag("line", x1=x_of(value), x2=x_of(value), y1=0.0, y2=bottom, class_="grid"),
+            tag("text", f"{value:g}", x=x_of(value), y=bottom + 15, class_="tick middle"),
+        )
+    ]
+    counts = ", ".join(f"{lane.name} {lane.num_events}" for lane in film.lanes)
+    name = f"Events of {film.id} over its {plain(film.duration_s)} seconds: {counts}."
+    return svg([*grid, *marks], width=_WIDTH, height=bottom + _FOOT, name=name, kind="timeline")
+
+
+def _rows(lane: Lane) -> list[int]:
+    """The first row of each bar in which it overlaps none before it; bars by their start."""
+    ends_s: list[float] = []
+    rows: list[int] = []
+    for event in lane.events:
+        row = next((i for i, end_s in enumerate(ends_s) if end_s <= event.start_s), len(ends_s))
+        ends_s[row : row + 1] = [event.end_s]
+        rows.append(row)
+    return rows
+
+
+def _seconds(start_s: float, end_s: float) -> str:
+    return f"{plain(start_s)} to {plain(end_s)} s"

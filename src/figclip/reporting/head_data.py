@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, get_args
 
-from figclip import captioning_evaluation, captioning_finetuning, situation_finetuning
 from figclip import config as configs
-from figclip.checkpoint import RunFolder
+from figclip.config import CaptioningConfig, SituationConfig
 from figclip.errors import DataError
-from figclip.frozen_models import ADAPTED, BASE
-from figclip.head_config import CaptioningConfig, SituationConfig
-from figclip.head_files import HeadInfo, read_head_info
+from figclip.heads.captioning import evaluate as captioning_evaluation
+from figclip.heads.captioning import finetune as captioning_finetuning
+from figclip.heads.features import ADAPTED, BASE
+from figclip.heads.run import HeadInfo, read_head_info
+from figclip.heads.situations import finetune as situation_finetuning
+from figclip.heads.situations.evaluate import CONTEXT_TASK, FRAMES_TASK
 from figclip.reporting.examples import Outcome
-from figclip.reporting.json_files import damage_named, read_object
-from figclip.reporting.numbers import plain
-from figclip.reporting.report_records import Compared, Fact, Series, TrainingLog
+from figclip.reporting.files import damage_named, read_object
+from figclip.reporting.records import Compared, Fact, Series, TrainingLog, plain
 from figclip.reporting.result_files import (
     ResultFile,
     groups_of_results,
@@ -26,10 +27,9 @@ from figclip.reporting.result_files import (
     read_items,
     read_result_files,
 )
-from figclip.reporting.run_environment import environment_facts, typed_command
-from figclip.reporting.training_log import read_training_log
-from figclip.run_files import ENVIRONMENT_FORMAT, RUN_FORMAT
-from figclip.situation_evaluation import CONTEXT_TASK, FRAMES_TASK
+from figclip.reporting.run_data import environment_facts, read_training_log, typed_command
+from figclip.training.run_files import ENVIRONMENT_FORMAT, RUN_FORMAT
+from figclip.training.run_folder import RunFolder
 
 VERBS, SENTENCES = "verbs Acc@1", "CIDEr"
 

@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from figclip.data.benchmarks.records import Medium
-from figclip.data.image_file import read_image
-from figclip.data.pixels import PixelPipeline, image_to_pixels
-from figclip.data.video import decode_frames, probe_video
+from figclip.datasets.records import Medium
+from figclip.video.container import probe_video
+from figclip.video.decoding import decode_frames
+from figclip.video.images import read_image
+from figclip.video.pixels import PixelPipeline, image_to_pixels
 
 SIDE_PX = 224
 FPS = 10
@@ -89,7 +90,7 @@ def _encode(frames_NHWC: UInt8[np.ndarray, "N H W 3"]) -> bytes:
     """Frames as H.264, which every browser plays."""
     file = io.BytesIO()
     with av.open(file, mode="w", format="mp4") as container:
-        # As in `world.drawing.video`: the same frames must give the same bytes.
+        # As in `miniworld.drawing.frames`: the same frames must give the same bytes.
         options = {
             "crf": "28",
             "preset": "medium",

@@ -13,24 +13,29 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from figclip import captioning_finetuning, situation_finetuning
-from figclip.checkpoint import RunFolder, write_atomically
-from figclip.data.dense_caption_files import REFERENCE_READERS
-from figclip.data_sources import ANNOTATED, DataSource
+from figclip.datasets.dense_captions import REFERENCE_READERS
 from figclip.errors import ConfigError, DataError
-from figclip.frozen_models import ADAPTED
-from figclip.head_files import is_head_run
-from figclip.reporting import charts, claims, numbers
-from figclip.reporting.annotated_videos import open_annotated_videos, open_store
-from figclip.reporting.examples import Outcome, pick_examples
-from figclip.reporting.film_examples import Films, pick_films
+from figclip.evaluation.sources import ANNOTATED, DataSource
+from figclip.heads.captioning import finetune as captioning_finetuning
+from figclip.heads.features import ADAPTED
+from figclip.heads.run import is_head_run
+from figclip.heads.situations import finetune as situation_finetuning
+from figclip.reporting import charts, claims
+from figclip.reporting import records as numbers
+from figclip.reporting.examples import Outcome, changed_words, pick_examples
+from figclip.reporting.files import damage_named
+from figclip.reporting.film_examples import Films, pick_films, timeline
 from figclip.reporting.head_data import HeadData, read_head_data
-from figclip.reporting.json_files import damage_named
-from figclip.reporting.report_data import RunFiles, read_run_files, report_data
+from figclip.reporting.run_data import RunFiles, read_run_files, report_data
 from figclip.reporting.situation_examples import Situations, pick_situations
-from figclip.reporting.timeline import timeline
-from figclip.reporting.training_captions import CaptionedVideo, caption_training_video
-from figclip.reporting.word_changes import changed_words
+from figclip.reporting.training_captions import (
+    CaptionedVideo,
+    caption_training_video,
+    open_annotated_videos,
+    open_store,
+)
+from figclip.runtime.files import write_atomically
+from figclip.training.run_folder import RunFolder
 
 MAX_BYTES = 4_000_000
 """Of the page. Clips are bounded in `examples`; only very long texts could exceed it."""

@@ -9,28 +9,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from figclip.data.role_keys import short_role
-from figclip.data.sampling import event_times_s
-from figclip.data.situation_predictions import load_prediction_file
-from figclip.data.situation_truth import (
-    TrueEvent,
-    TrueVideo,
-    related_events,
-    situation_truth_of,
-)
-from figclip.data_sources import DataSource
+from figclip.annotations.role_tokens import short_role
+from figclip.config import SituationConfig
+from figclip.datasets.situations import TrueEvent, TrueVideo, related_events, situation_truth_of
 from figclip.errors import DataError, FigclipError
-from figclip.frozen_models import ADAPTED, BASE
-from figclip.head_config import SituationConfig
+from figclip.evaluation.figures import shorten
+from figclip.evaluation.sources import DataSource
+from figclip.heads.features import ADAPTED, BASE
 from figclip.records import Event, VideoRecord
-from figclip.reporting.annotated_videos import AnnotatedVideos
 from figclip.reporting.examples import draw_lot
-from figclip.reporting.figures import shorten
+from figclip.reporting.files import damage_named
 from figclip.reporting.head_data import HeadData
-from figclip.reporting.json_files import damage_named
 from figclip.reporting.previews import jpeg_address
 from figclip.reporting.result_files import ResultFile
-from figclip.situation_sources import open_truth
+from figclip.reporting.training_captions import AnnotatedVideos
+from figclip.scoring.situation_files import load_prediction_file
+from figclip.scoring.situation_sources import open_truth
+from figclip.video.sampling import event_times_s
 
 MAX_VIDEOS = 4
 MAX_EVENTS = 6

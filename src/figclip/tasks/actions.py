@@ -10,17 +10,21 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from figclip.data.benchmarks.class_names import class_as_labelled
-from figclip.data.benchmarks.records import ActionSet, LabelledMedium
-from figclip.data.prompts import prompts_for
+from figclip.datasets.actions import class_as_labelled, prompts_for
+from figclip.datasets.records import ActionSet, LabelledMedium
 from figclip.metrics.averages import Spread, mean_and_std, means_by_name
 from figclip.metrics.classification import Classified, classify
-from figclip.metrics.ranking import hits_at_k
-from figclip.metrics.similarity import dot_products
-from figclip.presets import ClassNames
+from figclip.metrics.ranking import dot_products, hits_at_k
 from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
-from figclip.tasks.media import MediaSet, count_media, embed_media, split_present
-from figclip.tasks.vectors import embed_unique_texts, normalised_rows
+from figclip.tasks.media import (
+    MediaSet,
+    count_media,
+    embed_media,
+    embed_unique_texts,
+    normalised_rows,
+    split_present,
+)
+from figclip.video.sampling import ClassNames
 
 ALL = "all"
 CUT_OFFS = (1, 5)
@@ -52,7 +56,7 @@ class Actions:
     deviation.
 
     Attributes:
-        prompts: A set of prompts or a text with `{}`, see `data.prompts.find_prompts`.
+        prompts: A set of prompts or a text with `{}`, see `datasets.actions.find_prompts`.
         class_names: What prompts say for a class.
     """
 

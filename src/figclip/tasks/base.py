@@ -18,8 +18,7 @@ from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checka
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from figclip.data.clips import StoredClips
-from figclip.data.stored_videos import StoredVideos
+from figclip.video.stored import StoredClips, StoredVideos
 
 Source = TypeVar("Source", contravariant=True)
 Items = TypeVar("Items")
@@ -63,7 +62,7 @@ class ClipTextEmbedder(TextEmbedder, Protocol):
 
 @runtime_checkable
 class TaskEmbedder(FrameTextEmbedder, ClipTextEmbedder, Protocol):
-    """All that any task needs of a model; `embedding.Embedder` is one."""
+    """All that any task needs of a model; `model.embedder.Embedder` is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,10 @@
-"""Finding events and videos by their dense captions, and captions by events and videos."""
+"""Finding events and videos by their dense captions, and captions by events and videos.
+
+The few numbers that choose a checkpoint and a strength.
+
+What text alone can win chooses nothing: choices count by how far their accuracy exceeds that under
+foreign videos. All texts are plain sentences, not the template that training teaches by heart.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +16,33 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from figclip.data.captions import Template, caption_event, caption_video_hash, text_hash
-from figclip.data.stored_videos import StoredVideos
+from figclip.annotations.captions import (
+    Template,
+    caption_event,
+    caption_video_hash,
+    plain_sentence,
+    text_hash,
+)
+from figclip.annotations.counterfactuals import KINDS, CounterfeitPools, Kind
+from figclip.metrics.controls import BlindControl
 from figclip.metrics.ranking import hits_at_k, median_rank, ranks_by_label
 from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
 from figclip.tasks.dense_events import (
+    ContrastEmbeddings,
+    Contrasts,
     DenseEvents,
     VisualMeans,
+    choose_texts,
+    choose_texts_blindly,
+    draw_blind_control,
+    draw_counterfeits,
     embed_events,
     list_events,
     means_of_videos,
+    word_counterfeits,
 )
-from figclip.tasks.vectors import embed_unique_texts
+from figclip.tasks.media import embed_unique_texts
+from figclip.video.stored import StoredVideos
 
 CUT_OFFS = (1, 5, 10)
 HEADLINES = ("events t2v R@1", "events v2t R@1")
@@ -161,3 +182,84 @@ def _both_directions(
         return ItemScores(block=name, item_ids=item_ids, group_ids=group_ids, values=values)
 
     return block(f"{level} t2v", text_ND, visual_ND), block(f"{level} v2t", visual_ND, text_ND)
+
+
+CHOOSING_KINDS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "role swap")
+"""The role swap is only ever tested, never chosen by."""
+NUM_NEGATIVES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseValidation:
+    """What is asked about held-back videos, the same at every step and strength.
+
+    Attributes:
+        events: All events, in plain sentences.
+        contrasts: Counterfeits by kind; kinds without any are missing.
+        blind: The foreign videos of each kind.
+        frames_per_event: T.
+    """
+
+    events: DenseEvents
+    contrasts: Mapping[Kind, Contrasts]
+    blind: Mapping[Kind, BlindControl]
+    frames_per_event: int
+
+    def scores(self, embedder: FrameTextEmbedder) -> dict[str, float]:
+        """Score a model, embedding every frame once.
+
+        Returns:
+            `event_r1` in [0, 1]: events by sentences and sentences by events, mean of both;
+            `over_blind` in [-1, 1]: what accuracy against counterfeits gains by looking, mean over
+            kinds, missing where there are none; `score`, the mean of the two. Guessing is at 0 in
+            all of them.
+
+        Raises:
+            MetricError: an embedding is not finite.
+        """
+        visual = embed_events(embedder, self.events, frames_per_event=self.frames_per_event)
+        texts_ND = embed_unique_texts(embedder, [event.caption for event in self.events.events])
+        directions = retrieve_events(self.events, visual, texts_ND)
+        recalls = [one.values[f"{one.block} R@1"].mean() for one in directions]
+        scores = {"event_r1": float(np.mean(recalls))}
+        gains: list[float] = []
+        for kind, contrasts in self.contrasts.items():
+            texts = ContrastEmbeddings(embedder, contrasts)
+            event_ND = visual.event_ND[list(contrasts.event_idxs)]
+            seen = choose_texts(contrasts, texts, event_ND)
+            blind = choose_texts_blindly(contrasts, texts, event_ND, control=self.blind[kind])
+            gains.append(float((seen.accuracy_N - blind.accuracy_N).mean()))
+        if gains:
+            scores["over_blind"] = float(np.mean(gains))
+        return {**scores, "score": float(np.mean(list(scores.values())))}
+
+
+def build_validation(
+    videos: StoredVideos, *, pools: CounterfeitPools, frames_per_event: int, seed: int
+) -> DenseValidation:
+    """Draw what is asked.
+
+    Args:
+        videos: The held-back videos, with at least one event.
+        pools: Verbs and fillers to draw from, normally those of the training set.
+        frames_per_event: T.
+        seed: Of the counterfeits and of the foreign videos.
+    """
+    events, _ = list_events(videos, wording=plain_sentence)
+    contrasts: dict[Kind, Contrasts] = {}
+    blind: dict[Kind, BlindControl] = {}
+    for kind in CHOOSING_KINDS:
+        drawn = draw_counterfeits(
+            events,
+            kind,
+            pools=[pools] * len(events.videos.records),
+            num_negatives=NUM_NEGATIVES,
+            seed=seed,
+        )
+        worded = word_counterfeits(events, drawn, plain_sentence)
+        control = draw_blind_control(events, worded, seed=seed)
+        if control is not None:
+            contrasts[kind], blind[kind] = worded, control
+    return DenseValidation(
+        events=events, contrasts=contrasts, blind=blind, frames_per_event=frames_per_event
+    )

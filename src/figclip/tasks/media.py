@@ -1,4 +1,7 @@
-"""What the tasks on images and whole videos start from."""
+"""What the tasks on images and whole videos start from.
+
+Small things that several tasks do with embeddings.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
-from figclip.data.benchmarks.records import (
+from figclip.datasets.records import (
     ActionSet,
     CaptionedMedium,
     CompositionSet,
@@ -19,8 +22,9 @@ from figclip.data.benchmarks.records import (
     Medium,
     RetrievalSet,
 )
-from figclip.data.clips import StoredClips
-from figclip.tasks.base import ClipTextEmbedder, LeftOut
+from figclip.errors import MetricError
+from figclip.tasks.base import ClipTextEmbedder, LeftOut, TextEmbedder
+from figclip.video.stored import StoredClips
 
 AnySet = TypeVar("AnySet", RetrievalSet, ActionSet, CompositionSet)
 Item = TypeVar("Item", CaptionedMedium, LabelledMedium, Contrast)
@@ -81,3 +85,25 @@ def embed_media(
     distinct = list(dict.fromkeys(clip_N))
     row_of = {clip_idx: row for row, clip_idx in enumerate(distinct)}
     return embedder.embed_clips(clips, distinct)[[row_of[clip_idx] for clip_idx in clip_N]]
+
+
+def embed_unique_texts(embedder: TextEmbedder, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
+    """Embeddings of texts, each different one computed once."""
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    return embedder.embed_texts(list(row_of))[[row_of[text] for text in texts]]
+
+
+def normalised_rows(row_ND: Float[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:
+    """Rows of length 1; a mean has the direction of the sum, so sums will do.
+
+    Raises:
+        MetricError: a row is zero.
+    """
+    norm_N = np.linalg.norm(row_ND, axis=1)
+    if not norm_N.all():
+        raise MetricError(
+            "an embedding is zero",
+            where=f"row {int(np.argmin(norm_N))}",
+            fix="Look at the model: it has no direction for this text or picture.",
+        )
+    return (row_ND / norm_N[:, None]).astype(np.float32)

@@ -9,14 +9,15 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from figclip.data.benchmarks.records import CaptionedMedium, RetrievalSet
-from figclip.data.captions import text_hash
-from figclip.metrics.clip4clip import one_caption_scores, several_captions_scores
+from figclip.annotations.captions import text_hash
+from figclip.datasets.records import CaptionedMedium, RetrievalSet
 from figclip.metrics.ranking import Places, hits_among, hits_at_k, median_rank
 from figclip.metrics.retrieval import (
     DirectionScores,
+    one_caption_scores,
     retrieve,
     retrieve_dual_softmax,
+    several_captions_scores,
 )
 from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
 from figclip.tasks.media import MediaSet, count_media, embed_media, split_present

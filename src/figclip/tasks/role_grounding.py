@@ -10,10 +10,9 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from figclip.data.captions import Template, caption_event, text_hash
-from figclip.data.fillers import clean_filler, says_nothing
-from figclip.data.stored_videos import StoredVideos
-from figclip.metrics.blind import BlindControl, draw_foreign_items
+from figclip.annotations.captions import Template, caption_event, text_hash
+from figclip.annotations.roles import clean_filler, says_nothing
+from figclip.metrics.controls import BlindControl, draw_foreign_items
 from figclip.records import Event, Role
 from figclip.tasks.base import (
     Face,
@@ -25,7 +24,8 @@ from figclip.tasks.base import (
     TaskData,
 )
 from figclip.tasks.dense_events import DenseEvents, embed_events, list_events
-from figclip.tasks.vectors import embed_unique_texts
+from figclip.tasks.media import embed_unique_texts
+from figclip.video.stored import StoredVideos
 
 AGENT_SLOT = "Arg0"
 NUM_FOREIGN = 8

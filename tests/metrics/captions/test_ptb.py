@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figclip.metrics.captions import tokenize
-from figclip.metrics.captions.ptb_rules import NO_BREAK_SPACE
+from figclip.metrics.captions.ptb import NO_BREAK_SPACE
 
 REMOVED = set("'' ' `` ` . ? ! , : - -- ... ;".split())
 WORDS = st.sampled_from("the man's dogs' isn't well-known He said stop go".split())

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from figclip.metrics.captions.corpus import CaptionCorpus
-from figclip.metrics.captions.ngrams import MAX_ORDER, ItemGrams, sums
+from figclip.metrics.captions.corpus import MAX_ORDER, CaptionCorpus, ItemGrams, sums
 
 _TINY, _SMALL = 1e-15, 1e-9
 """The official constants, over and under the line: a precision without a match is not quite 0."""

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from figclip.errors import MetricError
-from figclip.metrics.captions.corpus import CaptionCorpus
-from figclip.metrics.captions.ngrams import MAX_ORDER, ItemGrams, sums
+from figclip.metrics.captions.corpus import MAX_ORDER, CaptionCorpus, ItemGrams, sums
 
 _SIGMA = 6.0
 _SCALE = 10.0

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from figclip.metrics.captions.corpus import CaptionCorpus
-from figclip.metrics.captions.ngrams import ranges
+from figclip.metrics.captions.corpus import CaptionCorpus, ranges
 
 _BETA = 1.2
 

@@ -1,0 +1,522 @@
+"""`figclip.adapt`: data, model, losses and loop put together; the best weights become `model/`.
+
+What adapt is about to do, in numbers, with an estimate of its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float32
+from torch import nn
+
+from figclip.adaptation.assembly import RunParts, assemble, check_parts, write_run_files
+from figclip.adaptation.strength import (
+    KeptPlan,
+    KeptTest,
+    StrengthChoice,
+    choose_strength,
+    open_kept,
+    plan_kept,
+    unproven,
+    write_choice,
+)
+from figclip.annotations.counterfactuals import build_counterfeit_pools
+from figclip.annotations.splits import why_none_held_back
+from figclip.config import RunConfig
+from figclip.evaluation.models import Progress
+from figclip.evaluation.seen_items import media_in
+from figclip.evaluation.sources import DataSource
+from figclip.model.backbone import text_config, vision_config
+from figclip.model.embedder import Embedder, FrameRef
+from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
+from figclip.preparation.prepare import MASKED_WARNING, masked_warning
+from figclip.runtime.process_group import Processes, processes_of, start_accelerator
+from figclip.tasks.base import FrameTextEmbedder
+from figclip.tasks.dense_retrieval import build_validation
+from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch
+from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
+from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
+from figclip.training.run_files import check_run, package_versions
+from figclip.training.run_folder import RunFolder
+from figclip.video.seen_media import SeenMedia
+from figclip.video.store import StoreSpec
+from figclip.video.stored import StoredVideos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptationPlan:
+    """What adapt is about to do; shown before it starts.
+
+    Attributes:
+        num_videos: Videos that are trained on.
+        num_val_videos: Videos held back to choose the checkpoint; 0: last step kept.
+        num_events: Events of the training videos, all annotations.
+        num_texts: Different captions and negatives.
+        masked_negatives: Share of hard negatives that could not be drawn.
+        num_steps: Optimiser steps.
+        batch_videos: Most videos of a global batch.
+        batch_frames: Most frames of a global batch.
+        num_processes: Processes that share it.
+        tower_parameters: Trained parameters of the towers.
+        contextualizer_parameters: Trained parameters of the contextualizer.
+        memory_bytes: About the peak memory of one process, batches of frames included.
+        device: Where it runs.
+        kept: Names of the tests by which the strength is chosen; empty: it is 1.
+        warnings: What the user should know first.
+    """
+
+    num_videos: int
+    num_val_videos: int
+    num_events: int
+    num_texts: int
+    masked_negatives: float
+    num_steps: int
+    batch_videos: int
+    batch_frames: int
+    num_processes: int
+    tower_parameters: int
+    contextualizer_parameters: int
+    memory_bytes: int
+    device: str
+    kept: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def _choosers(self) -> str:
+        """What the strength is chosen by, in words."""
+        return ("val and " if self.num_val_videos else "") + ", ".join(self.kept)
+
+    def sentences(self) -> list[str]:
+        """The plan for people, warnings last."""
+        val = f", {self.num_val_videos:,} held back to choose the checkpoint"
+        return [
+            f"{self.num_videos:,} videos, {self.num_events:,} events, {self.num_texts:,} texts"
+            f"{val if self.num_val_videos else ''}",
+            f"{self.num_steps:,} steps; a global batch holds at most {self.batch_videos} videos, "
+            f"{self.batch_frames:,} frames, over {self.num_processes} process"
+            f"{'es' if self.num_processes > 1 else ''} on {self.device}",
+            f"{self.tower_parameters:,} parameters of the towers are trained, "
+            f"{self.contextualizer_parameters:,} of the contextualizer",
+            *([f"the strength is chosen by {self._choosers}"] if self.kept else []),
+            f"about {self.memory_bytes / 2**30:.1f} GiB of memory a process",
+            *(f"Warning: {warning}" for warning in self.warnings),
+        ]
+
+
+def describe_run(
+    config: RunConfig,
+    parts: RunParts,
+    settings: LoopSettings,
+    accelerator: Accelerator,
+    *,
+    kept: Sequence[KeptTest],
+) -> AdaptationPlan:
+    """The plan in numbers, with warnings."""
+    annotations = [a for record in parts.train.records for a in record.annotations]
+    batch_videos = min(config.data.videos_per_batch, len(parts.train.records))
+    largest = sorted(
+        max(len(a.events) for a in record.annotations) for record in parts.train.records
+    )[-batch_videos:]
+    batch_frames = sum(largest) * config.data.frames_per_event
+    trained = [p for p in parts.backbone.parameters() if p.requires_grad]
+    return AdaptationPlan(
+        num_videos=len(parts.train.records),
+        num_val_videos=len(parts.val.records),
+        num_events=sum(len(annotation.events) for annotation in annotations),
+        num_texts=len(parts.texts.texts),
+        masked_negatives=parts.texts.masked_fraction,
+        num_steps=settings.num_steps,
+        batch_videos=batch_videos,
+        batch_frames=batch_frames,
+        num_processes=accelerator.num_processes,
+        tower_parameters=sum(p.numel() for p in trained),
+        contextualizer_parameters=_num_parameters(parts.contextualizer),
+        memory_bytes=_memory_estimate(config, parts, batch_frames),
+        device=accelerator.device.type,
+        kept=tuple(test.name for test in kept),
+        warnings=tuple(_warnings(config, parts, kept)),
+    )
+
+
+def _warnings(config: RunConfig, parts: RunParts, kept: Sequence[KeptTest]) -> list[str]:
+    """What the user should know first."""
+    masked = parts.texts.masked_fraction
+    warnings: list[str] = []
+    if masked > MASKED_WARNING:
+        warnings.append(masked_warning(masked))
+    fraction = config.data.val_fraction
+    if fraction and not parts.val.records:
+        groups = {record.group for record in parts.train.records}
+        warnings.append(
+            why_none_held_back(len(groups), val_fraction=fraction, setting="data.val_fraction")
+        )
+    small = (unproven(test.name, num_selecting=test.num_selecting) for test in kept)
+    warnings += (warning for warning in small if warning is not None)
+    warnings += [f"{test.name}: {notice}" for test in kept for notice in test.notices]
+    if not parts.base_seen.is_whole:
+        warnings.append(
+            "It is not known which images and videos the base learnt from, as an earlier version "
+            "wrote its folder: nor will it be of the result."
+        )
+    cut = parts.backbone.count_cut(parts.texts.texts)
+    if cut:
+        warnings.append(
+            f"{cut:,} of {len(parts.texts.texts):,} texts are longer than the text tower's "
+            f"{parts.backbone.context_length} tokens and are cut; `figclip caption` shows which."
+        )
+    return warnings
+
+
+def _num_parameters(module: nn.Module | None) -> int:
+    """Number of parameters; 0 for none."""
+    return 0 if module is None else sum(p.numel() for p in module.parameters())
+
+
+def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> int:
+    """Peak memory: weights, gradients, AdamW's two moments, kept micro-batches, the batch's frames.
+
+    Activations: 15 floats a token, layer and unit of width, measured on ViT-B/32 (LOG.md).
+    """
+    vision = vision_config(parts.backbone.clip.config)
+    size = parts.backbone.preprocessing.image_size
+    tokens = parts.backbone.clip.vision_model.embeddings.num_positions
+    activations = 15 * 4 * tokens * vision.num_hidden_layers * vision.hidden_size
+    weights = _num_parameters(parts.backbone) + _num_parameters(parts.contextualizer)
+    trained = sum(p.numel() for p in parts.backbone.parameters() if p.requires_grad)
+    trained += _num_parameters(parts.contextualizer)
+    frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
+    kept = KEPT_MICRO_BATCHES * config.train.micro_batch
+    held = min(kept, batch_frames) * activations
+    if config.model.trains_text_tower:  # texts are then held beside the frames
+        text = text_config(parts.backbone.clip.config)
+        tokens = parts.backbone.context_length
+        held += kept * 15 * 4 * tokens * text.num_hidden_layers * text.hidden_size
+    return 4 * weights + 12 * trained + held + frames
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptationResult:
+    """How adapt ended.
+
+    Attributes:
+        outcome: Of the training loop.
+        model: The model folder; None when interrupted.
+        kept_step: Step whose weights it holds; None when interrupted.
+        strength: How its strength was chosen; None without `keep`, or when interrupted.
+    """
+
+    outcome: Outcome
+    model: Path | None
+    kept_step: int | None
+    strength: StrengthChoice | None = None
+
+
+def adapt(
+    config: RunConfig,
+    *,
+    data: Sequence[Path],
+    out: Path,
+    keep: Sequence[DataSource] = (),
+    resume: bool = False,
+    cache: Path | None = None,
+    cpu: bool = False,
+    on_plan: Callable[[AdaptationPlan], None] | None = None,
+    on_texts: Callable[[int, int], None] | None = None,
+    on_step: Callable[[StepReport], None] | None = None,
+    on_progress: Progress | None = None,
+) -> AdaptationResult:
+    """Adapt a CLIP to densely annotated videos.
+
+    Several processes (torchrun) call it alike. They must see the same `data`, `out` and `cache`;
+    the main one writes and reports for all.
+
+    Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
+    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads). While the
+    strength is chosen there is nothing to save: it is chosen again.
+
+    Args:
+        config: From a recipe.
+        data: Frame stores that `prepare` wrote.
+        out: Run folder.
+        keep: Tests that must not suffer, by half of which the strength is chosen; none: strength 1.
+        resume: Go on with the run in `out`.
+        cache: Folder of the cache of text embeddings and, for `keep`, of decoded pictures; None
+            keeps none.
+        cpu: Use the CPU even where there is a GPU.
+        on_plan: Told once what is about to be done.
+        on_texts: Told how many texts of how many are embedded, while they are.
+        on_step: Told about every step.
+        on_progress: Told what is being decoded or scored for `keep`, how much of how much.
+
+    Raises:
+        ConfigError: `keep` without a strength to choose, or processes that cannot share the run.
+        CheckpointError: `out` holds another run, one of another base, or none to resume.
+        ModelError, StoreError, DataError: the base, a store, its videos, or `keep` cannot be used.
+        TrainingError: a loss is not finite.
+    """
+    accelerator = start_accelerator(cpu=cpu)
+    processes = processes_of(accelerator)
+    if not processes.is_main:
+        on_plan = on_texts = on_progress = None
+    run = RunFolder(out)
+    check_run(run, config, resume=resume)
+    planned = plan_kept(keep, config, cache=cache)
+    device = accelerator.device
+    parts = assemble(
+        config, data, cache=cache, on_texts=on_texts, device=device, processes=processes
+    )
+    check_parts(run, parts, num_kept=0 if planned is None else planned.num_tests)
+    accelerator.wait_for_everyone()  # before the main process writes what the others check
+    batches = _plan_batches(config, parts, processes)
+    settings = _loop_settings(config, batches.plan.steps_per_epoch)
+    tests = _open_tests(planned, parts, processes, on_progress)
+    if processes.is_main:
+        hashes = [test.hash for test in tests]
+        write_run_files(run, config, parts, data, kept=hashes, num_processes=processes.num)
+    if on_plan is not None:
+        on_plan(describe_run(config, parts, settings, accelerator, kept=tests))
+    loop = _build_loop(run, config, parts, settings, accelerator, on_step=on_step)
+    outcome = loop.run(batches, resume=resume)
+    if outcome.interrupted_by is not None:
+        return AdaptationResult(outcome=outcome, model=None, kept_step=None)
+    kept_step = _kept_step(config, outcome)
+    loop.load_weights(kept_step)
+    choice = _choose(config, parts, tests, on_progress, processes) if tests else None
+    if processes.is_main:
+        _write_model(run, config, parts, kept_step, choice)
+    accelerator.wait_for_everyone()
+    return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
+
+
+def _build_loop(
+    run: RunFolder,
+    config: RunConfig,
+    parts: RunParts,
+    settings: LoopSettings,
+    accelerator: Accelerator,
+    *,
+    on_step: Callable[[StepReport], None] | None,
+) -> TrainingLoop[ClipBatch]:
+    """What trains; texts of a frozen tower are embedded here."""
+    processes = processes_of(accelerator)
+    return TrainingLoop(
+        _build_trainee(config, parts, accelerator),
+        settings,
+        run=run,
+        accelerator=accelerator,
+        validator=_validator(config, parts, processes) if parts.val.records else None,
+        on_step=on_step,
+    )
+
+
+def _kept_step(config: RunConfig, outcome: Outcome) -> int:
+    """The step whose weights are kept."""
+    if config.train.keep == "best" and outcome.best_step is not None:
+        return outcome.best_step
+    return outcome.step
+
+
+def _plan_batches(config: RunConfig, parts: RunParts, processes: Processes) -> BatchLoader:
+    """This process's share of the batches of all epochs."""
+    plan = BatchPlan(
+        parts.train.records,
+        videos_per_batch=config.data.videos_per_batch,
+        seed=config.train.seed,
+    )
+    return BatchLoader(
+        plan=plan,
+        frames=parts.train,
+        records=parts.train.records,
+        num_steps=config.train.epochs * plan.steps_per_epoch,
+        frames_per_event=config.data.frames_per_event,
+        workers=config.data.loader_workers,
+        rank=processes.rank,
+        num_ranks=processes.num,
+    )
+
+
+def _open_tests(
+    planned: KeptPlan | None,
+    parts: RunParts,
+    processes: Processes,
+    on_progress: Progress | None,
+) -> tuple[KeptTest, ...]:
+    """The kept tests; one process decodes them, as a store has one writer."""
+    if planned is None:
+        return ()
+    spec = StoreSpec(
+        pipeline=parts.videos.stores[0].spec.pipeline,
+        size=parts.backbone.preprocessing.image_size,
+    )
+    seen = SeenMedia(trained_on=media_in(parts.train), validated_on=media_in(parts.val))
+    return processes.once(lambda: open_kept(planned, spec, seen=seen, on_progress=on_progress))
+
+
+def _choose(
+    config: RunConfig,
+    parts: RunParts,
+    tests: Sequence[KeptTest],
+    on_progress: Progress | None,
+    processes: Processes,
+) -> StrengthChoice:
+    """Choose the strength of the weights that the parts hold now."""
+    return choose_strength(
+        parts.backbone,
+        tests,
+        detail=_val_scorer(config, parts) if parts.val.records else None,
+        micro_batch=config.train.micro_batch,
+        seed=config.train.seed,
+        on_progress=on_progress,
+        processes=processes,
+    )
+
+
+def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator) -> ClipTrainee:
+    """What the loop trains."""
+    return ClipTrainee(
+        parts.backbone,
+        parts.contextualizer,
+        config=config,
+        texts=parts.texts,
+        text_embeddings_MD=_text_embeddings(config, parts),
+        video_ids=[record.id for record in parts.train.records],
+        accelerator=accelerator,
+    )
+
+
+def _write_model(
+    run: RunFolder, config: RunConfig, parts: RunParts, step: int, choice: StrengthChoice | None
+) -> None:
+    """The model folder, with the weights that the parts hold now, at the chosen strength."""
+    if choice is not None:
+        write_choice(choice, run.path, model=run.path.resolve().name)
+    write_adapted(
+        run.model,
+        parts.backbone,
+        adapter=parts.adapter,
+        contextualizer=parts.contextualizer,
+        info=_model_info(config, parts, step, choice),
+    )
+
+
+def _text_embeddings(config: RunConfig, parts: RunParts) -> torch.Tensor | None:
+    """Embeddings of all texts, when the text tower is frozen."""
+    if config.model.trains_text_tower:
+        return None
+    return torch.from_numpy(parts.text_embedder.embed_texts(parts.texts.texts))
+
+
+@dataclass(frozen=True, slots=True)
+class _ValidationEmbedder:
+    """Frames by the model as it is now; texts by the cache where their tower is frozen."""
+
+    frames: Embedder
+    texts: Embedder
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
+        """L2-normalised embeddings of texts."""
+        return self.texts.embed_texts(texts)
+
+    def embed_frames(
+        self, videos: StoredVideos, frames: Sequence[FrameRef]
+    ) -> Float32[np.ndarray, "N D"]:
+        """L2-normalised embeddings of stored frames."""
+        return self.frames.embed_frames(videos, frames)
+
+
+def _validator(
+    config: RunConfig, parts: RunParts, processes: Processes
+) -> Callable[[], Mapping[str, float]]:
+    """Scores on val of the model as it is now, whose embedding the processes share.
+
+    Called before the first step, when LoRA's B is zero, it scores the base.
+    """
+    now = Embedder(parts.backbone, micro_batch=config.train.micro_batch, processes=processes)
+    embedder = _ValidationEmbedder(
+        now, now if config.model.trains_text_tower else parts.text_embedder
+    )
+    score = _val_scorer(config, parts)
+    return lambda: score(embedder)
+
+
+def _val_scorer(
+    config: RunConfig, parts: RunParts
+) -> Callable[[FrameTextEmbedder], Mapping[str, float]]:
+    """Scores on val, which choose the checkpoint and the strength; drawn once, asked often."""
+    validation = build_validation(
+        parts.val,
+        pools=build_counterfeit_pools(parts.train.records),
+        frames_per_event=config.data.frames_per_event,
+        seed=config.train.seed,
+    )
+    return validation.scores
+
+
+def _loop_settings(config: RunConfig, steps_per_epoch: int) -> LoopSettings:
+    """The loop's part of the config, in steps."""
+    train = config.train
+    num_steps = train.epochs * steps_per_epoch
+    return LoopSettings(
+        num_steps=num_steps,
+        warmup_steps=round(train.warmup_fraction * num_steps),
+        schedule=train.schedule,
+        clip_norm=train.clip_norm,
+        precision=train.precision,
+        validate_every=train.validate_every or steps_per_epoch,
+        checkpoint_every=train.checkpoint_every or steps_per_epoch,
+        keep_checkpoints=train.keep_checkpoints,
+        seed=train.seed,
+    )
+
+
+def _model_info(
+    config: RunConfig, parts: RunParts, step: int, choice: StrengthChoice | None
+) -> ModelInfo:
+    """The content of the model folder's figclip.json."""
+    model, settings = config.model, asdict(config)
+    shape = None
+    if parts.contextualizer is not None:
+        shape = ContextualizerShape(
+            layers=model.contextualizer_layers,
+            head_dim=model.contextualizer_head_dim,
+            frames_per_event=config.data.frames_per_event,
+        )
+    return ModelInfo(
+        activation=parts.backbone.activation,
+        adaptation=model.adaptation,
+        alpha=1.0 if choice is None else choice.chosen.alpha,
+        lora_scale=0.0 if model.adaptation == "full" else model.lora_alpha / model.lora_rank,
+        pixel_pipeline=parts.videos.stores[0].spec.pipeline,
+        pooling="mean",
+        base=parts.backbone.name,
+        base_hash=parts.base_hash,
+        contextualizer=shape,
+        provenance={
+            "recipe": config.recipe,
+            # Others get this file: a local base's path is none of their business.
+            "config": {**settings, "model": {**settings["model"], "base": parts.backbone.name}},
+            "step": step,
+            "data": parts.videos.content_hash,
+            "packages": package_versions(),
+        },
+        seen=parts.base_seen | _seen_in_training(config, parts, choice),
+    )
+
+
+def _seen_in_training(
+    config: RunConfig, parts: RunParts, choice: StrengthChoice | None
+) -> SeenMedia:
+    """What the model was trained on, and what chose it."""
+    # Where neither the checkpoint nor the strength is chosen, val is only looked at.
+    is_chosen = config.train.keep == "best" or choice is not None
+    return SeenMedia(
+        trained_on=media_in(parts.train),
+        validated_on=media_in(parts.val) if is_chosen else frozenset(),
+        selected_on=frozenset() if choice is None else frozenset(choice.selected_on),
+    )

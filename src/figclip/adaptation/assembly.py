@@ -1,0 +1,235 @@
+"""The parts of a run: base, data, adaptation, texts, loaded and put together.
+
+What a run folder says of its run: config, environment, data; written before step 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from figclip.annotations.captions import TEMPLATES
+from figclip.annotations.splits import split_training
+from figclip.annotations.texts import TextTable, build_text_table
+from figclip.config import RunConfig
+from figclip.errors import CheckpointError
+from figclip.model.backbone import Backbone, load_backbone, weights_hash
+from figclip.model.contextualizer import VideoContextualizer
+from figclip.model.embedder import Embedder
+from figclip.model.folder import read_info, resolve_model
+from figclip.model.lora import add_adaptation
+from figclip.runtime.files import write_atomically
+from figclip.runtime.process_group import ALONE, Processes
+from figclip.training.run_files import RUN_FORMAT, check_data, data_before, write_settings
+from figclip.training.run_folder import RunFolder
+from figclip.video.seen_media import SeenMedia
+from figclip.video.stored import StoredVideos, open_stored_videos
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """Everything that a run is made of.
+
+    Attributes:
+        backbone: The base with its adaptation added, on its device.
+        adapter: PEFT's view of it; None for full fine-tuning.
+        contextualizer: None when no loss needs one.
+        base_hash: `weights_hash` of the base.
+        base_seen: What the base was adapted on before, if it was.
+        videos: All videos of the stores.
+        train: Those that are trained on.
+        val: Those held back to choose the checkpoint.
+        texts: Captions and negatives of `train`.
+        text_embedder: Embeds texts with the base, through the cache.
+    """
+
+    backbone: Backbone
+    adapter: PeftModel | None
+    contextualizer: VideoContextualizer | None
+    base_hash: str
+    base_seen: SeenMedia
+    videos: StoredVideos
+    train: StoredVideos
+    val: StoredVideos
+    texts: TextTable
+    text_embedder: Embedder
+
+
+def assemble(
+    config: RunConfig,
+    data: Sequence[Path],
+    *,
+    cache: Path | None,
+    on_texts: Callable[[int, int], None] | None,
+    device: torch.device,
+    processes: Processes = ALONE,
+) -> RunParts:
+    """Load base and data, add the adaptation, write the texts.
+
+    Args:
+        config: The run's configuration.
+        data: Frame stores.
+        cache: Folder of the cache of text embeddings; None keeps none.
+        on_texts: Told how many texts of how many are embedded, while they are.
+        device: Where the model goes.
+        processes: Of the run, which share the embedding of texts.
+
+    Raises:
+        ModelError, StoreError, DataError: the base, a store, or its videos cannot be used.
+    """
+    seed = config.train.seed
+    base = resolve_model(config.model.base)
+    backbone = load_backbone(base).to(device)
+    videos = open_stored_videos(data, size=backbone.preprocessing.image_size)
+    videos.require_frames(config.data.frames_per_event)
+    split = split_training(videos.records, val_fraction=config.data.val_fraction)
+    train = videos.subset(split.train)
+    texts = build_text_table(
+        train.records,
+        template=TEMPLATES[config.text.template],
+        policy=config.text.negative_policy,
+        verb_negatives=config.text.verb_negatives,
+        filler_negatives_per_event=config.text.filler_negatives,
+        seed=seed,
+    )
+    # Both hash and cache belong to the plain base: taken before LoRA renames its weights.
+    base_hash = weights_hash(backbone.clip)
+    text_embedder = Embedder(
+        backbone,
+        micro_batch=config.train.micro_batch,
+        cache_file=None if cache is None else cache / "embeddings.sqlite",
+        on_progress=on_texts,
+        processes=processes,
+    )
+    adapter = add_adaptation(
+        backbone,
+        config.model.adaptation,
+        rank=config.model.lora_rank,
+        lora_alpha=config.model.lora_alpha,
+        seed=seed,
+    )
+    contextualizer = _build_contextualizer(config, backbone.dim)
+    return RunParts(
+        backbone=backbone.to(device),
+        adapter=adapter,
+        contextualizer=None if contextualizer is None else contextualizer.to(device),
+        base_hash=base_hash,
+        base_seen=_seen_by(Path(base)),
+        videos=videos,
+        train=train,
+        val=videos.subset(split.val),
+        texts=texts,
+        text_embedder=text_embedder,
+    )
+
+
+def _seen_by(base: Path) -> SeenMedia:
+    """What a base has seen that is itself an adapted model; nothing known of a plain CLIP."""
+    info = read_info(base) if base.is_dir() else None
+    return SeenMedia() if info is None else info.seen
+
+
+def _build_contextualizer(config: RunConfig, dim: int) -> VideoContextualizer | None:
+    """A contextualizer with seeded weights, if the recipe has one."""
+    if config.model.contextualizer_layers == 0:
+        return None
+    with torch.random.fork_rng():
+        torch.manual_seed(config.train.seed)
+        return VideoContextualizer(
+            dim,
+            num_layers=config.model.contextualizer_layers,
+            head_dim=config.model.contextualizer_head_dim,
+        )
+
+
+def write_run_files(
+    run: RunFolder,
+    config: RunConfig,
+    parts: RunParts,
+    data: Sequence[Path],
+    *,
+    kept: Sequence[str],
+    num_processes: int,
+) -> None:
+    """Write config.json, environment.json and data.json.
+
+    Args:
+        run: The run folder, which `check_parts` has passed.
+        config: Its configuration.
+        parts: What it is made of.
+        data: Its stores.
+        kept: `evaluation.selection_split.items_hash` of the data of each kept test.
+        num_processes: That share the work.
+
+    Raises:
+        CheckpointError: the run was started with other kept tests, or a file of it is damaged.
+    """
+    _check_kept(run, kept)
+    write_settings(run, config, device=parts.backbone.device, num_processes=num_processes)
+    stores = [
+        {
+            "store": path.name,
+            "coverage": store.coverage,
+            "quarantine": [asdict(entry) for entry in store.quarantine()],
+        }
+        for path, store in zip(data, parts.videos.stores, strict=True)
+    ]
+    content: dict[str, Any] = {
+        "format": RUN_FORMAT,
+        "hash": parts.videos.content_hash,
+        "base": parts.base_hash,
+        "train": [record.id for record in parts.train.records],
+        "val": [record.id for record in parts.val.records],
+        "stores": stores,
+        "kept": list(kept),
+    }
+    write_atomically(run.data, json.dumps(content, indent=2) + "\n")
+
+
+def check_parts(run: RunFolder, parts: RunParts, *, num_kept: int) -> None:
+    """A resumed run must have the data and the base that it had, and as many tests to keep.
+
+    Args:
+        run: The run folder.
+        parts: What it is made of now.
+        num_kept: Tests to keep now.
+
+    Raises:
+        CheckpointError: it was started on others, or `data.json` is damaged.
+    """
+    check_data(run, parts.videos.content_hash)
+    content = data_before(run)
+    if content is None:
+        return
+    # Runs of earlier versions do not say what their base was.
+    if content.get("base", parts.base_hash) != parts.base_hash:
+        raise CheckpointError(
+            f"was started on another base: its weights have the hash {content['base']}, those "
+            f"that are there now {parts.base_hash}",
+            where=str(run.path),
+            fix="Put the base back, or choose another --out.",
+        )
+    if len(content["kept"]) != num_kept:
+        raise _other_tests(run, content["kept"], num_kept)
+
+
+def _check_kept(run: RunFolder, kept: Sequence[str]) -> None:
+    """A resumed run must be held to the same tests."""
+    content = data_before(run)
+    if content is not None and content["kept"] != list(kept):
+        raise _other_tests(run, content["kept"], len(kept))
+
+
+def _other_tests(run: RunFolder, before: Sequence[str], num_now: int) -> CheckpointError:
+    """The error for other tests to keep than a run was started with."""
+    return CheckpointError(
+        f"was started with other tests to keep ({len(before)} then, {num_now} now)",
+        where=str(run.path),
+        fix="Give --keep as it was, or choose another --out.",
+    )

@@ -1,0 +1,275 @@
+"""Rule-based dense captions: one sentence an event, every annotated detail in it.
+
+`In this photo, the action is walk, the walker is man with short hair, manner is slowly, scene is …`
+
+Plain sentences of events, by rule: the annotation in the words of a person, not of a template.
+
+`man in green jacket speaks to dog slowly in a kitchen`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from figclip.annotations.roles import clean_filler, filled_roles, filled_scene
+from figclip.records import Event, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """The wording of dense captions.
+
+    Attributes:
+        name: Key in `TEMPLATES`, written into configurations.
+        scene_name: What stands before `is {scene}`.
+        trims_role_names: Trailing parentheses of role names are cut
+            (`thing climbed (clomb?)` becomes `thing climbed`).
+    """
+
+    name: str
+    scene_name: str
+    trims_role_names: bool
+
+
+TEMPLATES: dict[str, Template] = {
+    template.name: template
+    for template in (
+        Template(name="default", scene_name="scene", trims_role_names=True),
+        Template(name="srl_clip", scene_name="scene", trims_role_names=False),
+        Template(name="figclip_v1", scene_name="and scene of the event", trims_role_names=False),
+    )
+}
+
+
+def caption_event(event: Event, *, template: Template) -> str:
+    """Dense caption of one event.
+
+    Args:
+        event: Roles are told in the order of the annotation. Values that say nothing are left out.
+        template: One of `TEMPLATES`.
+
+    Returns:
+        One sentence without a full stop, single spaces only.
+
+    Source:
+        SRL-CLIP (arXiv 2401.07669v2) for the wording; its v1 for `figclip_v1`. Cutting the
+        parentheses of role names is ours.
+    """
+    return ", ".join(caption_clauses(event, template=template))
+
+
+def caption_clauses(event: Event, *, template: Template) -> tuple[str, ...]:
+    """The parts that `caption_event` joins with a comma and a space.
+
+    Args:
+        event: As for `caption_event`.
+        template: One of `TEMPLATES`.
+
+    Returns:
+        The opening with the verb, then one clause for each role that says something, in order, then
+        one for the scene if it says something.
+    """
+    clauses = [f"In this photo, the action is {clean_filler(event.verb)}"]
+    clauses += (_role_clause(role, template) for role in filled_roles(event))
+    if scene := filled_scene(event):
+        clauses.append(f"{template.scene_name} is {scene}")
+    return tuple(clauses)
+
+
+def text_hash(text: str) -> int:
+    """Hash under which two texts count as equal: case-folded, runs of spaces collapsed.
+
+    Args:
+        text: A caption.
+
+    Returns:
+        A signed 64-bit integer (it fits an int64 tensor), the same in every process and run.
+    """
+    return _hash_64(clean_filler(text).casefold().encode())
+
+
+def caption_video_hash(captions: Sequence[str]) -> int:
+    """Hash of a video's text: equal for videos with equal event captions, in any order.
+
+    The order is ignored because the text embedding of a video is the mean over its events.
+
+    Args:
+        captions: The captions of one annotation's events.
+
+    Returns:
+        A signed 64-bit integer, the same in every process and run.
+    """
+    hashes = sorted(text_hash(caption) for caption in captions)
+    return _hash_64(b"".join(value.to_bytes(8, "little", signed=True) for value in hashes))
+
+
+def trimmed_role_name(name: str) -> str:
+    """A role name without the parentheses at its end, nested ones included.
+
+    Args:
+        name: `wait-er (not waiter, that's the other sense)`.
+
+    Returns:
+        `wait-er`. Names whose parentheses do not match, and names that are nothing but a
+        parenthesis, are returned unchanged.
+    """
+    rest = name.rstrip()
+    while rest.endswith(")") and (start := _opening_parenthesis(rest)) is not None:
+        rest = rest[:start].rstrip()
+    return rest or name
+
+
+def _opening_parenthesis(name: str) -> int | None:
+    """Position of the parenthesis that the last character of `name` closes."""
+    depth = 0
+    for position in reversed(range(len(name))):
+        depth += (name[position] == ")") - (name[position] == "(")
+        if depth == 0:
+            return position
+    return None
+
+
+def _role_clause(role: Role, template: Template) -> str:
+    """`the {name} is {text}`, without the article for modifiers; the bare text if unnamed."""
+    name = clean_filler(role.name)
+    if template.trims_role_names:
+        name = trimmed_role_name(name)
+    if not name:
+        return role.text
+    return f"{name} is {role.text}" if role.is_modifier else f"the {name} is {role.text}"
+
+
+def _hash_64(content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little", signed=True)
+
+
+_SOMEONE = "someone"
+_PLACE_NAMES = frozenset({"location", "scene"})
+_MODIFIERS_FIRST = ("direction", "manner")
+
+# Words that say where, where to or how by themselves: a text that begins with one needs no other.
+_OPENERS = frozenset(
+    """about above abroad across after against ahead along alongside amid among around as aside at
+    atop away back backward backwards before behind below beneath beside besides between beyond by
+    close deep down downstairs downward downwards during facing far for forward forwards from here
+    home in indoor indoors inside into inward leaning left midair near nearby next off offshore on
+    onto opposite out outdoor outdoors outside outward outwards over overhead past right round
+    sideways straight there through throughout to together toward towards under underground
+    underneath underwater until up upon upstairs upward upwards using via while with within
+    without""".split()
+)
+
+# What PropBank's role descriptions call the parts of an event that English marks by a preposition.
+_PREPOSITION_OF = {
+    "hearer": "to",
+    "listener": "to",
+    "recipient": "to",
+    "destination": "to",
+    "end point": "to",
+    "instrument": "with",
+    "partner": "with",
+    "target": "at",
+    "source": "from",
+    "start point": "from",
+    "benefactive": "for",
+    "surface": "on",
+    "location": "in",
+    "place": "in",
+}
+_DIRECT_SLOTS = ("Arg0", "Arg1")
+_NAMED_PART = re.compile(rf"({'|'.join(_PREPOSITION_OF)})\b")
+# Descriptions that say it themselves: `thing looked at or for or on`, `removed from`.
+_SAID_PREPOSITION = re.compile(r"\w(?:ed|en|wn)[ -](at|by|for|from|in|into|on|over|to|with)\b")
+
+_IRREGULAR = {"be": "is", "have": "has"}
+_SIBILANT = re.compile(r"(?:s|x|z|ch|sh|[^aeiou]o)$")
+_CONSONANT_Y = re.compile(r"[^aeiou]y$")
+_PARTICLES = frozenset("away back by down in off on out over through up".split())
+
+
+def plain_sentence(event: Event) -> str:
+    """One plain English sentence of an event.
+
+    In order: the subject, the verb in the third person, the other numbered roles, direction,
+    manner, the other modifiers, the scene. What says nothing is left out. The subject is the first
+    numbered role that says something, whichever its slot: what lacks an Arg0 in real annotations is
+    nearly always such as `man in black falls`; an event without any gets `someone`.
+
+    A numbered role gets the preposition that its description says (`thing looked at`: at) or names
+    (from Arg2 on: `hearer`: to; `instrument`: with), a place `in`; texts that begin with a
+    preposition or such a word (`outside`) stand as they are. Nothing else is guessed: no article,
+    no plural (`two men walks`), no change of case.
+
+    Args:
+        event: Its verb is in the base form, as annotations have it.
+
+    Returns:
+        A sentence without a full stop, single spaces only; never empty.
+    """
+    roles = filled_roles(event)
+    numbered = [role for role in roles if not role.is_modifier]
+    modifiers = sorted((role for role in roles if role.is_modifier), key=_modifier_rank)
+    parts = [numbered[0].text if numbered else _SOMEONE, third_person(clean_filler(event.verb))]
+    parts += (_with_preposition(role.text, _preposition(role)) for role in numbered[1:])
+    parts += (_with_preposition(role.text, _preposition(role)) for role in modifiers)
+    if scene := filled_scene(event):
+        parts.append(_with_preposition(scene, "in"))
+    return " ".join(part for part in parts if part)
+
+
+def third_person(verb: str) -> str:
+    """The third person singular of a verb: `carries` of `carry`.
+
+    Of several words the first is inflected (`looks up`); of one with hyphens the last part, unless
+    that is a particle (`double-checks`, `picks-up`).
+
+    Args:
+        verb: In the base form, single spaces.
+
+    Returns:
+        The inflected verb; an empty one stays empty.
+    """
+    word, space, rest = verb.partition(" ")
+    parts = word.split("-")
+    inflected = 0 if parts[-1].casefold() in _PARTICLES else len(parts) - 1
+    parts[inflected] = _third_person_of_word(parts[inflected])
+    return "-".join(parts) + space + rest
+
+
+def _third_person_of_word(word: str) -> str:
+    """`walks`, `pushes`, `carries`, `goes`; what does not end in a letter stays."""
+    lowered = word.casefold()
+    if lowered in _IRREGULAR:
+        return _IRREGULAR[lowered]
+    if not word or not word[-1].isalpha():
+        return word
+    if _CONSONANT_Y.search(lowered):
+        return f"{word[:-1]}ies"
+    return f"{word}es" if _SIBILANT.search(lowered) else f"{word}s"
+
+
+def _preposition(role: Role) -> str:
+    """What English puts before the role; empty for objects, and for what is not known."""
+    name = trimmed_role_name(role.name).casefold()
+    if role.is_modifier:
+        return "in" if name in _PLACE_NAMES else ""
+    if role.slot not in _DIRECT_SLOTS and (part := _NAMED_PART.match(name)):
+        return _PREPOSITION_OF[part[1]]
+    said = _SAID_PREPOSITION.search(name)
+    return said[1] if said else ""
+
+
+def _with_preposition(text: str, preposition: str) -> str:
+    """The text after a preposition, unless it begins with one."""
+    first = re.match(r"\w*", text.casefold())
+    assert first is not None, "the pattern matches everything"
+    return text if not preposition or first[0] in _OPENERS else f"{preposition} {text}"
+
+
+def _modifier_rank(role: Role) -> int:
+    """Direction, then manner, then the others as annotated."""
+    name = trimmed_role_name(role.name).casefold()
+    return _MODIFIERS_FIRST.index(name) if name in _MODIFIERS_FIRST else len(_MODIFIERS_FIRST)

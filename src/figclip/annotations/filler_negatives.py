@@ -1,0 +1,182 @@
+"""Counterfeits by another filler in one role, `the walker is dog` for `… is man`.
+
+Optional hard negatives of training, and what the SRL-swap test draws where they are wanted.
+
+Ours, not the papers'. Pure in the event, the pool, the seed and the event's key.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+
+from figclip.annotations.roles import clean_filler, says_nothing
+from figclip.annotations.verb_negatives import event_seed, normalised, replace_filler
+from figclip.records import Event, VideoRecord
+
+SCENE_SLOT = "scene"
+_NUM_REDRAWS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Place:
+    """Where fillers are exchangeable: the same slot under the same role name, or the scene."""
+
+    slot: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFillers:
+    """The fillers of one place.
+
+    Attributes:
+        texts: Cleaned, in alphabetical order.
+        cumulative: Occurrences of each text and all before it, as `random.choices` wants them.
+    """
+
+    texts: tuple[str, ...]
+    cumulative: tuple[int, ...]
+
+
+FillerPool = Mapping[Place, PlaceFillers]
+"""All fillers of a set of videos by place; the order of the videos does not matter."""
+
+
+def build_filler_pool(records: Iterable[VideoRecord]) -> FillerPool:
+    """Collect the fillers of all events of all annotations.
+
+    Args:
+        records: The videos whose fillers may be drawn; normally those that are trained on.
+
+    Returns:
+        The pool; texts that say nothing are not in it.
+    """
+    counts: defaultdict[Place, Counter[str]] = defaultdict(Counter)
+    for record in records:
+        for place, text in _fillers_of_video(record):
+            counts[place][text] += 1
+    return {place: _place_fillers(texts) for place, texts in sorted(counts.items())}
+
+
+def anywhere(place: Place) -> bool:
+    """Every place may be filled anew."""
+    return True
+
+
+def filler_negatives(
+    event: Event,
+    *,
+    video: VideoRecord,
+    pool: FillerPool,
+    num_negatives: int,
+    seed: int,
+    key: str,
+    where: Callable[[Place], bool] = anywhere,
+) -> tuple[Event | None, ...]:
+    """Draw events that differ from the true one in one filler, none twice.
+
+    The place is drawn evenly among those that have another filler to offer, the filler in
+    proportion to its frequency in this place. Left out, because they may be true: every filler of
+    the video, and those that say more or less than the true one with its words (`man`, `old man
+    with short hair` for `man with short hair`).
+
+    Args:
+        event: The true event.
+        video: The video that it belongs to.
+        pool: Fillers to draw from.
+        num_negatives: >= 0.
+        seed: Seed of the run.
+        key: Name of the event (`records.event_key`), unique in the run.
+        where: Which places may be filled anew.
+
+    Returns:
+        `num_negatives` events; None marks a masked column, these come last.
+    """
+    rng = random.Random(event_seed(seed, f"filler/{key}"))
+    told = {_words(text) for _, text in _fillers_of_video(video)}
+    offers = {
+        position: _Offer(pool[place], told, _words(text))
+        for position, place, text in _filled_places(event)
+        if place in pool and where(place)
+    }
+    negatives: list[Event | None] = []
+    while offers and len(negatives) < num_negatives:
+        position = rng.choice(list(offers))
+        text = offers[position].draw(rng)
+        if text is None:
+            del offers[position]
+        else:
+            negatives.append(replace_filler(event, position, text))
+    return (*negatives, *[None] * (num_negatives - len(negatives)))
+
+
+class _Offer:
+    """What one place of an event can be filled with instead, each text once."""
+
+    def __init__(
+        self, fillers: PlaceFillers, told: set[frozenset[str]], true_words: frozenset[str]
+    ) -> None:
+        self._fillers = fillers
+        self._told = told
+        self._true_words = true_words
+        self._drawn: set[str] = set()
+
+    def draw(self, rng: random.Random) -> str | None:
+        """Another text by frequency; None when there is none left."""
+        texts, cumulative = self._fillers.texts, self._fillers.cumulative
+        # Redrawing what is not allowed gives the same distribution as listing what is allowed. In
+        # pools of thousands of texts listing is slow (1 ms an event on VidSitu valid, 2026), so it
+        # is only done where nearly everything is forbidden.
+        for text in rng.choices(texts, cum_weights=cumulative, k=_NUM_REDRAWS):
+            if self._allows(text):
+                self._drawn.add(text)
+                return text
+        allowed = [position for position, text in enumerate(texts) if self._allows(text)]
+        if not allowed:
+            return None
+        before = (0, *cumulative)
+        weights = [cumulative[position] - before[position] for position in allowed]
+        (position,) = rng.choices(allowed, weights=weights)
+        self._drawn.add(texts[position])
+        return texts[position]
+
+    def _allows(self, text: str) -> bool:
+        words = _words(text)
+        return (
+            text not in self._drawn
+            and words not in self._told
+            and not (words <= self._true_words or self._true_words <= words)
+        )
+
+
+def _place_fillers(counts: Mapping[str, int]) -> PlaceFillers:
+    texts = tuple(sorted(counts))
+    return PlaceFillers(texts, tuple(accumulate(counts[text] for text in texts)))
+
+
+def _filled_places(event: Event) -> Iterator[tuple[int, Place, str]]:
+    """Position, as `replace_filler` counts, place and cleaned text of what says something."""
+    for position, role in enumerate(event.roles):
+        if not says_nothing(role.text):
+            place = Place(slot=role.slot, name=normalised(role.name))
+            yield position, place, clean_filler(role.text)
+    if not says_nothing(event.scene):
+        yield len(event.roles), Place(slot=SCENE_SLOT, name=""), clean_filler(event.scene)
+
+
+def _fillers_of_video(video: VideoRecord) -> Iterator[tuple[Place, str]]:
+    for annotation in video.annotations:
+        for event in annotation.events:
+            for _, place, text in _filled_places(event):
+                yield place, text
+
+
+@lru_cache(maxsize=65536)
+def _words(text: str) -> frozenset[str]:
+    """The text as a bag of words: order and repetition do not make another filler."""
+    return frozenset(normalised(text).split())

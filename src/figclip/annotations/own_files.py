@@ -1,0 +1,487 @@
+"""Reads figclip's own annotation files: JSON Lines (one video a line) and CSV (one event a row).
+
+The format is described in `docs/annotations.md` and, for tools, in `annotations.schema.json` beside
+this file. What only a reader can check (ends after starts, slots of roles that exist) is checked
+here.
+
+Turns annotation CSV, one event a row, into the objects that a line of annotation JSONL holds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources.abc import Traversable
+from pathlib import PurePath
+
+from figclip.annotations.reading import (
+    Place,
+    check_keys,
+    check_text,
+    csv_rows,
+    is_list,
+    is_object,
+    nearest,
+    parse_json,
+    raise_problems,
+    read_text,
+    shown,
+)
+from figclip.config import MAX_POSITIONS
+from figclip.records import MODIFIER_SLOT, Annotation, AnnotationSet, Event, Role, VideoRecord
+
+ROLE_PREFIX = "role:"
+VIDEO_COLUMNS = ("id", "video", "split", "group")
+EVENT_COLUMNS = ("start_s", "end_s", "verb", "sense", "scene")
+COLUMNS = (*VIDEO_COLUMNS, "annotation", *EVENT_COLUMNS)
+REQUIRED_COLUMNS = ("video", "start_s", "end_s", "verb")
+
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+_ROLE = re.compile(r"role:(?P<name>.*?)(?::(?P<slot>Arg[0-9M]))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawVideo:
+    """One annotation of one video, not yet checked, in the shape of a JSONL line.
+
+    Attributes:
+        place: Where it is read from.
+        value: The parsed JSON value, an object when all is well.
+        event_places: Where each event is read from; empty when they are parts of `place`.
+    """
+
+    place: Place
+    value: object
+    event_places: list[Place] = field(default_factory=list[Place])
+
+
+def parse_csv(text: str, file: Place) -> list[RawVideo]:
+    """Gathers the rows of each annotation, in the order of their first row.
+
+    Rows belong to one annotation when their `id` (else `video`) and `annotation` cells agree.
+
+    Args:
+        text: The whole file, first row the column names.
+        file: Takes what is wrong with the table; its `where` is the path.
+
+    Returns:
+        One entry an annotation. Empty cells are left out; times are numbers where they are
+        written as numbers. Nothing else is checked here.
+    """
+    rows = csv_rows(text, file)
+    first_row = next(rows, None)
+    if first_row is None or not _check_header(*first_row):
+        return []
+    header = first_row[1]
+    annotations: dict[tuple[str, str], _GatheredRows] = {}
+    for place, cells in rows:
+        if len(cells) != len(header):
+            what = f"has {len(cells)} cells, the first row has {len(header)}"
+            place.add("", what=what, fix="Give every row the same number; quote texts with commas")
+            continue
+        row = {column: cell for column, cell in zip(header, cells, strict=True) if cell.strip()}
+        _add_row(row, place, annotations)
+    return [
+        RawVideo(
+            place=gathered.places[0],
+            value={**gathered.head, "events": gathered.events},
+            event_places=gathered.places,
+        )
+        for gathered in annotations.values()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _GatheredRows:
+    """The rows of one annotation read so far: the first one's video cells, and the events."""
+
+    head: dict[str, str]
+    events: list[object] = field(default_factory=list[object])
+    places: list[Place] = field(default_factory=list[Place])
+
+
+def _check_header(place: Place, header: list[str]) -> bool:
+    """Notes what is wrong with the column names; True when the rows can be read."""
+    before = len(place.problems)
+    valid = (*COLUMNS, f"{ROLE_PREFIX}NAME", f"{ROLE_PREFIX}NAME:SLOT")
+    for index, column in enumerate(header):
+        if column in header[:index] and not column.startswith(ROLE_PREFIX):
+            place.add(column, what="is the name of two columns", fix="Rename or remove one")
+        if column not in COLUMNS and not column.startswith(ROLE_PREFIX):
+            place.add(column, what="is an unknown column", fix=nearest(column, valid))
+    roles = [role["name"] for column in header if (role := _ROLE.fullmatch(column))]
+    for index, name in enumerate(roles):
+        if name in roles[:index] or not name.strip():
+            what = "is the role of two columns" if name.strip() else "has no role name"
+            place.add(f"{ROLE_PREFIX}{name}", what=what, fix="Rename or remove the column")
+    for column in REQUIRED_COLUMNS:
+        if column not in header:
+            fix = "The first row names the columns, separated by commas"
+            place.add(column, what="column is missing", fix=fix)
+    return len(place.problems) == before
+
+
+def _add_row(
+    row: dict[str, str], place: Place, annotations: dict[tuple[str, str], _GatheredRows]
+) -> None:
+    """Adds one row's event to its annotation, which the first such row opens."""
+    head = {column: row[column] for column in VIDEO_COLUMNS if column in row}
+    key = (head.get("id", head.get("video", "")), row.get("annotation", ""))
+    gathered = annotations.setdefault(key, _GatheredRows(head))
+    for column in VIDEO_COLUMNS:
+        here, first = head.get(column, ""), gathered.head.get(column, "")
+        if here != first:
+            what = f"is {shown(here)}, but {shown(first)} in the first row of this video"
+            place.add(column, what=what, fix="Write the same in every row of a video")
+    gathered.events.append(_event(row))
+    gathered.places.append(place)
+
+
+def _event(row: dict[str, str]) -> dict[str, object]:
+    """The event of one row, as JSONL would spell it."""
+    event: dict[str, object] = {}
+    roles: dict[str, str] = {}
+    slots: dict[str, str] = {}
+    for column, cell in row.items():
+        if column in EVENT_COLUMNS:
+            is_time = column.endswith("_s") and _NUMBER.fullmatch(cell)
+            event[column] = float(cell) if is_time else cell
+        elif role := _ROLE.fullmatch(column):
+            roles[role["name"]] = cell
+            if role["slot"]:
+                slots[role["name"]] = role["slot"]
+    return {**event, "roles": roles, "slots": slots}
+
+
+FORMAT_VERSION = 1
+DEFAULT_SPLIT = "train"
+# Eleven days. Longer times are milliseconds or frame numbers by mistake, and would overflow the
+# integer time stamps of a video.
+MAX_TIME_S = 1e6
+MODIFIER_NAMES = ("direction", "manner", "location", "goal", "purpose")
+SCENE_NAME = "scene"
+NUMBERED_SLOTS = tuple(f"Arg{number}" for number in range(10))
+
+VIDEO_KEYS = ("video", "id", "split", "group", "events", "captions", "format")
+EVENT_KEYS = ("start_s", "end_s", "verb", "sense", "roles", "slots", "scene")
+
+_VERB = re.compile(r"\s*(?P<verb>[^(]*?)\s*\((?P<gloss>.*)\)\s*", re.DOTALL)
+_NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def load_annotations(path: Traversable) -> AnnotationSet:
+    """Reads one `.jsonl` or `.csv` file of annotations.
+
+    Several annotations of one video stay apart; equal ones are dropped and counted in a notice.
+
+    Args:
+        path: The file, UTF-8, with or without byte order mark; the suffix decides the format.
+
+    Returns:
+        The videos in the order of their first line, texts verbatim, `split_sizes` empty.
+
+    Raises:
+        AnnotationError: Lists every problem of the file, each with its line and field.
+    """
+    file = Place(str(path))
+    text = read_text(path, file)
+    suffix = PurePath(path.name).suffix.casefold()
+    raw_videos: list[RawVideo] = []
+    if suffix == ".jsonl":
+        raw_videos = _parse_jsonl(text, file)
+    elif suffix == ".csv":
+        raw_videos = parse_csv(text, file)
+    elif not file.problems:
+        fix = "Rename it if it is one of them; VidSitu is read from its folder"
+        file.add("", what="is neither .jsonl nor .csv", fix=fix)
+    if not raw_videos and not file.problems:
+        file.add("", what="holds no videos", fix="Write at least one")
+    parsed = [(raw.place, record) for raw in raw_videos if (record := _parse_video(raw))]
+    records, num_dropped = _gather(parsed)
+    raise_problems(file.problems)
+    return AnnotationSet(
+        name="events",
+        source=str(path),
+        records=records,
+        notices=(
+            *counted(num_dropped, "annotation", "equal another of its video: dropped"),
+            *split_notices(records),
+        ),
+    )
+
+
+def split_verb(text: str) -> tuple[str, str]:
+    """The bare verb and its gloss: `deflect (block, avoid)` gives `deflect` and `block, avoid`.
+
+    The gloss is all between the first opening and the last parenthesis, so it may hold more of
+    them; it is empty when the text does not end in one.
+    """
+    match = _VERB.fullmatch(text)
+    return (match["verb"], match["gloss"]) if match else (text.strip(), "")
+
+
+def counted(count: int, noun: str, rest: str) -> tuple[str, ...]:
+    """A notice such as `5 events have …`, or none when the count is zero."""
+    return (f"{count:,} {noun}{'s' if count != 1 else ''} {rest}",) if count else ()
+
+
+def split_notices(records: Iterable[VideoRecord]) -> tuple[str, ...]:
+    """Warns when a group or a video file is in more than one split: results would be too good."""
+    splits_by_group: defaultdict[str, set[str]] = defaultdict(set)
+    splits_by_video: defaultdict[str, set[str]] = defaultdict(set)
+    for record in records:
+        splits_by_video[record.video].add(record.split)
+        if record.group:
+            splits_by_group[record.group].add(record.split)
+    notices: list[str] = []
+    for noun, splits in (("group", splits_by_group), ("video file", splits_by_video)):
+        leaking = [name for name, found in splits.items() if len(found) > 1]
+        rest = f"in more than one split, the first is {shown(leaking[0])}" if leaking else ""
+        notices.extend(counted(len(leaking), noun, rest))
+    return tuple(notices)
+
+
+def _parse_jsonl(text: str, file: Place) -> list[RawVideo]:
+    """Parses every line that is not blank."""
+    raw_videos: list[RawVideo] = []
+    # Not splitlines(): it also breaks at characters that JSON strings may hold, such as U+2028.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            place = file.at(f"{file.where}:{number}")
+            try:
+                raw_videos.append(RawVideo(place=place, value=parse_json(line)))
+            except ValueError as error:
+                place.add("", what=str(error), fix="Write one JSON object a line")
+    return raw_videos
+
+
+def _parse_video(raw: RawVideo) -> VideoRecord | None:
+    """One annotation of one video; None, with the problems noted, when it has any."""
+    value, place = raw.value, raw.place
+    before = len(place.problems)
+    if not is_object(value):
+        place.add("", what=f"must be an object, got {shown(value)}", fix='Write {"video": …}')
+        return None
+    version = value.get("format", FORMAT_VERSION)
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        what = f"is {shown(version)}, this figclip reads format {FORMAT_VERSION}"
+        place.add("format", what=what, fix="Install a newer figclip, or leave the key out")
+        return None
+    check_keys(value, VIDEO_KEYS, place=place)
+    video = _video_path(value, place)
+    record = VideoRecord(
+        id=_name(value, "id", default=video, place=place),
+        video=video,
+        split=_name(value, "split", default=DEFAULT_SPLIT, place=place),
+        group=_name(value, "group", default="", place=place),
+        annotations=(Annotation(events=_events(value, raw), captions=_captions(value, place)),),
+    )
+    if not value.get("events") and not value.get("captions"):
+        place.add("events", what="and captions are both missing", fix="Give one of them, or both")
+    return record if len(place.problems) == before else None
+
+
+def _name(value: dict[str, object], key: str, *, default: str, place: Place) -> str:
+    """An identifier: text of one line without spaces around it."""
+    if key not in value:
+        return default
+    before = len(place.problems)
+    text = check_text(value[key], key, place=place)
+    if len(place.problems) == before and (
+        not text or text != text.strip() or _NOT_A_NAME.search(text)
+    ):
+        what = f"is {shown(text)}: empty, of several lines, or with spaces around it"
+        place.add(key, what=what, fix="Write it without them, or leave it out")
+    return text
+
+
+def _video_path(value: dict[str, object], place: Place) -> str:
+    """The path of the video below the folder of videos."""
+    if "video" not in value:
+        fix = "Give the path of the video file below the folder of videos"
+        place.add("video", what="is missing", fix=fix)
+        return ""
+    path = _name(value, "video", default="", place=place)
+    if "\\" in path:
+        place.add("video", what=f"{shown(path)} holds a backslash", fix="Separate folders by /")
+    elif path.startswith("/") or _DRIVE.match(path):
+        what = f"{shown(path)} is an absolute path"
+        place.add("video", what=what, fix="Write it relative to the folder of videos")
+    elif ".." in path.split("/"):
+        what = f'{shown(path)} has a ".." part'
+        place.add("video", what=what, fix="Write it from the folder of videos downwards")
+    return path
+
+
+def _captions(value: dict[str, object], place: Place) -> tuple[str, ...]:
+    """The plain sentences of a video."""
+    captions = value.get("captions", [])
+    if not is_list(captions):
+        what = f"must be a list of sentences, got {shown(captions)}"
+        place.add("captions", what=what, fix="Put the sentences in [ ]")
+        return ()
+    return tuple(
+        _filled_text(caption, f"captions[{index}]", place=place)
+        for index, caption in enumerate(captions)
+    )
+
+
+def _filled_text(value: object, name: str, *, place: Place) -> str:
+    """Text that may not be blank."""
+    text = check_text(value, name, place=place)
+    if isinstance(value, str) and not value.strip():
+        place.add(name, what="is empty", fix="Write something, or leave the entry out")
+    return text
+
+
+def _events(value: dict[str, object], raw: RawVideo) -> tuple[Event, ...]:
+    """The events of one annotation, those without problems."""
+    events, place = value.get("events", []), raw.place
+    if not is_list(events):
+        what = f"must be a list of events, got {shown(events)}"
+        place.add("events", what=what, fix="Put the events in [ ]")
+        return ()
+    if len(events) > MAX_POSITIONS:
+        what = f"has {len(events)} entries, at most {MAX_POSITIONS} are supported"
+        place.add("events", what=what, fix="Divide the video into several entries")
+    places = raw.event_places or [place.inside(f"events[{index}].") for index in range(len(events))]
+    parsed = [_parse_event(event, at) for event, at in zip(events, places, strict=True)]
+    return tuple(event for event in parsed if event)
+
+
+def _parse_event(value: object, place: Place) -> Event | None:
+    """One event; None, with the problems noted, when it has any."""
+    if not is_object(value):
+        place.add("", what=f"must be an object, got {shown(value)}", fix='Write {"start_s": …}')
+        return None
+    before = len(place.problems)
+    check_keys(value, EVENT_KEYS, place=place)
+    start_s, end_s = (_time_s(value, key, place) for key in ("start_s", "end_s"))
+    if start_s is not None and end_s is not None and start_s >= end_s:
+        what = f"is {end_s:g}, not after start_s {start_s:g}"
+        place.add("end_s", what=what, fix="An event ends after it starts")
+    verb, gloss = split_verb(check_text(value.get("verb", ""), "verb", place=place))
+    if (not verb or verb.startswith("(")) and isinstance(value.get("verb", ""), str):
+        place.add("verb", what="is missing or empty", fix='Write "walk" or "walk (on foot)"')
+    roles, scene_role = _roles(value, place)
+    scene = check_text(value.get("scene", ""), "scene", place=place)
+    if "scene" in value and scene_role is not None:
+        place.add("scene", what="is given twice, also as a role", fix="Remove one of them")
+    sense = _name(value, "sense", default="", place=place)
+    if len(place.problems) > before or start_s is None or end_s is None:
+        return None
+    return Event(
+        start_s=start_s,
+        end_s=end_s,
+        verb=verb,
+        gloss=gloss,
+        sense=sense,
+        roles=roles,
+        scene=scene or scene_role or "",
+    )
+
+
+def _time_s(value: dict[str, object], key: str, place: Place) -> float | None:
+    """A time in seconds from the start of the video."""
+    if key not in value:
+        place.add(key, what="is missing", fix="Give the time in seconds")
+        return None
+    time = value[key]
+    if isinstance(time, bool) or not isinstance(time, int | float):
+        what = f"must be a number, got {shown(time)}"
+        place.add(key, what=what, fix="Write seconds, with a decimal point: 2.5")
+        return None
+    # The comparison also holds for integers too large for a float.
+    if not 0 <= time <= MAX_TIME_S or math.isnan(time):
+        what = f"is {shown(time)}, outside 0 … {MAX_TIME_S:,.0f} s"
+        place.add(key, what=what, fix="Give the time in seconds from the start of the video")
+        return None
+    return float(time)
+
+
+def _roles(value: dict[str, object], place: Place) -> tuple[tuple[Role, ...], str | None]:
+    """The roles of an event, and the text of the role `scene`, which is no role of the record."""
+    texts, slots = value.get("roles", {}), value.get("slots", {})
+    for key, found in (("roles", texts), ("slots", slots)):
+        if not is_object(found):
+            what = f"must be an object, got {shown(found)}"
+            place.add(key, what=what, fix='Write {"walker": …}')
+    if not is_object(texts) or not is_object(slots):
+        return (), None
+    for name in texts:
+        _filled_text(name, f"roles.{name[:40]}", place=place)
+    checked = {
+        name: check_text(text, f"roles.{name[:40]}", place=place) for name, text in texts.items()
+    }
+    scene = checked.pop(SCENE_NAME, None)
+    explicit = _explicit_slots(slots, checked, place=place)
+    free = iter([slot for slot in NUMBERED_SLOTS if slot not in explicit.values()])
+    roles: list[Role] = []
+    for name, text in checked.items():
+        is_modifier = name.casefold() in MODIFIER_NAMES
+        slot = explicit.get(name) or (MODIFIER_SLOT if is_modifier else next(free, None))
+        if slot is None:
+            what = f"has more than {len(NUMBERED_SLOTS)} roles that are no modifiers"
+            place.add("roles", what=what, fix=f'Give some the slot "{MODIFIER_SLOT}"')
+            break
+        roles.append(Role(name=name, text=text, slot=slot))
+    return tuple(roles), scene
+
+
+def _explicit_slots(
+    slots: dict[str, object], roles: dict[str, str], *, place: Place
+) -> dict[str, str]:
+    """The slots that the annotation gives, by role name."""
+    explicit: dict[str, str] = {}
+    valid = (*NUMBERED_SLOTS, MODIFIER_SLOT)
+    for name, slot in slots.items():
+        field = f"slots.{name[:40]}"
+        if name not in roles:
+            is_scene = name == SCENE_NAME
+            what = "has no slot" if is_scene else "is not one of the roles of this event"
+            place.add(field, what=what, fix="Remove it from slots")
+        elif not isinstance(slot, str) or slot not in valid:
+            what = f"is {shown(slot)}"
+            place.add(field, what=what, fix=f"Valid are Arg0 … Arg9 and {MODIFIER_SLOT}")
+        elif slot != MODIFIER_SLOT and slot in explicit.values():
+            what = f"is {slot}, as another role of this event is"
+            place.add(field, what=what, fix="Give every numbered slot once")
+        else:
+            explicit[name] = slot
+    return explicit
+
+
+@dataclass(slots=True)
+class _GatheredVideo:
+    """A video with the annotations found so far, and where it was first named."""
+
+    record: VideoRecord
+    where: str
+
+
+def _gather(
+    parsed: Sequence[tuple[Place, VideoRecord]],
+) -> tuple[tuple[VideoRecord, ...], int]:
+    """Joins the annotations of each id; also the number of equal annotations dropped."""
+    videos: dict[str, _GatheredVideo] = {}
+    num_dropped = 0
+    for place, record in parsed:
+        found = videos.setdefault(record.id, _GatheredVideo(record, place.where))
+        first = found.record
+        if first is record:
+            continue
+        for name in ("video", "split", "group"):
+            here, there = getattr(record, name), getattr(first, name)
+            if here != there:
+                what = f"is {shown(here)}, but {shown(there)} at {found.where} for the same id"
+                place.add(name, what=what, fix="Give every annotation of a video the same")
+        if record.annotations[0] in first.annotations:
+            num_dropped += 1
+        else:
+            annotations = (*first.annotations, *record.annotations)
+            found.record = replace(first, annotations=annotations)
+    return tuple(found.record for found in videos.values()), num_dropped

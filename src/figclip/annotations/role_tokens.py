@@ -1,0 +1,165 @@
+"""What VidSitu's prediction files call the roles: `Arg0`, `ALoc`, `AScn`.
+
+The roles of an event as one sequence of tokens, which a decoder writes, and back.
+
+`[Arg0] a red cat [Arg1] a dog [AScn] park END`: keys are marks, in the order of the annotation.
+
+The words that a text decoder knows, as token ids.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from figclip.annotations.roles import clean_filler, says_nothing
+from figclip.annotations.vidsitu import SCENE_ROLE
+from figclip.records import MODIFIER_SLOT, Event
+
+SCENE_KEY = "AScn"
+_MODIFIERS = {
+    "direction": "ADir",
+    "purpose": "APrp",
+    "manner": "AMnr",
+    "location": "ALoc",
+    "goal": "AGol",
+}
+
+
+@lru_cache(maxsize=8192)
+def short_role(name: str) -> str:
+    """Name of a role in prediction files: `Arg1 (vehicle or path)` gives `Arg1`.
+
+    What VidSitu has no name for keeps its own: `ArgM (instrument)` gives `instrument`, and is
+    scored under it.
+    """
+    if name == SCENE_ROLE:
+        return SCENE_KEY
+    slot, _, rest = name.partition(" ")
+    if slot != MODIFIER_SLOT:
+        return slot
+    # The first of these words that the name holds, as VidSitu's evaluator looks for them.
+    found = next((short for word, short in _MODIFIERS.items() if word in rest), None)
+    return found or rest.strip().removeprefix("(").removesuffix(")")
+
+
+def roles_by_key(event: Event) -> dict[str, str]:
+    """Texts of roles and scene by short name, verbatim, in the order of the annotation."""
+    roles = {short_role(f"{role.slot} ({role.name})"): role.text for role in event.roles}
+    return {**roles, SCENE_KEY: event.scene} if event.scene else roles
+
+
+PAD, END, UNKNOWN = 0, 1, 2
+NUM_SPECIAL = 3
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Token ids: padding, end, unknown word, then marks, then words.
+
+    Attributes:
+        marks: Tokens that are no words, for example the keys of roles.
+        words: Separated by white space in texts, verbatim.
+    """
+
+    marks: tuple[str, ...]
+    words: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return NUM_SPECIAL + len(self.marks) + len(self.words)
+
+    @cached_property
+    def _id_of_mark(self) -> dict[str, int]:
+        return {mark: NUM_SPECIAL + i for i, mark in enumerate(self.marks)}
+
+    @cached_property
+    def _id_of_word(self) -> dict[str, int]:
+        first = NUM_SPECIAL + len(self.marks)
+        return {word: first + i for i, word in enumerate(self.words)}
+
+    def mark_id(self, mark: str) -> int:
+        """Id of a mark, `UNKNOWN` for another."""
+        return self._id_of_mark.get(mark, UNKNOWN)
+
+    def word_ids(self, text: str) -> list[int]:
+        """Ids of the words of a text; `UNKNOWN` stands for those that are not in here."""
+        return [self._id_of_word.get(word, UNKNOWN) for word in text.split()]
+
+    def is_mark(self, token: int) -> bool:
+        """Whether an id is that of a mark."""
+        return NUM_SPECIAL <= token < NUM_SPECIAL + len(self.marks)
+
+    def token(self, token: int) -> str:
+        """Mark or word of an id."""
+        return (*self.marks, *self.words)[token - NUM_SPECIAL] if token >= NUM_SPECIAL else ""
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The words of these ids, joined by spaces; other tokens are left out."""
+        first = NUM_SPECIAL + len(self.marks)
+        return " ".join(self.words[token - first] for token in tokens if token >= first)
+
+
+def build_vocabulary(
+    texts: Iterable[str], *, marks: Iterable[str] = (), min_count: int = 1
+) -> Vocabulary:
+    """The words that occur often enough, sorted, so that their order in the texts is of no account.
+
+    Args:
+        texts: All texts to be written.
+        marks: All marks.
+        min_count: Rarer words are unknown, and never written.
+    """
+    counts = Counter(word for text in texts for word in text.split())
+    words = sorted(word for word, count in counts.items() if count >= min_count)
+    return Vocabulary(marks=tuple(sorted(set(marks))), words=tuple(words))
+
+
+def told_roles(event: Event) -> dict[str, str]:
+    """Cleaned texts by key of the roles that say something."""
+    roles = {key: clean_filler(text) for key, text in roles_by_key(event).items()}
+    return {key: text for key, text in roles.items() if not says_nothing(text)}
+
+
+def build_role_vocabulary(events: Iterable[Event], *, min_count: int) -> Vocabulary:
+    """Keys and words of the roles of events; rarer words than `min_count` are unknown."""
+    roles = [told_roles(event) for event in events]
+    return build_vocabulary(
+        (text for one in roles for text in one.values()),
+        marks=(key for one in roles for key in one),
+        min_count=min_count,
+    )
+
+
+def encode_roles(roles: Mapping[str, str], vocabulary: Vocabulary) -> list[int]:
+    """Token ids of roles, with the end.
+
+    Args:
+        roles: Texts by key, as `told_roles` gives them.
+        vocabulary: Its marks are keys.
+    """
+    tokens: list[int] = []
+    for key, text in roles.items():
+        tokens += [vocabulary.mark_id(key), *vocabulary.word_ids(text)]
+    return [*tokens, END]
+
+
+def decode_roles(tokens: Sequence[int], vocabulary: Vocabulary) -> dict[str, str]:
+    """Texts by key.
+
+    Words before the first key belong to no role; of a key written twice the first text is taken.
+    """
+    roles: dict[str, str] = {}
+    key: str | None = None
+    words: list[int] = []
+    for token in [*tokens, END]:
+        if token == END or vocabulary.is_mark(token):
+            if key is not None:
+                roles.setdefault(key, vocabulary.text(words))
+            if token == END:
+                break
+            key, words = vocabulary.token(token), []
+        else:
+            words.append(token)
+    return roles

@@ -1,0 +1,445 @@
+"""Hard negatives: another verb sense, with its own role names, in place of an event's own.
+
+Nouns, direction, manner and scene stay, so that only the verb and its roles tell true from false.
+Negatives are a pure function of the event, the pool, the seed and the event's key: the order in
+which events are asked for does not matter, and texts can be cached for a whole run.
+
+Counterfactual events: one thing of an annotated event changed, everything else kept.
+
+Verb senses of an annotated set, with the role names they use and how often they occur.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+from figclip.annotations.captions import Template, caption_event, text_hash
+from figclip.annotations.roles import filled_roles, filled_slots
+from figclip.annotations.sense_exchange import (
+    EventShape,
+    SenseExchange,
+    balance_senses,
+    event_shape,
+)
+from figclip.config import NegativePolicy
+from figclip.records import Event, Role, VideoRecord
+
+Kind = TypeVar("Kind", frozenset[str], EventShape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class SenseKey:
+    """What tells senses apart. Annotations may lack the gloss or the identifier, so all three."""
+
+    verb: str
+    gloss: str
+    sense: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenseFrame:
+    """A verb sense and what it calls its numbered roles.
+
+    Attributes:
+        verb: The bare verb: `deflect`.
+        gloss: `block, avoid`; may be empty.
+        sense: `deflect.01`; may be empty.
+        role_names: From slot (`Arg0`) to the name most often used for it (`deflector`), in the
+            order of the slots. Slots are listed even where no annotator filled them.
+    """
+
+    verb: str
+    gloss: str
+    sense: str
+    role_names: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SensePool:
+    """All senses of a set of videos, for drawing verbs in place of an event's own.
+
+    The same events in another order give an equal pool.
+
+    Attributes:
+        frames: Sorted by verb, gloss and sense. Other members name senses by position in it.
+        counts: Events of each sense, beside `frames`.
+        counts_by_slots: For each set of filled numbered slots, the senses of the events that fill
+            exactly these, with their number of events; ascending positions.
+        counts_by_shape: The same for each shape of events.
+    """
+
+    frames: tuple[SenseFrame, ...]
+    counts: tuple[int, ...]
+    counts_by_slots: Mapping[frozenset[str], Mapping[int, int]]
+    counts_by_shape: Mapping[EventShape, Mapping[int, int]]
+
+    @cached_property
+    def position_of(self) -> Mapping[SenseKey, int]:
+        """Position of each sense in `frames`."""
+        return {
+            SenseKey(verb=frame.verb, gloss=frame.gloss, sense=frame.sense): position
+            for position, frame in enumerate(self.frames)
+        }
+
+    @cached_property
+    def exchanges(self) -> Mapping[EventShape, SenseExchange]:
+        """For each shape, which senses stand in for which."""
+        return {
+            shape: balance_senses(counts, [self.alike(sense) for sense in counts])
+            for shape, counts in self.counts_by_shape.items()
+        }
+
+    @cached_property
+    def senses_by_verb(self) -> Mapping[str, frozenset[int]]:
+        """From a verb, as `normalised` writes it, to its senses."""
+        return _positions_by(normalised(frame.verb) for frame in self.frames)
+
+    @cached_property
+    def senses_by_gloss(self) -> Mapping[str, frozenset[int]]:
+        """From a gloss, as `normalised` writes it, to the senses that share it."""
+        return _positions_by(normalised(frame.gloss) for frame in self.frames)
+
+    def alike(self, sense: int) -> frozenset[int]:
+        """Senses of the same verb or the same gloss (`talk (speak)`, `speak (speak)`)."""
+        frame = self.frames[sense]
+        alike = self.senses_by_verb[normalised(frame.verb)]
+        gloss = normalised(frame.gloss)
+        return alike | self.senses_by_gloss[gloss] if gloss else alike
+
+    def covering(self, slots: frozenset[str]) -> dict[int, int]:
+        """Senses that have a name for every one of the slots, with their number of events.
+
+        Args:
+            slots: Numbered slots.
+
+        Returns:
+            From the position in `frames` to the count, ascending positions.
+        """
+        members = enumerate(zip(self.frames, self.counts, strict=True))
+        return {
+            position: count
+            for position, (frame, count) in members
+            if slots <= frame.role_names.keys()
+        }
+
+
+def build_sense_pool(records: Iterable[VideoRecord]) -> SensePool:
+    """Collect the senses of all events of all annotations.
+
+    Args:
+        records: The videos whose verbs may be drawn; normally those that are trained on.
+
+    Returns:
+        The pool. Empty when no record has events.
+    """
+    counts: Counter[SenseKey] = Counter()
+    names: defaultdict[SenseKey, defaultdict[str, Counter[str]]]
+    names = defaultdict(lambda: defaultdict(Counter))
+    filled: Counter[tuple[frozenset[str], SenseKey]] = Counter()
+    shaped: Counter[tuple[EventShape, SenseKey]] = Counter()
+    for event in _events(records):
+        key = sense_key(event)
+        counts[key] += 1
+        filled[filled_slots(event), key] += 1
+        shaped[event_shape(event), key] += 1
+        for role in event.roles:
+            if not role.is_modifier:
+                names[key][role.slot][role.name] += 1
+    keys = sorted(counts)
+    return SensePool(
+        frames=tuple(_frame(key, names[key]) for key in keys),
+        counts=tuple(counts[key] for key in keys),
+        counts_by_slots=_counts_by(filled, keys),
+        counts_by_shape=_counts_by(shaped, keys),
+    )
+
+
+def sense_key(event: Event) -> SenseKey:
+    """The sense of an event's verb."""
+    return SenseKey(verb=event.verb, gloss=event.gloss, sense=event.sense)
+
+
+def normalised(text: str) -> str:
+    """Verbs and glosses are equal when case-folded and with single spaces they are."""
+    return " ".join(text.split()).casefold()
+
+
+def _events(records: Iterable[VideoRecord]) -> Iterable[Event]:
+    for record in records:
+        for annotation in record.annotations:
+            yield from annotation.events
+
+
+def _frame(key: SenseKey, names: Mapping[str, Counter[str]]) -> SenseFrame:
+    """The sense with its most frequent role names; the alphabet decides between equals."""
+    role_names = {
+        slot: min(names[slot], key=lambda name: (-names[slot][name], name))
+        for slot in sorted(names)
+    }
+    return SenseFrame(
+        verb=key.verb,
+        gloss=key.gloss,
+        sense=key.sense,
+        role_names=role_names,
+    )
+
+
+def _counts_by(
+    counts: Mapping[tuple[Kind, SenseKey], int], keys: Sequence[SenseKey]
+) -> dict[Kind, dict[int, int]]:
+    """Counts of senses by what comes first, senses by ascending position in the keys."""
+    position_of = {key: position for position, key in enumerate(keys)}
+    by_kind: defaultdict[Kind, dict[int, int]] = defaultdict(dict)
+    for (kind, key), count in sorted(counts.items(), key=lambda item: position_of[item[0][1]]):
+        by_kind[kind][position_of[key]] = count
+    return dict(by_kind)
+
+
+def _positions_by(texts: Iterable[str]) -> Mapping[str, frozenset[int]]:
+    positions: defaultdict[str, set[int]] = defaultdict(set)
+    for position, text in enumerate(texts):
+        positions[text].add(position)
+    return {text: frozenset(members) for text, members in positions.items()}
+
+
+def replace_verb(event: Event, frame: SenseFrame) -> Event:
+    """The event with another verb sense, which names the numbered roles slot by slot.
+
+    Modifiers, scene and the order of the roles stay. Roles in a slot that the sense lacks go: a
+    caption that is shorter for it gives the negative away, see `negatives.negative_events`.
+
+    Args:
+        event: The event to change.
+        frame: The sense to put in.
+
+    Returns:
+        A new event.
+    """
+    roles = (
+        role if role.is_modifier else replace(role, name=frame.role_names[role.slot])
+        for role in event.roles
+        if role.is_modifier or role.slot in frame.role_names
+    )
+    return replace(event, verb=frame.verb, gloss=frame.gloss, sense=frame.sense, roles=tuple(roles))
+
+
+def role_swap(event: Event) -> Event | None:
+    """The event with who and whom exchanged: `the biter is man, the bitten is dog`.
+
+    Texts of Arg0 and Arg1 change places; where one of them is missing or says nothing, those of
+    the first two numbered roles that say something. For evaluation only, never for training.
+
+    Args:
+        event: The event to change.
+
+    Returns:
+        A new event; None when it has no two such roles, or both say the same.
+    """
+    roles = list(filled_roles(event))
+    pair = _swappable_pair(roles)
+    if pair is None:
+        return None
+    first, second = pair
+    texts = roles[first].text, roles[second].text
+    if text_hash(texts[0]) == text_hash(texts[1]):
+        return None
+    roles[first] = replace(roles[first], text=texts[1])
+    roles[second] = replace(roles[second], text=texts[0])
+    return replace(event, roles=tuple(roles))
+
+
+def replace_filler(event: Event, position: int, text: str) -> Event:
+    """The event with another text in one of its roles, or another scene.
+
+    Args:
+        event: The event to change.
+        position: Index in `event.roles`; one past the last means the scene.
+        text: What stands there instead.
+
+    Returns:
+        A new event.
+    """
+    if position == len(event.roles):
+        return replace(event, scene=text)
+    roles = list(event.roles)
+    roles[position] = replace(roles[position], text=text)
+    return replace(event, roles=tuple(roles))
+
+
+def _swappable_pair(roles: Sequence[Role]) -> tuple[int, int] | None:
+    """Positions of Arg0 and Arg1, else of the first two numbered roles."""
+    numbered = [position for position, role in enumerate(roles) if not role.is_modifier]
+    core = {roles[position].slot: position for position in reversed(numbered)}
+    if "Arg0" in core and "Arg1" in core:
+        return core["Arg0"], core["Arg1"]
+    return (numbered[0], numbered[1]) if len(numbered) >= 2 else None
+
+
+_NOT_IN_POOL = -1
+
+
+def negative_events(
+    event: Event,
+    *,
+    video: VideoRecord,
+    pool: SensePool,
+    policy: NegativePolicy,
+    num_negatives: int,
+    seed: int,
+    key: str,
+) -> tuple[Event | None, ...]:
+    """Draw the hard negatives of one event.
+
+    `balanced` draws senses so that the text alone does not tell which is which: among events of the
+    same shape (slots, modifiers, scene), with replacement, in shares that make every sense as often
+    false as it is true (`annotations.sense_exchange`). Columns are masked where nothing is left to
+    exchange: on VidSitu valid 27 %, `talk` and `speak` above all.
+
+    `matched` draws among events that fill the same numbered slots, in proportion to their number,
+    with replacement. A pool with fewer than K such senses gives one draw for each, then one for
+    each further sense that names all filled slots; columns beyond are masked. Few are, but pairs of
+    a sense with the modifiers it takes tell (VidSitu: AUC 0.92; `balanced` 0.56).
+
+    `uniform` draws every sense as likely, none twice; the papers' way. It leaks the label: half of
+    the senses lack a role that the event fills, and most are rare.
+
+    All leave out every verb of the video, by whichever annotator: no negative is a true caption.
+    The first two also leave out senses with the gloss of the event's own (`talk (speak)` for
+    `speak (speak)` would be true). `benchmarks/negative_leakage.py` measures all.
+
+    Args:
+        event: The true event.
+        video: The video that it belongs to, whose verbs are not drawn.
+        pool: Senses to draw from.
+        policy: How senses are drawn, see above.
+        num_negatives: K, >= 0.
+        seed: Seed of the run.
+        key: Name of the event (`records.event_key`), unique in the run.
+
+    Returns:
+        K events; None marks a masked column, these come last.
+    """
+    rng = random.Random(event_seed(seed, key))
+    excluded = _senses_of_video(video, pool)
+    if policy == "uniform":
+        candidates = [sense for sense in range(len(pool.frames)) if sense not in excluded]
+        drawn = rng.sample(candidates, min(num_negatives, len(candidates)))
+    else:
+        if gloss := normalised(event.gloss):
+            excluded |= pool.senses_by_gloss.get(gloss, frozenset())
+        if policy == "balanced":
+            drawn = _balanced_senses(event, excluded, pool, num_negatives, rng)
+        else:
+            drawn = _matched_senses(filled_slots(event), excluded, pool, num_negatives, rng)
+    negatives = [replace_verb(event, pool.frames[sense]) for sense in drawn]
+    return (*negatives, *[None] * (num_negatives - len(negatives)))
+
+
+def hard_negatives(
+    event: Event,
+    *,
+    video: VideoRecord,
+    pool: SensePool,
+    policy: NegativePolicy,
+    template: Template,
+    num_negatives: int,
+    seed: int,
+    key: str,
+) -> tuple[str | None, ...]:
+    """The captions of `negative_events`.
+
+    Args:
+        event: The true event.
+        video: The video that it belongs to, whose verbs are not drawn.
+        pool: Senses to draw from.
+        policy: See `negative_events`.
+        template: Wording, that of the true caption.
+        num_negatives: K, >= 0.
+        seed: Seed of the run.
+        key: Name of the event (`records.event_key`), unique in the run.
+
+    Returns:
+        K captions; None marks a masked column, these come last.
+    """
+    events = negative_events(
+        event,
+        video=video,
+        pool=pool,
+        policy=policy,
+        num_negatives=num_negatives,
+        seed=seed,
+        key=key,
+    )
+    return tuple(None if one is None else caption_event(one, template=template) for one in events)
+
+
+def event_seed(seed: int, key: str) -> int:
+    """Seed of one event's own random numbers, the same in every process.
+
+    Args:
+        seed: Seed of the run.
+        key: Name of the event.
+
+    Returns:
+        A 64-bit integer. Python's own `hash` differs from process to process.
+    """
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{key}".encode(), digest_size=8).digest())
+
+
+def _balanced_senses(
+    event: Event, excluded: set[int], pool: SensePool, num_draws: int, rng: random.Random
+) -> list[int]:
+    """Senses drawn by their share of the exchange; fewer where it leaves places empty."""
+    exchange = pool.exchanges.get(event_shape(event))
+    if exchange is None:
+        return []
+    shares = exchange.shares_for(pool.position_of.get(sense_key(event), _NOT_IN_POOL))
+    allowed = {sense: share for sense, share in shares.items() if sense not in excluded}
+    if not any(allowed.values()):
+        return []
+    # What the video's own verbs would have taken goes to the others.
+    filled = sum(shares.values())
+    num_filled = sum(rng.random() < filled for _ in range(num_draws))
+    return rng.choices(list(allowed), list(allowed.values()), k=num_filled)
+
+
+def _matched_senses(
+    slots: frozenset[str],
+    excluded: set[int],
+    pool: SensePool,
+    num_draws: int,
+    rng: random.Random,
+) -> list[int]:
+    """Senses drawn by frequency: of the same filled slots first, then covering ones."""
+    same = _without(pool.counts_by_slots.get(slots, {}), excluded)
+    drawn = _draw(same, min(num_draws, len(same)), rng)
+    if len(drawn) == num_draws:
+        return drawn
+    covering = _without(pool.covering(slots), excluded | same.keys())
+    return drawn + _draw(covering, min(num_draws - len(drawn), len(covering)), rng)
+
+
+def _draw(counts: Mapping[int, int], num_draws: int, rng: random.Random) -> list[int]:
+    """Draw in proportion to the counts, with replacement."""
+    if num_draws == 0:
+        return []
+    return rng.choices(list(counts), weights=list(counts.values()), k=num_draws)
+
+
+def _without(counts: Mapping[int, int], excluded: set[int]) -> dict[int, int]:
+    return {sense: count for sense, count in counts.items() if sense not in excluded}
+
+
+def _senses_of_video(video: VideoRecord, pool: SensePool) -> set[int]:
+    """All senses of the verbs that any annotator gave to any event of the video."""
+    verbs = {normalised(one.verb) for annotation in video.annotations for one in annotation.events}
+    senses: set[int] = set()
+    for verb in verbs:
+        senses |= pool.senses_by_verb.get(verb, frozenset())
+    return senses

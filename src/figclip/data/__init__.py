@@ -1,1 +1,0 @@
-"""Annotations, captions, negatives, video decoding, the frame store and batches."""

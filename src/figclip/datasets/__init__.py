@@ -1,0 +1,1 @@
+"""Published test sets: how their official files are read."""

@@ -1,0 +1,445 @@
+"""Finds a benchmark's files and reads them entry by entry, each with its place.
+
+What is wrong with a file's content is noted at its place and raised by the caller, all together;
+what is wrong with the choice of files is raised at once. Entries are checked one by one as they are
+asked for, so that problems are noted in the order of the file.
+
+Checks of the fields of an entry; what is wrong is noted and an empty value returned.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from figclip.annotations.own_files import counted
+from figclip.annotations.reading import (
+    Place,
+    check_keys,
+    check_text,
+    csv_rows,
+    is_list,
+    is_object,
+    parse_json,
+    read_text,
+    shown,
+)
+from figclip.errors import DataError
+
+TOP_ONLY = ("",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The rows of a CSV file.
+
+    Attributes:
+        rows: Cells by column, with the place of each row; a cell may be empty. Read once, as they
+            are asked for.
+        ignored: Columns that have no meaning here.
+    """
+
+    rows: Iterator[tuple[Place, dict[str, str]]]
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A key of a JSON object with its value, and where it is read from."""
+
+    place: Place
+    key: str
+    value: object
+
+
+def find_file(path: Path, *names: str, subfolders: Sequence[str] = TOP_ONLY) -> Path:
+    """The first of some files that is there.
+
+    Args:
+        path: A folder, or one of the files itself.
+        names: File names, the preferred one first.
+        subfolders: Where in the folder to look; the empty one is the folder itself.
+
+    Raises:
+        DataError: None is there; the message names them all.
+    """
+    if not os.path.isfile(path):
+        return find_in_folder(path, *names, subfolders=subfolders)
+    if path.name not in names:
+        wanted = " or ".join(names)
+        fix = f"Give {wanted}, or the folder that holds it"
+        raise DataError(f"is not the file {wanted}", where=str(path), fix=fix)
+    return path
+
+
+def find_in_folder(folder: Path, *names: str, subfolders: Sequence[str] = TOP_ONLY) -> Path:
+    """As `find_file`, of a folder only."""
+    wanted = " or ".join(names)
+    _check_folder(folder, wanted)
+    for name in names:
+        for subfolder in subfolders:
+            if os.path.isfile(folder / subfolder / name):
+                return folder / subfolder / name
+    raise _not_found(folder, wanted, subfolders)
+
+
+def find_matching(
+    path: Path, pattern: re.Pattern[str], *, wanted: str, subfolders: Sequence[str] = TOP_ONLY
+) -> list[tuple[Path, re.Match[str]]]:
+    """Files whose whole name matches, sorted, of the first sub-folder that holds any.
+
+    Args:
+        path: A folder, or one such file.
+        pattern: Of file names.
+        wanted: What is looked for, as a message says it.
+        subfolders: Where in the folder to look; the empty one is the folder itself.
+
+    Raises:
+        DataError: No folder, or none of its files matches.
+    """
+    if os.path.isfile(path) and (match := pattern.fullmatch(path.name)):
+        return [(path, match)]
+    _check_folder(path, wanted)
+    for subfolder in subfolders:
+        folder = path / subfolder
+        if not os.path.isdir(folder):
+            continue
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            raise DataError(f"cannot be listed ({error.strerror})", where=str(folder)) from error
+        found = [
+            (one, match)
+            for one in paths
+            if (match := pattern.fullmatch(one.name)) and os.path.isfile(one)
+        ]
+        if found:
+            return found
+    raise _not_found(path, wanted, subfolders)
+
+
+def find_own_file(path: Path, suffix: str) -> Place:
+    """The place of a file of one's own, which is given itself.
+
+    Raises:
+        DataError: No such file, or one with another suffix.
+    """
+    if not os.path.isfile(path):
+        what = "is a folder" if os.path.isdir(path) else "does not exist"
+        raise DataError(what, where=str(path), fix=f"Give a {suffix} file")
+    if path.suffix.casefold() != suffix:
+        raise DataError(
+            f"is not a {suffix} file", where=str(path), fix="Rename it if it is one of them"
+        )
+    return Place(str(path))
+
+
+def read_lines(file: Place) -> list[tuple[Place, str]]:
+    """The lines that are not blank, without white space around them."""
+    lines = read_text(Path(file.where), file).split("\n")
+    return [
+        (file.at(f"{file.where}:{number}"), line.strip())
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+
+
+def read_json_lines(
+    file: Place, *, valid: Collection[str] | None = None
+) -> Iterator[tuple[Place, dict[str, object]]]:
+    """The objects of a JSON Lines file.
+
+    Args:
+        file: Takes what is wrong with them; its `where` is the path.
+        valid: Keys that may be there; None when others may be, too.
+    """
+    for place, line in read_lines(file):
+        try:
+            value = parse_json(line)
+        except ValueError as error:
+            place.add("", what=str(error), fix="Write one JSON object a line")
+            continue
+        if not is_object(value):
+            what = f"must be an object, got {shown(value)}"
+            place.add("", what=what, fix="Write one JSON object a line")
+            continue
+        if valid is not None:
+            check_keys(value, valid, place=place)
+        yield place, value
+
+
+def read_json_members(file: Place) -> Iterator[Member]:
+    """The members of the JSON object in a file; none when it holds something else."""
+    value = _read_json(file)
+    if is_object(value):
+        for key, member in value.items():
+            yield Member(place=file.at(f"{file.where}: {shown(key)}"), key=key, value=member)
+    elif value is not None:
+        what = f"must hold one object, got {shown(value)}"
+        file.add("", what=what, fix="Check that it is the official file")
+
+
+def read_json_objects(file: Place) -> Iterator[tuple[Place, dict[str, object]]]:
+    """The objects of the JSON list in a file; their places are named by number, counted from 0."""
+    value = _read_json(file)
+    if not is_list(value):
+        if value is not None:
+            what = f"must hold one list, got {shown(value)}"
+            file.add("", what=what, fix="Check that it is the official file")
+        return
+    for index, member in enumerate(value):
+        place = file.at(f"{file.where}: item {index}")
+        if is_object(member):
+            yield place, member
+        else:
+            fix = "Check that it is the official file"
+            place.add("", what=f"must be an object, got {shown(member)}", fix=fix)
+
+
+def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
+    """The rows of a CSV file whose first row names the columns.
+
+    Args:
+        file: Takes what is wrong with the file; its `where` is the path.
+        required: Columns that must be there.
+        optional: Columns that may be there; any other is listed as ignored.
+
+    Returns:
+        Rows that are not blank, cells verbatim; none when the first row cannot be used.
+    """
+    before = len(file.problems)
+    text = read_text(Path(file.where), file)
+    if not text and len(file.problems) > before:
+        return Table(rows=iter(()), ignored=())
+    rows = csv_rows(text, file)
+    first = next(rows, None)
+    place, header = first if first else (file, list[str]())
+    before = len(file.problems)
+    for index, column in enumerate(header):
+        if column in header[:index]:
+            place.add(column, what="is the name of two columns", fix="Rename or remove one")
+    for column in required:
+        if column not in header:
+            fix = "The first row names the columns, separated by commas"
+            place.add(column, what="column is missing", fix=fix)
+    if len(file.problems) > before:
+        return Table(rows=iter(()), ignored=())
+    known = (*required, *optional)
+    return Table(
+        rows=_filled_rows(rows, header), ignored=tuple(one for one in header if one not in known)
+    )
+
+
+def _filled_rows(
+    rows: Iterator[tuple[Place, list[str]]], header: list[str]
+) -> Iterator[tuple[Place, dict[str, str]]]:
+    """The rows that have a cell for every column."""
+    for place, cells in rows:
+        if len(cells) == len(header):
+            yield place, dict(zip(header, cells, strict=True))
+        else:
+            what = f"has {len(cells)} cells, the first row has {len(header)}"
+            fix = "Give every row the same number; quote texts with commas"
+            place.add("", what=what, fix=fix)
+
+
+def _read_json(file: Place) -> object:
+    """The value in a JSON file; None, with the problem noted, when there is none."""
+    before = len(file.problems)
+    text = read_text(Path(file.where), file)
+    if len(file.problems) > before:
+        return None
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        file.add("", what=str(error), fix="Check that it is the official file, whole")
+        return None
+    if value is None:
+        file.add("", what="holds nothing but null", fix="Check that it is the official file")
+    return value
+
+
+def _check_folder(path: Path, wanted: str) -> None:
+    """Refuses a path that is no folder."""
+    if not os.path.isdir(path):
+        what = "is a file" if os.path.isfile(path) else "does not exist"
+        raise DataError(what, where=str(path), fix=f"Give the folder that holds {wanted}")
+
+
+def _not_found(path: Path, wanted: str, subfolders: Sequence[str]) -> DataError:
+    below = [f"{one}/" for one in subfolders if one]
+    fix = f"It is looked for in the folder itself{' and in ' if below else ''}{', '.join(below)}"
+    return DataError(f"does not hold {wanted}", where=str(path), fix=fix)
+
+
+MAX_NUMBER = 1_000_000_000
+
+_NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+ALL = "all"
+"""The split that is everything."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of one entry.
+
+    Attributes:
+        values: By name. An entry of a CSV file holds text only.
+        place: Takes what is wrong with them.
+    """
+
+    values: Mapping[str, object]
+    place: Place
+
+    def caption(self, name: str) -> str:
+        """Text that says something, verbatim."""
+        if not self._is_there(name):
+            return ""
+        return check_caption(self.values[name], name, place=self.place)
+
+    def captions(self, name: str) -> tuple[str, ...]:
+        """At least one text that says something, verbatim."""
+        if not self._is_there(name):
+            return ()
+        values = self.values[name]
+        if not is_list(values) or not values:
+            what = (
+                f"must be a list of texts, got {'an empty one' if values == [] else shown(values)}"
+            )
+            self.place.add(name, what=what, fix="Put at least one text in [ ]")
+            return ()
+        return tuple(
+            check_caption(value, f"{name}[{index}]", place=self.place)
+            for index, value in enumerate(values)
+        )
+
+    def name(self, name: str) -> str:
+        """An identifier: text of one line without spaces around it."""
+        return check_name(self.values[name], name, place=self.place) if self._is_there(name) else ""
+
+    def optional_name(self, name: str, *, default: str) -> str:
+        """An identifier, or the default when the field is missing or an empty cell."""
+        if self.values.get(name, "") == "":
+            return default
+        return check_name(self.values[name], name, place=self.place)
+
+    def path(self, name: str) -> str:
+        """The path of an image or video below the folder of them."""
+        return check_path(self.values[name], name, place=self.place) if self._is_there(name) else ""
+
+    def numbered_name(self, name: str) -> str:
+        """A whole number as an identifier; empty when it is none."""
+        before = len(self.place.problems)
+        number = self.whole_number(name)
+        return "" if len(self.place.problems) > before else str(number)
+
+    def whole_number(self, name: str, *, least: int | None = None) -> int:
+        """A JSON number without a fraction; 0 when it is none."""
+        if not self._is_there(name):
+            return 0
+        value = self.values[name]
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            what = f"must be a whole number, got {shown(value)}"
+            self.place.add(name, what=what, fix="Write it without quotation marks and fraction")
+            return 0
+        if abs(value) > MAX_NUMBER or (least is not None and value < least):
+            bounds = f"{-MAX_NUMBER if least is None else least:,} … {MAX_NUMBER:,}"
+            self.place.add(name, what=f"is {shown(value)}, outside {bounds}", fix="Correct it")
+            return 0
+        return value
+
+    def _is_there(self, name: str) -> bool:
+        """Notes a field that is missing."""
+        if name not in self.values:
+            self.place.add(name, what="is missing", fix="Every entry needs it")
+        return name in self.values
+
+
+@dataclass(slots=True)
+class UniqueIds:
+    """Ids found so far, with where each was first."""
+
+    places: dict[str, str] = field(default_factory=dict[str, str])
+
+    def check(self, item_id: str, *, place: Place) -> None:
+        """Notes an id that was there before."""
+        first = self.places.setdefault(item_id, place.where)
+        if item_id and first != place.where:
+            what = f"{shown(item_id)} is at {first}, too"
+            place.add("", what=what, fix="Give every item an id of its own, or remove one")
+
+
+def check_caption(value: object, name: str, *, place: Place) -> str:
+    """The value as text that is not blank, verbatim."""
+    text = check_text(value, name, place=place)
+    if isinstance(value, str) and not value.strip():
+        place.add(name, what="is empty", fix="Write something, or remove the entry")
+    return text
+
+
+def check_name(value: object, name: str, *, place: Place) -> str:
+    """The value as text of one line without spaces around it."""
+    before = len(place.problems)
+    text = check_text(value, name, place=place)
+    if len(place.problems) == before and (
+        not text or text != text.strip() or _NOT_A_NAME.search(text)
+    ):
+        what = f"is {shown(text)}: empty, of several lines, or with spaces around it"
+        place.add(name, what=what, fix="Write it without them")
+    return text
+
+
+def check_path(value: object, name: str, *, place: Place) -> str:
+    """The value as a path below the folder of images or videos."""
+    path = check_name(value, name, place=place)
+    if "\\" in path:
+        place.add(name, what=f"{shown(path)} holds a backslash", fix="Separate folders by /")
+    elif path.startswith("/") or _DRIVE.match(path):
+        what = f"{shown(path)} is an absolute path"
+        place.add(name, what=what, fix="Write it relative to the folder of images or videos")
+    elif ".." in path.split("/"):
+        what = f'{shown(path)} has a ".." part'
+        place.add(name, what=what, fix="Write it from the folder of images or videos downwards")
+    return path
+
+
+def take_split(
+    items: Sequence[tuple[str, Item]], split: str, *, where: str
+) -> tuple[str | None, tuple[Item, ...]]:
+    """The items of a split.
+
+    Args:
+        items: Each with its split; empty for an item of none.
+        split: `all` for all.
+        where: The file.
+
+    Returns:
+        The split as a result names it, None when the items have none; and its items.
+
+    Raises:
+        DataError: No item is of the split; the message lists the splits.
+    """
+    splits = sorted({name for name, _ in items if name})
+    if split == ALL:
+        return ALL if splits else None, tuple(item for _, item in items)
+    taken = tuple(item for name, item in items if name == split)
+    if not taken:
+        fix = f"Splits are {', '.join(splits)}" if splits else "It has none: leave split= out"
+        raise DataError(f"there are no items of split {shown(split)}", where=where, fix=fix)
+    return split, taken
+
+
+def ignored_columns(columns: Sequence[str]) -> tuple[str, ...]:
+    """A notice that names the columns which have no meaning."""
+    names = ", ".join(map(shown, columns))
+    return counted(len(columns), "column", f"ignored: {names}") if columns else ()

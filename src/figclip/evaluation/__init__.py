@@ -1,0 +1,1 @@
+"""What `figclip eval` does: tests opened, models compared, results written."""

@@ -1,0 +1,320 @@
+"""Evaluate a model on tasks, its base beside it, with intervals of the difference.
+
+Scores over the strength of the adaptation: what was gained in detail, what it cost.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial, reduce
+from importlib.metadata import version
+from math import isfinite
+from operator import or_
+from pathlib import Path
+
+import numpy as np
+
+from figclip.errors import ConfigError, DataError
+from figclip.evaluation.figures import draw_confusion, draw_sweep
+from figclip.evaluation.models import Column, ColumnLoader, Progress
+from figclip.evaluation.plan import PlannedSource, TaskSettings, Work, open_works, plan_sources
+from figclip.evaluation.results import (
+    FACES,
+    DataInfo,
+    EvaluationResult,
+    Sweep,
+    SweepPoint,
+    TaskResult,
+    compare,
+    format_table,
+    write_result,
+)
+from figclip.evaluation.seen_items import items_in, trained_items, trained_notice, unknown_notices
+from figclip.evaluation.selection_split import reported_part
+from figclip.evaluation.sources import DataSource, parse_source
+from figclip.runtime.files import check_writable, write_atomically
+from figclip.tasks.base import Face, Score
+from figclip.video.sampling import find_preset
+from figclip.video.seen_media import SeenMedia
+from figclip.video.store import StoreSpec
+
+ALPHAS = tuple(step / 10 for step in range(11))
+SWEEP_FORMAT = 1
+
+
+def check_sweep(faces: Sequence[Face]) -> None:
+    """Detail can be set against what is kept only where both are tested.
+
+    Raises:
+        ConfigError: tests of one face only.
+    """
+    if set(FACES) - set(faces):
+        raise ConfigError(
+            "a sweep needs tests of detail (composition, dense retrieval) and of what must be "
+            "kept (actions, retrieval of plain captions)",
+            where="--sweep-alpha",
+            fix="Add --data of the other kind, or say face=detail or face=kept of some",
+        )
+
+
+def sweep_strength(works: Mapping[str, Work], loader: ColumnLoader) -> Sweep:
+    """Score every strength of `ALPHAS` on all tasks.
+
+    Args:
+        works: Tasks with their data, by name.
+        loader: Of a model that can be scaled; one strength is held at a time.
+
+    Raises:
+        DataError: nothing to score of one of the two faces.
+    """
+    points: list[SweepPoint] = []
+    for alpha in ALPHAS:
+        column = loader.at_strength(alpha)
+        headlines = {name: _headlines(work.score(column).summary) for name, work in works.items()}
+        faces = _faces(works, headlines)
+        if unscored := [face for face in FACES if face not in faces]:
+            raise DataError(
+                f"nothing was scored of the tests of {' and '.join(unscored)}",
+                where="--sweep-alpha",
+                fix="Look at what was left out in the result files",
+            )
+        points.append(SweepPoint(alpha=alpha, headlines=headlines, faces=faces))
+    return Sweep(model=Path(loader.model).resolve().name, points=tuple(points))
+
+
+def write_sweep(sweep: Sweep, out: Path) -> Path:
+    """Write `sweep.json` into a folder; returns its path."""
+    file = out / "sweep.json"
+    content = {"format": SWEEP_FORMAT, **asdict(sweep)}
+    write_atomically(file, json.dumps(content, indent=2) + "\n")
+    return file
+
+
+def _headlines(summary: Mapping[str, Score]) -> dict[str, float]:
+    """The few numbers that stand for a task."""
+    return {metric: score.value for metric, score in summary.items() if score.is_headline}
+
+
+def _faces(
+    works: Mapping[str, Work], headlines: Mapping[str, Mapping[str, float]]
+) -> dict[Face, float]:
+    """Mean over the tasks of each face; tasks that had nothing to score do not count."""
+    values: defaultdict[Face, list[float]] = defaultdict(list)
+    for name, scores in headlines.items():
+        if scores:
+            values[works[name].face].append(float(np.mean(list(scores.values()))))
+    return {face: float(np.mean(means)) for face, means in values.items()}
+
+
+__all__ = ["DataSource", "EvaluationResult", "evaluate", "format_table", "parse_source"]
+
+
+def evaluate(
+    model: str | Path,
+    *,
+    data: Sequence[DataSource],
+    out: Path,
+    base: str | Path | None = None,
+    tasks: Sequence[str] | None = None,
+    alpha: float | None = None,
+    sweep_alpha: bool = False,
+    leave_out_trained: bool = False,
+    cache: Path | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    preset: str = "figclip",
+    prompts: str = "photo",
+    template: str = "default",
+    frames_per_event: int = 4,
+    on_progress: Progress | None = None,
+) -> EvaluationResult:
+    """Score a model and its base on the same items, and write one result file a task and data set.
+
+    Args:
+        model: Hub id, model folder or run folder.
+        data: What to test on; `parse_source` makes one from `NAME:PATH`.
+        out: Folder of the result files; made when absent.
+        base: Model to compare with. None: the model at strength 0 for LoRA, which is its base; no
+            comparison for a plain CLIP and for a full fine-tune, which a notice says.
+        tasks: Names or families of tasks; None for all that the data allow.
+        alpha: Strength of the adaptation; None: as merged.
+        sweep_alpha: Score strengths 0, 0.1, … 1 as well, and draw detail against what is kept.
+        leave_out_trained: Leave out items that show an image or video that a model was trained on;
+            else they are scored, and told. What chose a model is always left out.
+        cache: Folder for embeddings and decoded pictures; None keeps none (annotated events only).
+        device: Where the models run.
+        seed: Of negatives, of foreign videos and of the intervals.
+        preset: How whole videos are looked at, see `presets`.
+        prompts: Put class names into these where their source names none, see `datasets.actions`.
+        template: Wording of the dense captions.
+        frames_per_event: T. A frame store given as PATH must have been made with the same.
+        on_progress: Told what is being done, how many items of how many.
+
+    Raises:
+        ConfigError, DataError, AnnotationError: settings or data that cannot be used.
+        ModelError: a model that cannot be loaded, or not at this strength.
+        StoreError: a frame store of other frames than needed.
+        MetricError: a model whose embeddings are not finite.
+    """
+    settings = TaskSettings(
+        preset=find_preset(preset),
+        prompts=prompts,
+        template=template,
+        frames_per_event=frames_per_event,
+        seed=seed,
+    )
+    planned = plan_sources(data, asked=tasks, settings=settings, cache=cache)
+    _check_before_work(planned, alpha=alpha, sweep_alpha=sweep_alpha, out=out)
+    loader = ColumnLoader(
+        model=model,
+        base=base,
+        preset=settings.preset,
+        cache=cache,
+        device=device,
+        on_progress=on_progress,
+    )
+    columns, notices = loader.load(alpha=alpha, scalable=sweep_alpha)
+    notices += unknown_notices({one.info.name: one.seen for one in columns.values()})
+    part = partial(reported_part, seen=_seen_by(columns), leave_out_trained=leave_out_trained)
+    works = open_works(
+        planned, _specs(columns), part, settings=settings, cache=cache, on_progress=on_progress
+    )
+    results, files = _score(works, columns, out=out, seed=seed)
+    named = dict(zip((file.stem for file in files), works, strict=True))
+    sweep = sweep_strength(named, loader) if sweep_alpha else None
+    return EvaluationResult(
+        tasks=tuple(results),
+        files=tuple(files),
+        notices=(*notices, *(notice for one in results for notice in one.notices)),
+        pictures=_draw(results, files, sweep=sweep, out=out),
+        sweep=sweep,
+    )
+
+
+def _score(
+    works: Sequence[Work], columns: Mapping[str, Column], *, out: Path, seed: int
+) -> tuple[list[TaskResult], list[Path]]:
+    """The result of each task, and its file."""
+    out.mkdir(parents=True, exist_ok=True)
+    results: list[TaskResult] = []
+    files: list[Path] = []
+    for work in works:
+        results.append(_run(work, columns, seed=seed))
+        files.append(write_result(results[-1], out, taken=files, versions=_versions()))
+    return results, files
+
+
+def _specs(columns: Mapping[str, Column]) -> list[StoreSpec]:
+    """The different pixels that the models take."""
+    return list(dict.fromkeys(column.spec for column in columns.values()))
+
+
+def _seen_by(columns: Mapping[str, Column]) -> SeenMedia:
+    """What any of the models has seen: all are scored on the same items."""
+    return reduce(or_, (one.seen for one in columns.values()))
+
+
+def _check_before_work(
+    planned: Sequence[PlannedSource], *, alpha: float | None, sweep_alpha: bool, out: Path
+) -> None:
+    """Refuse what would only be noticed after hours."""
+    if sweep_alpha:
+        check_sweep([face for one in planned for face in one.faces])
+    # Beyond 0 and 1 a strength extrapolates, which is allowed.
+    if alpha is not None and not isfinite(alpha):
+        raise ConfigError(f"{alpha} is no strength", where="--alpha", fix="0 is the base")
+    check_writable(out)
+
+
+def _draw(
+    results: Sequence[TaskResult], files: Sequence[Path], *, sweep: Sweep | None, out: Path
+) -> tuple[Path, ...]:
+    """Draw what there is to draw, beside the result files."""
+    pictures: list[Path] = []
+    for result, file in zip(results, files, strict=True):
+        pictures += draw_confusion(result, file.with_suffix(".confusion.png"))
+    if sweep is not None:
+        pictures += draw_sweep(sweep, write_sweep(sweep, out).with_suffix(".png"))
+    return tuple(pictures)
+
+
+def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
+    """What the reader of a result must know."""
+    adapted = columns["adapted"]
+    opened = work.opened[adapted.spec]
+    name = f"{work.task.name} on {work.source.name}"
+    notices = [f"{work.source.name}: {notice}" for notice in opened.notices]
+    if work.preset is None and opened.pipeline != adapted.spec.pipeline:
+        notices.append(
+            f"The frames of {work.source.path} are of pipeline {opened.pipeline}, the model's is "
+            f"{adapted.spec.pipeline}."
+        )
+    if work.preset is not None:
+        reasons = Counter(one.reason for one in work.data[adapted.spec].left_out)
+        notices += [f"{name}: {n:,} left out: {reason}." for reason, n in reasons.items()]
+    for role, column in columns.items():
+        if num_cut := work.num_cut(column):
+            notices.append(f"{name}: {num_cut:,} different texts are too long for {role}: cut.")
+    return notices
+
+
+def _scored_items(work: Work, spec: StoreSpec) -> list[str]:
+    """Ids of the items that a task can score."""
+    unscored = {one.item for one in work.data[spec].left_out}
+    return [one.id for one in items_in(work.opened[spec].content) if one.id not in unscored]
+
+
+def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
+    """Score all models on a task."""
+    scores = {role: work.score(column) for role, column in columns.items()}
+    base, adapted = scores.get("base"), scores["adapted"]
+    spec, seen = columns["adapted"].spec, _seen_by(columns)
+    opened, data = work.opened[spec], work.data[spec]
+    preset = {} if work.preset is None else {"preset": work.preset.name}
+    scored = _scored_items(work, spec)
+    trained_on = tuple(one for one in trained_items(opened.content, seen) if one in set(scored))
+    return TaskResult(
+        task=work.task.name,
+        face=work.face,
+        data=DataInfo(
+            name=work.source.name,
+            source=work.source.path.name,
+            split=opened.split,
+            hash=opened.hash,
+            pipeline=opened.pipeline,
+            coverage=opened.coverage,
+        ),
+        settings={**work.task.settings, **preset},
+        counts=data.counts,
+        left_out=(*opened.left_out, *data.left_out),
+        base=columns["base"].info if "base" in columns else None,
+        adapted=columns["adapted"].info,
+        metrics=compare(
+            (base and base.summary, adapted.summary),
+            (base and base.items, adapted.items),
+            seed=seed,
+        ),
+        base_items=base and base.items,
+        adapted_items=adapted.items,
+        notices=(
+            *trained_notice(
+                trained_on,
+                num_scored=len(scored),
+                test=f"{work.task.name} on {work.source.name}",
+            ),
+            *_notices(work, columns),
+        ),
+        seed=seed,
+        trained_on=trained_on,
+        knows_training=seen.is_whole,
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what the scores depend on."""
+    packages = ("figclip", "torch", "transformers", "numpy", "pillow", "av", "scikit-learn")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

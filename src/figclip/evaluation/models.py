@@ -1,0 +1,133 @@
+"""The models of an evaluation, loaded and ready to embed: a column of the table each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from figclip.errors import ConfigError
+from figclip.evaluation.results import ModelColumn
+from figclip.model.backbone import weights_hash
+from figclip.model.embedder import Embedder
+from figclip.model.figclip import FiGCLIP
+from figclip.video.sampling import Preset
+from figclip.video.seen_media import SeenMedia
+from figclip.video.store import StoreSpec
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many items of how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A model, ready to embed.
+
+    Attributes:
+        info: Which model it is.
+        events: Embeds annotated events.
+        clips: Embeds images and whole videos, by the preset.
+        spec: The pixels it takes, of events.
+        seen: What it was trained on, and what chose it.
+    """
+
+    info: ModelColumn
+    events: Embedder
+    clips: Embedder
+    spec: StoreSpec
+    seen: SeenMedia = SeenMedia()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnLoader:
+    """Loads the models to compare.
+
+    Attributes:
+        model: Hub id, model folder or run folder.
+        base: The same, to compare with; None for the model's own base.
+        preset: How whole videos are looked at.
+        cache: Folder for embeddings.
+        device: Where the models run.
+        on_progress: Told how many items are embedded.
+    """
+
+    model: str | Path
+    base: str | Path | None
+    preset: Preset
+    cache: Path | None
+    device: str
+    on_progress: Progress | None
+
+    def load(self, *, alpha: float | None, scalable: bool) -> tuple[dict[str, Column], list[str]]:
+        """The models by the name of their column, base first, and what is to be said about them.
+
+        Args:
+            alpha: Strength of the adaptation; None: as merged.
+            scalable: Refuse a model that has no strength to vary.
+        """
+        adapted = self._at(alpha)
+        if adapted.info is None and scalable:
+            raise ConfigError(
+                "is a plain CLIP, which has no strength to vary",
+                where=str(self.model),
+                fix="Leave --sweep-alpha out",
+            )
+        pipeline = "pil" if adapted.info is None else adapted.info.pixel_pipeline
+        base, notices = self._load_base(adapted)
+        columns: dict[str, Column] = {}
+        if base is not None:
+            columns["base"] = self._column("base", base, self.base or self.model, pipeline)
+        columns["adapted"] = self._column("adapted", adapted, self.model, pipeline)
+        if not 0 <= adapted.alpha <= 1:
+            notices.append(f"Strength {adapted.alpha:g} is beyond what was trained, 0 to 1.")
+        expected = None if adapted.info is None else adapted.info.base_hash
+        if self.base is not None and expected and columns["base"].info.hash != expected:
+            notices.append(f"{self.base} is not the base that {self.model} was adapted from.")
+        return columns, notices
+
+    def at_strength(self, alpha: float) -> Column:
+        """The model at a strength."""
+        model = self._at(alpha)
+        assert model.info is not None, "a plain CLIP has no strength"
+        return self._column(f"alpha {alpha:g}", model, self.model, model.info.pixel_pipeline)
+
+    def _at(self, alpha: float | None) -> FiGCLIP:
+        return FiGCLIP.from_pretrained(self.model, alpha=alpha, base=self.base, device=self.device)
+
+    def _load_base(self, adapted: FiGCLIP) -> tuple[FiGCLIP | None, list[str]]:
+        """What the model is compared with, or why with nothing."""
+        if self.base is not None:
+            return FiGCLIP.from_pretrained(self.base, device=self.device), []
+        if adapted.info is None:
+            return None, [f"{self.model} is a plain CLIP: there is nothing to compare it with."]
+        if adapted.info.adaptation == "full":
+            hint = adapted.info.base or "DIR"
+            return None, [f"{self.model} is a full fine-tune: give --base {hint} to compare it."]
+        return FiGCLIP.from_pretrained(self.model, alpha=0.0, device=self.device), []
+
+    def _column(self, role: str, model: FiGCLIP, name: str | Path, pipeline: str) -> Column:
+        """A model ready to embed."""
+
+        def report(done: int, total: int) -> None:
+            if self.on_progress is not None:
+                self.on_progress(f"embedding ({role})", done, total)
+
+        embedder = Embedder(
+            model.backbone,
+            cache_file=None if self.cache is None else self.cache / "embeddings.sqlite",
+            on_progress=report,
+        )
+        info = ModelColumn(
+            # A folder's own name, not its path: results are passed on to others.
+            name=model.backbone.name or Path(name).resolve().name,
+            hash=weights_hash(model.backbone.clip),
+            alpha=model.alpha,
+        )
+        size = model.backbone.preprocessing.image_size
+        return Column(
+            info=info,
+            events=embedder,
+            clips=embedder.with_preset(self.preset),
+            spec=StoreSpec(pipeline=pipeline, size=size),
+            seen=SeenMedia() if model.info is None else model.info.seen,
+        )

@@ -1,0 +1,449 @@
+"""Results of an evaluation: base beside adapted, as files and as a table for the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from figclip.errors import DataError
+from figclip.evaluation.sources import OWN
+from figclip.metrics.intervals import Interval, paired_bootstrap
+from figclip.runtime.files import write_atomically
+from figclip.tasks.base import Face, ItemScores, LeftOut, Score, Setting, Unit, check_item_means
+
+RESULT_FORMAT = 1
+NUM_RESAMPLES = 2000
+NUM_SHOWN_COUNTS = 2
+INTERVAL = "95 % interval"
+FACES: dict[Face, str] = {
+    "detail": "DETAIL: what adaptation should teach",
+    "kept": "KEPT: what adaptation must not cost",
+}
+"""The two faces of the claim, in the order to show them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelColumn:
+    """Which model a column of scores belongs to.
+
+    Attributes:
+        name: Hub id, or the name of its folder.
+        hash: `weights_hash`, at this strength.
+        alpha: Strength of its adaptation; 0 for a plain CLIP.
+    """
+
+    name: str
+    hash: str
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One metric of both models.
+
+    Attributes:
+        base: None when there is only one model.
+        adapted: The model asked for.
+        interval: 95 % interval of the difference; None for a metric that is no mean over items,
+            with one model, or with fewer than two groups of items.
+    """
+
+    base: Score | None
+    adapted: Score
+    interval: Interval | None
+
+    @property
+    def difference(self) -> float | None:
+        """Adapted minus base, of the corrected scores where the official ones are wrong."""
+        if self.base is None:
+            return None
+        return self.adapted.value - self.base.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataInfo:
+    """What was tested on.
+
+    Attributes:
+        name: NAME of `--data`.
+        source: Name of PATH of `--data`; results are passed on, so without its folder.
+        split: None for all videos.
+        hash: Of annotations, videos and pixels.
+        pipeline: Name of the pixel pipeline.
+        coverage: How many videos of the split are listed, found, stored, by name.
+    """
+
+    name: str
+    source: str
+    split: str | None
+    hash: str
+    pipeline: str
+    coverage: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """A task on a data set.
+
+    Attributes:
+        task: Name of the task.
+        face: Whether it tests detail or what must be kept, on these data.
+        data: What it was tested on.
+        settings: All that changes the scores besides data and models.
+        counts: How many there are of what.
+        left_out: Items that were not scored.
+        base: The base's column; None when there is only one model.
+        adapted: The column of the model asked for.
+        metrics: By name.
+        base_items: Per-item scores of the base.
+        adapted_items: Per-item scores of the model asked for, same items.
+        notices: What the reader must know, one sentence each.
+        seed: Of the intervals.
+        trained_on: Ids of the scored items that show what a model was trained on.
+        knows_training: False where a model was trained on more than is known.
+    """
+
+    task: str
+    face: Face
+    data: DataInfo
+    settings: Mapping[str, Setting]
+    counts: Mapping[str, int]
+    left_out: tuple[LeftOut, ...]
+    base: ModelColumn | None
+    adapted: ModelColumn
+    metrics: Mapping[str, Comparison]
+    base_items: tuple[ItemScores, ...] | None
+    adapted_items: tuple[ItemScores, ...]
+    notices: tuple[str, ...]
+    seed: int
+    trained_on: tuple[str, ...] = ()
+    knows_training: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPoint:
+    """The headline scores at one strength of the adaptation.
+
+    Attributes:
+        alpha: The strength; 0 is the base.
+        headlines: By task and data set, then by metric; corrected where the official are wrong.
+        faces: Mean over the tasks of each face, each task by the mean of its headlines.
+    """
+
+    alpha: float
+    headlines: Mapping[str, Mapping[str, float]]
+    faces: Mapping[Face, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Scores over the strength of the adaptation.
+
+    Attributes:
+        model: Name of the model.
+        points: By ascending strength, the base first.
+    """
+
+    model: str
+    points: tuple[SweepPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationResult:
+    """All tasks on all data sets.
+
+    Attributes:
+        tasks: In the order of the data sets.
+        files: The JSON file of each.
+        pictures: PNG files.
+        notices: What the reader must know of models and tasks, one sentence each.
+        sweep: Scores over the strength of the adaptation, if asked for.
+    """
+
+    tasks: tuple[TaskResult, ...]
+    files: tuple[Path, ...]
+    notices: tuple[str, ...]
+    pictures: tuple[Path, ...] = ()
+    sweep: Sweep | None = None
+
+
+def compare(
+    summaries: tuple[Mapping[str, Score] | None, Mapping[str, Score]],
+    items: tuple[Sequence[ItemScores] | None, Sequence[ItemScores]],
+    *,
+    seed: int,
+) -> dict[str, Comparison]:
+    """Put two models side by side.
+
+    Args:
+        summaries: Metrics of the base (None without one) and of the adapted model.
+        items: Per-item scores of both.
+        seed: Of the intervals.
+
+    Raises:
+        DataError: the models were not scored on the same items.
+    """
+    base_summary, adapted_summary = summaries
+    base_items, adapted_items = items
+    check_item_means(adapted_summary, adapted_items)
+    if base_summary is None or base_items is None:
+        return {
+            metric: Comparison(base=None, adapted=score, interval=None)
+            for metric, score in adapted_summary.items()
+        }
+    if [_identity(one) for one in base_items] != [_identity(one) for one in adapted_items]:
+        raise DataError(
+            "the two models were not scored on the same items",
+            fix="Their image sizes differ, and so do their frame stores: prepare both anew",
+        )
+    check_item_means(base_summary, base_items)
+    intervals: dict[str, Interval] = {}
+    for base_block, adapted_block in zip(base_items, adapted_items, strict=True):
+        intervals |= _block_intervals(base_block, adapted_block, seed=seed)
+    return {
+        metric: Comparison(base=base_summary[metric], adapted=score, interval=intervals.get(metric))
+        for metric, score in adapted_summary.items()
+    }
+
+
+def _block_intervals(base: ItemScores, adapted: ItemScores, *, seed: int) -> dict[str, Interval]:
+    """Intervals of a block's metrics; none with a single group, of which nothing can be said."""
+    if len(set(adapted.group_ids)) < 2:
+        return {}
+    intervals = paired_bootstrap(
+        np.stack(list(base.values.values()), axis=1),
+        np.stack(list(adapted.values.values()), axis=1),
+        group_of_item=adapted.group_ids,
+        weight_N=adapted.weights,
+        num_resamples=NUM_RESAMPLES,
+        seed=seed,
+    )
+    return dict(zip(adapted.values, intervals, strict=True))
+
+
+def result_name(task: str, name: str, source: str) -> str:
+    """What a test is called in files: task and NAME, or the name of PATH if that is an own file."""
+    return f"{task}-{Path(source).stem if name in OWN else name}"
+
+
+def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versions: Any) -> Path:
+    """Write `TASK-NAME.json`, and `TASK-NAME.items.jsonl` with the per-item scores.
+
+    Own files are named themselves: `composition-verbs.json` of `pairs:verbs.jsonl`. A file about
+    other data, models or settings is never replaced: the name gets a number instead.
+
+    Args:
+        result: What to write.
+        out: Folder, there already.
+        taken: Files of the same evaluation.
+        versions: Versions of figclip and what it stands on, by name.
+
+    Returns:
+        The JSON file.
+    """
+    stem = result_name(result.task, result.data.name, result.data.source)
+    number = 1
+    file = out / f"{stem}.json"
+    content = {"format": RESULT_FORMAT, **_result_json(result), "versions": versions}
+    while file in taken or _subject(file) not in (None, _subject_of(content)):
+        number += 1
+        file = out / f"{stem}-{number}.json"
+    # The items first: a result file always has its items beside it.
+    write_atomically(file.with_suffix(".items.jsonl"), "".join(_item_lines(result)))
+    write_atomically(file, json.dumps(content, indent=2) + "\n")
+    return file
+
+
+def format_table(result: EvaluationResult) -> str:
+    """One table of all tasks as plain text, fractions in percent.
+
+    Where the official way of scoring is plainly wrong and the corrected score differs, a row with
+    the corrected scores follows; the interval is theirs.
+
+    Args:
+        result: What `evaluate` returned.
+
+    Returns:
+        Test, base, adapted, difference, 95 % interval; a heading above each task, and above the
+        tasks of each face.
+    """
+    lines: list[str | tuple[str, ...]] = [("test", "base", "adapted", "difference", INTERVAL)]
+    for face, heading in FACES.items():
+        tasks = [task for task in result.tasks if task.face == face]
+        lines += [f"\n{heading}"] if tasks else []
+        for task in tasks:
+            lines += [_heading(task), *_rows(task)]
+    rows = [line for line in lines if isinstance(line, tuple)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = [line if isinstance(line, str) else _aligned(line, widths) for line in lines]
+    return "\n".join([*table, *(f"\nNote: {notice}" for notice in result.notices)])
+
+
+def _heading(task: TaskResult) -> str:
+    """What was scored on what."""
+    split = "" if task.data.split is None else f" ({task.data.split})"
+    shown = list(task.counts.items())[:NUM_SHOWN_COUNTS]
+    counts = ", ".join(f"{count:,} {name}" for name, count in shown)
+    heading = f"{task.task} on {task.data.name}:{task.data.source}{split}: {counts}"
+    listed = task.data.coverage.get("listed", 0)
+    if listed > task.data.coverage.get("stored", 0):
+        heading += f"; {task.data.coverage['stored']:,} of the {listed:,} files listed are ready"
+    if task.left_out:
+        heading += f"; {len(task.left_out):,} left out"
+    if task.trained_on:
+        heading += f"; {len(task.trained_on):,} TRAINED ON"
+    return heading
+
+
+def _rows(task: TaskResult) -> list[tuple[str, ...]]:
+    """A task's rows of the table."""
+    rows: list[tuple[str, ...]] = []
+    for metric, one in task.metrics.items():
+        if one.adapted.is_detail:
+            continue
+        unit = one.adapted.unit
+        name = f"  {metric}{' (%)' if unit == 'fraction' else ''}"
+        scores = [score for score in (one.base, one.adapted) if score is not None]
+        if all(isclose(score.value, score.official, rel_tol=1e-9) for score in scores):
+            rows.append(_row(name, one, [score.official for score in scores]))
+            continue
+        official = [score.official for score in scores]
+        rows.append(_row(name, dataclasses.replace(one, interval=None), official))
+        rows.append(_row("    corrected", one, [score.value for score in scores]))
+    return rows
+
+
+def _row(name: str, one: Comparison, values: Sequence[float]) -> tuple[str, ...]:
+    """A row with these values of base and adapted, or of the one model."""
+    unit = one.adapted.unit
+    base, difference, interval = "-", "-", "-"
+    if len(values) == 2:
+        base = _shown(values[0], unit)
+        difference = _shown(values[1] - values[0], unit, "+")
+    if one.interval is not None:
+        low, high = (_shown(bound, unit, "+") for bound in (one.interval.low, one.interval.high))
+        interval = f"[{low}, {high}]"
+    return name, base, _shown(values[-1], unit), difference, interval
+
+
+def _aligned(row: tuple[str, ...], widths: Sequence[int]) -> str:
+    """A row with its first cell to the left, the others to the right."""
+    cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+    return "  ".join([row[0].ljust(widths[0]), *cells[1:]])
+
+
+def _shown(value: float, unit: Unit, sign: str = "") -> str:
+    """A value as people read it; rounding must not leave a negative zero."""
+    rounded = round(value * 100 if unit == "fraction" else value, 1) + 0.0
+    return f"{rounded:{sign}.1f}"
+
+
+def _result_json(result: TaskResult) -> dict[str, Any]:
+    """The result as it is written, without the per-item scores."""
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for one in result.left_out:
+        reasons[one.reason].append(one.item)
+    return {
+        "task": result.task,
+        "face": result.face,
+        "data": dataclasses.asdict(result.data),
+        "settings": dict(result.settings),
+        "counts": dict(result.counts),
+        "left_out": [
+            {"reason": reason, "count": len(items), "items": items}
+            for reason, items in reasons.items()
+        ],
+        "trained_on": {
+            "count": len(result.trained_on),
+            "is_whole": result.knows_training,
+            "items": list(result.trained_on),
+        },
+        "models": {
+            "base": None if result.base is None else dataclasses.asdict(result.base),
+            "adapted": dataclasses.asdict(result.adapted),
+        },
+        "notices": list(result.notices),
+        "metrics": {metric: _comparison_json(one) for metric, one in result.metrics.items()},
+        "interval": {
+            "method": "paired percentile bootstrap over groups, gallery fixed",
+            "resamples": NUM_RESAMPLES,
+            "seed": result.seed,
+        },
+    }
+
+
+def _comparison_json(one: Comparison) -> dict[str, Any]:
+    """One metric as it is written."""
+    interval = None if one.interval is None else [one.interval.low, one.interval.high]
+    return {
+        "unit": one.adapted.unit,
+        "chance": one.adapted.chance,
+        "headline": one.adapted.is_headline,
+        "in_table": not one.adapted.is_detail,
+        "base": None if one.base is None else _score_json(one.base),
+        "adapted": _score_json(one.adapted),
+        "difference": one.difference,
+        "interval_95": interval,
+    }
+
+
+def _score_json(score: Score) -> dict[str, float | None]:
+    return {"official": score.official, "corrected": score.corrected}
+
+
+def _item_lines(result: TaskResult) -> list[str]:
+    """One line of JSON an item of a block, with the values of both models."""
+    lines: list[str] = []
+    for block_idx, block in enumerate(result.adapted_items):
+        base = None if result.base_items is None else result.base_items[block_idx]
+        for i, (item, group) in enumerate(zip(block.item_ids, block.group_ids, strict=True)):
+            line = {
+                "block": block.block,
+                "item": item,
+                "group": group,
+                "base": None if base is None else _values(base, i),
+                "adapted": _values(block, i),
+            }
+            if block.labels:
+                line["labels"] = {
+                    "base": None if base is None else _labels(base, i),
+                    "adapted": _labels(block, i),
+                }
+            lines.append(json.dumps(line) + "\n")
+    return lines
+
+
+def _values(block: ItemScores, item_idx: int) -> dict[str, float]:
+    return {metric: float(values_N[item_idx]) for metric, values_N in block.values.items()}
+
+
+def _labels(block: ItemScores, item_idx: int) -> dict[str, str]:
+    return {name: labels[item_idx] for name, labels in block.labels.items()}
+
+
+def _subject(file: Path) -> str | None:
+    """What a result file is about; None when there is no such file."""
+    if not file.exists():
+        return None
+    try:
+        return _subject_of(json.loads(file.read_text()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""  # not a result of ours, so not ours to replace
+
+
+def _subject_of(content: Mapping[str, Any]) -> str:
+    """Data, models and settings of a result, as one text."""
+    models = {role: one and [one["hash"], one["alpha"]] for role, one in content["models"].items()}
+    return json.dumps([content["data"]["hash"], models, content["settings"]], sort_keys=True)
+
+
+def _identity(block: ItemScores) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    return block.block, block.item_ids, block.group_ids

@@ -1,0 +1,606 @@
+"""What `--data NAME:PATH[,option=value…]` means.
+
+NAME says how PATH is read and which tasks can run on it:
+
+- `events`: a JSONL or CSV file of own annotations (docs/annotations.md)
+- `vidsitu`: the folder of the official VidSitu files
+- those of `datasets.catalogue`: published benchmarks, and own files for their tasks
+
+Files of `events` and `vidsitu` need `videos=DIR`, unless PATH is a frame store that `prepare`
+made; without `split=S` the videos of split `valid` are used, or all when the annotations have no
+such split. Benchmarks need `images=DIR` or `videos=DIR`, whichever they are about.
+
+`face=detail` or `face=kept` says what the data test, where that is not what their task mostly does:
+classes may be fine-grained, and the captions of a set for retrieval dense. `prompts=…` replaces
+`--prompts` for one set of classes.
+
+Opened data of an evaluation: annotations read, pictures and videos decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from figclip.datasets.actions import find_prompts
+from figclip.datasets.catalogue import BENCHMARKS, load_benchmark
+from figclip.datasets.records import (
+    ActionSet,
+    Benchmark,
+    CaptionedMedium,
+    CompositionSet,
+    Contrast,
+    LabelledMedium,
+    Medium,
+    RetrievalSet,
+)
+from figclip.errors import ConfigError, DataError, StoreError
+from figclip.preparation.clips import find_media, prepare_clips
+from figclip.preparation.prepare import find_videos, prepare
+from figclip.tasks.base import Face, LeftOut
+from figclip.tasks.media import MediaSet
+from figclip.video.sampling import Preset
+from figclip.video.store import FrameStore, StoreSpec
+from figclip.video.stored import StoredClips, StoredVideos, open_stored_videos
+
+ANNOTATED = ("events", "vidsitu")
+"""NAMEs of annotated events."""
+DEFAULT_SPLIT = "valid"
+"""Of annotated events, where they have it."""
+
+OWN = ("events", "retrieval", "actions", "pairs")
+"""NAMEs of anyone's own files: these say nothing of what is tested, the file's own name may."""
+
+NAMES = (*ANNOTATED, *BENCHMARKS)
+FACES: tuple[Face, ...] = get_args(Face)
+PATHS = ("videos", "images", "store")
+OPTIONS = (*PATHS, "split", "face", "prompts")
+_SQLITE_HEADER = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """One `--data`.
+
+    Attributes:
+        name: One of `NAMES`.
+        path: Annotations, a frame store, or a benchmark's files.
+        videos: Folder of the videos; None when `path` is a frame store or there are none.
+        images: Folder of the images; None when there are none.
+        split: Only this split; None for the default.
+        store: Frame store to fill or reuse instead of one in the cache; of annotated events only.
+        face: Whether the data test detail or what must be kept; None: as their task says.
+        prompts: What class names are put into, see `datasets.actions`; None: as for all data. Only
+            of sets of classes.
+
+    Raises:
+        ConfigError: prompts that there are not, or for data without classes.
+    """
+
+    name: str
+    path: Path
+    videos: Path | None = None
+    images: Path | None = None
+    split: str | None = None
+    store: Path | None = None
+    face: Face | None = None
+    prompts: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.prompts is not None:
+            _check_prompts(self.prompts, name=self.name, where=f"{self.name}:{self.path}")
+
+
+def parse_source(text: str, *, option: str = "--data") -> DataSource:
+    """Parse the value of `--data`, or of another option that takes data.
+
+    Args:
+        text: `NAME:PATH[,videos=DIR][,images=DIR][,split=S][,store=FILE][,face=F][,prompts=P]`.
+        option: What it was given to, for messages.
+
+    Raises:
+        ConfigError: no NAME, an unknown one (the valid ones are listed), no PATH, or an option that
+            is unknown, empty or given twice, an unknown face, or prompts that `DataSource` refuses.
+            Paths and prompts with a comma cannot be written this way.
+    """
+    where = f"{option} {text}"
+    name, colon, rest = text.partition(":")
+    if not colon or name not in NAMES:
+        raise ConfigError(
+            f"unknown data set {name!r}" if colon else "says no data set",
+            where=where,
+            fix=f"Write NAME:PATH with NAME one of {', '.join(NAMES)}",
+        )
+    path, *parts = rest.split(",")
+    if not path:
+        raise ConfigError("says no path", where=where, fix=f"Write {name}:PATH")
+    options: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals or key not in OPTIONS:
+            raise ConfigError(
+                f"{part!r} is not an option",
+                where=where,
+                fix=f"Options are {', '.join(f'{one}=…' for one in OPTIONS)}. A path that has a "
+                "comma in it cannot be given here: rename it, or make a link to it; prompts with a "
+                "comma only by --prompts",
+            )
+        if not value or key in options:
+            raise ConfigError(f"{key}= is {'given twice' if value else 'empty'}", where=where)
+        options[key] = value
+    if "prompts" in options:
+        _check_prompts(options["prompts"], name=name, where=where)
+    paths = {key: _path(value, where) for key, value in options.items() if key in PATHS}
+    return DataSource(
+        name=name,
+        path=_path(path, where),
+        videos=paths.get("videos"),
+        images=paths.get("images"),
+        split=options.get("split"),
+        store=paths.get("store"),
+        face=_face(options["face"], where) if "face" in options else None,
+        prompts=options.get("prompts"),
+    )
+
+
+def check_source(source: DataSource, *, cache: Path | None) -> None:
+    """Find out whether a source can be opened, before any long work.
+
+    Raises:
+        DataError: PATH does not exist, or options that contradict each other.
+    """
+    where = str(source.path)
+    if not source.path.exists():
+        files = BENCHMARKS[source.name].files if source.name in BENCHMARKS else ""
+        fix = f"{source.name} reads: {files}" if files else ""
+        raise DataError("does not exist", where=where, fix=fix)
+    if source.name in ANNOTATED:
+        _check_annotated(source, where, cache=cache)
+    else:
+        _check_benchmark(source, where, cache=cache)
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a file of the kind that frame stores are."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
+
+
+def _check_annotated(source: DataSource, where: str, *, cache: Path | None) -> None:
+    """Options of annotated events."""
+    if source.images is not None:
+        raise DataError(f"{source.name} is about videos, not images", where=where)
+    if is_store(source.path):
+        if source.videos or source.store:
+            raise DataError(
+                "is a frame store, which videos= and store= do not go with",
+                where=where,
+                fix="Leave these options out, or give the annotations as PATH",
+            )
+        return
+    if source.videos is None:
+        raise DataError(
+            "is not a frame store, and annotations need their videos",
+            where=where,
+            fix="Add ,videos=DIR",
+        )
+    if source.store is None and cache is None:
+        raise DataError(
+            "there is no place for the decoded frames",
+            where=where,
+            fix="Add ,store=FILE, or give a cache folder",
+        )
+
+
+def _check_benchmark(source: DataSource, where: str, *, cache: Path | None) -> None:
+    """Options of a benchmark."""
+    kinds = BENCHMARKS[source.name].media
+    folders = {"image": source.images, "video": source.videos}
+    if source.store is not None:
+        raise DataError("store= goes with annotated events only", where=where, fix="Leave it out")
+    for kind, folder in folders.items():
+        if folder is not None and kind not in kinds:
+            raise DataError(f"{source.name} has no {kind}s", where=where, fix=f"Drop {kind}s=")
+        if folder is not None and not folder.is_dir():
+            raise DataError("is not a folder", where=str(folder))
+    if not any(folders[kind] for kind in kinds):
+        wanted = " or ".join(f",{kind}s=DIR" for kind in kinds)
+        raise DataError(f"{source.name} needs its {kinds[0]}s", where=where, fix=f"Add {wanted}")
+    if cache is None:
+        raise DataError("there is no place for decoded pictures", fix="Give a cache folder")
+
+
+def _check_prompts(prompts: str, *, name: str, where: str) -> None:
+    """Refuse unknown prompts, and prompts for data without classes, before any work."""
+    if name not in BENCHMARKS or BENCHMARKS[name].family != "actions":
+        raise ConfigError(
+            f"{name} has no classes to put into prompts", where=where, fix="Leave prompts= out"
+        )
+    find_prompts(prompts, where=where)
+
+
+def _face(text: str, where: str) -> Face:
+    """A face by its name."""
+    for face in FACES:
+        if text == face:
+            return face
+    raise ConfigError(f"unknown face {text!r}", where=where, fix=f"Faces are {' and '.join(FACES)}")
+
+
+def _path(text: str, where: str) -> Path:
+    """A path in which `~` may be somebody's home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(str(error), where=where) from error
+
+
+_OLD_STORE = (
+    "the store was prepared before stores kept the annotation files, so that what is asked is made "
+    "of the words of its own videos only: run `figclip prepare` again"
+)
+
+Content = StoredVideos | MediaSet[RetrievalSet] | MediaSet[ActionSet] | MediaSet[CompositionSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedSource:
+    """The content of a source.
+
+    Attributes:
+        content: The videos or items of the chosen split.
+        split: Its name; None when everything was taken.
+        left_out: Videos of the split that could not be decoded, of annotated events; tasks on
+            benchmarks say themselves which items they leave out.
+        coverage: Files of the split that are listed, found, stored, quarantined (videos also:
+            annotated); empty for a store that `prepare` did not finish.
+        hash: Of annotations, files and pixels of all that is in `content`.
+        pipeline: Name of the pixel pipeline of the frames.
+        notices: What its reader handled by rule.
+    """
+
+    content: Content
+    split: str | None
+    left_out: tuple[LeftOut, ...]
+    coverage: dict[str, int]
+    hash: str
+    pipeline: str
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSource:
+    """What annotations and the names of files tell of a source, before anything is decoded.
+
+    Attributes:
+        benchmark: Its items; None for annotated events.
+        groups: Groups of which something is there, whether it can be decoded or not.
+    """
+
+    benchmark: Benchmark | None
+    groups: frozenset[str]
+
+
+def read_source(source: DataSource, *, frames_per_event: int, cache: Path | None) -> ReadSource:
+    """Read annotations and look for their files; nothing is decoded.
+
+    Args:
+        source: What to read.
+        frames_per_event: T, frames of each annotated event.
+        cache: Folder of stores.
+
+    Raises:
+        DataError: PATH does not exist, lacks the files, options that contradict each other, a
+            split without videos, a medium of a kind for which no folder is given, or not one
+            image or video is there.
+        AnnotationError: the files have problems.
+        StoreError: PATH is a store that cannot be used, or one of other frames an event.
+    """
+    check_source(source, cache=cache)
+    if source.name in ANNOTATED:
+        groups = read_annotated(source, frames_per_event=frames_per_event)
+        return ReadSource(benchmark=None, groups=groups)
+    benchmark = read_benchmark(source)
+    absent = find_media(media_of(benchmark), images=source.images, videos=source.videos)
+    if all(absent.values()):
+        raise _none_usable(source, {medium: str(why) for medium, why in absent.items()})
+    groups = frozenset(
+        item.group
+        for item in benchmark.items
+        if all(absent[medium] is None for medium in files_of(item))
+    )
+    return ReadSource(benchmark=benchmark, groups=groups)
+
+
+def read_annotated(source: DataSource, *, frames_per_event: int) -> frozenset[str]:
+    """Find out whether annotated events can be opened, before anything is decoded.
+
+    Args:
+        source: Annotated events that `check_source` has passed.
+        frames_per_event: T, frames of each event.
+
+    Returns:
+        Groups of the chosen split that have a video; of videos without a group, each its own.
+
+    Raises:
+        DataError: a split without videos.
+        AnnotationError: the annotations have problems.
+        StoreError: PATH is a store that cannot be used, or one of other frames an event.
+    """
+    if is_store(source.path):
+        stored = open_stored_videos([source.path], size=FrameStore.open(source.path).spec.size)
+        splits = [record.split for record in stored.records]
+        split = _choose_split(source, {*splits, *_split_coverages(stored.stores[0])}, splits)
+        videos = stored.subset([i for i, one in enumerate(splits) if split in (None, one)])
+        videos.require_frames(frames_per_event)
+        return frozenset(record.group for record in videos.records)
+    assert source.videos is not None, "checked with the source"
+    found = find_videos(source.path, videos=source.videos, frames_per_event=frames_per_event)
+    annotated = {record.split for record in found.annotations.records}
+    split = _choose_split(source, annotated, [record.split for record in found.records])
+    chosen = [record for record in found.records if split in (None, record.split)]
+    return frozenset(record.group or f"file {record.video}" for record in chosen)
+
+
+def check_stores(source: DataSource, specs: Sequence[StoreSpec]) -> None:
+    """Find out whether the store of annotated events holds the pixels that models take.
+
+    Args:
+        source: Annotated events.
+        specs: Of the models, different ones.
+
+    Raises:
+        DataError: one store for models that take different pixels.
+        StoreError: the store holds others.
+    """
+    if is_store(source.path):
+        held = FrameStore.open(source.path).spec
+        for spec in specs:  # its own pipeline and codec will do
+            FrameStore.open(source.path, require=replace(held, size=spec.size))
+    elif source.store is not None:
+        if len(specs) > 1:
+            raise DataError(
+                "the models take different pixels, which one store cannot hold",
+                where=f"{source.path},store={source.store}",
+                fix="Leave store= out: each gets a store in the cache",
+            )
+        if source.store.exists() and source.store.stat().st_size:
+            FrameStore.open(source.store, require=specs[0])
+
+
+def open_annotated(
+    source: DataSource,
+    *,
+    spec: StoreSpec,
+    frames_per_event: int,
+    cache: Path | None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> OpenedSource:
+    """Annotated events, their videos decoded if they are not yet.
+
+    Args:
+        source: What to open.
+        spec: Pixels to decode; of a store that is given as PATH only the size must fit.
+        frames_per_event: T, frames to decode for each event.
+        cache: Folder of stores, needed for annotations without `store=`.
+        on_progress: Told what is being done, how much of how much.
+
+    Raises:
+        DataError: PATH does not exist, options that contradict each other, or a split without
+            videos.
+        StoreError: a store that cannot be used.
+    """
+
+    def report(done: int, total: int, _: int) -> None:
+        if on_progress is not None:
+            on_progress("decoding videos", done, total)
+
+    store = _store(
+        source, spec=spec, frames_per_event=frames_per_event, cache=cache, on_video=report
+    )
+    everything = open_stored_videos([store], size=spec.size)
+    splits = [record.split for record in everything.records]
+    frames = everything.stores[0]
+    split = _choose_split(source, {*splits, *_split_coverages(frames)}, splits)
+    videos = everything.subset([i for i, one in enumerate(splits) if split in (None, one)])
+    left_out = tuple(
+        LeftOut(item=one.id, reason=f"the video was not prepared: {one.reason}")
+        for one in frames.quarantine()
+        if split in (None, one.split)
+    )
+    return OpenedSource(
+        content=videos,
+        split=split,
+        left_out=left_out,
+        coverage=_coverage(frames, split),
+        hash=videos.content_hash,
+        pipeline=frames.spec.pipeline,
+        notices=() if frames.keeps_source else (_OLD_STORE,),
+    )
+
+
+def read_benchmark(source: DataSource) -> Benchmark:
+    """Read a benchmark's files.
+
+    Args:
+        source: A benchmark that `check_source` has passed.
+
+    Raises:
+        DataError: PATH lacks the files, or a medium of a kind for which no folder is given.
+        AnnotationError: the files have problems.
+    """
+    benchmark = load_benchmark(source.name, source.path, split=source.split)
+    folders = {"image": source.images, "video": source.videos}
+    for medium in media_of(benchmark):
+        if folders[medium.kind] is None:
+            raise DataError(
+                f"it holds the {medium.kind} {medium.name!r}, and no {medium.kind}s=DIR is given",
+                where=str(source.path),
+                fix=f"Add ,{medium.kind}s=DIR",
+            )
+    return benchmark
+
+
+def open_benchmark(
+    source: DataSource,
+    benchmark: Benchmark,
+    *,
+    spec: StoreSpec,
+    preset: Preset,
+    cache: Path,
+    on_progress: Callable[[str, int, int], None] | None,
+) -> OpenedSource:
+    """A benchmark with those of its media that are there, decoded if they are not yet.
+
+    Args:
+        source: Where it came from.
+        benchmark: Its items.
+        spec: Size and pipeline of video frames.
+        preset: Which frames of a video.
+        cache: Folder of stores.
+        on_progress: Told what is being done, how much of how much.
+
+    Raises:
+        DataError: not one image or video is there and readable.
+        StoreError: a store in the cache cannot be used.
+    """
+    media = media_of(benchmark)
+    clips = prepare_clips(
+        media,
+        images=source.images,
+        videos=source.videos,
+        stores=cache / "stores",
+        pipeline=spec.pipeline,
+        size=spec.size,
+        sampling=preset.sampling,
+        on_progress=on_progress,
+    )
+    if not clips.clip_of:
+        raise _none_usable(source, clips.absent)
+    content_hash = hashlib.blake2b(repr(benchmark).encode(), digest_size=16)
+    content_hash.update(clips.content_hash.encode())
+    return OpenedSource(
+        content=_media_set(benchmark, clips),
+        split=benchmark.split,
+        left_out=(),
+        coverage=clips.coverage,
+        hash=content_hash.hexdigest(),
+        pipeline=spec.pipeline if any(one.kind == "video" for one in media) else "pil",
+        notices=benchmark.notices,
+    )
+
+
+def media_of(benchmark: Benchmark) -> list[Medium]:
+    """All different images and videos of a benchmark, in the order of its items."""
+    return list(dict.fromkeys(medium for item in benchmark.items for medium in files_of(item)))
+
+
+def files_of(item: CaptionedMedium | LabelledMedium | Contrast) -> tuple[Medium, ...]:
+    """The images and videos that an item is about."""
+    return item.media if isinstance(item, Contrast) else (item.medium,)
+
+
+def _choose_split(
+    source: DataSource, annotated: Collection[str], splits: Sequence[str]
+) -> str | None:
+    """The split to take, of the annotations; None for all videos.
+
+    The default is chosen by the annotations, not by the videos found: training videos must not
+    stand in for a split that was asked for by default and has no video.
+
+    Args:
+        source: Says which split is asked for.
+        annotated: All splits.
+        splits: Of each video that is there.
+    """
+    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in annotated else None)
+    if split is None or split in splits:
+        return split
+    listed = ", ".join(f"{name} ({count:,})" for name, count in sorted(Counter(splits).items()))
+    raise DataError(
+        f"there are no videos of split {split!r}",
+        where=str(source.path),
+        fix=f"Splits with videos are {listed}",
+    )
+
+
+def _none_usable(source: DataSource, absent: Mapping[Medium, str]) -> DataError:
+    """The error for a benchmark of which not one image or video is there and readable."""
+    first, reason = next(iter(absent.items()))
+    return DataError(
+        f"none of the {len(absent):,} files of {source.name} can be used",
+        where=str(source.videos or source.images),
+        fix=f"The first one looked for is {first.name!r}: {reason}",
+    )
+
+
+def _media_set(benchmark: Benchmark, clips: StoredClips) -> Content:
+    """The benchmark with its clips, typed by its kind."""
+    if isinstance(benchmark, RetrievalSet):
+        return MediaSet(benchmark=benchmark, clips=clips)
+    if isinstance(benchmark, ActionSet):
+        return MediaSet(benchmark=benchmark, clips=clips)
+    return MediaSet(benchmark=benchmark, clips=clips)
+
+
+def _store(
+    source: DataSource,
+    *,
+    spec: StoreSpec,
+    frames_per_event: int,
+    cache: Path | None,
+    on_video: Callable[[int, int, int], None],
+) -> Path:
+    """The frame store of a source, filled if need be."""
+    if is_store(source.path):
+        return source.path
+    assert source.videos is not None
+    out = source.store
+    if out is None:
+        assert cache is not None
+        # Named by the places, not by their content: changed annotations update their store.
+        places = f"{source.path.resolve()}\0{source.videos.resolve()}"
+        name = f"{source.name}-{source.path.stem}-{_short_hash(places.encode())}"
+        out = cache / "stores" / f"{name}-{spec.pipeline}-{spec.size}-{spec.codec}.store"
+    prepare(
+        source.path,
+        videos=source.videos,
+        out=out,
+        spec=spec,
+        frames_per_event=frames_per_event,
+        on_video=on_video,
+    )
+    return out
+
+
+def _split_coverages(store: FrameStore) -> dict[str, dict[str, int]]:
+    """Coverage of each split, as `prepare` wrote it."""
+    splits = store.coverage.get("splits", {})
+    well_formed = isinstance(splits, dict) and all(
+        isinstance(part, dict) and all(type(count) is int for count in part.values())
+        for part in splits.values()
+    )
+    if not well_formed:
+        raise StoreError(
+            "its coverage is damaged", where=str(store.path), fix="Run `figclip prepare` again"
+        )
+    return splits
+
+
+def _coverage(store: FrameStore, split: str | None) -> dict[str, int]:
+    """Coverage of a split, or of all together."""
+    total: Counter[str] = Counter()
+    for name, part in _split_coverages(store).items():
+        if split in (None, name):
+            total.update(part)
+    return dict(total)
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=4).hexdigest()

@@ -1,0 +1,372 @@
+"""Scores the heads of a run for dense captioning: base beside adapted.
+
+`figclip describe`: what a head for dense captioning says of one's own videos.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from operator import or_
+from pathlib import Path
+
+from figclip import config as configs
+from figclip.annotations.role_tokens import Vocabulary
+from figclip.config import CaptioningConfig
+from figclip.datasets.dense_captions import (
+    CaptionedSpan,
+    DenseCaptionPredictions,
+    write_predictions,
+)
+from figclip.evaluation.models import Progress
+from figclip.evaluation.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
+from figclip.evaluation.seen_items import trained_notice, unknown_notices
+from figclip.evaluation.sources import DataSource
+from figclip.heads.captioning.finetune import build_captioning_head, caption_vocabulary
+from figclip.heads.captioning.head import CaptioningHead
+from figclip.heads.captioning.predict import predict_captions
+from figclip.heads.captioning.videos import (
+    OpenedCaptions,
+    check_captioned,
+    embed_whole_videos,
+    open_captions,
+)
+from figclip.heads.features import ADAPTED, BASE, FrozenModel, load_models_of_head, seen_by_heads
+from figclip.heads.run import HeadInfo, head_file, head_hash, load_head, read_head_info
+from figclip.preparation.clips import prepare_video_files
+from figclip.runtime.files import check_writable, write_atomically
+from figclip.scoring.dense_captions import of_predicted_videos, score_dense_captions
+from figclip.scoring.scores import PredictionScores
+from figclip.training.run_files import package_versions, read_text
+from figclip.training.run_folder import RunFolder
+from figclip.video.sampling import FrameRate
+from figclip.video.seen_media import SeenMedia
+from figclip.video.store import StoreSpec
+
+TASK = "dense_captioning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptioningHeads:
+    """The trained heads of a run, with the models whose features they take.
+
+    Attributes:
+        run: The run folder.
+        config: Its configuration.
+        vocabulary: What the heads can say.
+        models: Base and adapted, or one plain CLIP.
+        heads: On the features of each model, by its name.
+        notices: What is to be said of the models.
+    """
+
+    run: Path
+    config: CaptioningConfig
+    vocabulary: Vocabulary
+    models: tuple[FrozenModel, ...]
+    heads: Mapping[str, CaptioningHead]
+    notices: tuple[str, ...]
+
+    @classmethod
+    def load(
+        cls, run: Path, *, cache: Path | None, device: str, on_progress: Progress | None
+    ) -> CaptioningHeads:
+        """Load config, vocabulary, heads and models, and check that they belong together.
+
+        Raises:
+            ModelError: the run is not finished or damaged, or its model is not the one it was
+                trained on.
+        """
+        info = read_head_info(run, task="captioning")
+        file = RunFolder(run).config
+        config = configs.from_json(read_text(file), CaptioningConfig, where=str(file))
+        vocabulary = caption_vocabulary(info.vocabulary, where=str(run / "head.json"))
+        models, notices = load_models_of_head(
+            info, cache=cache, device=device, on_progress=on_progress
+        )
+        heads = {name: _load_head(run, info, config, vocabulary, name) for name in info.models}
+        return cls(
+            run=run,
+            config=config,
+            vocabulary=vocabulary,
+            models=models,
+            heads={name: head.to(device) for name, head in heads.items()},
+            notices=notices,
+        )
+
+
+def _load_head(
+    run: Path, info: HeadInfo, config: CaptioningConfig, vocabulary: Vocabulary, name: str
+) -> CaptioningHead:
+    """The head on the features of a model."""
+    head = build_captioning_head(config, vocabulary, feature_dim=info.feature_dim)
+    load_head(head_file(run, name), head)
+    return head
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What one head got."""
+
+    model: FrozenModel
+    opened: OpenedCaptions
+    scores: PredictionScores
+
+
+def evaluate_captioning(
+    run: Path,
+    *,
+    data: DataSource,
+    out: Path,
+    cache: Path,
+    leave_out_trained: bool = False,
+    device: str = "cpu",
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> EvaluationResult:
+    """Find and describe the events of whole videos, and score what was said.
+
+    Videos that are not there are left out of the scores, and named. METEOR is `meteor_exact`:
+    `figclip score` gives the official one of the prediction files.
+
+    Args:
+        run: Run folder of `finetune_captioning`.
+        data: Dense captions with `videos=DIR`; of a folder without a split all splits that heads
+            are not trained on.
+        out: Folder of the results; predictions in ActivityNet's format go to
+            `out/predictions/MODEL/NAME.json`.
+        cache: Folder of embeddings and decoded frames.
+        leave_out_trained: Leave out videos that a head or its model was trained on; else they are
+            scored, and told. What chose them is always left out.
+        device: Where models and heads run.
+        seed: Of the intervals.
+        on_progress: Told what is being decoded, embedded or written.
+
+    Raises:
+        ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
+        ConfigError, DataError, AnnotationError, StoreError, MetricError: data that cannot be used.
+    """
+    check_writable(out)
+    check_captioned(data, cache=cache)
+    heads = CaptioningHeads.load(run, cache=cache, device=device, on_progress=on_progress)
+    seen_by = seen_by_heads(run, heads.models)
+    seen = reduce(or_, seen_by.values())
+    opened_of = {
+        spec: open_captions(
+            data,
+            spec=spec,
+            per_second=heads.config.frames.per_second,
+            cache=cache,
+            on_progress=on_progress,
+        ).without_seen(seen, leave_out_trained=leave_out_trained, where=str(data.path))
+        for spec in dict.fromkeys(model.spec for model in heads.models)
+    }
+    result = _compared(heads, data, opened_of, seen, out, seed, on_progress)
+    file = write_result(result, out, taken=(), versions=package_versions())
+    notices = (*heads.notices, *unknown_notices(seen_by), *result.notices)
+    return EvaluationResult(tasks=(result,), files=(file,), notices=notices)
+
+
+def _compared(
+    heads: CaptioningHeads,
+    source: DataSource,
+    opened_of: Mapping[StoreSpec, OpenedCaptions],
+    seen: SeenMedia,
+    out: Path,
+    seed: int,
+    on_progress: Progress | None,
+) -> TaskResult:
+    """All heads on one data set, side by side."""
+    scored: dict[str, _Scored] = {}
+    for model in heads.models:
+        opened = opened_of[model.spec]
+        events = describe_opened(heads, model, opened, on_progress=on_progress)
+        folder = out / "predictions" / model.name
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "-".join((source.name, *([source.split] if source.split else ())))
+        write_predictions(
+            folder / f"{name}.json", events, details=f"CLIP features, {model.info.name}"
+        )
+        scored[model.name] = _Scored(model, opened, _score(events, source, opened))
+    return _result(heads, source, scored.get(BASE), scored[ADAPTED], seen, seed=seed)
+
+
+def describe_opened(
+    heads: CaptioningHeads,
+    model: FrozenModel,
+    opened: OpenedCaptions,
+    *,
+    on_progress: Progress | None,
+) -> dict[str, tuple[CaptionedSpan, ...]]:
+    """What the head on a model's features says of each video."""
+    features = embed_whole_videos(
+        model.embedder, opened.clips, [video.clip_idx for video in opened.videos]
+    )
+
+    def report(done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(f"captioning ({model.name})", done, total)
+
+    predicted = predict_captions(
+        heads.heads[model.name],
+        features,
+        range(len(opened.videos)),
+        heads.vocabulary,
+        on_progress=report,
+    )
+    return {video.id: events for video, events in zip(opened.videos, predicted, strict=True)}
+
+
+def _score(
+    events: dict[str, tuple[CaptionedSpan, ...]], source: DataSource, opened: OpenedCaptions
+) -> PredictionScores:
+    """By the protocol of ActivityNet Captions, of the videos that are there."""
+    there = of_predicted_videos(opened.references, events)
+    return score_dense_captions(
+        DenseCaptionPredictions(name="predictions", events_by_video=events),
+        [replace(each, notices=()) for each in there],
+        name=source.name,
+        source=source.path.name,
+        split=source.split,
+    )
+
+
+def _result(
+    heads: CaptioningHeads,
+    source: DataSource,
+    base: _Scored | None,
+    adapted: _Scored,
+    seen: SeenMedia,
+    *,
+    seed: int,
+) -> TaskResult:
+    """Two heads side by side."""
+    opened, scores = adapted.opened, adapted.scores
+    trained_on = opened.trained_on(seen)
+    return TaskResult(
+        task=TASK,
+        face=source.face or "detail",
+        data=DataInfo(
+            name=source.name,
+            source=source.path.name,
+            split=opened.split,
+            hash=opened.hash,
+            pipeline=adapted.model.spec.pipeline,
+            coverage=opened.coverage,
+        ),
+        settings={
+            "features": "frames",
+            "meteor": "exact",
+            "head": head_hash(head_file(heads.run, ADAPTED)),
+        },
+        counts=scores.counts,
+        left_out=(*opened.left_out, *scores.left_out),
+        base=None if base is None else base.model.info,
+        adapted=adapted.model.info,
+        metrics=compare(
+            (None if base is None else base.scores.scores, scores.scores),
+            (None if base is None else base.scores.items, scores.items),
+            seed=seed,
+        ),
+        base_items=None if base is None else base.scores.items,
+        adapted_items=scores.items,
+        notices=(
+            *trained_notice(
+                trained_on, num_scored=len(opened.videos), test=f"{TASK} on {source.name}"
+            ),
+            *opened.notices,
+            *scores.notices,
+        ),
+        seed=seed,
+        trained_on=trained_on,
+        knows_training=seen.is_whole,
+    )
+
+
+DESCRIPTION_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What is said of one video.
+
+    Attributes:
+        video: Its file, as given.
+        duration_s: Seconds; 0 when it could not be read.
+        events: In the order of their starts.
+        problem: Why it could not be read; None when it could.
+    """
+
+    video: Path
+    duration_s: float
+    events: tuple[CaptionedSpan, ...]
+    problem: str | None = None
+
+
+def describe(
+    run: Path,
+    videos: Sequence[Path],
+    *,
+    cache: Path,
+    device: str = "cpu",
+    on_progress: Progress | None = None,
+) -> tuple[Description, ...]:
+    """Find and describe the events of videos with the head on the adapted model.
+
+    Args:
+        run: Run folder of `finetune_captioning`.
+        videos: Files; repeats are described once.
+        cache: Folder of embeddings and decoded frames.
+        device: Where model and head run.
+        on_progress: Told what is being decoded, embedded or written.
+
+    Returns:
+        One a file, in the order given; a file that cannot be read has a problem instead of events.
+
+    Raises:
+        ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
+        StoreError: a store in the cache cannot be used.
+    """
+    heads = CaptioningHeads.load(run, cache=cache, device=device, on_progress=on_progress)
+    model = next(one for one in heads.models if one.name == ADAPTED)
+    paths = list(dict.fromkeys(videos))
+    clips = prepare_video_files(
+        paths,
+        stores=cache / "stores",
+        pipeline=model.spec.pipeline,
+        size=model.spec.size,
+        sampling=FrameRate(heads.config.frames.per_second),
+        on_progress=on_progress,
+    )
+    clip_of = {medium.name: clip_idx for medium, clip_idx in clips.clip_of.items()}
+    problem_of = {medium.name: reason for medium, reason in clips.absent.items()}
+    readable = [path for path in paths if str(path) in clip_of]
+    described: dict[Path, Description] = {}
+    if readable:
+        features = embed_whole_videos(
+            model.embedder, clips, [clip_of[str(path)] for path in readable]
+        )
+        head = heads.heads[model.name]
+        events = predict_captions(head, features, range(len(readable)), heads.vocabulary)
+        described = {
+            path: Description(
+                video=path, duration_s=features.duration_s(video_idx), events=events[video_idx]
+            )
+            for video_idx, path in enumerate(readable)
+        }
+    return tuple(
+        described.get(path)
+        or Description(video=path, duration_s=0.0, events=(), problem=problem_of[str(path)])
+        for path in paths
+    )
+
+
+def write_descriptions(file: Path, descriptions: Sequence[Description]) -> None:
+    """Write what was said as JSON: `{"format": 1, "videos": [{"video": …, "events": […]}]}`."""
+    videos = [
+        {**asdict(one), "video": str(one.video), "events": [asdict(e) for e in one.events]}
+        for one in descriptions
+    ]
+    content = {"format": DESCRIPTION_FORMAT, "videos": videos}
+    write_atomically(file, json.dumps(content, indent=2) + "\n")

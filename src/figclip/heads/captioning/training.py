@@ -1,0 +1,339 @@
+"""What a head for dense captioning is trained on, and its trainee of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from figclip.annotations.role_tokens import END, PAD, UNKNOWN, Vocabulary, build_vocabulary
+from figclip.config import CaptioningLoss, HeadTrainConfig
+from figclip.datasets.dense_captions import CaptionedSpan, ReferenceVideo
+from figclip.heads.captioning.head import (
+    CaptioningHead,
+    FoundEvents,
+    FrameTokens,
+    SentenceMemory,
+    edges,
+    generalised_iou,
+)
+from figclip.heads.captioning.predict import predict_captions
+from figclip.heads.captioning.videos import CaptionedVideo, VideoFeatures
+from figclip.heads.run import ItemBatch, head_parameters
+from figclip.metrics.captions import tokenize
+from figclip.metrics.localisation import TIOUS, SpanLists, f1, localise
+from figclip.training.batches import BatchItem
+from figclip.training.loop import ParameterGroup
+
+_IGNORED = -100
+_FOCAL_ALPHA, _FOCAL_GAMMA = 0.25, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class CaptioningTargets:
+    """The events of one annotation that can be learnt.
+
+    Attributes:
+        edge_G2: Start and end of each, as shares of the video.
+        sentences: Tokens of each sentence, with the end.
+    """
+
+    edge_G2: Float[Tensor, "G 2"]
+    sentences: tuple[tuple[int, ...], ...]
+
+
+def sentence_words(sentences: Iterable[str]) -> list[str]:
+    """Sentences as they are learnt and written: the tokens that captions are scored by."""
+    return tokenize(list(sentences))
+
+
+def build_caption_vocabulary(
+    videos: Sequence[CaptionedVideo], *, min_word_count: int
+) -> Vocabulary:
+    """The words of all sentences; rarer ones are unknown."""
+    events = [e for video in videos for one in video.annotations for e in one.events]
+    return build_vocabulary(
+        sentence_words(event.sentence for event in events), min_count=min_word_count
+    )
+
+
+def span_within(event: CaptionedSpan, duration_s: float) -> tuple[float, float] | None:
+    """Start and end as shares of a video, cut at its ends; None where nothing of it is within."""
+    start, end = (min(max(t / duration_s, 0.0), 1.0) for t in (event.start_s, event.end_s))
+    return (start, end) if end > start else None
+
+
+def build_caption_targets(
+    annotation: ReferenceVideo,
+    vocabulary: Vocabulary,
+    *,
+    duration_s: float,
+    max_tokens: int,
+    max_events: int,
+) -> CaptioningTargets:
+    """Spans and tokens of the events that lie within the video, at most `max_events`, in order.
+
+    Args:
+        annotation: Of the video.
+        vocabulary: Its words.
+        duration_s: Of the file, which may differ from what the annotation says.
+        max_tokens: Longer sentences are cut.
+        max_events: Further events are not learnt.
+    """
+    told = [(span_within(event, duration_s), event.sentence) for event in annotation.events]
+    kept = [(span, sentence) for span, sentence in told if span is not None][:max_events]
+    lines = sentence_words(sentence for _, sentence in kept)
+    return CaptioningTargets(
+        torch.tensor([span for span, _ in kept], dtype=torch.float32).reshape(-1, 2),
+        tuple(tuple([*vocabulary.word_ids(line), END][:max_tokens]) for line in lines),
+    )
+
+
+@torch.no_grad()
+def match_events(
+    span_Q2: Float[Tensor, "Q 2"],
+    confidence_Q: Float[Tensor, " Q"],
+    target_G2: Float[Tensor, "G 2"],
+    *,
+    loss: CaptioningLoss,
+) -> tuple[Int[Tensor, " G"], Int[Tensor, " G"]]:
+    """The one-to-one assignment of queries to events that costs least.
+
+    Args:
+        span_Q2: Middle and length.
+        confidence_Q: Logits.
+        target_G2: Start and end of the annotated events; no more than queries.
+        loss: Weights of the costs.
+
+    Returns:
+        Queries, ascending, and the event of each.
+    """
+    iou_QG = generalised_iou(edges(span_Q2)[:, None], target_G2[None])
+    cost_QG = -loss.spans * iou_QG - loss.confidence * confidence_Q.sigmoid()[:, None]
+    query_G, event_G = linear_sum_assignment(cost_QG.cpu().double().numpy())
+    device = span_Q2.device
+    return torch.as_tensor(query_G, device=device), torch.as_tensor(event_G, device=device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """Which query of which video is to hold which event, of one layer.
+
+    Attributes:
+        video_N: Row of the video.
+        query_N: Query.
+        event_N: Position of the event in its video.
+    """
+
+    video_N: Int[Tensor, " N"]
+    query_N: Int[Tensor, " N"]
+    event_N: Int[Tensor, " N"]
+
+
+class CaptioningTrainee:
+    """A head being trained; implements `training.loop.Trainee`.
+
+    Args:
+        head: On its device.
+        features: Of the videos.
+        videos: In the order of the features.
+        vocabulary: What the head can say.
+        loss: Weights.
+        train: Optimisation.
+        max_tokens: Most tokens of a sentence.
+    """
+
+    def __init__(
+        self,
+        head: CaptioningHead,
+        features: VideoFeatures,
+        videos: Sequence[CaptionedVideo],
+        *,
+        vocabulary: Vocabulary,
+        loss: CaptioningLoss,
+        train: HeadTrainConfig,
+        max_tokens: int,
+    ) -> None:
+        self.head = head
+        self._features = features
+        self._videos = videos
+        self._vocabulary = vocabulary
+        self._loss = loss
+        self._train = train
+        self._targets = {
+            BatchItem(video_idx, annotation_idx): build_caption_targets(
+                annotation,
+                vocabulary,
+                duration_s=features.duration_s(video_idx),
+                max_tokens=max_tokens,
+                max_events=head.num_queries,
+            )
+            for video_idx, video in enumerate(videos)
+            for annotation_idx, annotation in enumerate(video.annotations)
+        }
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All weights of the head."""
+        return head_parameters(self.head, self._train)
+
+    def accumulate_gradients(self, batch: ItemBatch, *, loss_scale: float) -> Mapping[str, float]:
+        """Gradients of the weighted sum of the losses."""
+        self.head.train()
+        losses = self._losses(batch.items)
+        total = torch.stack([getattr(self._loss, part) * one for part, one in losses.items()]).sum()
+        (total * loss_scale).backward()
+        return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in losses.items()}}
+
+    def after_step(self) -> None:
+        """Nothing is bounded."""
+
+    def name_items(self, batch: ItemBatch) -> list[str]:
+        """Video ids, with the annotation drawn."""
+        return [f"{self._videos[i.video_idx].id}#{i.annotation_idx}" for i in batch.items]
+
+    @torch.no_grad()
+    def validate(self, video_idxs: Sequence[int]) -> dict[str, float]:
+        """F1 of the spans, share of right words given those before; `score` is their mean."""
+        self.head.eval()
+        predicted = predict_captions(
+            self.head, self._features, video_idxs, self._vocabulary, with_sentences=False
+        )
+        annotated = [self._videos[i].annotations[0].events for i in video_idxs]
+        predictions, references = (
+            SpanLists(
+                np.array([(e.start_s, e.end_s) for one in events for e in one]).reshape(-1, 2),
+                np.array([len(one) for one in events], np.int64),
+            )
+            for events in (predicted, annotated)
+        )
+        scores = [
+            localise(predictions, [references], tiou=tiou, is_official=False) for tiou in TIOUS
+        ]
+        spans = float(np.mean([f1(one.recall, one.precision) for one in scores]))
+        words = self._share_of_right_words([BatchItem(i, 0) for i in video_idxs])
+        return {"spans": spans, "words": words, "score": (spans + words) / 2}
+
+    def _share_of_right_words(self, items: Sequence[BatchItem]) -> float:
+        """Of the words and ends of annotated sentences, from those before them."""
+        num_right, num_words = 0, 0
+        size = self._train.videos_per_batch
+        for start in range(0, len(items), size):
+            part = items[start : start + size]
+            frames, found, _ = self._look(part)
+            logits, targets = self._words(part, frames, found, self._match(part, found, -1))
+            counted = targets != _IGNORED
+            num_right += int(((logits.argmax(dim=-1) == targets) & counted).sum())
+            num_words += int(counted.sum())
+        return num_right / max(num_words, 1)
+
+    def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
+        """All four losses; confidence and spans are means over the layers."""
+        frames, found, count_BQ = self._look(items)
+        num_layers = len(found.span_LBQ2)
+        matched = [self._match(items, found, layer) for layer in range(num_layers)]
+        target_N2 = [self._target_edges(items, one) for one in matched]
+        num_events = max(1, len(target_N2[-1]))
+        confidence = [
+            _focal_loss(found.confidence_LBQ[layer], one) / num_events
+            for layer, one in enumerate(matched)
+        ]
+        spans = [
+            (1 - generalised_iou(edges(found.span_LBQ2[layer][one.video_N, one.query_N]), target))
+            .sum()
+            .div(num_events)
+            for layer, (one, target) in enumerate(zip(matched, target_N2, strict=True))
+        ]
+        logits, words = self._words(items, frames, found, matched[-1])
+        count_B = torch.tensor(
+            [len(self._targets[item].sentences) - 1 for item in items], device=count_BQ.device
+        )
+        return {
+            "confidence": torch.stack(confidence).mean(),
+            "spans": torch.stack(spans).mean(),
+            "count": F.cross_entropy(count_BQ, count_B.clamp(min=0)),
+            # Of no word the mean would be no number.
+            "captions": F.cross_entropy(
+                logits.flatten(0, 1), words.flatten(), ignore_index=_IGNORED
+            )
+            if bool((words != _IGNORED).any())
+            else 0.0 * logits.sum(),
+        }
+
+    def _look(self, items: Sequence[BatchItem]) -> tuple[FrameTokens, FoundEvents, Tensor]:
+        """What the head sees and finds."""
+        rows = self._features.padded([item.video_idx for item in items]).to(self.head.device)
+        frames = self.head.encode(rows)
+        found, count_BQ = self.head.find(frames)
+        return frames, found, count_BQ
+
+    def _match(self, items: Sequence[BatchItem], found: FoundEvents, layer: int) -> _Matched:
+        """Queries and events of all videos."""
+        device = found.span_LBQ2.device
+        parts = [
+            match_events(
+                found.span_LBQ2[layer, row],
+                found.confidence_LBQ[layer, row],
+                self._targets[item].edge_G2.to(device),
+                loss=self._loss,
+            )
+            for row, item in enumerate(items)
+        ]
+        counts = torch.tensor([len(queries) for queries, _ in parts], device=device)
+        return _Matched(
+            torch.arange(len(items), device=device).repeat_interleave(counts),
+            torch.cat([queries for queries, _ in parts]),
+            torch.cat([events for _, events in parts]),
+        )
+
+    def _target_edges(self, items: Sequence[BatchItem], matched: _Matched) -> Float[Tensor, "N 2"]:
+        """Start and end of the matched events."""
+        targets = pad_sequence([self._targets[item].edge_G2 for item in items], batch_first=True)
+        return targets.to(matched.video_N.device)[matched.video_N, matched.event_N]
+
+    def _words(
+        self,
+        items: Sequence[BatchItem],
+        frames: FrameTokens,
+        found: FoundEvents,
+        matched: _Matched,
+    ) -> tuple[Float[Tensor, "N L V"], Int[Tensor, "N L"]]:
+        """Logits and targets of the words of the matched events' sentences."""
+        memory = SentenceMemory.of_spans(
+            frames,
+            found,
+            video_N=matched.video_N,
+            query_N=matched.query_N,
+            edge_N2=self._target_edges(items, matched),
+        )
+        places = zip(matched.video_N.tolist(), matched.event_N.tolist(), strict=True)
+        sentences = [torch.tensor(self._targets[items[v]].sentences[e]) for v, e in places]
+        tokens_NL = (
+            pad_sequence(sentences, batch_first=True, padding_value=PAD)
+            if sentences
+            else torch.zeros((0, 1), dtype=torch.int64)
+        )
+        tokens_NL = tokens_NL.to(matched.video_N.device)
+        unlearnt_NL = (tokens_NL == PAD) | (tokens_NL == UNKNOWN)
+        logits_NLV = self.head.sentence_logits(tokens_NL, memory)
+        return logits_NLV, tokens_NL.masked_fill(unlearnt_NL, _IGNORED)
+
+
+def _focal_loss(confidence_BQ: Tensor, matched: _Matched) -> Float[Tensor, ""]:
+    """Sum over queries of the focal loss of whether each is matched.
+
+    Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equation 5.
+    """
+    target_BQ = torch.zeros_like(confidence_BQ)
+    target_BQ[matched.video_N, matched.query_N] = 1.0
+    entropy_BQ = F.binary_cross_entropy_with_logits(confidence_BQ, target_BQ, reduction="none")
+    probability_BQ = confidence_BQ.sigmoid()
+    miss_BQ = target_BQ * (1 - probability_BQ) + (1 - target_BQ) * probability_BQ
+    weight_BQ = target_BQ * _FOCAL_ALPHA + (1 - target_BQ) * (1 - _FOCAL_ALPHA)
+    return (weight_BQ * miss_BQ**_FOCAL_GAMMA * entropy_BQ).sum()

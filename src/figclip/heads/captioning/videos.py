@@ -1,0 +1,284 @@
+"""Whole videos with dense captions: which are there, and frozen features of their frames."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from figclip.datasets.dense_captions import (
+    REFERENCE_READERS,
+    DenseCaptionReferences,
+    ReferenceVideo,
+)
+from figclip.datasets.records import Medium
+from figclip.datasets.retrieval import youtube_video
+from figclip.errors import ConfigError, DataError
+from figclip.evaluation.models import Progress
+from figclip.evaluation.seen_items import left_out_reason, part_hash, split_items
+from figclip.evaluation.sources import DataSource, check_source
+from figclip.heads.captioning.head import FrameRows
+from figclip.model.embedder import Embedder
+from figclip.preparation.clips import prepare_clips
+from figclip.tasks.base import LeftOut
+from figclip.video.sampling import FrameRate
+from figclip.video.seen_media import SeenMedia, medium_hash
+from figclip.video.store import StoreSpec
+from figclip.video.stored import StoredClips
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionedVideo:
+    """A video that is there, with what annotators say of it.
+
+    Attributes:
+        id: As in the annotations.
+        annotations: Of each annotator that saw it.
+        clip_idx: Of its frames.
+    """
+
+    id: str
+    annotations: tuple[ReferenceVideo, ...]
+    clip_idx: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedCaptions:
+    """Dense captions with those of their videos that are there.
+
+    Attributes:
+        references: All annotations, as read.
+        videos: In the order of the annotations.
+        clips: Their frames.
+        split: None for all that is not trained on, or for a file.
+        left_out: Videos that are not there, and why.
+        coverage: Videos that are listed, found, stored, quarantined.
+        hash: Of annotations and pixels.
+        notices: What the reader handled by rule.
+    """
+
+    references: tuple[DenseCaptionReferences, ...]
+    videos: tuple[CaptionedVideo, ...]
+    clips: StoredClips
+    split: str | None
+    left_out: tuple[LeftOut, ...]
+    coverage: dict[str, int]
+    hash: str
+    notices: tuple[str, ...]
+
+    def file_hash(self, video_idx: int) -> str:
+        """Content hash of a video's file."""
+        return self.clips.key_of[self.videos[video_idx].clip_idx]
+
+    def without_seen(
+        self, seen: SeenMedia, *, leave_out_trained: bool, where: str
+    ) -> OpenedCaptions:
+        """As `evaluation.seen_items.without_seen`."""
+        reasons = [
+            left_out_reason(
+                [medium_hash(self.file_hash(i))], seen, leave_out_trained=leave_out_trained
+            )
+            for i in range(len(self.videos))
+        ]
+        if not any(reasons):
+            return self
+        split = split_items([video.id for video in self.videos], reasons, where=where)
+        name = f"without {[one.item for one in split.left_out]}"
+        return replace(
+            self,
+            videos=tuple(self.videos[i] for i in split.kept),
+            left_out=(*self.left_out, *split.left_out),
+            hash=part_hash(self.hash, name),
+            notices=(*self.notices, *split.notices),
+        )
+
+    def trained_on(self, seen: SeenMedia) -> tuple[str, ...]:
+        """Ids of the videos that a model was trained on."""
+        return tuple(
+            video.id
+            for i, video in enumerate(self.videos)
+            if medium_hash(self.file_hash(i)) in seen.trained_on
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFeatures:
+    """Features of whole videos, of each as many frames as it has.
+
+    Attributes:
+        rows: [S, D] of each video, L2-normalised.
+        times_s: Of its frames, at the midpoints of equal segments of the video.
+    """
+
+    rows: tuple[Float32[Tensor, "_ D"], ...]
+    times_s: tuple[tuple[float, ...], ...]
+
+    def duration_s(self, video_idx: int) -> float:
+        """Length of a video: its last frame is as far from the end as the first from the start."""
+        times_s = self.times_s[video_idx]
+        return times_s[0] + times_s[-1]
+
+    def subset(self, video_idxs: Sequence[int]) -> VideoFeatures:
+        """Only these videos, renumbered in the order given."""
+        return VideoFeatures(
+            tuple(self.rows[i] for i in video_idxs), tuple(self.times_s[i] for i in video_idxs)
+        )
+
+    def padded(self, video_idxs: Sequence[int]) -> FrameRows:
+        """Some videos as one batch."""
+        durations_s = [self.duration_s(i) for i in video_idxs]
+        places = [
+            torch.tensor(self.times_s[i], dtype=torch.float64) / duration_s
+            for i, duration_s in zip(video_idxs, durations_s, strict=True)
+        ]
+        present = [torch.ones(len(self.times_s[i]), dtype=torch.bool) for i in video_idxs]
+        return FrameRows(
+            pad_sequence([self.rows[i] for i in video_idxs], batch_first=True),
+            pad_sequence(places, batch_first=True).float(),
+            torch.tensor(durations_s, dtype=torch.float32),
+            pad_sequence(present, batch_first=True),
+        )
+
+
+def check_captioned(data: DataSource, *, cache: Path | None) -> None:
+    """Refuse data without dense captions, before any work.
+
+    Raises:
+        ConfigError, DataError: they cannot be used.
+    """
+    if data.name not in REFERENCE_READERS:
+        raise ConfigError(
+            f"{data.name} has no dense captions",
+            where="--data",
+            fix=f"Dense captions are those of {' or '.join(REFERENCE_READERS)}; files of your own "
+            "go by their name, too: activitynet:mine.json,videos=clips",
+        )
+    check_source(data, cache=cache)
+
+
+def open_captions(
+    source: DataSource,
+    *,
+    spec: StoreSpec,
+    per_second: float,
+    cache: Path,
+    on_progress: Progress | None,
+) -> OpenedCaptions:
+    """Dense captions, their videos decoded if they are not yet.
+
+    Args:
+        source: `activitynet` or `youcook2`, with `videos=DIR`.
+        spec: Pixels to decode.
+        per_second: Frames a second.
+        cache: Folder of stores.
+        on_progress: Told what is being done, how much of how much.
+
+    Raises:
+        DataError, AnnotationError: the annotations cannot be used, or no video is there.
+        StoreError: a store in the cache cannot be used.
+    """
+    references = REFERENCE_READERS[source.name](source.path, source.split)
+    annotated: dict[str, list[ReferenceVideo]] = {}
+    for each in references:
+        for video in each.videos:
+            annotated.setdefault(video.id, []).append(video)
+    media = {name: youtube_video(name) for name in annotated}
+    if source.videos is None:
+        raise DataError("says no videos", where=str(source.path), fix="Add ,videos=DIR")
+    clips = decode_whole_videos(
+        list(media.values()),
+        videos=source.videos,
+        spec=spec,
+        per_second=per_second,
+        cache=cache,
+        on_progress=on_progress,
+    )
+    videos = tuple(
+        CaptionedVideo(id=name, annotations=tuple(annotated[name]), clip_idx=clips.clip_of[medium])
+        for name, medium in media.items()
+        if medium in clips.clip_of
+    )
+    content = hashlib.blake2b(repr(references).encode(), digest_size=16)
+    content.update(clips.content_hash.encode())
+    return OpenedCaptions(
+        references=references,
+        videos=videos,
+        clips=clips,
+        split=source.split,
+        left_out=tuple(
+            LeftOut(item=name, reason=clips.absent[medium])
+            for name, medium in media.items()
+            if medium in clips.absent
+        ),
+        coverage=clips.coverage,
+        hash=content.hexdigest(),
+        notices=tuple(f"{each.name}: {one}" for each in references for one in each.notices),
+    )
+
+
+def decode_whole_videos(
+    media: Sequence[Medium],
+    *,
+    videos: Path,
+    spec: StoreSpec,
+    per_second: float,
+    cache: Path,
+    on_progress: Progress | None,
+) -> StoredClips:
+    """Frames of whole videos at an even rate.
+
+    Raises:
+        DataError: not one video is there and readable.
+        StoreError: a store in the cache cannot be used.
+    """
+    clips = prepare_clips(
+        media,
+        images=None,
+        videos=videos,
+        stores=cache / "stores",
+        pipeline=spec.pipeline,
+        size=spec.size,
+        sampling=FrameRate(per_second),
+        on_progress=on_progress,
+    )
+    if not clips.clip_of:
+        first, reason = next(iter(clips.absent.items()))
+        raise DataError(
+            f"none of the {len(media):,} videos can be used",
+            where=str(videos),
+            fix=f"The first one looked for is {first.name!r}: {reason}",
+        )
+    return clips
+
+
+def embed_whole_videos(
+    embedder: Embedder, clips: StoredClips, clip_idxs: Sequence[int]
+) -> VideoFeatures:
+    """Embeddings of all frames of some videos.
+
+    Args:
+        embedder: The model.
+        clips: Where the frames lie.
+        clip_idxs: Of the videos.
+
+    Raises:
+        StoreError: a frame is damaged.
+    """
+    times_s = tuple(clips.times_s[clip_idx] for clip_idx in clip_idxs)
+    frames = [
+        (clip_idx, time_s)
+        for clip_idx, of_video in zip(clip_idxs, times_s, strict=True)
+        for time_s in of_video
+    ]
+    distinct = list(dict.fromkeys(frames))
+    embedded_ND = torch.from_numpy(embedder.embed_frames(clips, distinct))
+    row_of = {frame: row for row, frame in enumerate(distinct)}
+    rows_F = torch.tensor([row_of[frame] for frame in frames])
+    parts = embedded_ND[rows_F].split([len(of_video) for of_video in times_s])
+    return VideoFeatures(parts, times_s)

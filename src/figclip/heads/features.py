@@ -1,0 +1,314 @@
+"""The models whose frozen features heads are trained on: base, adapted, and its contextualizer.
+
+Frozen features of annotated events, computed once: what a head for situations learns from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float32
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from figclip.errors import CheckpointError, ModelError
+from figclip.evaluation.models import ColumnLoader, Progress
+from figclip.evaluation.results import ModelColumn
+from figclip.heads.run import HeadInfo, is_head_run, read_head_info
+from figclip.model.backbone import weights_hash
+from figclip.model.contextualizer import VideoContextualizer
+from figclip.model.embedder import Embedder
+from figclip.model.figclip import FiGCLIP
+from figclip.tasks.base import FrameTextEmbedder
+from figclip.training.batches import BatchItem
+from figclip.training.run_files import read_seen
+from figclip.training.run_folder import RunFolder
+from figclip.video.sampling import PRESETS, frame_times_s
+from figclip.video.seen_media import SeenMedia
+from figclip.video.store import StoreSpec
+from figclip.video.stored import StoredVideos
+
+_VIDEOS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EventFeatures:
+    """Features of the events of every annotation that has any.
+
+    Attributes:
+        rows: [P, T, D] of each annotation, L2-normalised.
+        dim: D.
+    """
+
+    rows: Mapping[BatchItem, Float32[Tensor, "P T D"]]
+    dim: int
+
+    def padded(
+        self, items: Sequence[BatchItem]
+    ) -> tuple[Float32[Tensor, "B P T D"], Bool[Tensor, "B P T"]]:
+        """Features of some annotations, and where they are there."""
+        rows = [self.rows[item] for item in items]
+        frames_BPTD = pad_sequence(rows, batch_first=True)
+        masks = [torch.ones(row.shape[:2], dtype=torch.bool) for row in rows]
+        return frames_BPTD, pad_sequence(masks, batch_first=True)
+
+
+def with_events_only(videos: StoredVideos) -> StoredVideos:
+    """The videos that have annotated events, with those annotations that hold them."""
+    records = [
+        replace(record, annotations=tuple(one for one in record.annotations if one.events))
+        for record in videos.records
+    ]
+    whole = replace(videos, records=tuple(records))
+    return whole.subset([i for i, record in enumerate(records) if record.annotations])
+
+
+def list_annotations(videos: StoredVideos) -> list[BatchItem]:
+    """All annotations that have events, video by video."""
+    return [
+        BatchItem(video_idx, annotation_idx)
+        for video_idx, record in enumerate(videos.records)
+        for annotation_idx, annotation in enumerate(record.annotations)
+        if annotation.events
+    ]
+
+
+def embed_event_frames(
+    embedder: FrameTextEmbedder, videos: StoredVideos, *, frames_per_event: int
+) -> EventFeatures:
+    """Embeddings of the frames of all annotated events.
+
+    Args:
+        embedder: The model.
+        videos: At least one has events.
+        frames_per_event: T.
+
+    Raises:
+        StoreError: the stores lack a frame.
+    """
+    items = list_annotations(videos)
+    frames: list[tuple[int, float]] = []
+    counts: list[int] = []
+    for item in items:
+        annotation = videos.records[item.video_idx].annotations[item.annotation_idx]
+        times_s = frame_times_s(annotation, frames_per_event=frames_per_event)
+        frames += [(item.video_idx, time_s) for time_s in times_s]
+        counts.append(len(times_s))
+    # Annotators of one video mostly share their spans.
+    distinct = list(dict.fromkeys(frames))
+    embedded_ND = torch.from_numpy(embedder.embed_frames(videos, distinct))
+    row_of = {frame: row for row, frame in enumerate(distinct)}
+    rows_F = torch.tensor([row_of[frame] for frame in frames])
+    parts = [
+        embedded_ND[rows].unflatten(0, (-1, frames_per_event)) for rows in rows_F.split(counts)
+    ]
+    return EventFeatures(dict(zip(items, parts, strict=True)), embedded_ND.shape[1])
+
+
+@torch.no_grad()  # inference tensors could not be trained on
+def contextualise(features: EventFeatures, contextualizer: VideoContextualizer) -> EventFeatures:
+    """The contextualizer's output of each event, as its one frame (T = 1).
+
+    Args:
+        features: Frames embedded at strength 1, on which the contextualizer was trained.
+        contextualizer: Of the adapted model.
+
+    Raises:
+        ModelError: more events or frames than it has positions.
+    """
+    device = next(contextualizer.parameters()).device
+    items = list(features.rows)
+    rows: dict[BatchItem, Tensor] = {}
+    for start in range(0, len(items), _VIDEOS_AT_ONCE):
+        part = items[start : start + _VIDEOS_AT_ONCE]
+        frames_BPTD, mask_BPT = features.padded(part)
+        contexts = contextualizer(frames_BPTD.to(device), frame_mask_BPT=mask_BPT.to(device))
+        for item, event_PD in zip(part, contexts.event_BPD.cpu(), strict=True):
+            rows[item] = event_PD[: len(features.rows[item]), None].clone()
+    return EventFeatures(rows, features.dim)
+
+
+BASE, ADAPTED, CONTEXTUALIZER = "base", "adapted", "contextualizer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenModel:
+    """A model as a source of features.
+
+    Attributes:
+        name: `base`, `adapted` or `contextualizer`.
+        info: Which model it is, at which strength.
+        embedder: Embeds frames.
+        spec: The pixels it takes.
+        contextualizer: Through which the frames go; None for the frames themselves.
+        seen: What the model was trained on, and what chose it.
+    """
+
+    name: str
+    info: ModelColumn
+    embedder: Embedder
+    spec: StoreSpec
+    contextualizer: VideoContextualizer | None = None
+    seen: SeenMedia = SeenMedia()
+
+    def event_features(self, videos: StoredVideos, *, frames_per_event: int) -> EventFeatures:
+        """Features of all annotated events.
+
+        Raises:
+            StoreError: the stores lack a frame.
+            ModelError: more events or frames than the contextualizer has positions.
+        """
+        features = embed_event_frames(self.embedder, videos, frames_per_event=frames_per_event)
+        if self.contextualizer is None:
+            return features
+        return contextualise(features, self.contextualizer)
+
+
+def load_frozen_models(
+    model: str | Path,
+    *,
+    base: str | Path | None,
+    cache: Path | None,
+    device: str,
+    on_progress: Progress | None,
+) -> tuple[tuple[FrozenModel, ...], tuple[str, ...]]:
+    """Base and adapted model, and the adapted one through its contextualizer where it has one.
+
+    Args:
+        model: Hub id, model folder or run folder; at the strength it is merged at.
+        base: Needed for a full fine-tune only.
+        cache: Folder of embeddings; None keeps none.
+        device: Where the models run.
+        on_progress: Told how many frames are embedded.
+
+    Returns:
+        The models, base first (a plain CLIP is `adapted` alone), and what is to be said of them.
+
+    Raises:
+        ModelError: not a CLIP, damaged, or not of one base.
+    """
+    loader = ColumnLoader(
+        model=model,
+        base=base,
+        preset=PRESETS["figclip"],
+        cache=cache,
+        device=device,
+        on_progress=on_progress,
+    )
+    columns, notices = loader.load(alpha=None, scalable=False)
+    frozen = [
+        FrozenModel(
+            name=name,
+            info=column.info,
+            embedder=column.events,
+            spec=column.spec,
+            seen=column.seen,
+        )
+        for name, column in columns.items()
+    ]
+    trained = _contextualized(model, base=base, device=device)
+    if trained is not None:
+        adapted = frozen[-1]
+        embedder = Embedder(
+            trained.backbone,
+            cache_file=None if cache is None else cache / "embeddings.sqlite",
+            on_progress=None
+            if on_progress is None
+            else lambda done, total: on_progress("embedding (contextualizer)", done, total),
+        )
+        info = ModelColumn(
+            name=adapted.info.name, hash=weights_hash(trained.backbone.clip), alpha=1.0
+        )
+        frozen.append(
+            FrozenModel(
+                name=CONTEXTUALIZER,
+                info=info,
+                embedder=embedder,
+                spec=adapted.spec,
+                contextualizer=trained.contextualizer,
+                seen=adapted.seen,
+            )
+        )
+    return tuple(frozen), tuple(notices)
+
+
+def load_models_of_head(
+    info: HeadInfo, *, cache: Path | None, device: str, on_progress: Progress | None
+) -> tuple[tuple[FrozenModel, ...], tuple[str, ...]]:
+    """Those models whose features the heads of a run were trained on, as `load_frozen_models`.
+
+    Raises:
+        ModelError: a model is not the one that it was.
+    """
+    models, notices = load_frozen_models(
+        info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
+    )
+    chosen = tuple(one for one in models if one.name in info.models)
+    if changed := _changed(info, chosen):
+        raise ModelError(
+            f"is not the model whose features ({changed[0]}) the head was trained on",
+            where=info.model,
+            fix="Put that model back, or fine-tune again.",
+        )
+    return chosen, notices
+
+
+def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: str | Path) -> None:
+    """Refuse to go on with heads of other models, before anything is decoded or embedded.
+
+    Args:
+        run: Run folder, new or begun.
+        models: Whose features the heads are to take.
+        task: Of the heads.
+        model: What was asked for, for the message.
+
+    Raises:
+        CheckpointError: heads in there were begun on other features.
+        ModelError: the `head.json` that is there is damaged.
+    """
+    if not is_head_run(run):
+        return
+    before = read_head_info(run)
+    if before.task != task or _changed(before, models):
+        raise CheckpointError(
+            f"was started for {before.task} on other models than {model} is now",
+            where=str(run),
+            fix="Give the model as it was, or choose another --out.",
+        )
+
+
+def seen_by_heads(run: Path, models: Sequence[FrozenModel]) -> dict[str, SeenMedia]:
+    """What the models and the heads of a run have seen, by their names.
+
+    Raises:
+        CheckpointError: `data.json` is damaged.
+    """
+    heads = {f"the heads of {run.resolve().name}": read_seen(RunFolder(run))}
+    return {**{one.info.name: one.seen for one in models}, **heads}
+
+
+def contextualizer_hash(models: Sequence[FrozenModel]) -> str | None:
+    """`weights_hash` of the contextualizer through which frames go; None without one."""
+    found = (one.contextualizer for one in models if one.contextualizer is not None)
+    return next(map(weights_hash, found), None)
+
+
+def _changed(info: HeadInfo, models: Sequence[FrozenModel]) -> list[str]:
+    """Names of the models that are not those that the heads of a run were begun on."""
+    before = {name: one.hash for name, one in info.models.items()}
+    now = {one.name: one.info.hash for one in models}
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if info.contextualizer not in (None, contextualizer_hash(models)):
+        changed.append(CONTEXTUALIZER)
+    return changed
+
+
+def _contextualized(model: str | Path, *, base: str | Path | None, device: str) -> FiGCLIP | None:
+    """The model at strength 1, on which its contextualizer was trained; None without one."""
+    merged = FiGCLIP.from_pretrained(model, device=device)
+    if merged.contextualizer is None:
+        return None
+    return FiGCLIP.from_pretrained(model, alpha=1.0, base=base, device=device)

@@ -1,0 +1,363 @@
+"""The run folder of a head: which models' features, what it can say, its weights.
+
+config.json environment.json data.json     as of any run
+head.json                                  task, model, vocabulary
+base/ adapted/ contextualizer/             a head on each: checkpoints, metrics, head.safetensors
+
+Trains heads on frozen features, one after the other, each in a folder of its own.
+
+What a run folder says of its run: config, environment, data; written before step 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from figclip.config import HeadTrainConfig
+from figclip.errors import ModelError
+from figclip.evaluation.results import ModelColumn
+from figclip.runtime.files import write_atomically
+from figclip.training.batches import BatchItem, BatchPlan
+from figclip.training.loop import (
+    BatchSource,
+    LoopSettings,
+    Outcome,
+    ParameterGroup,
+    StepReport,
+    Trainee,
+    TrainingLoop,
+    Validator,
+)
+from figclip.training.run_files import RUN_FORMAT, write_settings
+from figclip.training.run_folder import RunFolder
+from figclip.video.seen_media import medium_hash
+
+HEAD_FORMAT = 1
+TASKS = ("situations", "captioning")
+_FIX = "Fine-tune it again."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadInfo:
+    """The content of `head.json`.
+
+    Attributes:
+        task: `situations` or `captioning`.
+        model: Hub id or folder of the model.
+        base: Of a full fine-tune; None else.
+        feature_dim: D.
+        models: By name, the models whose features the heads were trained on.
+        vocabulary: What the heads can say, in the task's own form.
+        contextualizer: `weights_hash` of the contextualizer whose features they take; None
+            without one, and in runs of earlier versions.
+    """
+
+    task: str
+    model: str
+    base: str | None
+    feature_dim: int
+    models: Mapping[str, ModelColumn]
+    vocabulary: Mapping[str, Any]
+    contextualizer: str | None = None
+
+
+def model_reference(model: str | Path) -> str:
+    """How a model is found again: a folder by its whole path, a hub id as it is."""
+    path = Path(model)
+    return str(path.resolve()) if path.exists() else str(model)
+
+
+def is_head_run(path: Path) -> bool:
+    """Whether a folder is a head's run."""
+    return (path / "head.json").is_file()
+
+
+def write_head_info(run: Path, info: HeadInfo) -> None:
+    """Write `head.json`; `frozen_models.check_models` has passed."""
+    write_atomically(
+        run / "head.json", json.dumps({"format": HEAD_FORMAT, **asdict(info)}, indent=2) + "\n"
+    )
+
+
+def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
+    """Read `head.json`.
+
+    Args:
+        run: Run folder.
+        task: Whose heads are wanted; None for any.
+
+    Raises:
+        ModelError: absent, damaged, of another format or of another task.
+    """
+    file = run / "head.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content.pop("format")
+        if version != HEAD_FORMAT:
+            raise ModelError(
+                f"has format {version!r}, this version reads {HEAD_FORMAT}",
+                where=str(file),
+                fix="Use the figclip version that wrote it, or a newer one.",
+            )
+        models = {name: ModelColumn(**one) for name, one in content.pop("models").items()}
+        info = HeadInfo(models=models, **content)
+        if info.task not in TASKS:
+            raise ValueError(f"no task is called {info.task!r}")
+        if not isinstance(info.vocabulary, dict) or not isinstance(info.feature_dim, int):
+            raise TypeError("vocabulary or feature_dim is of a wrong type")
+        if task not in (None, info.task):
+            raise ModelError(
+                f"holds heads for {info.task}, not for {task}",
+                where=str(run),
+                fix=f"Give a run of `figclip finetune {task}`",
+            )
+        return info
+    except ModelError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ModelError(f"cannot be read ({error!r})", where=str(file), fix=_FIX) from error
+
+
+def head_file(run: Path, name: str) -> Path:
+    """The weights of the head on a model's features."""
+    return run / name / "head.safetensors"
+
+
+def head_hash(file: Path) -> str:
+    """What tells one trained head from another."""
+    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+
+
+def write_head(file: Path, head: nn.Module) -> None:
+    """Write a head's weights, whole or not at all."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+    aside = file.with_name(f".{file.name}.writing")
+    save_file(state, aside)
+    aside.replace(file)
+
+
+def load_head(file: Path, head: nn.Module) -> None:
+    """Put the weights of a file into a head of the same shape.
+
+    Raises:
+        ModelError: absent, damaged, or of another shape.
+    """
+    if not file.exists():
+        raise ModelError(
+            "is not there: the training is not finished",
+            where=str(file),
+            fix="Go on with `figclip finetune … --resume`",
+        )
+    try:
+        head.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ModelError(f"cannot be read ({error})", where=str(file), fix=_FIX) from error
+
+
+Batch = TypeVar("Batch")
+OnStep = Callable[[str, StepReport], None]
+"""Told the name of the features and about every step."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemBatch:
+    """Some annotations of different videos, whose features are in memory.
+
+    Attributes:
+        items: Which.
+    """
+
+    items: tuple[BatchItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemBatches:
+    """Batches in the order of a plan; implements `training.loop.BatchSource`."""
+
+    plan: BatchPlan
+    num_steps: int
+
+    @contextmanager
+    def iterate(self, first_step: int) -> Generator[Iterator[ItemBatch]]:
+        """Batches of the steps after `first_step`."""
+        steps = range(first_step + 1, self.num_steps + 1)
+        yield (ItemBatch(self.plan.batch(step)) for step in steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadJob(Generic[Batch]):
+    """A head to be trained on the features of one model.
+
+    Attributes:
+        name: Of the model: `base`, `adapted` or `contextualizer`.
+        head: The head, part of the trainee.
+        trainee: What the loop trains.
+        batches: In which order.
+        steps_per_epoch: Batches of an epoch.
+        validator: Scores the head on val; None without one.
+    """
+
+    name: str
+    head: nn.Module
+    trainee: Trainee[Batch]
+    batches: BatchSource[Batch]
+    steps_per_epoch: int
+    validator: Validator | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneResult:
+    """How a fine-tuning ended.
+
+    Attributes:
+        run: The run folder.
+        interrupted_by: The signal's number; None when all heads are done.
+        kept_steps: Step whose weights were kept, by the name of the features.
+        notices: What the user must know, one sentence each.
+    """
+
+    run: Path
+    interrupted_by: int | None
+    kept_steps: dict[str, int]
+    notices: tuple[str, ...]
+
+
+def head_parameters(head: nn.Module, train: HeadTrainConfig) -> list[ParameterGroup]:
+    """Matrices with weight decay; vectors and embeddings without."""
+    named = dict(head.named_parameters())
+    decayed = {k: p for k, p in named.items() if p.ndim >= 2 and "embedding" not in k}
+    rest: Mapping[str, nn.Parameter] = {k: p for k, p in named.items() if k not in decayed}
+    return [
+        ParameterGroup(
+            name="head", parameters=decayed, lr=train.lr, weight_decay=train.weight_decay
+        ),
+        ParameterGroup(name="head_no_decay", parameters=rest, lr=train.lr, weight_decay=0.0),
+    ]
+
+
+def train_heads(
+    jobs: Sequence[HeadJob[Any]],
+    run: Path,
+    *,
+    train: HeadTrainConfig,
+    cpu: bool,
+    on_step: OnStep | None,
+    notices: Sequence[str],
+) -> FinetuneResult:
+    """Train heads one after the other, or go on with them; each keeps its best weights on val.
+
+    Without val the last weights are kept. A finished head is not trained again.
+
+    Args:
+        jobs: What to train.
+        run: Run folder; the files of a head go below `run/NAME`.
+        train: Optimisation.
+        cpu: Use the CPU even where there is a GPU.
+        on_step: Told about every step.
+        notices: Passed on to the result.
+
+    Raises:
+        TrainingError: a loss is not finite.
+        CheckpointError: a checkpoint is damaged.
+    """
+    kept: dict[str, int] = {}
+    interrupted_by = None
+    for job in jobs:
+        outcome = _train_head(job, run, train=train, cpu=cpu, on_step=on_step)
+        interrupted_by = outcome.interrupted_by
+        if interrupted_by is None:
+            kept[job.name] = _kept_step(outcome)
+            interrupted_by = outcome.late_signal if job is not jobs[-1] else None
+        if interrupted_by is not None:
+            break
+    return FinetuneResult(
+        run=run, interrupted_by=interrupted_by, kept_steps=kept, notices=tuple(notices)
+    )
+
+
+def _train_head(
+    job: HeadJob[Any], run: Path, *, train: HeadTrainConfig, cpu: bool, on_step: OnStep | None
+) -> Outcome:
+    """Train one head."""
+    loop = TrainingLoop(
+        job.trainee,
+        _loop_settings(train, job.steps_per_epoch),
+        run=RunFolder(run / job.name),
+        accelerator=Accelerator(cpu=cpu),
+        validator=job.validator,
+        on_step=None if on_step is None else lambda report: on_step(job.name, report),
+    )
+    outcome = loop.run(job.batches, resume=True)
+    if outcome.interrupted_by is None:
+        loop.load_weights(_kept_step(outcome))
+        write_head(head_file(run, job.name), job.head)
+    return outcome
+
+
+def _kept_step(outcome: Outcome) -> int:
+    """The step whose weights are kept: best on val, else the last."""
+    return outcome.step if outcome.best_step is None else outcome.best_step
+
+
+def _loop_settings(train: HeadTrainConfig, steps_per_epoch: int) -> LoopSettings:
+    """A head's optimisation in steps."""
+    num_steps = train.epochs * steps_per_epoch
+    return LoopSettings(
+        num_steps=num_steps,
+        warmup_steps=round(train.warmup_fraction * num_steps),
+        schedule=train.schedule,
+        clip_norm=train.clip_norm,
+        precision="fp32",
+        validate_every=steps_per_epoch,
+        checkpoint_every=steps_per_epoch,
+        keep_checkpoints=train.keep_checkpoints,
+        seed=train.seed,
+    )
+
+
+def write_head_run(
+    run: RunFolder,
+    config: Any,
+    *,
+    content_hash: str,
+    train: Mapping[str, str],
+    val: Mapping[str, str],
+    device: str,
+) -> None:
+    """Write config.json, environment.json and data.json of heads.
+
+    Args:
+        run: The run folder, which `check_data` has passed.
+        config: Of the heads.
+        content_hash: Of the data.
+        train: Ids of the videos that are trained on, with the hash of each.
+        val: Those that are held back.
+        device: Where the heads are trained.
+
+    Raises:
+        CheckpointError: a file of the run is damaged.
+    """
+    write_settings(run, config, device=torch.device(device), num_processes=1)
+    content = {
+        "format": RUN_FORMAT,
+        "hash": content_hash,
+        "train": list(train),
+        "val": list(val),
+        "media": {
+            name: [medium_hash(one) for one in videos.values()]
+            for name, videos in (("train", train), ("val", val))
+        },
+    }
+    write_atomically(run.data, json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,271 @@
+"""What a head for situations is trained on, and its trainee of the training loop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from figclip.annotations.role_tokens import (
+    PAD,
+    UNKNOWN,
+    Vocabulary,
+    build_role_vocabulary,
+    encode_roles,
+    told_roles,
+)
+from figclip.config import HeadTrainConfig, SituationLoss
+from figclip.heads.features import EventFeatures
+from figclip.heads.run import ItemBatch, head_parameters
+from figclip.heads.situations.head import SituationHead, SituationLabels
+from figclip.model.contextualizer import TokenOutputs
+from figclip.records import Annotation, Event, VideoRecord
+from figclip.training.batches import BatchItem
+from figclip.training.loop import ParameterGroup
+
+_IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SituationVocabulary:
+    """What a head can say, from its training annotations.
+
+    Attributes:
+        verbs: Senses, or bare verbs where events have none.
+        relations: Relations to the middle event.
+        roles: Keys and words of roles.
+    """
+
+    verbs: tuple[str, ...]
+    relations: tuple[str, ...]
+    roles: Vocabulary
+
+    @property
+    def labels(self) -> SituationLabels:
+        """How much there is to say."""
+        return SituationLabels(
+            num_verbs=len(self.verbs),
+            num_relations=len(self.relations),
+            num_tokens=len(self.roles),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SituationTargets:
+    """What is true of the events of one annotation.
+
+    Attributes:
+        verb_P: Verb ids; `num_verbs` for one that training never saw.
+        relation_P: Relation ids; `_IGNORED` where there is none.
+        roles: Tokens of each event's roles, with the end.
+    """
+
+    verb_P: tuple[int, ...]
+    relation_P: tuple[int, ...]
+    roles: tuple[tuple[int, ...], ...]
+
+
+def verb_of(event: Event) -> str:
+    """The sense, which VidSitu calls VerbID, or the bare verb where there is none."""
+    return event.sense or event.verb
+
+
+def middle_event(num_events: int) -> int:
+    """Position of the event that relations are to: Ev3 of VidSitu's five."""
+    return num_events // 2
+
+
+def build_situation_vocabulary(
+    records: Sequence[VideoRecord], *, min_word_count: int
+) -> SituationVocabulary:
+    """Verbs, relations, role keys and words of all annotations."""
+    events = [e for record in records for one in record.annotations for e in one.events]
+    return SituationVocabulary(
+        verbs=tuple(sorted({verb_of(event) for event in events})),
+        relations=tuple(sorted({event.relation for event in events if event.relation})),
+        roles=build_role_vocabulary(events, min_count=min_word_count),
+    )
+
+
+def build_targets(
+    annotation: Annotation, vocabulary: SituationVocabulary, *, max_tokens: int
+) -> SituationTargets:
+    """Ids of what an annotation says; roles beyond `max_tokens` are cut."""
+    verb_of_name = {verb: i for i, verb in enumerate(vocabulary.verbs)}
+    relation_of_name = {name: i for i, name in enumerate(vocabulary.relations)}
+    return SituationTargets(
+        verb_P=tuple(
+            verb_of_name.get(verb_of(event), len(verb_of_name)) for event in annotation.events
+        ),
+        relation_P=tuple(relation_of_name.get(e.relation, _IGNORED) for e in annotation.events),
+        roles=tuple(
+            tuple(encode_roles(told_roles(event), vocabulary.roles)[:max_tokens])
+            for event in annotation.events
+        ),
+    )
+
+
+class SituationTrainee:
+    """A head being trained; implements `training.loop.Trainee`.
+
+    Args:
+        head: On its device.
+        features: Of all annotations of `records`.
+        records: The videos to train on, each with annotated events only.
+        vocabulary: What the head can say.
+        loss: Weights.
+        train: Optimisation.
+        max_tokens: Most tokens of an event's roles.
+    """
+
+    def __init__(
+        self,
+        head: SituationHead,
+        features: EventFeatures,
+        records: Sequence[VideoRecord],
+        *,
+        vocabulary: SituationVocabulary,
+        loss: SituationLoss,
+        train: HeadTrainConfig,
+        max_tokens: int,
+    ) -> None:
+        self.head = head
+        self._features = features
+        self._records = records
+        self._loss = loss
+        self._train = train
+        self._targets = {
+            item: build_targets(
+                records[item.video_idx].annotations[item.annotation_idx],
+                vocabulary,
+                max_tokens=max_tokens,
+            )
+            for item in features.rows
+        }
+        self._num_verbs = len(vocabulary.verbs)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All weights of the head."""
+        return head_parameters(self.head, self._train)
+
+    def accumulate_gradients(self, batch: ItemBatch, *, loss_scale: float) -> Mapping[str, float]:
+        """Gradients of the weighted sum of the losses."""
+        self.head.train()
+        losses = self._losses(batch.items)
+        weights = {part: getattr(self._loss, part) for part in losses}
+        total = torch.stack([weights[part] * loss for part, loss in losses.items()]).sum()
+        (total * loss_scale).backward()
+        return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in losses.items()}}
+
+    def after_step(self) -> None:
+        """Nothing is bounded."""
+
+    def name_items(self, batch: ItemBatch) -> list[str]:
+        """Video ids, with the annotation drawn."""
+        return [f"{self._records[i.video_idx].id}#{i.annotation_idx}" for i in batch.items]
+
+    @torch.no_grad()
+    def validate(self, items: Sequence[BatchItem]) -> dict[str, float]:
+        """Share of what is right of each part that is trained; `score` is their mean.
+
+        Verbs, relations, and tokens of roles given those before them.
+        """
+        self.head.eval()
+        right, counted = Counter[str](), Counter[str]()
+        size = self._train.videos_per_batch
+        for start in range(0, len(items), size):
+            for part, answers in self._trained(items[start : start + size]).items():
+                right[part] += answers.num_right()
+                counted[part] += int(answers.counted_N.sum())
+        shares = {part: right[part] / num for part, num in counted.items()}
+        return {**shares, "score": float(np.mean(list(shares.values()) or [0.0]))}
+
+    def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
+        """The losses of all parts that are trained."""
+        return {name: answers.loss() for name, answers in self._trained(items).items()}
+
+    def _trained(self, items: Sequence[BatchItem]) -> dict[str, _Answers]:
+        """The parts that have weight and something to be right about."""
+        outputs = self._outputs(items)
+        parts = {"verbs": outputs.verbs, "roles": outputs.roles, "relations": outputs.relations}
+        return {
+            name: answers
+            for name, answers in parts.items()
+            if answers and getattr(self._loss, name) > 0 and bool(answers.counted_N.any())
+        }
+
+    def _outputs(self, items: Sequence[BatchItem]) -> _Outputs:
+        """Logits and targets of all events of some annotations."""
+        device = self.head.own_event.device
+        frames_BPTD, mask_BPT = self._features.padded(items)
+        mask_BPT = mask_BPT.to(device)
+        tokens = self.head.encode(frames_BPTD.to(device), frame_mask_BPT=mask_BPT)
+        targets = [self._targets[item] for item in items]
+        video_N, event_N = mask_BPT.any(dim=2).nonzero(as_tuple=True)
+        verb_N = torch.tensor([v for one in targets for v in one.verb_P], device=device)
+        roles_NL = pad_sequence(
+            [torch.tensor(role) for one in targets for role in one.roles],
+            batch_first=True,
+            padding_value=PAD,
+        ).to(device)
+        memory = self.head.role_memory(tokens, video_N=video_N, event_N=event_N, verb_N=verb_N)
+        role_target_NL = roles_NL.masked_fill((roles_NL == PAD) | (roles_NL == UNKNOWN), _IGNORED)
+        return _Outputs(
+            verbs=_Answers(
+                self.head.verb_logits(tokens)[video_N, event_N],
+                verb_N.masked_fill(verb_N == self._num_verbs, _IGNORED),
+            ),
+            roles=_Answers(
+                self.head.role_logits(memory, roles_NL).flatten(0, 1),
+                role_target_NL.flatten(),
+            ),
+            relations=self._relations(tokens, targets, (video_N, event_N)),
+        )
+
+    def _relations(
+        self, tokens: TokenOutputs, targets: Sequence[SituationTargets], places: tuple[Tensor, ...]
+    ) -> _Answers | None:
+        """Logits and targets of the relations; None where training saw none."""
+        if self.head.relation_classifier is None:
+            return None
+        device = tokens.token_BSD.device
+        middle_B = torch.tensor([middle_event(len(one.verb_P)) for one in targets], device=device)
+        relation_N = torch.tensor([r for one in targets for r in one.relation_P], device=device)
+        return _Answers(self.head.relation_logits(tokens, middle_B=middle_B)[places], relation_N)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Logits of N choices, and what is right; `_IGNORED` where nothing is."""
+
+    logits_NV: Float[Tensor, "N V"]
+    target_N: Int[Tensor, " N"]
+
+    @property
+    def counted_N(self) -> Bool[Tensor, " N"]:
+        """Where something is right."""
+        return self.target_N != _IGNORED
+
+    def loss(self) -> Float[Tensor, ""]:
+        """Mean cross entropy, in nats."""
+        return F.cross_entropy(self.logits_NV, self.target_N, ignore_index=_IGNORED)
+
+    def num_right(self) -> int:
+        """Choices whose largest logit is the right one."""
+        return int(((self.logits_NV.argmax(dim=1) == self.target_N) & self.counted_N).sum())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outputs:
+    """Answers of a batch: of events, of role tokens, and of relations where there are any."""
+
+    verbs: _Answers
+    roles: _Answers
+    relations: _Answers | None

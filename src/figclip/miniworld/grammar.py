@@ -1,0 +1,445 @@
+"""Which situations there are: drawn evenly, alone or as the five events of a video.
+
+About one of seven combinations of a verb and the kinds that take part is held out: training never
+shows it, though it shows each of its words in other combinations.
+
+Pairs of situations, and of stories, each of which makes the other's sentence false.
+
+Situations with one thing changed: what makes a sentence false, and the picture it is true of.
+
+Which films there are: events that nobody trimmed, with empty shots before, between and after.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal, TypeVar
+
+from figclip.miniworld.situations import (
+    COLOURS,
+    DIRECTIONS,
+    EVENT_S,
+    KINDS,
+    MANNERS,
+    SCENES,
+    SIZES,
+    VERBS,
+    Actor,
+    Situation,
+)
+from figclip.miniworld.wording import Fact
+
+NUM_EVENTS = 5
+
+Story = tuple[Situation, ...]
+"""The `NUM_EVENTS` situations of a video, in their order."""
+
+_HELD_OUT_MODULUS = 7
+_REPEAT_RATE = 0.3
+_VERB_NAMES = tuple(VERBS)
+
+
+def actors_of(situation: Situation) -> tuple[Actor, ...]:
+    """The agent, and the patient where there is one."""
+    return (situation.agent, situation.patient) if situation.patient else (situation.agent,)
+
+
+def is_held_out(situation: Situation) -> bool:
+    """Whether its combination of verb and kinds is held out.
+
+    Who of the two is the agent does not matter, nor do colours, sizes, direction, manner and
+    scene: a situation and its role swap are both held out or both not.
+    """
+    return _holds_out(situation.verb, [actor.kind for actor in actors_of(situation)])
+
+
+def sample_situation(rng: random.Random, *, held_out: bool | None) -> Situation:
+    """Draws one situation; each fact is close to uniform, and colour exactly.
+
+    Agent and patient differ in kind and in colour, so that each fact tells them apart.
+
+    Args:
+        rng: Where chance comes from.
+        held_out: Only combinations that are held out, or that are not; None for all.
+    """
+    verb = rng.choice(_VERB_NAMES)
+    num_actors = 1 + VERBS[verb].is_transitive
+    kinds = rng.sample(KINDS, num_actors)
+    while held_out is not None and _holds_out(verb, kinds) != held_out:
+        kinds = rng.sample(KINDS, num_actors)
+    return _situation(rng, verb=verb, actors=_actors(rng, kinds), scene=rng.choice(SCENES))
+
+
+def sample_story(rng: random.Random, *, held_out: bool | None) -> Story:
+    """Draws the events of a video: one scene, one cast of two or three, changing roles.
+
+    Now and then the verb stays and the roles change: who chased is chased. Neighbouring events
+    differ in the verb or in who does it to whom, all five in something.
+
+    Args:
+        rng: Where chance comes from.
+        held_out: As for `sample_situation`, of every event.
+    """
+    cast = _actors(rng, rng.sample(KINDS, rng.choice((2, 3))))
+    scene = rng.choice(SCENES)
+    events: list[Situation] = []
+    while len(events) < NUM_EVENTS:
+        event = _next_event(rng, events, cast=cast, scene=scene)
+        is_new = event not in events and (not events or _deed(event) != _deed(events[-1]))
+        if is_new and (held_out is None or is_held_out(event) == held_out):
+            events.append(event)
+    return tuple(events)
+
+
+def _holds_out(verb: str, kinds: Sequence[str]) -> bool:
+    """The rule: a sum of places in the lists; 3 spreads the verbs over all remainders."""
+    total = 3 * _VERB_NAMES.index(verb) + sum(KINDS.index(kind) for kind in kinds)
+    return total % _HELD_OUT_MODULUS == 0
+
+
+def _actors(rng: random.Random, kinds: Sequence[str]) -> list[Actor]:
+    """One of each kind, no two of one colour."""
+    colours = rng.sample(COLOURS, len(kinds))
+    return [
+        Actor(kind=kind, colour=colour, size=rng.choice(SIZES))
+        for kind, colour in zip(kinds, colours, strict=True)
+    ]
+
+
+def _next_event(
+    rng: random.Random, events: Sequence[Situation], *, cast: Sequence[Actor], scene: str
+) -> Situation:
+    """An event that may come next; whether it is new is not checked."""
+    last = events[-1] if events else None
+    if last is None or rng.random() >= _REPEAT_RATE:
+        verb = rng.choice(_VERB_NAMES)
+        actors = rng.sample(cast, 1 + VERBS[verb].is_transitive)
+    elif last.patient is not None:
+        verb, actors = last.verb, [last.patient, last.agent]
+    else:
+        verb, actors = last.verb, [rng.choice([actor for actor in cast if actor != last.agent])]
+    return _situation(rng, verb=verb, actors=actors, scene=scene)
+
+
+def _situation(rng: random.Random, *, verb: str, actors: Sequence[Actor], scene: str) -> Situation:
+    """The deed with a direction and a manner."""
+    return Situation(
+        verb=verb,
+        agent=actors[0],
+        patient=actors[1] if len(actors) > 1 else None,
+        direction=rng.choice(DIRECTIONS),
+        manner=rng.choice(MANNERS),
+        scene=scene,
+    )
+
+
+def _deed(event: Situation) -> tuple[str, Actor, Actor | None]:
+    """Verb and roles."""
+    return event.verb, event.agent, event.patient
+
+
+EditKind = Literal[
+    "role_swap", "attribute_swap", "verb", "direction", "manner", "kind", "colour", "scene"
+]
+
+_Value = TypeVar("_Value")
+
+
+def can_edit(situation: Situation, kind: EditKind) -> bool:
+    """Whether there is something to change: swaps need a patient, a direction needs a movement."""
+    if kind in ("role_swap", "attribute_swap"):
+        return situation.patient is not None
+    return kind != "direction" or VERBS[situation.verb].moves
+
+
+def edit(situation: Situation, kind: EditKind, rng: random.Random) -> Situation:
+    """The situation with one thing changed, all else kept.
+
+    The same style tells both in the same words but for what was changed (and the `in` before a
+    person's colour). The change can be undone by an edit of the same kind. Agent and patient still
+    differ in kind and colour.
+
+    Args:
+        situation: One that `can_edit`.
+        kind: `role_swap` exchanges agent and patient, `attribute_swap` their colours; the others
+            put something else in. A verb is replaced by one of as many actors that moves as well
+            or does not either; `kind` and `colour` change one of the actors.
+        rng: Chooses what to put in.
+    """
+    assert can_edit(situation, kind), f"{situation} has no {kind}"
+    return _EDITS[kind](situation, rng)
+
+
+def facts_to_tell(kind: EditKind) -> frozenset[Fact]:
+    """What a short sentence tells that an edit of this kind makes false: colours, and the fact."""
+    if kind == "direction" or kind == "manner" or kind == "scene":
+        return frozenset({"colour", kind})
+    return frozenset({"colour"})
+
+
+def _swap_roles(situation: Situation, rng: random.Random) -> Situation:
+    """Who did it is now the one it is done to."""
+    assert situation.patient is not None
+    return replace(situation, agent=situation.patient, patient=situation.agent)
+
+
+def _swap_colours(situation: Situation, rng: random.Random) -> Situation:
+    """Each has the other's colour."""
+    agent, patient = situation.agent, situation.patient
+    assert patient is not None
+    return replace(
+        situation,
+        agent=replace(agent, colour=patient.colour),
+        patient=replace(patient, colour=agent.colour),
+    )
+
+
+def _replace_verb(situation: Situation, rng: random.Random) -> Situation:
+    """Another deed of the same shape."""
+    verb = VERBS[situation.verb]
+    shape = (verb.is_transitive, verb.moves)
+    names = [name for name, one in VERBS.items() if (one.is_transitive, one.moves) == shape]
+    return replace(situation, verb=_another(names, [situation.verb], rng))
+
+
+def _replace_direction(situation: Situation, rng: random.Random) -> Situation:
+    """The other way."""
+    return replace(situation, direction=_another(DIRECTIONS, [situation.direction], rng))
+
+
+def _replace_manner(situation: Situation, rng: random.Random) -> Situation:
+    """Another manner."""
+    return replace(situation, manner=_another(MANNERS, [situation.manner], rng))
+
+
+def _replace_scene(situation: Situation, rng: random.Random) -> Situation:
+    """Another place."""
+    return replace(situation, scene=_another(SCENES, [situation.scene], rng))
+
+
+def _replace_kind(situation: Situation, rng: random.Random) -> Situation:
+    """Someone else of the same colour and size in one of the roles."""
+    kind = _another(KINDS, [actor.kind for actor in actors_of(situation)], rng)
+    return _replace_in_one(situation, "kind", kind, rng)
+
+
+def _replace_colour(situation: Situation, rng: random.Random) -> Situation:
+    """One of the actors in a new colour."""
+    colour = _another(COLOURS, [actor.colour for actor in actors_of(situation)], rng)
+    return _replace_in_one(situation, "colour", colour, rng)
+
+
+def _replace_in_one(
+    situation: Situation, field: Literal["kind", "colour"], value: str, rng: random.Random
+) -> Situation:
+    """The situation with another kind or colour of the agent or the patient."""
+    if situation.patient is not None and rng.random() < 0.5:
+        return replace(situation, patient=replace(situation.patient, **{field: value}))
+    return replace(situation, agent=replace(situation.agent, **{field: value}))
+
+
+def _another(values: Sequence[_Value], present: Sequence[_Value], rng: random.Random) -> _Value:
+    """One of the values that is not there yet."""
+    return rng.choice([value for value in values if value not in present])
+
+
+_EDITS: dict[EditKind, Callable[[Situation, random.Random], Situation]] = {
+    "role_swap": _swap_roles,
+    "attribute_swap": _swap_colours,
+    "verb": _replace_verb,
+    "direction": _replace_direction,
+    "manner": _replace_manner,
+    "kind": _replace_kind,
+    "colour": _replace_colour,
+    "scene": _replace_scene,
+}
+
+StoryTest = Literal["agent_bind", "agent_random", "action_adv", "action_manner", "chrono"]
+"""Tests of VELOCITI: who did it is exchanged or replaced, the verb or the manner replaced, the
+order of two events exchanged."""
+
+EDIT_OF_TEST: dict[StoryTest, EditKind] = {
+    "agent_bind": "role_swap",
+    "agent_random": "kind",
+    "action_adv": "verb",
+    "action_manner": "manner",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SituationPair:
+    """Two situations that differ in one thing.
+
+    Attributes:
+        kind: In which.
+        first: As it was drawn.
+        second: Edited.
+    """
+
+    kind: EditKind
+    first: Situation
+    second: Situation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoryPair:
+    """Two stories that differ in one event, or in the order of two.
+
+    Attributes:
+        test: In which way.
+        first: As it was drawn.
+        second: Edited.
+        event_idxs: The event that differs; or the two that change places, in order.
+    """
+
+    test: StoryTest
+    first: Story
+    second: Story
+    event_idxs: tuple[int, ...]
+
+
+def sample_pair(rng: random.Random, kind: EditKind, *, held_out: bool | None) -> SituationPair:
+    """Draws a situation that can be edited so, and edits it.
+
+    Args:
+        rng: Where chance comes from.
+        kind: What differs.
+        held_out: As for `grammar.sample_situation`. False holds for both sides, True for the first
+            only: another verb or kind mostly leads out of what is held out. Every other edit keeps
+            it.
+    """
+    while True:
+        first = sample_situation(rng, held_out=held_out)
+        if not can_edit(first, kind):
+            continue
+        second = edit(first, kind, rng)
+        if held_out is not False or not is_held_out(second):
+            return SituationPair(kind=kind, first=first, second=second)
+
+
+def sample_story_pair(rng: random.Random, test: StoryTest, *, held_out: bool | None) -> StoryPair:
+    """Draws a story and changes it so that no event of one fits the other's sentence.
+
+    The verbs of the changed events, before and after, occur in no other event.
+
+    Args:
+        rng: Where chance comes from.
+        test: What differs.
+        held_out: As for `sample_pair`.
+    """
+    while True:
+        story = sample_story(rng, held_out=held_out)
+        num_changed = 2 if test == "chrono" else 1
+        idxs = tuple(sorted(rng.sample(range(NUM_EVENTS), num_changed)))
+        changed = _change(story, test, idxs, rng)
+        if changed is None or not _stand_out(story, changed, idxs):
+            continue
+        if held_out is not False or not any(map(is_held_out, changed)):
+            return StoryPair(test=test, first=story, second=changed, event_idxs=idxs)
+
+
+def _change(story: Story, test: StoryTest, idxs: Sequence[int], rng: random.Random) -> Story | None:
+    """The other story; None where the event has nothing of the kind to change."""
+    events = list(story)
+    if test == "chrono":
+        early, late = idxs
+        events[early], events[late] = events[late], events[early]
+        return tuple(events)
+    event = events[idxs[0]]
+    if not can_edit(event, EDIT_OF_TEST[test]):
+        return None
+    events[idxs[0]] = edit(event, EDIT_OF_TEST[test], rng)
+    return tuple(events)
+
+
+def _stand_out(story: Story, changed: Story, idxs: Sequence[int]) -> bool:
+    """Whether the verbs at these places differ and are nowhere else."""
+    others = {event.verb for idx, event in enumerate(story) if idx not in idxs}
+    verbs = [story[idx].verb for idx in idxs]
+    after = {changed[idx].verb for idx in idxs}
+    return len(set(verbs)) == len(verbs) and others.isdisjoint({*verbs, *after})
+
+
+FPS = 6
+"""Frames a second of the videos that are written; shots that are sampled are whole frames."""
+
+_NUM_EVENTS = 2, 4
+_EVENT_RANGE_S = 1.0, float(EVENT_S)
+_EMPTY_RANGE_S = 0.5, 1.5
+_EMPTY_RATE = 0.6
+_MOVE_RATE = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A stretch of a film that shows one event, or nobody.
+
+    Attributes:
+        situation: The event; None for an empty scene.
+        scene: Of `SCENES`; where there is an event, its own.
+        duration_s: Length; an event shorter than `EVENT_S` shows the first part of its enactment.
+    """
+
+    situation: Situation | None
+    scene: str
+    duration_s: float
+
+    def __post_init__(self) -> None:
+        assert self.duration_s > 0
+        if self.situation is not None:
+            assert self.situation.scene == self.scene
+            assert self.duration_s <= EVENT_S
+
+
+Film = tuple[Shot, ...]
+"""The shots of a video, in their order."""
+
+
+def whole_events(situations: Sequence[Situation]) -> Film:
+    """The film of a trimmed video: one event after the other, each from beginning to end."""
+    return tuple(
+        Shot(situation=situation, scene=situation.scene, duration_s=EVENT_S)
+        for situation in situations
+    )
+
+
+def sample_film(rng: random.Random, *, held_out: bool) -> Film:
+    """Draws two to four events of 1 to 2 s, and empty shots of 0.5 to 1.5 s beside some of them.
+
+    The events are linked as those of a story, so that neighbours differ in the verb or in who does
+    it to whom. In some films the cast goes on in another scene. An empty shot shows the scenery of
+    an event next to it.
+
+    Args:
+        rng: Where chance comes from.
+        held_out: Only combinations that are held out from training, or only others.
+    """
+    film: list[Shot] = []
+    for before, after in pairwise((None, *_events(rng, held_out=held_out), None)):
+        if rng.random() < _EMPTY_RATE:
+            scene = rng.choice([event.scene for event in (before, after) if event is not None])
+            duration_s = _duration_s(rng, _EMPTY_RANGE_S)
+            film.append(Shot(situation=None, scene=scene, duration_s=duration_s))
+        if after is not None:
+            duration_s = _duration_s(rng, _EVENT_RANGE_S)
+            film.append(Shot(situation=after, scene=after.scene, duration_s=duration_s))
+    return tuple(film)
+
+
+def _events(rng: random.Random, *, held_out: bool) -> list[Situation]:
+    """The beginning of a story, which may move to another scene."""
+    events = list(sample_story(rng, held_out=held_out)[: rng.randint(*_NUM_EVENTS)])
+    if rng.random() < _MOVE_RATE:
+        first = rng.randrange(1, len(events))
+        scene = rng.choice([scene for scene in SCENES if scene != events[0].scene])
+        events[first:] = [replace(event, scene=scene) for event in events[first:]]
+    return events
+
+
+def _duration_s(rng: random.Random, range_s: tuple[float, float]) -> float:
+    """A whole number of frames."""
+    fewest, most = (round(FPS * limit_s) for limit_s in range_s)
+    return rng.randint(fewest, most) / FPS

@@ -1,0 +1,152 @@
+"""Pictures and videos that were ordered, drawn by several processes; done ones are not redone.
+
+A file that says what a folder is of, so that work which goes on does not mix two things.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from figclip.errors import FigclipError
+from figclip.miniworld.drawing import draw_film, draw_still, write_video
+from figclip.miniworld.grammar import FPS, Film, whole_events
+from figclip.miniworld.situations import Situation
+from figclip.runtime.files import write_atomically
+from figclip.runtime.worker_pool import Lost, run_jobs
+
+VIDEO_PX, STILL_PX = 192, 128
+_ORDERS_A_JOB = 8
+_LIMIT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One file to draw.
+
+    Attributes:
+        path: Where.
+        shown: The shots of a video, or the situation of a picture.
+        seed: Of what the situations leave open.
+    """
+
+    path: Path
+    shown: Film | Situation
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaintOrders:
+    """Collects orders; implements `layouts.painting.Painter`."""
+
+    orders: list[Order] = field(default_factory=list[Order])
+
+    @property
+    def still_px(self) -> int:
+        """Side of pictures in pixels."""
+        return STILL_PX
+
+    def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
+        """Orders a video of the events, each whole."""
+        self.paint_film(path, whole_events(situations), seed=seed)
+
+    def paint_film(self, path: Path, film: Film, *, seed: int) -> None:
+        """Orders a video of the shots."""
+        self.orders.append(Order(path=path, shown=film, seed=seed))
+
+    def paint_image(self, path: Path, situation: Situation, *, seed: int) -> None:
+        """Orders a picture."""
+        self.orders.append(Order(path=path, shown=situation, seed=seed))
+
+
+def paint(
+    orders: Sequence[Order], *, workers: int, on_progress: Callable[[int, int], None]
+) -> None:
+    """Draws what does not exist yet. Every file is whole or absent, also when this is killed.
+
+    Args:
+        orders: No two of one path.
+        workers: Processes; 0 draws in this one.
+        on_progress: Told how many files of how many are there.
+
+    Raises:
+        FigclipError: a process died or hung.
+    """
+    folders = {order.path.parent for order in orders}
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    missing = [order for order in orders if not order.path.exists()]
+    parts = [missing[i : i + _ORDERS_A_JOB] for i in range(0, len(missing), _ORDERS_A_JOB)]
+    num_done = len(orders) - len(missing)
+    on_progress(num_done, len(orders))
+    try:
+        with closing(_painted(parts, workers=workers)) as painted:
+            for num_painted in painted:
+                num_done += num_painted
+                on_progress(num_done, len(orders))
+    finally:
+        for folder in folders:
+            _sweep(folder)
+
+
+def _painted(parts: Sequence[Sequence[Order]], *, workers: int) -> Generator[int]:
+    """Draws; yields how many files each part had, in no particular order."""
+    if not workers:
+        yield from map(_paint_all, parts)
+        return
+    with closing(run_jobs(parts, _paint_all, num_workers=workers, limit_s=_LIMIT_S)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Lost):
+                raise FigclipError(
+                    f"a drawing process {outcome.reason} ({outcome.detail})",
+                    where=str(outcome.job[0].path),
+                    fix="Run the same command again: what is drawn is kept",
+                )
+            yield outcome.result
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were stopped have not finished."""
+    for unfinished in folder.glob("*.part"):
+        unfinished.unlink()
+
+
+def _paint_all(orders: Sequence[Order]) -> int:
+    """Draws some files; returns their number."""
+    for order in orders:
+        if isinstance(order.shown, Situation):
+            picture = draw_still(order.shown, seed=order.seed, size_px=STILL_PX)
+            aside = order.path.with_name(f"{order.path.name}.part")
+            picture.save(aside, format=order.path.suffix[1:])
+            aside.replace(order.path)
+        else:
+            frames = draw_film(order.shown, seed=order.seed, fps=FPS, size_px=VIDEO_PX)
+            write_video(order.path, frames, fps=FPS)
+    return len(orders)
+
+
+def claim_folder(file: Path, claim: Mapping[str, object], *, refusal: FigclipError) -> None:
+    """Write down what a folder is of, or refuse one of something else.
+
+    Args:
+        file: JSON in the folder, which is made when absent.
+        claim: What the folder is of.
+        refusal: Raised when the file says anything else.
+    """
+    content = json.dumps(claim, indent=2) + "\n"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, content)
+    elif _read(file) != json.loads(content):
+        raise refusal
+
+
+def _read(file: Path) -> object:
+    """What a claim says; None where it is damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,366 @@
+"""What each phase of the mini CLIP's pretraining trains, as trainees of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from figclip.annotations.captions import text_hash
+from figclip.miniworld.drawn_batches import ParaphraseBatch, StillBatch, WriteParaphrases
+from figclip.miniworld.situations import (
+    COLOURS,
+    DIRECTIONS,
+    KINDS,
+    MANNERS,
+    SCENES,
+    SIZES,
+    VERBS,
+    Situation,
+)
+from figclip.model.backbone import Backbone
+from figclip.training.clip_trainee import MAX_LOG_SCALE
+from figclip.training.loop import ParameterGroup
+from figclip.training.losses import equal_text_mask, info_nce
+
+_NOBODY = ""
+_PARAPHRASE_SCALE = 20.0
+_MICRO_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Learning rates and weight decay of a phase.
+
+    Attributes:
+        matrices: Of the towers' hidden matrices, trained with Muon.
+        rest: Of everything else, trained with AdamW.
+        weight_decay: Of all matrices but embeddings.
+    """
+
+    matrices: float
+    rest: float
+    weight_decay: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One fact of a still: its possible answers, and how to read the right one."""
+
+    answers: tuple[str, ...]
+    read: Callable[[Situation], str]
+
+
+QUESTIONS: dict[str, _Question] = {
+    "agent_kind": _Question(KINDS, lambda s: s.agent.kind),
+    "agent_colour": _Question(COLOURS, lambda s: s.agent.colour),
+    "agent_size": _Question(SIZES, lambda s: s.agent.size),
+    "patient_kind": _Question((*KINDS, _NOBODY), lambda s: s.patient.kind if s.patient else ""),
+    "patient_colour": _Question(
+        (*COLOURS, _NOBODY), lambda s: s.patient.colour if s.patient else ""
+    ),
+    "patient_size": _Question((*SIZES, _NOBODY), lambda s: s.patient.size if s.patient else ""),
+    "verb": _Question(tuple(VERBS), lambda s: s.verb),
+    "direction": _Question(DIRECTIONS, lambda s: s.direction),
+    "manner": _Question(MANNERS, lambda s: s.manner),
+    "scene": _Question(SCENES, lambda s: s.scene),
+}
+"""The facts that the vision tower is warmed up on."""
+
+
+class FactTrainee:
+    """The vision tower with a linear head for each fact; implements `training.loop.Trainee`.
+
+    This teaches the tower by labels what web-scale pretraining teaches a real CLIP's: contrastive
+    training from scratch does not learn to see within the budget of a mini world.
+
+    Args:
+        backbone: Its vision tower is trained; its projection is not.
+        rates: Learning rates.
+        seed: Of the heads' first weights.
+    """
+
+    def __init__(self, backbone: Backbone, *, rates: Rates, seed: int) -> None:
+        self._backbone = backbone
+        self._rates = rates
+        width = backbone.clip.visual_projection.in_features
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.heads = nn.ModuleDict(
+                {name: nn.Linear(width, len(q.answers)) for name, q in QUESTIONS.items()}
+            )
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """The tower, and the heads."""
+        tower = self._backbone.clip.vision_model.named_parameters(prefix="clip.vision_model")
+        heads = self.heads.named_parameters(prefix="heads")
+        return _groups("vision", {**dict(tower), **dict(heads)}, self._rates)
+
+    def accumulate_gradients(self, batch: StillBatch, *, loss_scale: float) -> Mapping[str, float]:
+        """Sum of the facts' cross entropies, in nats; with the share answered right."""
+        losses, right = self._answer(batch)
+        loss = torch.stack(list(losses.values())).sum()
+        (loss * loss_scale).backward()
+        return {"loss": loss.item(), **{f"right/{name}": share for name, share in right.items()}}
+
+    @torch.no_grad()
+    def accuracy(self, batch: StillBatch) -> dict[str, float]:
+        """Share of each fact answered right, and their mean as `score`."""
+        _, right = self._answer(batch)
+        return {**right, "score": sum(right.values()) / len(right)}
+
+    def _answer(self, batch: StillBatch) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Loss, and share right, of each fact."""
+        with _autocast():
+            pixels = _pixels(self._backbone, batch.frames_NHWC)
+            pooled = self._backbone.clip.vision_model(pixel_values=pixels).pooler_output
+        losses: dict[str, Tensor] = {}
+        right: dict[str, float] = {}
+        for name, question in QUESTIONS.items():
+            answers = [question.answers.index(question.read(s)) for s in batch.situations]
+            labels_N = torch.tensor(answers)
+            logits = self.heads[name](pooled.float())
+            losses[name] = F.cross_entropy(logits, labels_N)
+            right[name] = (logits.argmax(dim=1) == labels_N).float().mean().item()
+        return losses, right
+
+    def after_step(self) -> None:
+        """Nothing is bounded."""
+
+    def name_items(self, batch: StillBatch) -> list[str]:
+        """The captions."""
+        return list(batch.captions)
+
+
+class ParaphraseTrainee:
+    """The text tower, told which sentences say the same; implements `training.loop.Trainee`.
+
+    Args:
+        backbone: Its text tower and text projection are trained.
+        rates: Learning rates.
+    """
+
+    def __init__(self, backbone: Backbone, *, rates: Rates) -> None:
+        self._backbone = backbone
+        self._rates = rates
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """The tower and its projection."""
+        named = _named(self._backbone, ("text_model.", "text_projection."))
+        return _groups("text", named, self._rates)
+
+    def accumulate_gradients(
+        self, batch: ParaphraseBatch, *, loss_scale: float
+    ) -> Mapping[str, float]:
+        """InfoNCE of anchors and positives, with the negatives; and how often it is right."""
+        loss, right = paraphrase_loss(self._backbone, batch)
+        (loss * loss_scale).backward()
+        return {"loss": loss.item(), "right": right}
+
+    def after_step(self) -> None:
+        """Nothing is bounded."""
+
+    def name_items(self, batch: ParaphraseBatch) -> list[str]:
+        """The anchors."""
+        return list(batch.anchors)
+
+
+class WebTrainee:
+    """Both towers on stills with web captions; implements `training.loop.Trainee`.
+
+    Paraphrases go on beside, at a low weight: web captions alone let the text tower forget them.
+
+    Args:
+        backbone: All of it is trained.
+        rates: Learning rates.
+        vision_share: Of the rates, for the vision tower. The whole rate wipes out what it knows of
+            roles.
+        paraphrase_weight: Weight of the paraphrases' loss.
+        paraphrases: Those of a step.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        rates: Rates,
+        vision_share: float,
+        paraphrase_weight: float,
+        paraphrases: WriteParaphrases,
+    ) -> None:
+        self._backbone = backbone
+        self._rates = rates
+        self._vision_share = vision_share
+        self._paraphrase_weight = paraphrase_weight
+        self._paraphrases = paraphrases
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """The vision tower at its share of the rates, all else at the whole."""
+        vision = _named(self._backbone, ("vision_model.",))
+        rest = _named(
+            self._backbone, ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
+        )
+        slow = Rates(
+            matrices=self._rates.matrices * self._vision_share,
+            rest=self._rates.rest * self._vision_share,
+            weight_decay=self._rates.weight_decay,
+        )
+        return [*_groups("vision", vision, slow), *_groups("rest", rest, self._rates)]
+
+    def accumulate_gradients(self, batch: StillBatch, *, loss_scale: float) -> Mapping[str, float]:
+        """Mean InfoNCE of the stills with each set of captions, and the paraphrases' loss.
+
+        Stills with the same caption are no negatives of each other.
+        """
+        with _autocast():
+            stills_ND = normalize(self._backbone.encode_frames(batch.frames_NHWC), dim=-1)
+        texts_MD = _embed_texts(self._backbone, batch.captions)
+        scale = self._backbone.clip.logit_scale.exp()
+        parts: list[Tensor] = []
+        size = len(stills_ND)
+        for start in range(0, len(texts_MD), size):
+            hashes = [text_hash(text) for text in batch.captions[start : start + size]]
+            excluded_NN = equal_text_mask(torch.tensor(hashes))
+            part = info_nce(
+                stills_ND,
+                texts_MD[start : start + size],
+                logit_scale=scale,
+                excluded_NN=excluded_NN,
+            )
+            parts.append(part)
+        web = torch.stack(parts).mean()
+        paraphrase, right = paraphrase_loss(self._backbone, self._paraphrases(batch.step))
+        loss = web + self._paraphrase_weight * paraphrase
+        (loss * loss_scale).backward()
+        return {
+            "loss": loss.item(),
+            "loss/web": web.item(),
+            "loss/paraphrase": paraphrase.item(),
+            "right/paraphrase": right,
+            "scale": scale.item(),
+        }
+
+    def after_step(self) -> None:
+        """Keep the temperature within CLIP's bound."""
+        self._backbone.clip.logit_scale.data.clamp_(max=MAX_LOG_SCALE)
+
+    def name_items(self, batch: StillBatch) -> list[str]:
+        """The captions."""
+        return list(batch.captions)
+
+
+@torch.no_grad()
+def zero_shot_accuracy(backbone: Backbone, batch: StillBatch) -> dict[str, float]:
+    """How often the right word, in a short phrase, is nearest to a still; `score` is their mean."""
+    with _autocast():
+        stills_ND = normalize(backbone.encode_frames(batch.frames_NHWC), dim=-1)
+    right: dict[str, float] = {}
+    for name, phrase in _PHRASES.items():
+        question = QUESTIONS[name]
+        texts_KD = _embed_texts(backbone, [phrase.format(one) for one in question.answers])
+        answers = [question.answers.index(question.read(s)) for s in batch.situations]
+        nearest_N = (stills_ND @ texts_KD.T).argmax(dim=1)
+        right[name] = (nearest_N == torch.tensor(answers)).float().mean().item()
+    return {**right, "score": sum(right.values()) / len(right)}
+
+
+_PHRASES = {
+    "agent_kind": "a photo of a {}",
+    "scene": "a photo of the {}",
+    "verb": "the action is {}",
+    "direction": "direction is {}",
+    "manner": "manner is {}",
+}
+
+
+def paraphrase_loss(backbone: Backbone, batch: ParaphraseBatch) -> tuple[Float[Tensor, ""], float]:
+    """InfoNCE of anchors and positives, and how often an anchor's own positive is nearest.
+
+    Args:
+        backbone: Embeds the texts.
+        batch: Negatives that read like their positive are masked.
+    """
+    texts = [*batch.anchors, *batch.positives, *batch.negatives]
+    anchors_ND, positives_ND, negatives_ND = _embed_texts(backbone, texts).chunk(3)
+    pairs = zip(batch.positives, batch.negatives, strict=True)
+    present_NK: Bool[Tensor, "N K"] = torch.tensor([[one != other] for one, other in pairs])
+    hashes_N: Int[Tensor, " N"] = torch.tensor([text_hash(text) for text in batch.positives])
+    loss = info_nce(
+        anchors_ND,
+        positives_ND,
+        logit_scale=torch.tensor(_PARAPHRASE_SCALE),
+        excluded_NN=equal_text_mask(hashes_N),
+        negatives_NKD=negatives_ND[:, None],
+        negative_present_NK=present_NK,
+    )
+    with torch.no_grad():
+        own_N = (anchors_ND * positives_ND).sum(dim=1)
+        hard_N = (anchors_ND * negatives_ND).sum(dim=1)
+        is_nearest_N = (anchors_ND @ positives_ND.T).argmax(dim=1) == torch.arange(len(own_N))
+        beats_negative_N = (own_N > hard_N) | ~present_NK[:, 0]
+        right = (is_nearest_N & beats_negative_N).float().mean().item()
+    return loss, right
+
+
+def _embed_texts(backbone: Backbone, texts: Sequence[str]) -> Float[Tensor, "N D"]:
+    """Normalised embeddings, short texts apart from long ones."""
+    distinct = list(dict.fromkeys(texts))
+    parts = list(backbone.micro_batches(distinct, size=_MICRO_BATCH))
+    rows: list[Tensor] = []
+    for part in parts:
+        with _autocast():
+            rows.append(backbone.encode_tokens(backbone.tokenize([distinct[i] for i in part])))
+    order = {distinct[i]: row for row, i in enumerate(i for part in parts for i in part)}
+    return normalize(torch.cat(rows)[torch.tensor([order[text] for text in texts])], dim=-1)
+
+
+def _pixels(backbone: Backbone, frames_NHWC: Tensor) -> Float[Tensor, "N C H W"]:
+    """Frames as the vision tower takes them."""
+    pixels = frames_NHWC.permute(0, 3, 1, 2).float() / 255
+    mean, std = backbone.get_buffer("pixel_mean"), backbone.get_buffer("pixel_std")
+    return ((pixels - mean) / std).contiguous()
+
+
+def _autocast() -> torch.autocast:
+    """bf16 on the CPU, more than twice as fast as fp32 where the CPU has it."""
+    return torch.autocast("cpu", dtype=torch.bfloat16)
+
+
+def _named(backbone: Backbone, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
+    """The CLIP's parameters of some parts, by their names in checkpoints."""
+    return {
+        f"clip.{name}": parameter
+        for name, parameter in backbone.clip.named_parameters()
+        if name.startswith(prefixes)
+    }
+
+
+def _groups(
+    name: str, parameters: Mapping[str, nn.Parameter], rates: Rates
+) -> list[ParameterGroup]:
+    """Hidden matrices for Muon; other matrices, and what does not decay, for AdamW."""
+
+    def kind(key: str, parameter: nn.Parameter) -> str:
+        if ".encoder.layers." in key and parameter.ndim == 2:
+            return "hidden"
+        return "other" if parameter.ndim >= 2 and "position" not in key else "no_decay"
+
+    members: dict[str, dict[str, nn.Parameter]] = {"hidden": {}, "other": {}, "no_decay": {}}
+    for key, parameter in parameters.items():
+        members[kind(key, parameter)][key] = parameter
+    return [
+        ParameterGroup(
+            name=f"{name}_{part}",
+            parameters=chosen,
+            lr=rates.matrices if part == "hidden" else rates.rest,
+            weight_decay=0.0 if part == "no_decay" else rates.weight_decay,
+            method="muon" if part == "hidden" else "adamw",
+        )
+        for part, chosen in members.items()
+        if chosen
+    ]

@@ -1,0 +1,243 @@
+"""The whole path on the mini world: draw, prepare, adapt, evaluate, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from figclip.errors import ConfigError
+from figclip.evaluation.results import EvaluationResult
+from figclip.miniworld.stages import (
+    CAPTIONING,
+    SITUATIONS,
+    ControlName,
+    Progress,
+    Workshop,
+    adapt_base,
+    draw,
+    evaluate_heads,
+    evaluate_run,
+    finetune_heads,
+    mini_config,
+    prepare_videos,
+    summary_file,
+    write_summary,
+    write_timings,
+)
+from figclip.miniworld.summary import MEANS, read_scores, summarise, summarise_heads
+from figclip.miniworld.world_files import WorldSize
+from figclip.model.figclip import FiGCLIP
+from figclip.reporting.files import damage_named, read_object
+from figclip.reporting.report import write_report
+from figclip.reporting.result_files import SUMMARY_FORMAT
+
+__all__ = ["QuickstartResult", "WorldSize", "run_full", "run_quickstart"]
+
+FULL_SEEDS = (0, 1, 2)
+SECOND_BASE = "second base"
+_INTERVAL_SEED = 0
+_CONTROLS: dict[ControlName, str] = {
+    "sparse": "sparse captions",
+    "shuffled": "shuffled annotations",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuickstartResult:
+    """What the quickstart made.
+
+    Attributes:
+        run: The run folder; `model/`, `eval/` and `report.html` are in it.
+        summary: Content of `eval/summary.json`.
+        report: The page.
+    """
+
+    run: Path
+    summary: Mapping[str, Any]
+    report: Path
+
+
+def run_quickstart(
+    out: Path, *, seed: int, on_progress: Progress, size: WorldSize | None = None
+) -> QuickstartResult:
+    """Adapt once and show what it did. What is already there is not made again.
+
+    The summary of `run_full` about the same run is kept as long as it holds: all of its runs are
+    there, and this one still scores what it says.
+
+    Args:
+        out: Folder for all that is made: a new or empty one, or of an earlier call.
+        seed: Of the adaptation. The world and its tests are the same for all seeds.
+        on_progress: Told how far it is.
+        size: How much is drawn; None for the usual.
+
+    Raises:
+        ConfigError: the folder holds something else, or another world.
+        ModelError: the folder of the mini CLIP holds another one.
+        KeyboardInterrupt: interrupted by Ctrl-C; calling this again goes on.
+    """
+    workshop = _open_workshop(out, on_progress)
+    draw(workshop, size=size or WorldSize(), bases=[0])
+    prepare_videos(workshop)
+    run, result = _adapted(workshop, base=0, seed=seed)
+    summary = {
+        **_summary(workshop, [result], seeds=[seed]),
+        "tasks": _tasks(workshop, seeds=[seed]),
+    }
+    write_timings(run, workshop.seconds)
+    return _finished(workshop, run, _summary_of_full(workshop, run, summary) or summary, seed=seed)
+
+
+def run_full(
+    out: Path, *, on_progress: Progress, size: WorldSize | None = None
+) -> QuickstartResult:
+    """Three seeds on both bases, and the controls that must not gain.
+
+    Args:
+        out: Folder, also one that `run_quickstart` made.
+        on_progress: Told how far it is.
+        size: How much is drawn; None for the usual.
+
+    Returns:
+        The run of seed 0 on the first base, whose summary is the mean of the seeds.
+
+    Raises:
+        ConfigError, ModelError, KeyboardInterrupt: as `run_quickstart`.
+    """
+    workshop = _open_workshop(out, on_progress)
+    draw(workshop, size=size or WorldSize(), bases=[0, 1])
+    prepare_videos(workshop)
+    first, second = (
+        [_adapted(workshop, base=base, seed=seed) for seed in FULL_SEEDS] for base in (0, 1)
+    )
+    (run, _), *_ = first
+    controls = {SECOND_BASE: _over_seeds(workshop, [result for _, result in second])}
+    alpha = FiGCLIP.from_pretrained(run).alpha
+    for control, title in _CONTROLS.items():
+        prepare_videos(workshop, control)
+        controls[title] = _means(workshop, [_control(workshop, control, alpha=alpha)])
+    results = [result for _, result in first]
+    summary = {
+        **_summary(workshop, results, seeds=FULL_SEEDS),
+        "tasks": _tasks(workshop, seeds=FULL_SEEDS),
+        "by_seed": _by_seed(workshop, results),
+        "controls": controls,
+    }
+    return _finished(workshop, run, summary, seed=FULL_SEEDS[0])
+
+
+def _open_workshop(out: Path, on_progress: Progress) -> Workshop:
+    """A folder that is new, empty, or a quickstart's, which its claim tells."""
+    # Runs know their base by its path, however this one was spelt.
+    workshop = Workshop(path=out.resolve(), on_progress=on_progress)
+    is_used = out.exists() and any(out.iterdir())
+    if is_used and not workshop.world.claim.exists():
+        raise ConfigError(
+            f"is not empty, and no quickstart's: it has no "
+            f"{workshop.world.claim.relative_to(workshop.path)}",
+            where=str(out),
+            fix="Choose another --out, or empty it",
+        )
+    return workshop
+
+
+def _run_folder(workshop: Workshop, *, base: int, seed: int) -> Path:
+    """Of one adaptation."""
+    return workshop.path / f"run-base{base}-seed{seed}"
+
+
+def _adapted(workshop: Workshop, *, base: int, seed: int) -> tuple[Path, EvaluationResult]:
+    """One adaptation, and what it scores."""
+    run = _run_folder(workshop, base=base, seed=seed)
+    adapt_base(workshop, run, config=mini_config(workshop.base(base), seed=seed))
+    result = evaluate_run(workshop, run)
+    write_timings(run, workshop.seconds)
+    return run, result
+
+
+def _tasks(workshop: Workshop, *, seeds: Sequence[int]) -> dict[str, Any]:
+    """What heads on the first base and its adaptations score, for `summary.json`."""
+    tasks: dict[str, Any] = {}
+    for stage in (SITUATIONS, CAPTIONING):
+        if not stage.training(workshop).path.exists():
+            continue  # a world without films
+        results: list[EvaluationResult] = []
+        for seed in seeds:
+            finetune_heads(stage, workshop, _run_folder(workshop, base=0, seed=seed), seed=seed)
+            results.append(evaluate_heads(stage, workshop, seed=seed))
+        tasks |= summarise_heads(
+            results, names=stage.scores, seeds=seeds, interval_seed=_INTERVAL_SEED
+        )
+    return tasks
+
+
+def _control(workshop: Workshop, control: ControlName, *, alpha: float) -> EvaluationResult:
+    """What an adaptation to control annotations scores, at the strength of the true one."""
+    run = workshop.path / f"run-{control}"
+    # With one sense of one verb there is nothing to replace it by.
+    overrides = ["text.verb_negatives=0"] if control == "sparse" else []
+    config = mini_config(workshop.base(0), seed=0, overrides=overrides)
+    adapt_base(workshop, run, config=config, control=control)
+    return evaluate_run(workshop, run, alpha=alpha)
+
+
+def _summary(
+    workshop: Workshop, results: Sequence[EvaluationResult], *, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """The content of `summary.json`."""
+    scores = read_scores(workshop.tests, results)
+    return {**summarise(scores, seed=_INTERVAL_SEED), "seeds": list(seeds), "controls": {}}
+
+
+def _means(workshop: Workshop, results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    """The means over tests, of all seeds together."""
+    summary = summarise(read_scores(workshop.tests, results), seed=_INTERVAL_SEED)
+    return {name: summary[name] for name in MEANS}
+
+
+def _by_seed(workshop: Workshop, results: Sequence[EvaluationResult]) -> list[dict[str, Any]]:
+    """The means over tests of each seed."""
+    return [_means(workshop, [result]) for result in results]
+
+
+def _over_seeds(workshop: Workshop, results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    """The means over tests, of all seeds together and of each."""
+    return {
+        **_means(workshop, results),
+        "seeds": list(FULL_SEEDS),
+        "by_seed": _by_seed(workshop, results),
+    }
+
+
+def _summary_of_full(
+    workshop: Workshop, run: Path, summary: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The summary of several seeds that a run holds; None without one, or when it is outdated."""
+    file = summary_file(run)
+    if not file.exists():
+        return None
+    content = read_object(file, newest_format=SUMMARY_FORMAT)
+    with damage_named(file):
+        # A summary of one seed has no `by_seed`.
+        of_seed = dict(zip(content["seeds"], content.get("by_seed", ()), strict=False))
+    runs = [_run_folder(workshop, base=0, seed=seed) for seed in of_seed]
+    [seed] = summary["seeds"]
+    holds = of_seed.get(seed) == {name: summary[name] for name in MEANS}
+    return content if holds and all((one / "model").exists() for one in runs) else None
+
+
+def _finished(
+    workshop: Workshop, run: Path, summary: Mapping[str, Any], *, seed: int
+) -> QuickstartResult:
+    """Write what was found; the page shows what the heads of this seed say."""
+    write_summary(run, summary)
+    data = [test.source for test in workshop.tests if test.source.name == "pairs"]
+    heads = [SITUATIONS.folder(workshop, seed=seed)]
+    films = CAPTIONING.test(workshop)
+    if films.path.exists():
+        heads.append(CAPTIONING.folder(workshop, seed=seed))
+        data.append(films)
+    report = write_report(run, data=data, store=workshop.store(), heads=heads)
+    return QuickstartResult(run=run, summary=summary, report=report)

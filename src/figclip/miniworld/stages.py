@@ -1,0 +1,366 @@
+"""The stages of the quickstart: each reads the files of the one before; what is done is kept."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from figclip.adaptation.adapt import adapt
+from figclip.config import RunConfig, apply_overrides
+from figclip.errors import ModelError
+from figclip.evaluation.evaluate import evaluate
+from figclip.evaluation.results import EvaluationResult
+from figclip.evaluation.sources import DataSource
+from figclip.heads.captioning.evaluate import evaluate_captioning
+from figclip.heads.captioning.finetune import finetune_captioning
+from figclip.heads.run import FinetuneResult, head_file, is_head_run, read_head_info
+from figclip.heads.situations.evaluate import evaluate_situations
+from figclip.heads.situations.finetune import finetune_situations
+from figclip.miniworld.control_annotations import ControlName, write_control
+from figclip.miniworld.mini_clip import IMAGE_SIZE, load_mini_clip, write_mini_clip
+from figclip.miniworld.named_tests import NamedTest, detail_tests, kept_tests
+from figclip.miniworld.world_files import (
+    EVALUATION_SEED,
+    TRAINING_SEED,
+    WorldFolder,
+    WorldSize,
+    draw_world,
+)
+from figclip.model.backbone import load_backbone, weights_hash
+from figclip.preparation.prepare import prepare
+from figclip.recipes import build_captioning_recipe, build_recipe, build_situation_recipe
+from figclip.runtime.files import write_atomically
+from figclip.training.loop import StepReport
+from figclip.training.run_files import check_run
+from figclip.training.run_folder import RunFolder
+from figclip.video.store import StoreSpec
+
+PRESET = "event"
+Progress = Callable[[str, int, int, str], None]
+"""Told the stage, how much of it is done, of how much, and what else there is to say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """Where the files of all stages are, and who is told how far they are.
+
+    Attributes:
+        path: Folder for all that is made.
+        on_progress: Told.
+        seconds: Of each stage, when it was last run.
+    """
+
+    path: Path
+    on_progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def world(self) -> WorldFolder:
+        """The drawn files."""
+        return WorldFolder(self.path / "world")
+
+    @property
+    def tests(self) -> tuple[NamedTest, ...]:
+        """All named tests."""
+        return (*detail_tests(self.world.detail), *kept_tests(self.world.kept))
+
+    @property
+    def cache(self) -> Path:
+        """Embeddings and decoded clips of all runs."""
+        return self.path / "cache"
+
+    def base(self, seed: int) -> Path:
+        """Folder of a mini CLIP."""
+        return self.path / f"mini-clip-{seed}"
+
+    def store(self, control: ControlName | None = None) -> Path:
+        """Frames of the annotated videos."""
+        return self.path / (f"{control}.store" if control else "frames.store")
+
+    @contextmanager
+    def timed(self, stage: str) -> Generator[Callable[[int, int], None]]:
+        """Times a stage; yields who is told how much of it is done."""
+        start = time.monotonic()
+        yield lambda done, total: self.on_progress(stage, done, total, "")
+        self.seconds[stage] = round(time.monotonic() - start, 1)
+
+
+def draw(
+    workshop: Workshop,
+    *,
+    size: WorldSize,
+    bases: Sequence[int],
+    evaluation_seed: int = EVALUATION_SEED,
+) -> None:
+    """Draw the world, and lay out the bases.
+
+    Raises:
+        ConfigError: the folder holds another world.
+        ModelError: the folder of a base holds another one.
+    """
+    with workshop.timed("drawing") as told:
+        draw_world(workshop.world, size=size, evaluation_seed=evaluation_seed, on_progress=told)
+        for seed in bases:
+            lay_out_base(workshop.base(seed), seed)
+
+
+def lay_out_base(folder: Path, seed: int) -> None:
+    """Write the folder of a mini CLIP, or check the one that is there.
+
+    Args:
+        folder: Of `transformers`' CLIP.
+        seed: Of its pretraining.
+
+    Raises:
+        ModelError: it holds other weights than figclip came with, or cannot be loaded.
+    """
+    shipped = load_mini_clip(seed)
+    if not folder.exists():
+        write_mini_clip(folder, shipped)
+    elif weights_hash(load_backbone(str(folder)).clip) != weights_hash(shipped.clip):
+        raise ModelError(
+            f"holds other weights than those of mini CLIP {seed} that figclip came with",
+            where=str(folder),
+            fix="Choose another --out, or remove it together with the runs on it",
+        )
+
+
+def prepare_videos(workshop: Workshop, control: ControlName | None = None) -> None:
+    """Decode the annotated videos, with their own annotations or those of a control."""
+    annotations = workshop.world.vidsitu / "annotations"
+    if control is not None:
+        source, annotations = annotations, workshop.path / f"{control}.jsonl"
+        write_control(source, annotations, control=control, seed=TRAINING_SEED)
+    with workshop.timed("preparing") as told:
+        prepare(
+            annotations,
+            videos=workshop.world.vidsitu / "videos",
+            out=workshop.store(control),
+            spec=StoreSpec(size=IMAGE_SIZE),
+            on_video=lambda done, total, _: told(done, total),
+        )
+
+
+def adapt_base(
+    workshop: Workshop,
+    run: Path,
+    *,
+    config: RunConfig,
+    control: ControlName | None = None,
+) -> None:
+    """Adapt, or go on with it; a finished run is left as it is.
+
+    A control is not asked for its strength: it is scored at that of what it controls.
+
+    Raises:
+        CheckpointError: the run is of other settings.
+        KeyboardInterrupt: interrupted by SIGINT, which is raised again once all is saved, as is
+            SIGTERM; calling this again goes on.
+    """
+    if (run / "model").exists():
+        check_run(RunFolder(run), config, resume=True)
+        return
+
+    def on_step(report: StepReport) -> None:
+        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
+        workshop.on_progress("adapting", report.step, report.num_steps, loss)
+
+    with workshop.timed("adapting"):
+        result = adapt(
+            config,
+            data=[workshop.store(control)],
+            out=run,
+            keep=[] if control else [one.source for one in kept_tests(workshop.world.selection)],
+            resume=(run / "config.json").exists(),
+            cache=workshop.cache,
+            cpu=True,
+            on_step=on_step,
+            on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
+        )
+    if (number := result.outcome.interrupted_by) is not None:
+        raise_again(number)
+
+
+def raise_again(number: int) -> None:
+    """Raise a signal again that the loop held back until its checkpoint was written."""
+    signal.raise_signal(signal.Signals(number))
+    raise KeyboardInterrupt  # whoever handles the signal let it pass
+
+
+def evaluate_run(
+    workshop: Workshop, run: Path, *, base: Path | None = None, alpha: float | None = None
+) -> EvaluationResult:
+    """Base beside adapted on the named tests; the results are in the run's `eval/`.
+
+    Args:
+        workshop: Where the tests are.
+        run: Run folder.
+        base: Of a full fine-tune; any other run knows its base.
+        alpha: Strength to score; None: as merged.
+    """
+    with workshop.timed("evaluating"):
+        return evaluate(
+            run,
+            base=base,
+            alpha=alpha,
+            data=[test.source for test in workshop.tests],
+            out=run / "eval",
+            cache=workshop.cache,
+            preset=PRESET,
+            on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
+        )
+
+
+def mini_config(base: Path, *, seed: int, overrides: Sequence[str] = ()) -> RunConfig:
+    """The recipe `mini` on a base."""
+    settings = [f"model.base={base}", f"train.seed={seed}", *overrides]
+    return apply_overrides(build_recipe("mini"), settings)
+
+
+def summary_file(run: Path) -> Path:
+    """`eval/summary.json` of a run."""
+    return run / "eval" / "summary.json"
+
+
+def write_summary(run: Path, summary: Mapping[str, Any]) -> None:
+    """Write `eval/summary.json`."""
+    write_atomically(summary_file(run), json.dumps(summary, indent=2) + "\n")
+
+
+def write_timings(run: Path, seconds: Mapping[str, float]) -> None:
+    """Write `eval/timings.json`: seconds of each stage when it was first run, and peak memory."""
+    file = run / "eval" / "timings.json"
+    before = json.loads(file.read_text()) if file.exists() else {}
+    # Linux counts in KiB, macOS in bytes.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_mib = peak / (2**20 if sys.platform == "darwin" else 2**10)
+    peak_mib = max(round(peak_mib, 1), before.get("peak_memory_mib", 0.0))
+    content = {**seconds, **before, "peak_memory_mib": peak_mib}
+    write_atomically(file, json.dumps(content, indent=2) + "\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadStage:
+    """How heads of one task are trained and scored in the mini world.
+
+    Attributes:
+        task: As `head.json` calls it.
+        config: Of the recipe.
+        finetune: Trains.
+        evaluate: Scores.
+        training: What is trained on.
+        test: What is scored.
+        scores: Those that the summary tells.
+    """
+
+    task: str
+    config: Callable[[], Any]
+    finetune: Callable[..., FinetuneResult]
+    evaluate: Callable[..., EvaluationResult]
+    training: Callable[[Workshop], DataSource]
+    test: Callable[[Workshop], DataSource]
+    scores: tuple[str, ...]
+
+    def folder(self, workshop: Workshop, *, seed: int) -> Path:
+        """Run folder of the heads on the first base and its adaptation."""
+        return workshop.path / f"{self.task}-base0-seed{seed}"
+
+
+def _films(workshop: Workshop) -> DataSource:
+    """The untrimmed videos: heads are trained on one split, and tested on the others."""
+    films = workshop.world.films
+    return DataSource(name="activitynet", path=films, videos=films / "videos")
+
+
+def _annotated_videos(workshop: Workshop) -> DataSource:
+    """The official files: scores are by these."""
+    folder = workshop.world.vidsitu
+    return DataSource(
+        name="vidsitu",
+        path=folder / "annotations",
+        videos=folder / "videos",
+        store=workshop.store(),
+    )
+
+
+SITUATIONS = HeadStage(
+    task="situations",
+    config=lambda: build_situation_recipe("mini_situations"),
+    finetune=finetune_situations,
+    evaluate=evaluate_situations,
+    training=lambda workshop: DataSource(name="vidsitu", path=workshop.store()),
+    test=_annotated_videos,
+    scores=(
+        "verbs Acc@1",
+        "verbs Acc@5",
+        "roles CIDEr",
+        "roles Lea",
+        "roles (predicted verb) CIDEr",
+        "relations macro Top-1",
+    ),
+)
+CAPTIONING = HeadStage(
+    task="captioning",
+    config=lambda: build_captioning_recipe("mini_captioning"),
+    finetune=finetune_captioning,
+    evaluate=evaluate_captioning,
+    training=_films,
+    test=_films,
+    scores=("F1", "CIDEr", "meteor_exact", "soda_meteor_exact"),
+)
+
+
+def finetune_heads(stage: HeadStage, workshop: Workshop, run: Path, *, seed: int) -> None:
+    """Fine-tune heads on base and adapted, or go on with it; finished ones are left as they are.
+
+    Raises:
+        CheckpointError: the folder is of other settings.
+        KeyboardInterrupt: as `stages.adapt_base`.
+    """
+    heads = stage.folder(workshop, seed=seed)
+    config = apply_overrides(stage.config(), [f"train.seed={seed}"])
+    names = read_head_info(heads).models if is_head_run(heads) else ()
+    if names and all(head_file(heads, name).exists() for name in names):
+        check_run(RunFolder(heads), config, resume=True)
+        return
+
+    def on_step(name: str, report: StepReport) -> None:
+        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
+        label = f"{stage.task} head on {name}"
+        workshop.on_progress(label, report.step, report.num_steps, loss)
+
+    with workshop.timed(f"fine-tuning {stage.task}"):
+        result = stage.finetune(
+            config,
+            model=run,
+            data=stage.training(workshop),
+            out=heads,
+            resume=(heads / "config.json").exists(),
+            cache=workshop.cache,
+            cpu=True,
+            on_step=on_step,
+            on_progress=lambda label, done, total: workshop.on_progress(label, done, total, ""),
+        )
+    if result.interrupted_by is not None:
+        raise_again(result.interrupted_by)
+
+
+def evaluate_heads(stage: HeadStage, workshop: Workshop, *, seed: int) -> EvaluationResult:
+    """Heads of base beside those of adapted, on what they were not trained on."""
+    heads = stage.folder(workshop, seed=seed)
+    with workshop.timed(f"evaluating {stage.task}"):
+        return stage.evaluate(
+            heads,
+            data=stage.test(workshop),
+            out=heads / "eval",
+            cache=workshop.cache,
+            on_progress=lambda label, done, total: workshop.on_progress(label, done, total, ""),
+        )

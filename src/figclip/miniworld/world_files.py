@@ -1,0 +1,143 @@
+"""Which files of the mini world the quickstart needs, and from which seeds they are drawn."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from figclip.errors import ConfigError
+from figclip.miniworld.grammar import sample_film, sample_story
+from figclip.miniworld.layouts.activitynet import write_dense_captions
+from figclip.miniworld.layouts.vidsitu import write_vidsitu
+from figclip.miniworld.named_tests import write_detail_tests, write_kept_tests
+from figclip.miniworld.painting import PaintOrders, claim_folder, paint
+
+WORLD_FORMAT = 3
+"""Goes up when the same seeds draw something else."""
+
+TRAINING_SEED, SELECTION_SEED, EVALUATION_SEED = 11, 12, 13
+"""Of the annotated videos, of what the strength is chosen on, and of the named tests."""
+
+TUNING_SEED = 14
+"""Of the named tests that settings were tuned on and ablations are scored on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSize:
+    """How much is drawn.
+
+    Attributes:
+        train: Annotated videos of five events to adapt to.
+        valid: Annotated videos of VidSitu's validation split, of combinations never trained on.
+        pairs: Pairs of each test of detail; a pair is two items.
+        stills: Stills of each of the two kinds of kept tests.
+        selection_stills: The same for choosing the strength; `--keep` selects on half of them.
+        films: Untrimmed videos with dense captions to train on; 0 of these and the next for none.
+        valid_films: The same of the validation split, of combinations never trained on.
+    """
+
+    train: int = 600
+    valid: int = 60
+    pairs: int = 500
+    stills: int = 1000
+    selection_stills: int = 4000
+    films: int = 160
+    valid_films: int = 40
+
+
+@dataclass(frozen=True, slots=True)
+class WorldFolder:
+    """The mini world's files below a folder.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def claim(self) -> Path:
+        """Says how much is drawn, and from which seed."""
+        return self.path / "world.json"
+
+    @property
+    def vidsitu(self) -> Path:
+        """`annotations/` and `videos/` in VidSitu's layout."""
+        return self.path / "vidsitu"
+
+    @property
+    def films(self) -> Path:
+        """Annotations and `videos/` in the layout of ActivityNet Captions."""
+        return self.path / "activitynet"
+
+    @property
+    def selection(self) -> Path:
+        """Kept tests that the strength is chosen on."""
+        return self.path / "selection" / "kept"
+
+    @property
+    def detail(self) -> Path:
+        """Named tests of detail."""
+        return self.path / "tests" / "detail"
+
+    @property
+    def kept(self) -> Path:
+        """Named tests of what must be kept."""
+        return self.path / "tests" / "kept"
+
+
+def draw_world(
+    world: WorldFolder,
+    *,
+    size: WorldSize,
+    evaluation_seed: int,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Writes the annotations and tests, and draws the files that are not there yet.
+
+    Args:
+        world: Where.
+        size: How much.
+        evaluation_seed: Of the named tests.
+        on_progress: Told how many pictures and videos of how many are there.
+
+    Raises:
+        ConfigError: the folder holds another world.
+    """
+    _claim(world, size=size, evaluation_seed=evaluation_seed)
+    rng = random.Random(f"{TRAINING_SEED}:stories")
+    orders = PaintOrders()
+    write_vidsitu(
+        world.vidsitu,
+        train=[sample_story(rng, held_out=False) for _ in range(size.train)],
+        valid=[sample_story(rng, held_out=True) for _ in range(size.valid)],
+        painter=orders,
+        seed=TRAINING_SEED,
+    )
+    write_kept_tests(
+        world.selection, num_stills=size.selection_stills, seed=SELECTION_SEED, painter=orders
+    )
+    write_detail_tests(world.detail, num_pairs=size.pairs, seed=evaluation_seed, painter=orders)
+    write_kept_tests(world.kept, num_stills=size.stills, seed=evaluation_seed, painter=orders)
+    if size.films or size.valid_films:
+        rng = random.Random(f"{TRAINING_SEED}:films")
+        write_dense_captions(
+            world.films,
+            train=[sample_film(rng, held_out=False) for _ in range(size.films)],
+            valid=[sample_film(rng, held_out=True) for _ in range(size.valid_films)],
+            painter=orders,
+            seed=TRAINING_SEED,
+        )
+    paint(orders.orders, workers=os.cpu_count() or 1, on_progress=on_progress)
+
+
+def _claim(world: WorldFolder, *, size: WorldSize, evaluation_seed: int) -> None:
+    """Write down what is drawn, or refuse a folder of another world."""
+    refusal = ConfigError(
+        "holds another world", where=str(world.path), fix="Choose another --out, or remove it"
+    )
+    claim = {"format": WORLD_FORMAT, "evaluation_seed": evaluation_seed, "size": asdict(size)}
+    claim_folder(world.claim, claim, refusal=refusal)

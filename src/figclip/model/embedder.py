@@ -1,0 +1,319 @@
+"""Embeds texts, stored frames and clips with one model, in micro-batches, through the cache."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import CLIPTextConfig, CLIPVisionConfig
+
+from figclip.model.backbone import (
+    IMAGENET,
+    Backbone,
+    ChannelStatistics,
+    text_config,
+    vision_config,
+    weights_hash,
+)
+from figclip.model.embedding_cache import EmbeddingCache
+from figclip.runtime.process_group import ALONE, Processes
+from figclip.video.sampling import PRESETS, Preset
+from figclip.video.stored import StoredClips
+
+CHUNK_FRAMES = 4096
+"""About how many frames of clips are embedded before they are pooled and forgotten."""
+
+Item = TypeVar("Item")
+
+FrameRef = tuple[int, float]
+"""A stored frame: index of its video or clip, time in seconds."""
+
+
+@runtime_checkable
+class StoredFrames(Protocol):
+    """What frames are read from: `StoredVideos` or `StoredClips`."""
+
+    def read(self, video_idx: int, times_s: Sequence[float], /) -> UInt8[np.ndarray, "N S S 3"]:
+        """Frames of a video or clip at exact times."""
+        ...
+
+    def content_key(self, video_idx: int, time_s: float, /) -> bytes:
+        """What determines a frame's pixels."""
+        ...
+
+
+class Embedder:
+    """Embeddings of one model, as arrays.
+
+    Args:
+        backbone: The model, at whatever strength it is.
+        preset: How clips are pooled and normalised, and where texts are cut.
+        micro_batch: Frames or texts in one forward pass.
+        cache_file: Where embeddings are kept; None keeps none (for a model that is being trained).
+            Models that share a tower share its embeddings.
+        on_progress: Told how many items of how many are done, while missing ones are computed.
+        processes: Of the run, when all embed the same items: each computes its share, all get the
+            same rows. Micro-batches are dealt whole, so that each row has the very bits that one
+            process would give it.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        preset: Preset = PRESETS["figclip"],
+        micro_batch: int = 32,
+        cache_file: Path | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
+        self._backbone = backbone
+        self._preset = preset
+        self._micro_batch = micro_batch
+        self._on_progress = on_progress
+        self._processes = processes
+        self._text_cache: EmbeddingCache | None = None
+        self._frame_cache: EmbeddingCache | None = None
+        if cache_file is not None:
+            self._text_cache = EmbeddingCache(cache_file, model=_text_identity(backbone))
+            self._frame_cache = EmbeddingCache(cache_file, model=_image_identity(backbone))
+
+    def with_preset(self, preset: Preset) -> Embedder:
+        """The same model and cache, looking at whole videos in another way."""
+        other = copy.copy(self)
+        other._preset = preset
+        return other
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
+        """L2-normalised embeddings of texts, cut as the preset says."""
+        prefix = f"{self._preset.max_tokens or ''}/"
+        contents = [(prefix + text).encode() for text in texts]
+        return self._embed(texts, contents, self._compute_texts, cache=self._text_cache)
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Number of texts that are cut; nothing is embedded."""
+        return self._backbone.count_cut(texts, max_tokens=self._preset.max_tokens)
+
+    def embed_frames(
+        self, videos: StoredFrames, frames: Sequence[FrameRef]
+    ) -> Float32[np.ndarray, "N D"]:
+        """L2-normalised embeddings of stored frames, normalised with the model's statistics."""
+        return _normalised(
+            self._raw_frames(videos, frames, statistics=None, on_progress=self._report)
+        )
+
+    def embed_clips(
+        self, clips: StoredClips, clip_idxs: Sequence[int]
+    ) -> Float32[np.ndarray, "N D"]:
+        """L2-normalised embeddings of images and whole videos, pooled as the preset says.
+
+        Args:
+            clips: Where they lie.
+            clip_idxs: Which, any order; of repeated ones each is embedded once.
+        """
+        kind_of = clips.kind_of
+        distinct = list(dict.fromkeys(clip_idxs))
+        for_videos = IMAGENET if self._preset.imagenet_normalisation else None
+        parts = [
+            (part, statistics)
+            for kind, statistics in (("image", None), ("video", for_videos))
+            for part in _chunks(clips, [one for one in distinct if kind_of[one] == kind])
+        ]
+        total = sum(len(clips.times_s[clip_idx]) for clip_idx in distinct)
+        num_before = 0
+        rows: dict[int, Float32[np.ndarray, " D"]] = {}
+        for part, statistics in parts:
+            raw_ND = self._raw_frames(
+                clips,
+                [(clip_idx, time_s) for clip_idx in part for time_s in clips.times_s[clip_idx]],
+                statistics=statistics,
+                on_progress=lambda done, _, before=num_before: self._report(before + done, total),
+            )
+            pooled_ND = self._pooled(raw_ND, [len(clips.times_s[clip_idx]) for clip_idx in part])
+            rows.update(zip(part, pooled_ND, strict=True))
+            num_before += len(raw_ND)
+        if not rows:
+            return np.zeros((0, self._backbone.dim), np.float32)
+        return np.stack([rows[clip_idx] for clip_idx in clip_idxs])
+
+    def _pooled(
+        self, raw_ND: Float32[np.ndarray, "N D"], lengths: Sequence[int]
+    ) -> Float32[np.ndarray, "C D"]:
+        """Mean of each run of so many frames, normalised."""
+        frames_ND = _normalised(raw_ND) if self._preset.normalised_frames else raw_ND
+        starts = np.cumsum([0, *lengths[:-1]])
+        sums_CD = np.add.reduceat(frames_ND, starts, axis=0)
+        return _normalised(sums_CD / np.array(lengths, np.float32)[:, None])
+
+    def _raw_frames(
+        self,
+        source: StoredFrames,
+        frames: Sequence[FrameRef],
+        *,
+        statistics: ChannelStatistics | None,
+        on_progress: Callable[[int, int], None],
+    ) -> Float32[np.ndarray, "N D"]:
+        """Embeddings of frames as the model makes them, so that all ways to pool share them."""
+        prefix = b"" if statistics is None else repr(statistics).encode()
+        contents = [prefix + b"/" + source.content_key(idx, time_s) for idx, time_s in frames]
+
+        def compute(part: list[FrameRef]) -> Float32[np.ndarray, "N D"]:
+            return self._compute_frames(
+                source, part, statistics=statistics, on_progress=on_progress
+            )
+
+        return self._embed(frames, contents, compute, cache=self._frame_cache)
+
+    def _embed(
+        self,
+        items: Sequence[Item],
+        contents: list[bytes],
+        compute: Callable[[list[Item]], Float32[np.ndarray, "N D"]],
+        *,
+        cache: EmbeddingCache | None,
+    ) -> Float32[np.ndarray, "N D"]:
+        """Through the cache, when there is one."""
+        if not items:
+            return np.zeros((0, self._backbone.dim), np.float32)
+        if cache is None:
+            return compute(list(items))
+        return cache.embed(
+            items,
+            contents=contents,
+            dim=self._backbone.dim,
+            compute=compute,
+            processes=self._processes,
+        )
+
+    def _compute_texts(self, texts: list[str]) -> Float32[np.ndarray, "N D"]:
+        """Texts through the text tower, similar lengths together."""
+
+        def encode(part: list[int]) -> Tensor:
+            tokens = self._backbone.tokenize(
+                [texts[i] for i in part], max_tokens=self._preset.max_tokens
+            )
+            return normalize(self._backbone.encode_tokens(tokens), dim=-1)
+
+        parts = list(self._backbone.micro_batches(texts, size=self._micro_batch))
+        rows = np.empty((len(texts), self._backbone.dim), np.float32)
+        rows[np.concatenate(parts)] = self._deal(parts, encode, on_progress=self._report)
+        return rows
+
+    def _compute_frames(
+        self,
+        source: StoredFrames,
+        frames: list[FrameRef],
+        *,
+        statistics: ChannelStatistics | None,
+        on_progress: Callable[[int, int], None],
+    ) -> Float32[np.ndarray, "N D"]:
+        """Frames through the image tower, in the order given; not normalised."""
+
+        def encode(part: list[FrameRef]) -> Tensor:
+            pixels = torch.from_numpy(_read(source, part))
+            return self._backbone.encode_frames(pixels, statistics=statistics)
+
+        starts = range(0, len(frames), self._micro_batch)
+        parts = [frames[start : start + self._micro_batch] for start in starts]
+        return self._deal(parts, encode, on_progress=on_progress)
+
+    def _deal(
+        self,
+        parts: Sequence[list[Item]],
+        encode: Callable[[list[Item]], Tensor],
+        *,
+        on_progress: Callable[[int, int], None],
+    ) -> Float32[np.ndarray, "N D"]:
+        """Micro-batches through a tower, each by the process that it is dealt to."""
+        total, done = sum(map(len, parts)), 0
+        own: list[Float32[np.ndarray, "M D"]] = []
+        for number, part in enumerate(parts):
+            if self._processes.is_own(number):
+                with torch.inference_mode():
+                    own.append(encode(part).float().cpu().numpy())
+            done += len(part)
+            on_progress(done, total)
+        return np.concatenate(self._processes.merge(own))
+
+    def _report(self, done: int, total: int) -> None:
+        """Tell the progress display."""
+        if self._on_progress is not None:
+            self._on_progress(done, total)
+
+
+def _text_identity(backbone: Backbone) -> str:
+    """All that decides a model's text embeddings."""
+    config = text_config(backbone.clip.config)
+    tokenizer = hashlib.blake2b(backbone.tokenizer.backend_tokenizer.to_str().encode())
+    parts = (
+        "text",
+        weights_hash(backbone.clip.text_model),
+        weights_hash(backbone.clip.text_projection),
+        tokenizer.hexdigest(),
+        config.eos_token_id,
+        *_computation(backbone, config),
+    )
+    return "/".join(map(str, parts))
+
+
+def _image_identity(backbone: Backbone) -> str:
+    """All that decides a model's frame embeddings, besides the pixels."""
+    parts = (
+        "image",
+        weights_hash(backbone.clip.vision_model),
+        weights_hash(backbone.clip.visual_projection),
+        repr(backbone.preprocessing),
+        *_computation(backbone, vision_config(backbone.clip.config)),
+    )
+    return "/".join(map(str, parts))
+
+
+def _computation(backbone: Backbone, config: CLIPTextConfig | CLIPVisionConfig) -> tuple[Any, ...]:
+    """What else changes a tower's results: weights do not tell the number of heads."""
+    return (
+        config.hidden_act,
+        config.num_attention_heads,
+        config.layer_norm_eps,
+        backbone.device.type,
+        backbone.clip.dtype,
+    )
+
+
+def _normalised(rows_ND: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:
+    """Rows of length 1."""
+    return normalize(torch.from_numpy(rows_ND), dim=-1).numpy()
+
+
+def _chunks(clips: StoredClips, clip_idxs: Sequence[int]) -> Iterator[list[int]]:
+    """Clips of about CHUNK_FRAMES frames at a time."""
+    part: list[int] = []
+    num_frames = 0
+    for clip_idx in clip_idxs:
+        num_more = len(clips.times_s[clip_idx])
+        if part and num_frames + num_more > CHUNK_FRAMES:
+            yield part
+            part, num_frames = [], 0
+        part.append(clip_idx)
+        num_frames += num_more
+    if part:
+        yield part
+
+
+def _read(source: StoredFrames, frames: Sequence[FrameRef]) -> np.ndarray:
+    """Pixels of frames, one query for each run of frames of one video or clip."""
+    parts: list[np.ndarray] = []
+    start = 0
+    for stop in range(1, len(frames) + 1):
+        if stop == len(frames) or frames[stop][0] != frames[start][0]:
+            times_s = [time_s for _, time_s in frames[start:stop]]
+            parts.append(source.read(frames[start][0], times_s))
+            start = stop
+    return np.concatenate(parts)

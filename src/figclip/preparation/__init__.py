@@ -1,0 +1,1 @@
+"""What `figclip prepare` does: videos decoded once into a frame store."""

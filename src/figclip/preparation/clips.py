@@ -1,0 +1,366 @@
+"""Decodes the images and videos that a benchmark names into frame stores: media in, clips out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from figclip.datasets.records import Medium, MediumKind
+from figclip.errors import DataError, VideoError
+from figclip.preparation.prepare import VIDEO_LIMIT_S
+from figclip.preparation.worker import ClipJob, DecodedClip, clip_key, clip_times_us, decode_clip
+from figclip.runtime.worker_pool import Done, Lost, run_jobs
+from figclip.video.container import hash_video
+from figclip.video.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaFolder
+from figclip.video.sampling import Sampling
+from figclip.video.store import FrameStore, FrameStoreWriter, StoreSpec
+from figclip.video.stored import StoredClips
+
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """Where the frames of a medium lie."""
+
+    store: Path
+    key: str
+    times_s: tuple[float, ...]
+
+
+def prepare_clips(
+    media: Sequence[Medium],
+    *,
+    images: Path | None,
+    videos: Path | None,
+    stores: Path,
+    pipeline: str,
+    size: int,
+    sampling: Sampling,
+    num_workers: int | None = None,
+    limit_s: float = VIDEO_LIMIT_S,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> StoredClips:
+    """Find and decode images and whole videos. Can be killed and run again.
+
+    Images are stored exactly, as CLIP's own processor makes their pixels; video frames as JPEG.
+    Frames are named by the file's content and their time, so that any benchmarks and samplings
+    share the two stores, and what is there is not decoded again.
+
+    Args:
+        media: What to look for; repeats are allowed.
+        images: Folder of the images.
+        videos: Folder of the videos.
+        stores: Folder of the frame stores, made when absent.
+        pipeline: Pixel pipeline of the video frames.
+        size: Side of the frames in pixels.
+        sampling: Which frames of a video.
+        num_workers: Decoding processes; None: one a core.
+        limit_s: Seconds that one file may take.
+        on_progress: Told what is being read or decoded, how many files of how many.
+
+    Returns:
+        The clips, in the order of `media`; and why the others are not there: `the image is
+        missing`, `the video is ambiguous: several files have its name`, or `unreadable video:`
+        with the reason word of `video.decoding`, `video.images` or `video.sampling`, or `hung` or
+        `crashed`.
+
+    Raises:
+        DataError: no folder for one of the kinds of media.
+        StoreError: `stores` holds something else under our names.
+        FigclipError: decoding processes cannot start.
+    """
+    kinds: tuple[tuple[MediumKind, Path | None, StoreSpec], ...] = (
+        ("image", images, StoreSpec(pipeline="pil", size=size, codec="raw")),
+        ("video", videos, StoreSpec(pipeline=pipeline, size=size, codec="jpeg")),
+    )
+    found: dict[Medium, _Clip | str] = {}
+    for kind, root, spec in kinds:
+        chosen = [medium for medium in dict.fromkeys(media) if medium.kind == kind]
+        if not chosen:
+            continue
+        folder = _open_folder(kind, root, chosen)
+        paths, absent = _find_files(chosen, folder)
+        found |= absent | _decode_files(
+            paths,
+            folder.root,
+            kind=kind,
+            stores=stores,
+            spec=spec,
+            sampling=sampling,
+            num_workers=num_workers or os.cpu_count() or 1,
+            limit_s=limit_s,
+            on_progress=on_progress or _no_progress,
+        )
+    return _number({medium: found[medium] for medium in dict.fromkeys(media)})
+
+
+def find_media(
+    media: Sequence[Medium], *, images: Path | None, videos: Path | None
+) -> dict[Medium, str | None]:
+    """Look for images and whole videos, without reading them.
+
+    Args:
+        media: What to look for; repeats are allowed.
+        images: Folder of the images.
+        videos: Folder of the videos.
+
+    Returns:
+        None for those that are there; of the others why not, in the words of `prepare_clips`.
+
+    Raises:
+        DataError: no folder for one of the kinds of media.
+    """
+    found: dict[Medium, str | None] = {}
+    roots: dict[MediumKind, Path | None] = {"image": images, "video": videos}
+    for kind, root in roots.items():
+        chosen = [medium for medium in dict.fromkeys(media) if medium.kind == kind]
+        if chosen:
+            paths, absent = _find_files(chosen, _open_folder(kind, root, chosen))
+            found |= {**dict.fromkeys(paths), **absent}
+    return {medium: found[medium] for medium in dict.fromkeys(media)}
+
+
+def prepare_video_files(
+    paths: Sequence[Path],
+    *,
+    stores: Path,
+    pipeline: str,
+    size: int,
+    sampling: Sampling,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> StoredClips:
+    """Decode videos that are given by their paths, wherever they are; else as `prepare_clips`.
+
+    Args:
+        paths: Of the files; repeats are allowed.
+        stores: Folder of the frame stores, made when absent.
+        pipeline: Pixel pipeline of the frames.
+        size: Side of the frames in pixels.
+        sampling: Which frames.
+        on_progress: Told what is being read or decoded, how many files of how many.
+
+    Returns:
+        The clips, of media named by their paths.
+
+    Raises:
+        StoreError: `stores` holds something else under our names.
+        FigclipError: decoding processes cannot start.
+    """
+    files = {Medium(kind="video", name=str(path)): path for path in paths}
+    found = _decode_files(
+        files,
+        None,
+        kind="video",
+        stores=stores,
+        spec=StoreSpec(pipeline=pipeline, size=size, codec="jpeg"),
+        sampling=sampling,
+        num_workers=os.cpu_count() or 1,
+        limit_s=VIDEO_LIMIT_S,
+        on_progress=on_progress or _no_progress,
+    )
+    return _number({medium: found[medium] for medium in files})
+
+
+def _open_folder(kind: MediumKind, root: Path | None, chosen: Sequence[Medium]) -> MediaFolder:
+    """The folder that holds the media of a kind."""
+    if root is None:
+        raise DataError(
+            f"no folder is given for the {kind} {chosen[0].name!r}",
+            fix=f"Give the folder of {kind}s",
+        )
+    return MediaFolder(root, suffixes=IMAGE_SUFFIXES if kind == "image" else VIDEO_SUFFIXES)
+
+
+def _find_files(
+    media: Sequence[Medium], folder: MediaFolder
+) -> tuple[dict[Medium, Path], dict[Medium, str]]:
+    """The file of each medium, or why there is none."""
+    paths: dict[Medium, Path] = {}
+    absent: dict[Medium, str] = {}
+    for medium in media:
+        assert medium.box is None or medium.kind == "image", "only images have boxes"
+        matches = folder.find_medium(medium)
+        if len(matches) == 1:
+            paths[medium] = matches[0]
+        else:
+            absent[medium] = _reason(medium.kind, "ambiguous" if matches else "missing")
+    return paths, absent
+
+
+def _decode_files(
+    paths: Mapping[Medium, Path],
+    root: Path | None,
+    *,
+    kind: MediumKind,
+    stores: Path,
+    spec: StoreSpec,
+    sampling: Sampling,
+    num_workers: int,
+    limit_s: float,
+    on_progress: Callable[[str, int, int], None],
+) -> dict[Medium, _Clip | str]:
+    """A clip of each file, or why it cannot be read."""
+    jobs, unreadable = _plan_jobs(
+        paths, num_workers=num_workers, on_progress=partial(on_progress, f"reading {kind}s")
+    )
+    clips = _decode(
+        {job.key: job for job in jobs.values()},
+        root,
+        store=stores / f"{kind}s-{spec.pipeline}-{spec.size}.store",
+        spec=spec,
+        sampling=sampling,
+        num_workers=num_workers,
+        limit_s=limit_s,
+        on_progress=partial(on_progress, f"decoding {kind}s"),
+    )
+    return unreadable | {medium: clips[job.key] for medium, job in jobs.items()}
+
+
+def _plan_jobs(
+    paths: Mapping[Medium, Path], *, num_workers: int, on_progress: Callable[[int, int], None]
+) -> tuple[dict[Medium, ClipJob], dict[Medium, _Clip | str]]:
+    """What to decode for each medium, or why its file cannot be read."""
+    absent: dict[Medium, _Clip | str] = {}
+    files = list(dict.fromkeys(paths.values()))
+    # Threads: hashing lets go of the interpreter, and waits for the disk.
+    hashes: dict[Path, str | VideoError] = {}
+    with ThreadPoolExecutor(num_workers) as pool:
+        for path, file_hash in zip(files, pool.map(_hash, files), strict=True):
+            hashes[path] = file_hash
+            on_progress(len(hashes), len(files))
+    jobs: dict[Medium, ClipJob] = {}
+    for medium, path in paths.items():
+        file_hash = hashes[path]
+        if isinstance(file_hash, VideoError):
+            absent[medium] = _reason(medium.kind, _first_word(file_hash))
+        else:
+            key = clip_key(file_hash, medium.box)
+            jobs[medium] = ClipJob(key=key, kind=medium.kind, path=path, box=medium.box)
+    return jobs, absent
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Nobody asked."""
+
+
+def _hash(path: Path) -> str | VideoError:
+    """Hash of a file, or why it cannot be read."""
+    try:
+        return hash_video(path)
+    except VideoError as error:
+        return error
+
+
+def _decode(
+    jobs: Mapping[str, ClipJob],
+    root: Path | None,
+    *,
+    store: Path,
+    spec: StoreSpec,
+    sampling: Sampling,
+    num_workers: int,
+    limit_s: float,
+    on_progress: Callable[[int, int], None],
+) -> dict[str, _Clip | str]:
+    """Decode what the store lacks; a clip or the reason why there is none for each key."""
+    results: dict[str, _Clip | str] = {}
+    if not jobs:
+        return results
+    with FrameStoreWriter(store, spec=spec) as writer:
+        results |= _stored(jobs, store, sampling)
+        lacking = [job for key, job in jobs.items() if key not in results]
+        outcomes = run_jobs(
+            lacking,
+            partial(decode_clip, spec=spec, sampling=sampling, limit_s=limit_s),
+            num_workers=num_workers,
+            # The decoder stops itself at limit_s; the pool's limit is for one that cannot.
+            limit_s=limit_s + 10.0,
+        )
+        with closing(outcomes):
+            for done, outcome in enumerate(outcomes, start=1):
+                job = outcome.job
+                if isinstance(outcome, Done) and isinstance(outcome.result, DecodedClip):
+                    _add(writer, job, outcome.result, root)
+                    results[job.key] = _clip(store, job, outcome.result.times_us)
+                else:
+                    results[job.key] = _reason(job.kind, _reason_word(outcome))
+                on_progress(done, len(lacking))
+    return results
+
+
+def _stored(jobs: Mapping[str, ClipJob], store: Path, sampling: Sampling) -> dict[str, _Clip]:
+    """Clips whose frames at all times are there already: no process need be started for them."""
+    clips: dict[str, _Clip] = {}
+    with FrameStore.open(store) as reader:
+        for key, job in jobs.items():
+            known = reader.find_video(key)
+            if known is None:
+                continue
+            try:
+                times_us = clip_times_us(job.kind, known.duration_s, sampling)
+            except VideoError:
+                continue  # too long for this sampling: the decoder says so
+            if set(times_us) <= set(reader.frame_times_us(key)):
+                clips[key] = _clip(store, job, times_us)
+    return clips
+
+
+def _clip(store: Path, job: ClipJob, times_us: Sequence[int]) -> _Clip:
+    """Where a job's frames lie."""
+    return _Clip(store=store, key=job.key, times_s=tuple(time_us / 1e6 for time_us in times_us))
+
+
+def _add(writer: FrameStoreWriter, job: ClipJob, decoded: DecodedClip, root: Path | None) -> None:
+    """Write a clip's frames."""
+    # Stores hold no absolute paths: of a file given by its path, its name.
+    label = Path(job.path.name) if root is None else job.path.relative_to(root)
+    writer.add_video(
+        job.key,
+        # Only a label; bytes that are not UTF-8 would not go into the store.
+        label.as_posix().encode(errors="backslashreplace").decode(),
+        decoded.frames_NHWC,
+        times_us=decoded.times_us,
+        duration_s=decoded.duration_s,
+    )
+
+
+def _reason_word(outcome: Done[ClipJob, DecodedClip | VideoError] | Lost[ClipJob]) -> str:
+    """Why a file did not decode, in a word."""
+    if isinstance(outcome, Lost):
+        return outcome.reason
+    assert isinstance(outcome.result, VideoError)
+    return _first_word(outcome.result)
+
+
+def _first_word(error: VideoError) -> str:
+    """The reason that an error begins with."""
+    return error.what.partition(":")[0]
+
+
+def _reason(kind: MediumKind, word: str) -> str:
+    """Why a medium is not there: few different sentences, so that they can be counted."""
+    sentences = {
+        "missing": f"the {kind} is missing",
+        "ambiguous": f"the {kind} is ambiguous: several files have its name",
+        "unreadable": f"unreadable {kind}",
+    }
+    return sentences.get(word, f"unreadable {kind}: {word}")
+
+
+def _number(found: Mapping[Medium, _Clip | str]) -> StoredClips:
+    """The clips in the order of their media, equal ones once."""
+    clips = {medium: clip for medium, clip in found.items() if isinstance(clip, _Clip)}
+    distinct = {clip: clip_idx for clip_idx, clip in enumerate(dict.fromkeys(clips.values()))}
+    stores = list(dict.fromkeys(clip.store for clip in distinct))
+    return StoredClips(
+        stores=tuple(FrameStore.open(path) for path in stores),
+        store_of=tuple(stores.index(clip.store) for clip in distinct),
+        key_of=tuple(clip.key for clip in distinct),
+        times_s=tuple(clip.times_s for clip in distinct),
+        clip_of={medium: distinct[clip] for medium, clip in clips.items()},
+        absent={medium: why for medium, why in found.items() if isinstance(why, str)},
+    )

@@ -1,0 +1,411 @@
+"""prepare: annotations and video files in, one frame store out, with coverage and quarantine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from figclip.annotations.captions import TEMPLATES
+from figclip.annotations.source_archive import pack_source
+from figclip.annotations.texts import build_text_table
+from figclip.annotations.vidsitu import load_source
+from figclip.config import DataConfig, TextConfig
+from figclip.errors import DataError, VideoError
+from figclip.preparation.worker import DecodedVideo, VideoJob, decode_video
+from figclip.records import AnnotationSet, VideoRecord
+from figclip.runtime.files import nearest_folder, write_atomically
+from figclip.runtime.worker_pool import Done, Lost, run_jobs
+from figclip.video.decoding import to_time_us
+from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
+from figclip.video.sampling import frame_times_s
+from figclip.video.store import FrameStore, FrameStoreWriter, QuarantinedVideo, StoreSpec
+
+COVERAGE_FORMAT = 1
+VIDEO_LIMIT_S = 120.0
+"""Wall-clock seconds that one video may take before it is quarantined."""
+MASKED_WARNING = 0.4
+"""Share of masked hard negatives to warn of. On VidSitu valid it is 0.27: what text alone would
+give away is not drawn."""
+"""Share of masked hard negatives above which prepare and adapt warn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCoverage:
+    """How much of one split there is. Each number is a part of the one before it.
+
+    Attributes:
+        listed: Videos that the split lists, annotated or not.
+        annotated: Those with events.
+        found: Those whose video file exists.
+        stored: Those whose frames are in the store; the rest of `found` is quarantined.
+        quarantined: Those left out with a reason.
+    """
+
+    listed: int
+    annotated: int
+    found: int
+    stored: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationPlan:
+    """What prepare is about to do, for an estimate before long work.
+
+    Attributes:
+        num_videos: Files to read.
+        num_frames: Frames to store, those already there included.
+        store_bytes: About how large the store becomes.
+        missing_bytes: About how much more there should be on the disk for it; 0 when there is room.
+    """
+
+    num_videos: int
+    num_frames: int
+    store_bytes: int
+    missing_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationReport:
+    """What prepare did; also in the store and beside it.
+
+    Attributes:
+        name: `vidsitu` or `events`.
+        splits: Coverage of each split.
+        quarantine: What was left out, with reasons, by id.
+        num_reused: Videos whose frames were already there.
+        masked_negatives: Share of hard negatives that could not be drawn from these videos.
+        notices: What the annotation reader handled by rule.
+    """
+
+    name: str
+    splits: Mapping[str, SplitCoverage]
+    quarantine: tuple[QuarantinedVideo, ...]
+    num_reused: int
+    masked_negatives: float
+    notices: tuple[str, ...]
+
+    @property
+    def num_stored(self) -> int:
+        """Videos that training can use."""
+        return sum(split.stored for split in self.splits.values())
+
+
+def prepare(
+    source: Path,
+    *,
+    videos: Path,
+    out: Path,
+    spec: StoreSpec | None = None,
+    frames_per_event: int = DataConfig().frames_per_event,
+    num_workers: int | None = None,
+    limit_s: float = VIDEO_LIMIT_S,
+    on_plan: Callable[[PreparationPlan], None] | None = None,
+    on_video: Callable[[int, int, int], None] | None = None,
+) -> PreparationReport:
+    """Decode the frames of annotated videos into a store. Can be killed and run again.
+
+    Args:
+        source: A JSONL or CSV file, or a folder of official VidSitu files.
+        videos: Folder with the video files; any part of them.
+        out: The frame store, new or begun.
+        spec: Pixels of the store.
+        frames_per_event: T, frames at the midpoints of T equal segments of each event.
+        num_workers: Decoding processes; None: one a core.
+        limit_s: Seconds that one video may take.
+        on_plan: Told once what is about to be done.
+        on_video: Told after every video: done, of how many, quarantined so far.
+
+    Returns:
+        Coverage and quarantine.
+
+    Raises:
+        AnnotationError: the annotations have problems.
+        DataError: no such folder of videos, or not one annotated video that can be used is in it.
+        StoreError: `out` is not a store, or one of other pixels.
+        FigclipError: decoding processes cannot start.
+    """
+    spec = spec or StoreSpec()
+    archive = pack_source(source)
+    found = find_videos(source, videos=videos, frames_per_event=frames_per_event)
+    records, jobs, unusable = found.annotations.records, found.jobs, found.unusable
+    if on_plan is not None:
+        on_plan(_estimate(jobs, spec, out))
+    num_reused, num_quarantined = 0, len(unusable)
+    with FrameStoreWriter(out, spec=spec) as writer:
+        # Coverage of an earlier run would make a half-done store look complete.
+        writer.set_coverage({})
+        writer.forget_records_except([records[job.record_idx].id for job in jobs])
+        writer.set_source(archive)
+        for quarantined in unusable:
+            writer.quarantine(quarantined)
+        outcomes = run_jobs(
+            jobs,
+            partial(decode_video, store=out, spec=spec, limit_s=limit_s),
+            num_workers=num_workers or os.cpu_count() or 1,
+            # The decoder stops itself at limit_s; the pool's limit is for one that cannot.
+            limit_s=limit_s + 10.0,
+        )
+        with closing(outcomes):
+            for done, outcome in enumerate(outcomes, start=1):
+                record = records[outcome.job.record_idx]
+                path = _relative(outcome.job.path, videos)
+                if isinstance(outcome, Done) and isinstance(outcome.result, DecodedVideo):
+                    num_reused += outcome.result.frames_NHWC is None
+                    _store(writer, record, path, outcome.job, outcome.result)
+                else:
+                    num_quarantined += 1
+                    writer.quarantine(_quarantined(record, path, outcome))
+                if on_video is not None:
+                    on_video(done, len(jobs), num_quarantined)
+        writer.commit()
+        report = _report(found, out, num_reused=num_reused)
+        content = {"format": COVERAGE_FORMAT, "source": source.name, **_as_json(report)}
+        writer.set_coverage(content)
+    beside = out.with_name(out.name + ".coverage.json")
+    write_atomically(beside, json.dumps(content, indent=2) + "\n")
+    return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundVideos:
+    """What annotations and the names of files tell, before anything is decoded.
+
+    Attributes:
+        annotations: As read.
+        with_file: Indices of the records whose video file exists.
+        jobs: What to decode.
+        unusable: What cannot be used whatever its pixels are.
+    """
+
+    annotations: AnnotationSet
+    with_file: frozenset[int]
+    jobs: tuple[VideoJob, ...]
+    unusable: tuple[QuarantinedVideo, ...]
+
+    @property
+    def records(self) -> list[VideoRecord]:
+        """The records of the jobs."""
+        return [self.annotations.records[job.record_idx] for job in self.jobs]
+
+
+def find_videos(source: Path, *, videos: Path, frames_per_event: int) -> FoundVideos:
+    """Read annotations, and find their video files.
+
+    Args:
+        source: A JSONL or CSV file, or a folder of official VidSitu files.
+        videos: Folder with the video files; any part of them.
+        frames_per_event: T, frames at the midpoints of T equal segments of each event.
+
+    Raises:
+        AnnotationError: the annotations have problems.
+        DataError: no such folder of videos, or not one annotated video that can be used is in it.
+    """
+    annotations = load_source(source)
+    records = annotations.records
+    folder = MediaFolder(videos, suffixes=VIDEO_SUFFIXES)
+    found = {record_idx: folder.find(record.video) for record_idx, record in enumerate(records)}
+    paths = {record_idx: matches for record_idx, matches in found.items() if matches}
+    jobs, unusable = _plan_jobs(records, paths, videos, frames_per_event)
+    if not jobs:
+        raise _nothing_to_do(records, unusable, videos)
+    return FoundVideos(
+        annotations=annotations,
+        with_file=frozenset(paths),
+        jobs=tuple(jobs),
+        unusable=tuple(unusable),
+    )
+
+
+def format_coverage(report: PreparationReport) -> list[str]:
+    """Coverage as sentences, one a split: `VidSitu valid: 12 of 1,324 segments have a video, …`."""
+    name, noun = ("VidSitu", "segments") if report.name == "vidsitu" else ("events", "videos")
+    lines: list[str] = []
+    for split, part in sorted(report.splits.items()):
+        line = f"{name} {split}: {part.found:,} of {part.listed:,} {noun} have a video"
+        if part.annotated < part.listed:
+            line += f" ({part.annotated:,} are annotated)"
+        lines.append(f"{line}, {part.stored:,} stored, {part.quarantined:,} quarantined")
+    return lines
+
+
+def _relative(path: Path, videos: Path) -> str:
+    """A path as the store has it."""
+    return path.relative_to(videos).as_posix()
+
+
+def _plan_jobs(
+    records: Sequence[VideoRecord],
+    paths: Mapping[int, list[Path]],
+    videos: Path,
+    frames_per_event: int,
+) -> tuple[list[VideoJob], list[QuarantinedVideo]]:
+    """What to decode, and what cannot be used whatever its pixels are."""
+    jobs: list[VideoJob] = []
+    unusable: list[QuarantinedVideo] = []
+    for record_idx, matches in paths.items():
+        record = records[record_idx]
+        # "?" for bytes that are not UTF-8.
+        names = [_relative(path, videos).encode(errors="replace").decode() for path in matches]
+        if not all(annotation.events for annotation in record.annotations):
+            detail = "no-events: an annotation has captions only; adaptation needs events"
+            unusable.append(_left_out(record, names[0], detail))
+        elif len(matches) > 1:
+            detail = (
+                f"ambiguous: several files have this name: {', '.join(names[:3])}. "
+                "Keep one of them."
+            )
+            unusable.append(_left_out(record, names[0], detail))
+        elif names[0] != _relative(matches[0], videos):
+            detail = "bad-name: the path is not UTF-8. Rename the file or its folder."
+            unusable.append(_left_out(record, names[0], detail))
+        else:
+            times_us = {
+                to_time_us(time_s)
+                for annotation in record.annotations
+                for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
+            }
+            job = VideoJob(record_idx=record_idx, path=matches[0], times_us=tuple(sorted(times_us)))
+            jobs.append(job)
+    return jobs, unusable
+
+
+def _nothing_to_do(
+    records: Sequence[VideoRecord], unusable: Sequence[QuarantinedVideo], videos: Path
+) -> DataError:
+    """The error for a folder without a single video to decode."""
+    if unusable:
+        first = unusable[0]
+        return DataError(
+            f"none of the {len(unusable):,} annotated videos found can be used",
+            where=str(videos),
+            fix=f"The first one is {first.path!r}: {first.detail}",
+        )
+    return DataError(
+        f"holds none of the {len(records):,} annotated videos",
+        where=str(videos),
+        fix=f"The first one looked for is {records[0].video!r}.",
+    )
+
+
+def _store(
+    writer: FrameStoreWriter, record: VideoRecord, path: str, job: VideoJob, decoded: DecodedVideo
+) -> None:
+    """Write a video's frames, if they are new, and its annotations."""
+    if decoded.frames_NHWC is not None:
+        writer.add_video(
+            decoded.video_hash,
+            path,
+            decoded.frames_NHWC,
+            times_us=job.times_us,
+            duration_s=decoded.duration_s,
+        )
+    writer.add_record(record, video_hash=decoded.video_hash)
+
+
+def _quarantined(
+    record: VideoRecord,
+    path: str,
+    outcome: Done[VideoJob, DecodedVideo | VideoError] | Lost[VideoJob],
+) -> QuarantinedVideo:
+    """The quarantine entry of a video that did not decode."""
+    if isinstance(outcome, Lost):
+        return _left_out(record, path, f"{outcome.reason}: the decoder: {outcome.detail}")
+    assert isinstance(outcome.result, VideoError)
+    return _left_out(record, path, f"{outcome.result.what}. {outcome.result.fix}")
+
+
+def _left_out(record: VideoRecord, path: str, detail: str) -> QuarantinedVideo:
+    """A quarantine entry; the first word of the detail is its reason."""
+    reason = detail.partition(":")[0]
+    return QuarantinedVideo(
+        id=record.id, split=record.split, path=path, reason=reason, detail=detail
+    )
+
+
+def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationReport:
+    """Coverage of every split that has annotations."""
+    annotations = found.annotations
+    store = FrameStore.open(out)
+    stored = [entry.record for entry in store.records()]
+    stored_ids = {record.id for record in stored}
+    quarantine = tuple(store.quarantine())
+    store.close()
+    quarantined_ids = {entry.id for entry in quarantine}
+    splits: dict[str, SplitCoverage] = {}
+    for split in {record.split for record in annotations.records}:
+        members = [i for i, r in enumerate(annotations.records) if r.split == split]
+        ids = {annotations.records[i].id for i in members}
+        splits[split] = SplitCoverage(
+            listed=annotations.split_sizes.get(split, len(members)),
+            annotated=len(members),
+            found=sum(i in found.with_file for i in members),
+            stored=len(ids & stored_ids),
+            quarantined=len(ids & quarantined_ids),
+        )
+    return PreparationReport(
+        name=annotations.name,
+        splits=splits,
+        quarantine=quarantine,
+        num_reused=num_reused,
+        masked_negatives=_masked_negatives(stored),
+        notices=annotations.notices,
+    )
+
+
+def masked_warning(share: float) -> str:
+    """What to say of so many masked negatives.
+
+    Args:
+        share: Of all hard negatives, in [0, 1].
+    """
+    return (
+        f"{share:.0%} of the hard negatives cannot be drawn: too few verbs of these videos take "
+        "the same roles and modifiers. More videos help."
+    )
+
+
+def _masked_negatives(records: Sequence[VideoRecord]) -> float:
+    """Share of hard negatives that `default` could not draw from these videos."""
+    text = TextConfig()
+    table = build_text_table(
+        records,
+        template=TEMPLATES[text.template],
+        policy=text.negative_policy,
+        verb_negatives=text.verb_negatives,
+        filler_negatives_per_event=0,
+        seed=0,
+    )
+    return table.masked_fraction
+
+
+def _estimate(jobs: Sequence[VideoJob], spec: StoreSpec, out: Path) -> PreparationPlan:
+    """Size of the work, from measured bytes a pixel (LOG.md, pixel pipelines)."""
+    num_frames = sum(len(job.times_us) for job in jobs)
+    bytes_per_pixel = 3.0 if spec.codec == "raw" else 0.33
+    store_bytes = int(num_frames * spec.size**2 * bytes_per_pixel)
+    there = out.stat().st_size if out.exists() else 0
+    free = shutil.disk_usage(nearest_folder(out)).free
+    return PreparationPlan(
+        num_videos=len(jobs),
+        num_frames=num_frames,
+        store_bytes=store_bytes,
+        missing_bytes=max(0, store_bytes - there - free),
+    )
+
+
+def _as_json(report: PreparationReport) -> dict[str, object]:
+    """The report as JSON values."""
+    return {
+        "name": report.name,
+        "splits": {name: asdict(part) for name, part in sorted(report.splits.items())},
+        "quarantine": [asdict(entry) for entry in report.quarantine],
+        "masked_negatives": report.masked_negatives,
+        "notices": list(report.notices),
+    }

@@ -1,0 +1,297 @@
+"""What a report tells, read from a run's files; all fractions are in [0, 1].
+
+Numbers as a report says them: percent and points with one decimal, real minus signs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from figclip.tasks.base import Face, Unit
+
+Preferred = Literal["true", "false", "neither"]
+"""Which of two sentences a model finds nearer to the picture; a tie is `neither`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Bounds of a difference: its 95 % interval, or the lowest and highest of several seeds."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One score of both models.
+
+    Attributes:
+        base: None where only one model was scored.
+        adapted: The adapted model's.
+        difference: Adapted minus base; None without base.
+        interval: Of the difference; None where the file has none.
+    """
+
+    base: float | None
+    adapted: float
+    difference: float | None
+    interval: Span | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    """A score on a part of a test's items.
+
+    Attributes:
+        items: How many; None where the file does not say.
+        score: On them.
+    """
+
+    items: int | None
+    score: Compared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """One line of the table of tests.
+
+    Attributes:
+        name: Of the test, or of the metric within its group.
+        metric: `accuracy`; empty where the name says it.
+        unit: `fraction`, or `rank` where lower is better.
+        items: How many; None where the file does not say.
+        score: Of both models.
+        held_out: On combinations that training never showed; None where that is not reported.
+        chance: What guessing would score; None where that depends on the data.
+        blind: Base and adapted with another video in place of the item's own.
+        text_only: What a classifier reaches that sees the sentences only.
+    """
+
+    name: str
+    metric: str
+    unit: Unit
+    items: int | None
+    score: Compared
+    held_out: Subset | None = None
+    chance: float | None = None
+    blind: tuple[float, float] | None = None
+    text_only: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreGroup:
+    """Rows under one heading.
+
+    Attributes:
+        face: Whether they test detail or what must be kept.
+        title: `natural sentences`, or the task and its data.
+        note: What else is to be said of the data; may be empty.
+        rows: In the order to show them.
+    """
+
+    face: Face
+    title: str
+    note: str
+    rows: tuple[ScoreRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """The mean over tests.
+
+    Attributes:
+        tests: How many.
+        score: Their unweighted mean.
+        held_out: The same on combinations that training never showed.
+        spread: Of the difference over seeds of training; None of one seed.
+    """
+
+    tests: int
+    score: Compared
+    held_out: Compared | None = None
+    spread: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The claim in numbers.
+
+    Attributes:
+        detail: What adaptation should teach.
+        detail_wording: Words after `detail`, for example `in natural sentences`; may be empty.
+        template: The same tests in the wording of training; None where there is one wording.
+        kept: What adaptation must not cost; None where that was not tested.
+    """
+
+    detail: Mean
+    detail_wording: str
+    template: Mean | None
+    kept: Mean | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraScore:
+    """A number beside the tests: a control, a task head.
+
+    Attributes:
+        name: `shuffled annotations, detail`.
+        score: Of both models, or a single number in `adapted`.
+        spread: Of the difference over seeds of training; None of one seed.
+    """
+
+    name: str
+    score: Compared
+    spread: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """The two faces at one strength of the adaptation.
+
+    Attributes:
+        alpha: The strength.
+        detail: Change from strength 0.
+        kept: The same of what must be kept.
+        qualifies: False where the loss of what must be kept was too large to choose it.
+    """
+
+    alpha: float
+    detail: float
+    kept: float
+    qualifies: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrengthCurve:
+    """Scores over the strength of the adaptation.
+
+    Attributes:
+        points: By ascending strength; the first is the base.
+        chosen: Strength of the model that is reported.
+        explanation: On what it was scored and by what rule the strength was chosen.
+    """
+
+    points: tuple[CurvePoint, ...]
+    chosen: float
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Values over training.
+
+    Attributes:
+        name: `event R@1`.
+        steps: Ascending.
+        values: One a step.
+    """
+
+    name: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingLog:
+    """`metrics.jsonl`.
+
+    Attributes:
+        losses: The sum first, then its parts.
+        validation: Scores on val, the one that chooses first; empty without validation.
+        num_steps: Optimiser steps.
+        steps_s: Seconds of all steps.
+        validations_s: Seconds of all validations.
+    """
+
+    losses: tuple[Series, ...]
+    validation: tuple[Series, ...]
+    num_steps: int
+    steps_s: float
+    validations_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A line of the environment: `seed`, `0`."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportData:
+    """All that the files of a run say.
+
+    Attributes:
+        run: Name of the run's folder.
+        verdict: None where there is nothing to compare.
+        groups: The tests.
+        controls: What must not gain.
+        heads: Task heads.
+        curve: None where no strengths were scored.
+        training: None without metrics.
+        stages: Name and seconds of each stage.
+        peak_memory_mib: None where it was not recorded.
+        facts: Environment, seeds, hashes.
+        command: What was typed; empty where that is not known.
+        notices: What the reader of the scores must know.
+        absent: Files that are not there, and what is missing without them.
+    """
+
+    run: str
+    verdict: Verdict | None
+    groups: tuple[ScoreGroup, ...]
+    controls: tuple[ExtraScore, ...]
+    heads: tuple[ExtraScore, ...]
+    curve: StrengthCurve | None
+    training: TrainingLog | None
+    stages: tuple[tuple[str, float], ...]
+    peak_memory_mib: float | None
+    facts: tuple[Fact, ...]
+    command: str
+    notices: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def percent(fraction: float, *, sign: bool = False) -> str:
+    """A fraction in percent, or a difference of two in points: `61.2`, `+9.3`."""
+    return plain(100 * fraction, sign=sign)
+
+
+def plain(value: float, *, sign: bool = False, decimals: int = 1) -> str:
+    """A number; rounding leaves no negative zero."""
+    rounded = round(value, decimals) + 0.0
+    return f"{rounded:{'+' if sign else ''},.{decimals}f}".replace("-", MINUS)
+
+
+def span(interval: Span, *, unit: str = "fraction") -> str:
+    """The 95 % interval of a difference: `+7.8 to +10.9`."""
+    say = percent if unit == "fraction" else plain
+    return f"{say(interval.low, sign=True)} to {say(interval.high, sign=True)}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `48 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest_s = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest_s} s" if rest_s else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def direction(score: Compared) -> str:
+    """`up` or `down` where the interval leaves no doubt, else `unsure`."""
+    if score.interval is None:
+        return "unsure"
+    if score.interval.low > 0:
+        return "up"
+    return "down" if score.interval.high < 0 else "unsure"

@@ -1,0 +1,102 @@
+"""The processes of a run: each does its share of the work, and all get the whole result.
+
+What differs between processes would part them: one that chooses another checkpoint, or waits for
+something that the others never send. So every result comes from one process, and goes to all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from torch import distributed
+
+from figclip.errors import ConfigError
+from figclip.runtime.launcher import num_processes
+
+Value = TypeVar("Value")
+
+PROCESS_GROUP = InitProcessGroupKwargs(timeout=timedelta(days=2))
+"""How long processes wait for one of them, which may decode all videos of `--keep`.
+
+Not for one that failed: torchrun ends the others at once.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processes:
+    """Deals work over the processes of a run; all of them call the same methods in the same order.
+
+    Attributes:
+        rank: Of this process, from 0; the main process is 0.
+        num: How many there are.
+    """
+
+    rank: int
+    num: int
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that reads, writes and prints for all."""
+        return self.rank == 0
+
+    def is_own(self, number: int) -> bool:
+        """Whether this process does the task of that number; tasks are dealt like cards."""
+        return number % self.num == self.rank
+
+    def merge(self, own: Sequence[Value]) -> list[Value]:
+        """Results of all tasks in their order, from each process's own ones.
+
+        Args:
+            own: One a task that `is_own`, in order; they are pickled.
+        """
+        if self.num == 1:
+            return list(own)
+        dealt: list[Any] = [None] * self.num
+        distributed.all_gather_object(dealt, list(own))
+        total = sum(map(len, dealt))
+        return [dealt[number % self.num][number // self.num] for number in range(total)]
+
+    def once(self, work: Callable[[], Value]) -> Value:
+        """What `work` returns in the main process; the others do not call it, but wait for it.
+
+        Args:
+            work: What cannot be dealt; its result is pickled.
+        """
+        if self.num == 1:
+            return work()
+        result = [work() if self.is_main else None]
+        distributed.broadcast_object_list(result)
+        return result[0]  # pyright: ignore[reportReturnType] - the main process's, never None
+
+
+ALONE = Processes(rank=0, num=1)
+
+
+def start_accelerator(*, cpu: bool) -> Accelerator:
+    """The device and the processes of a run, as its launcher started them.
+
+    Args:
+        cpu: Use the CPU even where there is a GPU.
+
+    Raises:
+        ConfigError: several processes, and a device on which they cannot work together.
+    """
+    # Not told to use the CPU, accelerate would let each process there train for itself.
+    on_cpu = cpu or not torch.accelerator.is_available()
+    accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[PROCESS_GROUP])
+    if accelerator.num_processes != num_processes():
+        raise ConfigError(
+            f"{num_processes()} processes cannot share a run on {accelerator.device.type}",
+            fix="Start it without torchrun, or add --cpu",
+        )
+    return accelerator
+
+
+def processes_of(accelerator: Accelerator) -> Processes:
+    """The processes that an accelerator was started with."""
+    return Processes(rank=accelerator.process_index, num=accelerator.num_processes)

@@ -1,0 +1,1 @@
+"""What `figclip score` does: prediction files judged by the official rules."""

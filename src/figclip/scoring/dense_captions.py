@@ -1,0 +1,366 @@
+"""Scores of dense captions by the protocol of ActivityNet Captions.
+
+Recall and precision of the spans, captions of all pairs that meet (CIDEr, BLEU-4, ROUGE-L, METEOR),
+and SODA, which takes the events in their order. By default METEOR is `meteor_exact`, which needs no
+Java; with the official one, the scores are named `METEOR` and `SODA_c`.
+
+Source: ttengwang/PDVC@0b025c8 densevid_eval3 (evaluate2018.py, eval_soda.py), fujiso/SODA@9cb3e2c.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from figclip.annotations.own_files import counted
+from figclip.annotations.reading import shown
+from figclip.datasets.dense_captions import (
+    CaptionedSpan,
+    DenseCaptionPredictions,
+    DenseCaptionReferences,
+    outside_notice,
+)
+from figclip.errors import DataError
+from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor
+from figclip.metrics.captions.ptb import tokenize
+from figclip.metrics.dense_captions import (
+    CaptionedSpanLists,
+    SodaScores,
+    caption_scores,
+    order_by_start,
+    soda,
+)
+from figclip.metrics.localisation import (
+    OFFICIAL_EPSILON,
+    TIOUS,
+    Localisation,
+    SpanLists,
+    f1,
+    localise,
+    overlapping_pairs,
+)
+from figclip.scoring.scores import PredictionScores, ScoredData
+from figclip.tasks.base import ItemScores, LeftOut, Score
+
+PROTOCOL = "dense_captions"
+MAX_PROPOSALS = 1000
+
+BLEU_DETAILS = ("BLEU-1", "BLEU-2", "BLEU-3")
+
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
+
+
+def score_dense_captions(
+    predictions: DenseCaptionPredictions,
+    references: Sequence[DenseCaptionReferences],
+    *,
+    name: str,
+    source: str,
+    split: str | None,
+    meteor: Meteor = METEOR_EXACT,
+    max_proposals: int = MAX_PROPOSALS,
+    is_partial: bool = False,
+) -> PredictionScores:
+    """Score predictions against one annotation or several of the same videos.
+
+    All videos of the references count alike, one without predictions with 0. Only SODA's official
+    score leaves that one out, and is the mean over annotations of their means over videos.
+    Predicted videos that no annotation has are left out, as official.
+
+    Args:
+        predictions: Events of videos.
+        references: At least one.
+        name: NAME of `--data`.
+        source: Name of its PATH.
+        split: None for all annotations.
+        meteor: Which METEOR scores the captions, also within SODA.
+        max_proposals: So many events of each video count, in file order; in SODA all do.
+        is_partial: Leave videos out that the predictions do not name; one that they name without
+            any event still counts 0.
+
+    Raises:
+        DataError: No predicted event is of a video of the references.
+        MetricError: The official METEOR cannot run.
+    """
+    videos = tuple(dict.fromkeys(video.id for each in references for video in each.videos))
+    known = set(videos)
+    if not any(predictions.events_by_video.get(video) for video in known):
+        raise _nothing_to_score(predictions, known=videos[0], source=source)
+    truth_hash = _hash(references)
+    if is_partial:
+        references = of_predicted_videos(references, predictions.events_by_video)
+        videos = tuple(video for video in videos if video in predictions.events_by_video)
+    missing = known.difference(videos)
+    predicted = _captioned(predictions.events_by_video, videos)
+    annotated = [
+        _captioned({video.id: video.events for video in each.videos}, videos) for each in references
+    ]
+    measures = _measure(predicted, annotated, meteor=meteor, max_proposals=max_proposals)
+    return PredictionScores(
+        protocol=PROTOCOL,
+        data=ScoredData(name=name, source=source, split=split, hash=truth_hash),
+        counts={
+            "videos": len(videos),
+            "annotated events": sum(len(each.sentences) for each in annotated),
+            "predicted events": len(predicted.sentences),
+        },
+        left_out=(
+            *(
+                LeftOut(item=video, reason="not in the references")
+                for video in predictions.events_by_video
+                if video not in known
+            ),
+            *(LeftOut(item=video, reason="no prediction") for video in sorted(missing)),
+        ),
+        scores=_scores(measures, meteor),
+        items=(_items(measures, videos, meteor=meteor),),
+        notices=(
+            *_notices(
+                predictions, references, predicted=predicted.spans, max_proposals=max_proposals
+            ),
+            *counted(len(missing), "video", f"of {len(known):,} without prediction: left out"),
+        ),
+    )
+
+
+def of_predicted_videos(
+    references: Sequence[DenseCaptionReferences], predicted: Collection[str]
+) -> tuple[DenseCaptionReferences, ...]:
+    """The annotations of some videos; those that hold none of them are left out.
+
+    Args:
+        references: Annotations.
+        predicted: Ids of the videos.
+    """
+    parts = (
+        replace(each, videos=tuple(one for one in each.videos if one.id in predicted))
+        for each in references
+    )
+    return tuple(part for part in parts if part.videos)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measures:
+    """All that is measured, by video and threshold.
+
+    Attributes:
+        captions: By name, a row a threshold.
+        official: Localisation of each threshold.
+        corrected: The same without the official epsilon.
+        soda: Against each annotation, official.
+        corrected_soda: The same without the official epsilon.
+        is_annotated: Which videos each annotation holds.
+    """
+
+    captions: Mapping[str, Float64[np.ndarray, "T B"]]
+    official: Sequence[Localisation]
+    corrected: Sequence[Localisation]
+    soda: Sequence[SodaScores]
+    corrected_soda: Sequence[SodaScores]
+    is_annotated: Sequence[Bool[np.ndarray, " B"]]
+
+    @property
+    def soda_B(self) -> Float64[np.ndarray, " B"]:
+        """Corrected SODA of each video: the mean over the annotations that hold it."""
+        total_B = np.sum([each.f1_B for each in self.corrected_soda], axis=0)
+        return total_B / np.sum(self.is_annotated, axis=0)
+
+
+def _measure(
+    predicted: CaptionedSpanLists,
+    annotated: Sequence[CaptionedSpanLists],
+    *,
+    meteor: Meteor,
+    max_proposals: int,
+) -> _Measures:
+    """Run all metrics."""
+    first = predicted.take(_first_positions(predicted.spans, max_proposals))
+    spans = [each.spans for each in annotated]
+    official, corrected = (
+        [localise(first.spans, spans, tiou=tiou, is_official=flag) for tiou in TIOUS]
+        for flag in (True, False)
+    )
+    sodas = [_soda(predicted, each, meteor=meteor) for each in annotated]
+    return _Measures(
+        captions=caption_scores(first, annotated, meteor={meteor.name: meteor.of_groups}),
+        official=official,
+        corrected=corrected,
+        soda=[each[0] for each in sodas],
+        corrected_soda=[each[1] for each in sodas],
+        is_annotated=[each.spans.count_B > 0 for each in annotated],
+    )
+
+
+def _soda(
+    predicted: CaptionedSpanLists, annotated: CaptionedSpanLists, *, meteor: Meteor
+) -> tuple[SodaScores, SodaScores]:
+    """SODA with METEOR: official, and without the official epsilon.
+
+    As official, METEOR takes the annotated sentence for the hypothesis; it is not symmetric.
+    """
+    predicted, annotated = (
+        each.take(order_by_start(each.spans)) for each in (predicted, annotated)
+    )
+    pairs, exact_pairs = (
+        overlapping_pairs(predicted.spans, annotated.spans, epsilon=epsilon)
+        for epsilon in (OFFICIAL_EPSILON, 0.0)
+    )
+    meteor_N = meteor.scores(
+        meteor.stats(
+            [annotated.sentences[index] for index in pairs.reference_N.tolist()],
+            [predicted.sentences[index] for index in pairs.prediction_N.tolist()],
+        )
+    )
+    official, corrected = (
+        soda(predicted.spans, annotated.spans, pairs=each, value_N=each.iou_N * meteor_N)
+        for each in (pairs, exact_pairs)
+    )
+    return official, corrected
+
+
+def _nothing_to_score(predictions: DenseCaptionPredictions, known: str, source: str) -> DataError:
+    """The error of predictions that are all about other videos."""
+    fix = f"Videos are named as {shown(known)} there"
+    if predictions.events_by_video:
+        fix += f", as {shown(next(iter(predictions.events_by_video)))} here"
+    return DataError(
+        f"no event of a video of {source} is predicted", where=predictions.name, fix=fix
+    )
+
+
+def _captioned(
+    events_by_video: Mapping[str, Sequence[CaptionedSpan]], videos: Sequence[str]
+) -> CaptionedSpanLists:
+    """Events of the videos, in their order, with sentences as they are scored."""
+    lists = [events_by_video.get(video, ()) for video in videos]
+    events = list(chain.from_iterable(lists))
+    spans = np.array([(event.start_s, event.end_s) for event in events], np.float64)
+    counts = np.array([len(each) for each in lists], np.int64)
+    # Each alone: in a few, tokens depend on the sentence behind, officially on the order of a set.
+    sentences = tuple(tokenize([_NOT_ASCII.sub(" ", event.sentence)])[0] for event in events)
+    return CaptionedSpanLists(SpanLists(spans.reshape(-1, 2), counts), sentences)
+
+
+def _first_positions(lists: SpanLists, num_kept: int) -> Int64[np.ndarray, " M"]:
+    """Positions of the first spans of each video."""
+    place_N = np.arange(len(lists.spans_N2)) - lists.first_B[lists.video_N]
+    return np.flatnonzero(place_N < num_kept)
+
+
+def _scores(measures: _Measures, meteor: Meteor) -> dict[str, Score]:
+    """Means over thresholds and videos, then the means of each threshold."""
+    captions = measures.captions
+    soda_scores = Score(
+        official=_mean(each.f1 for each in measures.soda),
+        # The mean over videos, not over annotations: a video that only one of them holds would
+        # weigh less than others, or more.
+        corrected=float(measures.soda_B.mean()),
+        is_headline=True,
+    )
+    scores = {
+        "CIDEr": Score(official=float(captions["CIDEr"].mean()), is_headline=True),
+        meteor.name: Score(official=float(captions[meteor.name].mean()), is_headline=True),
+        meteor.soda_name: soda_scores,
+        **{
+            name: Score(official=float(captions[name].mean()), is_detail=name in BLEU_DETAILS)
+            for name in ("BLEU-4", "ROUGE-L", *BLEU_DETAILS)
+        },
+        **_localisation_scores(measures.official, measures.corrected, at="", is_detail=False),
+    }
+    for row, tiou in enumerate(TIOUS):
+        at = f", tIoU {tiou}"
+        for name, score_TB in captions.items():
+            scores[f"{name}{at}"] = Score(official=float(score_TB[row].mean()), is_detail=True)
+        official, corrected = measures.official[row], measures.corrected[row]
+        scores |= _localisation_scores([official], [corrected], at=at, is_detail=True)
+    return scores
+
+
+def _localisation_scores(
+    official: Sequence[Localisation],
+    corrected: Sequence[Localisation],
+    *,
+    at: str,
+    is_detail: bool,
+) -> dict[str, Score]:
+    """Recall and precision, means over thresholds, and F1 of the two means."""
+    recall, right_recall = (_mean(each.recall for each in one) for one in (official, corrected))
+    precision, right_precision = (
+        _mean(each.precision for each in one) for one in (official, corrected)
+    )
+    values = {
+        "recall": (recall, right_recall),
+        "precision": (precision, right_precision),
+        "F1": (f1(precision, recall), f1(right_precision, right_recall)),
+    }
+    return {
+        f"{name}{at}": Score(
+            official=one,
+            corrected=right,
+            is_headline=name == "F1" and not is_detail,
+            is_detail=is_detail,
+        )
+        for name, (one, right) in values.items()
+    }
+
+
+def _items(measures: _Measures, videos: Sequence[str], *, meteor: Meteor) -> ItemScores:
+    """Values of each video: means over thresholds, corrected where that differs."""
+    values = {name: score_TB.mean(axis=0) for name, score_TB in measures.captions.items()}
+    values[meteor.soda_name] = measures.soda_B
+    values["recall"] = np.mean([each.recall_B for each in measures.corrected], axis=0)
+    values["precision"] = np.mean([each.precision_B for each in measures.corrected], axis=0)
+    ids = tuple(videos)
+    return ItemScores(block="videos", item_ids=ids, group_ids=ids, values=values)
+
+
+def _notices(
+    predictions: DenseCaptionPredictions,
+    references: Sequence[DenseCaptionReferences],
+    *,
+    predicted: SpanLists,
+    max_proposals: int,
+) -> tuple[str, ...]:
+    """What was handled by rule, of all files."""
+    durations = {video.id: video.duration_s for each in references for video in each.videos}
+    spans = [
+        (durations[video], events)
+        for video, events in predictions.events_by_video.items()
+        if video in durations
+    ]
+    num_missing = int((predicted.count_B == 0).sum())
+    num_long = int((predicted.count_B > max_proposals).sum())
+    return (
+        *(f"{each.name}: {notice}" for each in references for notice in each.notices),
+        *(
+            f"{predictions.name}: {notice}"
+            for notice in (*predictions.notices, *outside_notice(spans, "prediction"))
+        ),
+        *counted(
+            num_missing, "video", "without predictions: 0, and not in the official mean of SODA"
+        ),
+        *counted(
+            num_long,
+            "video",
+            f"with more than {max_proposals:,} predictions: the first ones count, all in SODA",
+        ),
+    )
+
+
+def _hash(references: Sequence[DenseCaptionReferences]) -> str:
+    """Of videos, spans and sentences."""
+    found = hashlib.blake2b(digest_size=16)
+    for each in references:
+        found.update(repr(each.videos).encode("utf-8", errors="surrogatepass"))
+    return found.hexdigest()
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Mean of at least one number."""
+    return float(np.mean(list(values)))

@@ -1,0 +1,195 @@
+"""Scores of somebody's predictions: one record for all benchmarks, its files and its table.
+
+Unlike a result of `figclip eval` nothing is compared here: predictions come from a file or from a
+model that has a benchmark's own task, and each score stands alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+from figclip.runtime.files import write_atomically
+from figclip.tasks.base import ItemScores, LeftOut, Score
+
+SCORES_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredData:
+    """What predictions were scored against.
+
+    Attributes:
+        name: NAME of `--data`.
+        source: Name of its PATH; results are passed on, so without its folder.
+        split: None where there is no choice of one.
+        hash: Of the ground truth that was read.
+    """
+
+    name: str
+    source: str
+    split: str | None
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionScores:
+    """How good predictions are by one benchmark's protocol.
+
+    Attributes:
+        protocol: `vidsitu_roles`.
+        data: What they were scored against.
+        counts: How many there are of what was scored, by name.
+        left_out: What the data or the predictions hold and the protocol does not score.
+        scores: By name, in the order to show them.
+        items: Values of single items; a score of the same name is their weighted mean.
+        notices: What the reader must know, one sentence each.
+    """
+
+    protocol: str
+    data: ScoredData
+    counts: Mapping[str, int]
+    left_out: tuple[LeftOut, ...]
+    scores: Mapping[str, Score]
+    items: tuple[ItemScores, ...]
+    notices: tuple[str, ...] = ()
+
+
+def write_scores(scores: PredictionScores, out: Path, *, predictions: Path) -> Path:
+    """Write `PREDICTIONS-PROTOCOL.json`, and `….per_item.jsonl` beside it.
+
+    A file about other predictions or data is never replaced: the name gets a number instead.
+
+    Args:
+        scores: What to write.
+        out: Folder, there already.
+        predictions: The file that was scored; its name and the hash of its bytes are noted.
+
+    Returns:
+        The JSON file.
+    """
+    content = {
+        "format": SCORES_FORMAT,
+        "predictions": {"file": predictions.name, "hash": _file_hash(predictions)},
+        **_scores_json(scores),
+    }
+    stem = f"{predictions.stem}-{scores.protocol}"
+    number, file = 1, out / f"{stem}.json"
+    while _subject(file) not in (None, _subject_of(content)):
+        number += 1
+        file = out / f"{stem}-{number}.json"
+    # Not `.items.jsonl`: a report takes that for the sign of a result of `figclip eval`.
+    write_atomically(file.with_suffix(".per_item.jsonl"), "".join(_item_lines(scores.items)))
+    write_atomically(file, json.dumps(content, indent=2) + "\n")
+    return file
+
+
+def format_scores(scores: PredictionScores) -> str:
+    """The scores as a table of plain text, fractions in percent.
+
+    The column of corrected scores is filled where they differ from the official ones.
+    """
+    data = scores.data
+    split = "" if data.split is None else f" ({data.split})"
+    counts = ", ".join(f"{count:,} {name}" for name, count in scores.counts.items())
+    heading = f"{scores.protocol} on {data.name}:{data.source}{split}: {counts}"
+    if scores.left_out:
+        heading += f"; {len(scores.left_out):,} left out"
+    rows = [("score", "official", "corrected")]
+    for name, score in scores.scores.items():
+        if not score.is_detail:
+            rows.append(_row(name, score))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}".rstrip()
+        for row in rows
+    ]
+    return "\n".join([heading, *lines, *(f"\nNote: {notice}" for notice in scores.notices)])
+
+
+def _row(name: str, score: Score) -> tuple[str, str, str]:
+    """Name, official and corrected score of one row."""
+    is_fraction = score.unit == "fraction"
+    official, value = (_shown(one, is_fraction) for one in (score.official, score.value))
+    differs = not isclose(score.official, score.value, rel_tol=1e-9)
+    return f"{name}{' (%)' if is_fraction else ''}", official, value if differs else ""
+
+
+def _shown(value: float, is_fraction: bool) -> str:
+    """Two decimals, as papers print these scores; rounding must not leave a negative zero."""
+    return f"{round(100 * value if is_fraction else value, 2) + 0.0:.2f}"
+
+
+def _scores_json(scores: PredictionScores) -> dict[str, Any]:
+    """All but the values of single items."""
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for one in scores.left_out:
+        reasons[one.reason].append(one.item)
+    return {
+        "protocol": scores.protocol,
+        "data": dataclasses.asdict(scores.data),
+        "counts": dict(scores.counts),
+        "left_out": [
+            {"reason": reason, "count": len(items), "items": items}
+            for reason, items in reasons.items()
+        ],
+        "notices": list(scores.notices),
+        "scores": {
+            name: {
+                "official": score.official,
+                "corrected": score.corrected,
+                "unit": score.unit,
+                "headline": score.is_headline,
+                "in_table": not score.is_detail,
+            }
+            for name, score in scores.scores.items()
+        },
+    }
+
+
+def _item_lines(blocks: Sequence[ItemScores]) -> list[str]:
+    """One line of JSON an item of a block."""
+    lines: list[str] = []
+    for block in blocks:
+        values = {name: values_N.tolist() for name, values_N in block.values.items()}
+        for i, (item, group) in enumerate(zip(block.item_ids, block.group_ids, strict=True)):
+            line: dict[str, Any] = {
+                "block": block.block,
+                "item": item,
+                "group": group,
+                "values": {name: values_N[i] for name, values_N in values.items()},
+            }
+            if block.labels:
+                line["labels"] = {name: labels[i] for name, labels in block.labels.items()}
+            lines.append(json.dumps(line) + "\n")
+    return lines
+
+
+def _subject(file: Path) -> str | None:
+    """What a file of scores is about; None when there is no such file."""
+    if not file.exists():
+        return None
+    try:
+        return _subject_of(json.loads(file.read_text()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""  # not a file of ours, so not ours to replace
+
+
+def _subject_of(content: Mapping[str, Any]) -> str:
+    """Predictions, data and protocol of a file of scores, as one text."""
+    return json.dumps(
+        [content["predictions"]["hash"], content["data"], content["protocol"]], sort_keys=True
+    )
+
+
+def _file_hash(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,699 @@
+"""Predictions of verbs, roles and relations, in VidSitu's own format.
+
+A file is a list with one object a video. `ann_idx` is the position of the video in the split:
+
+- verbs: `pred_vbs_ev`, of each event a list of verb ids, best first; `pred_scores_ev`, their
+  scores, which no metric uses
+- roles: `vb_output`, an object with an object for each event `Ev1` …: `vb_id`, and texts by the
+  short names of roles (`Arg0`, `ALoc`, `AScn`, …)
+- relations: `pred_evrels_ev`, of each event but the middle one a list of labels, one an annotator
+
+VidSitu pickles this; read are JSON and such pickles, written is JSON.
+
+Source:
+    github.com/TheShadow29/VidSitu @ b794988, `docs/README.md` and `vidsitu_code/evl_fns.py`.
+
+Reads pickles that hold plain values only, without Python's unpickler.
+
+A pickle is a program. This reads the part of its language that builds lists, dicts, tuples, text,
+numbers, booleans and None, and refuses the rest: nothing is imported and nothing is called, so a
+file cannot do more than describe a value. How much it may describe is bounded, because a short
+pickle can name one list in itself, or a long list a million times.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickletools
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from figclip.annotations.own_files import counted
+from figclip.annotations.reading import (
+    Place,
+    check_text,
+    is_list,
+    is_object,
+    nearest,
+    parse_json,
+    raise_problems,
+    read_text,
+    shown,
+)
+from figclip.annotations.role_tokens import short_role
+from figclip.datasets.situations import (
+    NUM_KEPT,
+    SCORED_ROLES,
+    UNSCORED_ROLES,
+    Part,
+    SituationTruth,
+    TrueVideo,
+    related_events,
+)
+from figclip.errors import PredictionError
+from figclip.runtime.files import write_atomically
+
+MAX_BYTES = 64_000_000
+MAX_VALUES = 2_000_000
+"""Values that a file may hold, counted as often as they are named; long text counts for more.
+No more instructions than that are run, either."""
+
+_CHARS_A_VALUE = 64
+_MARK = object()
+_CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
+_TEXTS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
+_EMPTY: dict[str, Callable[[], object]] = {
+    "EMPTY_LIST": list[object],
+    "EMPTY_TUPLE": list[object],
+    "EMPTY_DICT": dict[str, object],
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+_GETS = ("GET", "BINGET", "LONG_BINGET")
+# What official pickles of protocol 2 and later begin with.
+_FIRST_BYTE = b"\x80"
+
+
+def is_pickle(data: bytes) -> bool:
+    """True for the bytes of a pickle of protocol 2 or later, which no JSON begins with."""
+    return data.startswith(_FIRST_BYTE)
+
+
+def load_plain_pickle(data: bytes) -> object:
+    """The value that a pickle describes, as JSON would give it: a tuple becomes a list.
+
+    Args:
+        data: All of a file.
+
+    Raises:
+        NotPlainError: More than plain values.
+        ValueError: Damaged, or too much. All messages are fit for a problem's `what`.
+    """
+    if len(data) > MAX_BYTES:
+        raise _TooLargeError(f"is larger than {MAX_BYTES:,} bytes")
+    machine = _Machine()
+    try:
+        for number, (opcode, argument, position) in enumerate(pickletools.genops(data)):
+            if number > MAX_VALUES:
+                raise _TooLargeError(f"takes more than {MAX_VALUES:,} instructions")
+            machine.step(opcode.name, argument, position or 0)
+    except (NotPlainError, _TooLargeError):
+        raise
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"is no pickle, or a damaged one ({error})") from error
+    value = machine.result
+    _check_size(value)
+    return value
+
+
+class NotPlainError(ValueError):
+    """The pickle holds what is no plain value."""
+
+
+class _TooLargeError(ValueError):
+    """The pickle describes too much."""
+
+
+class _Machine:
+    """The stack and the memo of a pickle program."""
+
+    def __init__(self) -> None:
+        self.result: object = None
+        self._stack: list[object] = []
+        self._memo: dict[int, object] = {}
+
+    def step(self, name: str, argument: object, position: int) -> None:
+        """Runs one instruction."""
+        stack = self._stack
+        if name in _TEXTS or name in _NUMBERS:
+            stack.append(argument)
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in _EMPTY:
+            stack.append(_EMPTY[name]())
+        elif name in _GETS:
+            assert isinstance(argument, int)
+            stack.append(self._memo[argument])
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = stack[-1]
+        elif name in _PUTS:
+            assert isinstance(argument, int)
+            self._memo[argument] = stack[-1]
+        elif name == "MARK":
+            stack.append(_MARK)
+        elif name == "STOP":
+            self.result = self._pop()
+        elif name not in ("PROTO", "FRAME"):
+            self._build(name, argument, position)
+
+    def _build(self, name: str, argument: object, position: int) -> None:
+        """Puts values together."""
+        stack = self._stack
+        if name in ("APPEND", "APPENDS"):
+            values = [self._pop()] if name == "APPEND" else self._to_mark()
+            _as_list(stack[-1]).extend(values)
+        elif name in ("SETITEM", "SETITEMS"):
+            pairs = self._last(2) if name == "SETITEM" else self._to_mark()
+            _set_items(_as_dict(stack[-1]), pairs)
+        elif name in _TUPLES:
+            stack.append(self._last(_TUPLES[name]))
+        elif name in ("LIST", "TUPLE"):
+            stack.append(self._to_mark())
+        elif name == "DICT":
+            content: dict[str, object] = {}
+            _set_items(content, self._to_mark())
+            stack.append(content)
+        else:
+            found = f" {shown(argument)}" if isinstance(argument, str) else ""
+            raise NotPlainError(
+                f"holds more than lists, dicts, text and numbers: {name}{found} at byte {position}"
+            )
+
+    def _pop(self) -> object:
+        """The last value."""
+        return self._last(1)[0]
+
+    def _last(self, count: int) -> list[object]:
+        """The last values, taken off the stack; a mark is none."""
+        values = self._stack[-count:]
+        if len(values) < count or any(value is _MARK for value in values):
+            raise ValueError("a value is missing")
+        del self._stack[-count:]
+        return values
+
+    def _to_mark(self) -> list[object]:
+        """The values down to the last mark, taken off the stack with it."""
+        for start in range(len(self._stack) - 1, -1, -1):
+            if self._stack[start] is _MARK:
+                values = self._stack[start + 1 :]
+                del self._stack[start:]
+                return values
+        raise ValueError("a mark is missing")
+
+
+def _as_list(value: object) -> list[object]:
+    """A value that must be a list."""
+    if not is_list(value):
+        raise ValueError("appends to what is no list")
+    return value
+
+
+def _as_dict(value: object) -> dict[str, object]:
+    """A value that must be a dict."""
+    if not is_object(value):
+        raise ValueError("sets an item of what is no dict")
+    return value
+
+
+def _set_items(target: dict[str, object], pairs: list[object]) -> None:
+    """Adds keys and values, which alternate."""
+    for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+        if not isinstance(key, str):
+            raise NotPlainError(f"has a dict with the key {shown(key)}, which is no text")
+        target[key] = value
+
+
+def _check_size(value: object) -> None:
+    """Refuses a value that is endless or far too large once written out."""
+    size, rest = 0, [value]
+    while rest:
+        one = rest.pop()
+        size += 1
+        if isinstance(one, str):
+            size += len(one) // _CHARS_A_VALUE
+        elif is_list(one):
+            rest.extend(one)
+        elif is_object(one):
+            rest.extend(one.values())
+        if size + len(rest) > MAX_VALUES:
+            raise _TooLargeError(f"describes more than {MAX_VALUES:,} values")
+
+
+NUM_VERBS = 5
+"""Verbs of an event that count."""
+
+_KEYS: dict[str, Part] = {
+    "pred_vbs_ev": "verbs",
+    "vb_output": "roles",
+    "pred_evrels_ev": "relations",
+}
+_PICKLE_SUFFIXES = (".pkl", ".pickle")
+_TO_JSON = (
+    'If you trust whoever made it, convert it: python -c "import json, pickle, sys; '
+    "json.dump(pickle.load(open(sys.argv[1], 'rb')), open(sys.argv[2], 'w'), "
+    'default=lambda one: one.tolist())" '
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerbPrediction:
+    """Verbs of one video.
+
+    Attributes:
+        video_idx: Position of the video in the split.
+        verb_ids: Of each event, best first.
+        scores: Theirs, higher is better; empty when not given.
+    """
+
+    video_idx: int
+    verb_ids: tuple[tuple[str, ...], ...]
+    scores: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedEvent:
+    """Roles of one event.
+
+    Attributes:
+        verb_id: The verb that the roles were written for; empty when not given.
+        texts: By short name of the role.
+    """
+
+    verb_id: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolePrediction:
+    """Roles of one video.
+
+    Attributes:
+        video_idx: Position of the video in the split.
+        events: Of each event; empty when nothing was predicted for the video.
+    """
+
+    video_idx: int
+    events: tuple[PredictedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelationPrediction:
+    """Relations of one video.
+
+    Attributes:
+        video_idx: Position of the video in the split.
+        labels: Of each event but the middle one: one label for all annotators, or one for each.
+    """
+
+    video_idx: int
+    labels: tuple[tuple[str, ...], ...]
+
+
+Prediction = TypeVar("Prediction", VerbPrediction, RolePrediction, RelationPrediction)
+AnyPrediction = VerbPrediction | RolePrediction | RelationPrediction
+_ParseOne = Callable[[dict[str, object], "_Target"], Prediction]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions(Generic[Prediction]):
+    """Predictions of one kind, at most one a video.
+
+    Attributes:
+        videos: In the order of the split.
+        notices: What was handled by rule, one sentence each.
+        is_partial: Whether videos may be missing; they are then left out.
+    """
+
+    videos: tuple[Prediction, ...]
+    notices: tuple[str, ...] = ()
+    is_partial: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionFile:
+    """A file as it was read, not yet compared with a split.
+
+    Attributes:
+        path: Where it lies.
+        part: What it predicts, by its content.
+        rows: An entry a video.
+    """
+
+    path: Path
+    part: Part
+    rows: list[object]
+
+
+def load_prediction_file(path: Path) -> PredictionFile:
+    """Reads a JSON file or a pickle of plain values, and finds out what it predicts.
+
+    Raises:
+        PredictionError: The file cannot be read, is no list, or of none of the three kinds.
+    """
+    file = Place(str(path))
+    content = _read_content(path, file)
+    raise_problems(file.problems, PredictionError)
+    rows = content if is_list(content) else []
+    for row in rows:
+        for key, part in _KEYS.items():
+            if is_object(row) and key in row:
+                return PredictionFile(path=path, part=part, rows=rows)
+    what = "holds no predictions" if is_list(content) else f"must be a list, got {shown(content)}"
+    file.add("", what=what, fix=f"Write a list of objects with one of {', '.join(_KEYS)}")
+    raise PredictionError(file.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What an entry is about, and where it stands."""
+
+    video_idx: int
+    video: TrueVideo
+    place: Place
+
+
+def verb_predictions(
+    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
+) -> Predictions[VerbPrediction]:
+    """The verbs of a file, checked against a split.
+
+    Args:
+        file: The file.
+        truth: The split.
+        is_partial: Whether videos of the split may be missing.
+
+    Raises:
+        PredictionError: Lists every problem of the file.
+    """
+    needed = [video.has("verbs") for video in truth.videos]
+    found, notices = _parse_rows(
+        file, truth, needed=needed, is_partial=is_partial, parse_one=_parse_verbs
+    )
+    known = {verb for video in truth.videos for verbs in video.verb_ids for verb in verbs}
+    chosen = [verbs for one in found for verbs in one.verb_ids]
+    num_short = sum(len(verbs) < NUM_VERBS for verbs in chosen)
+    notices += counted(num_short, "event", f"with fewer than {NUM_VERBS} verbs: scored so")
+    if known.isdisjoint(verb for verbs in chosen for verb in verbs):
+        notices += ("No predicted verb is one that an annotator chose",)
+    return Predictions(videos=found, notices=notices, is_partial=is_partial)
+
+
+def role_predictions(
+    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
+) -> Predictions[RolePrediction]:
+    """The roles of a file, checked against a split.
+
+    Args:
+        file: The file.
+        truth: The split.
+        is_partial: Whether videos of the split may be missing.
+
+    Raises:
+        PredictionError: Lists every problem of the file.
+    """
+    needed = [video.has("roles") for video in truth.videos]
+    own = {
+        short_role(name)
+        for video in truth.videos
+        for events in video.annotations
+        for event in events
+        for name in event.roles
+    }
+    valid = dict.fromkeys((*SCORED_ROLES, *UNSCORED_ROLES, *sorted(own)))
+    parse_one = partial(_parse_roles, valid=valid)
+    found, notices = _parse_rows(
+        file, truth, needed=needed, is_partial=is_partial, parse_one=parse_one
+    )
+    num_empty = sum(not one.events for one in found)
+    num_nameless = sum("" in event.texts for one in found for event in one.events)
+    notices += counted(num_empty, "video", "without predicted events: all texts count as empty")
+    notices += counted(num_nameless, "event", "with words before the first role: not scored")
+    return Predictions(videos=found, notices=notices, is_partial=is_partial)
+
+
+def relation_predictions(
+    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
+) -> Predictions[RelationPrediction]:
+    """The relations of a file, checked against a split.
+
+    Args:
+        file: The file.
+        truth: The split.
+        is_partial: Whether videos of the split may be missing.
+
+    Raises:
+        PredictionError: Lists every problem of the file.
+    """
+    needed = [video.has("relations") for video in truth.videos]
+    found, notices = _parse_rows(
+        file, truth, needed=needed, is_partial=is_partial, parse_one=_parse_relations
+    )
+    known = {
+        event.relation for video in truth.videos for events in video.annotations for event in events
+    }
+    labels = Counter(label for one in found for listed in one.labels for label in listed)
+    for label in sorted(labels.keys() - known):
+        notices += counted(labels[label], "label", f"{shown(label)}, which no annotator gave")
+    return Predictions(videos=found, notices=notices, is_partial=is_partial)
+
+
+def write_predictions(path: Path, predictions: Sequence[AnyPrediction]) -> None:
+    """Writes predictions as JSON of VidSitu's content, atomically.
+
+    A relation that is one label for all annotators is written for three, as official splits have.
+
+    Raises:
+        ValueError: A score is not finite.
+    """
+    rows = [_row(one) for one in predictions]
+    write_atomically(path, json.dumps(rows, allow_nan=False) + "\n")
+
+
+def _row(one: AnyPrediction) -> dict[str, object]:
+    """One entry of a prediction file."""
+    if isinstance(one, VerbPrediction):
+        scores = {"pred_scores_ev": one.scores} if one.scores else {}
+        return {"pred_vbs_ev": one.verb_ids, **scores, "ann_idx": one.video_idx}
+    if isinstance(one, RelationPrediction):
+        labels = [listed * NUM_KEPT if len(listed) == 1 else listed for listed in one.labels]
+        return {"pred_evrels_ev": labels, "ann_idx": one.video_idx}
+    events = {
+        f"Ev{number}": {"vb_id": event.verb_id, **event.texts}
+        for number, event in enumerate(one.events, start=1)
+    }
+    return {"ann_idx": one.video_idx, "vb_output": events}
+
+
+def _read_content(path: Path, file: Place) -> object:
+    """The plain values of a JSON file or a pickle; None, with the problem noted, if it has one."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            what = f"is larger than {MAX_BYTES:,} bytes"
+            file.add("", what=what, fix="Give the file of one split, with the first few verbs only")
+            return None
+        with path.open("rb") as opened:
+            start = opened.read(1)
+        if path.suffix in _PICKLE_SUFFIXES or is_pickle(start):
+            return load_plain_pickle(path.read_bytes())
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        file.add("", what=what, fix="Check the path and its permissions")
+        return None
+    except NotPlainError as error:
+        names = shlex.join([path.name, path.with_suffix(".json").name])
+        file.add("", what=str(error), fix=f"{_TO_JSON}{names}")
+        return None
+    except ValueError as error:
+        file.add("", what=str(error), fix="Write it again, best as JSON")
+        return None
+    text = read_text(path, file)
+    try:
+        # NaN is no JSON, but Python writes it: each is named where it stands.
+        return None if file.problems else parse_json(text, constant=float)
+    except ValueError as error:
+        file.add("", what=str(error), fix="Write it again as JSON")
+        return None
+
+
+def _parse_rows(
+    file: PredictionFile,
+    truth: SituationTruth,
+    *,
+    needed: Sequence[bool],
+    is_partial: bool,
+    parse_one: _ParseOne[Prediction],
+) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
+    """All entries of a file in the order of the split, and what is to be said of them.
+
+    Args:
+        file: The file.
+        truth: The split.
+        needed: Which of its videos have something to be predicted.
+        is_partial: Whether some of these may be missing.
+        parse_one: Reads the value that the format has for one video.
+
+    Raises:
+        PredictionError: Lists every problem of the file.
+    """
+    place = Place(str(file.path))
+    key = next(key for key, part in _KEYS.items() if part == file.part)
+    found: dict[int, Prediction] = {}
+    num_repeated = 0
+    for index, row in enumerate(file.rows):
+        at = place.at(f"{place.where}[{index}]")
+        video_idx = _video_idx(row, len(truth.videos), at)
+        if video_idx is None or not is_object(row):
+            continue
+        video = truth.videos[video_idx]
+        at = at.at(f"{at.where}: {video.id}")
+        if key not in row:
+            at.add(key, what="is missing", fix="All entries of a file predict the same")
+            continue
+        if not needed[video_idx]:
+            continue
+        one = parse_one(row, _Target(video_idx, video, at))
+        num_repeated += video_idx in found
+        if found.setdefault(video_idx, one) != one:
+            what = f"is {video_idx} again, with another prediction"
+            at.add("ann_idx", what=what, fix="Keep one of them")
+    missing = [idx for idx, is_needed in enumerate(needed) if is_needed and idx not in found]
+    lacks = f"no prediction for {len(missing):,} of {sum(needed):,} videos"
+    if missing and not is_partial:
+        first = f"{truth.videos[missing[0]].id} (ann_idx {missing[0]})"
+        fix = "Predict all, or add --partial: the others are then left out"
+        place.add("", what=f"has {lacks}: {first}, …", fix=fix)
+    raise_problems(place.problems, PredictionError)
+    notices = counted(num_repeated, "prediction", "equal to another of its video: counted once")
+    if missing:
+        notices += (f"There is {lacks}: left out",)
+    return tuple(found[idx] for idx in sorted(found)), notices
+
+
+def _video_idx(row: object, num_videos: int, place: Place) -> int | None:
+    """The position that an entry refers to; None, with the problem noted, when it does not."""
+    if not is_object(row):
+        place.add("", what=f"must be an object, got {shown(row)}", fix='Write {"ann_idx": 0, …}')
+        return None
+    idx = row.get("ann_idx")
+    if isinstance(idx, bool) or not isinstance(idx, int):
+        what = "is missing" if "ann_idx" not in row else f"must be a whole number, got {shown(idx)}"
+        place.add("ann_idx", what=what, fix="It is the position of the video in the split file")
+        return None
+    if not 0 <= idx < num_videos:
+        what = f"is {shown(idx)}, but the split has {num_videos:,} videos, counted from 0"
+        place.add("ann_idx", what=what, fix="Take the split file that the predictions were made of")
+        return None
+    return idx
+
+
+def _parse_verbs(row: dict[str, object], target: _Target) -> VerbPrediction:
+    """The verbs of one video."""
+    num_events = len(target.video.event_names)
+    verb_ids = _event_lists(row, "pred_vbs_ev", num_events=num_events, place=target.place)
+    scores: list[tuple[str, list[object]]] = []
+    if row.get("pred_scores_ev") is not None:
+        scores = _event_lists(row, "pred_scores_ev", num_events=num_events, place=target.place)
+    return VerbPrediction(
+        video_idx=target.video_idx,
+        verb_ids=tuple(_texts(listed, name, target.place) for name, listed in verb_ids),
+        scores=tuple(
+            tuple(_score(one, f"{name}[{idx}]", target.place) for idx, one in enumerate(listed))
+            for name, listed in scores
+        ),
+    )
+
+
+def _parse_relations(row: dict[str, object], target: _Target) -> RelationPrediction:
+    """The relations of one video."""
+    num_related = len(related_events(len(target.video.event_names)))
+    num_kept = min(NUM_KEPT, len(target.video.annotations))
+    labels: list[tuple[str, ...]] = []
+    lists = _event_lists(row, "pred_evrels_ev", num_events=num_related, place=target.place)
+    for name, listed in lists:
+        texts = _texts(listed, name, target.place)
+        if not texts or (len(set(texts)) > 1 and len(texts) != num_kept):
+            what = f"has {len(texts)} labels for {num_kept} annotators"
+            target.place.add(name, what=what, fix="Give one for each, or the same for all")
+        labels.append(texts[:1] if len(set(texts)) == 1 else texts)
+    return RelationPrediction(video_idx=target.video_idx, labels=tuple(labels))
+
+
+def _parse_roles(
+    row: dict[str, object], target: _Target, *, valid: Collection[str]
+) -> RolePrediction:
+    """The roles of one video."""
+    value = row["vb_output"]
+    if not is_object(value):
+        what = f"must be an object, got {shown(value)}"
+        target.place.add("vb_output", what=what, fix='Write {"Ev1": {…}, …}')
+        return RolePrediction(video_idx=target.video_idx, events=())
+    at = target.place.inside("vb_output.")
+    for name in value:
+        if name not in target.video.event_names:
+            what = "is no event of the video"
+            at.add(name[:40], what=what, fix=f"It has {', '.join(target.video.event_names)}")
+    events: list[PredictedEvent] = []
+    for name in target.video.event_names if value else ():
+        if name in value:
+            events.append(_parse_event(value[name], at.inside(f"{name}."), valid))
+        else:
+            at.add(name, what="is missing", fix="Write {} if nothing is predicted for it")
+    return RolePrediction(video_idx=target.video_idx, events=tuple(events))
+
+
+def _parse_event(value: object, place: Place, valid: Collection[str]) -> PredictedEvent:
+    """The roles of one event."""
+    if not is_object(value):
+        what = f"must be an object, got {shown(value)}"
+        place.add("", what=what, fix='Write {"vb_id": …, "Arg0": …}')
+        return PredictedEvent()
+    if "Args" in value:
+        what = "is how annotations are written, not predictions"
+        place.add("Args", what=what, fix='Write the texts beside vb_id, by short names: "Arg0": …')
+        return PredictedEvent()
+    verb_id = check_text(value.get("vb_id", ""), "vb_id", place=place)
+    texts: dict[str, str] = {}
+    for name, text in value.items():
+        if name == "vb_id":
+            continue
+        # VidSitu's own decoder leaves words before the first role under an empty name.
+        if name and name not in valid:
+            place.add(name[:40], what="is no role", fix=nearest(name, valid))
+        texts[name] = check_text(text, name[:40], place=place)
+    return PredictedEvent(verb_id=verb_id, texts=texts)
+
+
+def _event_lists(
+    row: dict[str, object], key: str, *, num_events: int, place: Place
+) -> list[tuple[str, list[object]]]:
+    """The lists that a value has for each event, with their names; what is none is noted."""
+    value = row[key]
+    if not is_list(value) or len(value) != num_events:
+        got = f"{len(value)} entries" if is_list(value) else shown(value)
+        what = f"must be {num_events} lists, one an event, got {got}"
+        place.add(key, what=what, fix="Leave none out, and add none")
+        return []
+    lists: list[tuple[str, list[object]]] = []
+    for idx, listed in enumerate(value):
+        name = f"{key}[{idx}]"
+        if is_list(listed):
+            lists.append((name, listed))
+        else:
+            place.add(name, what=f"must be a list, got {shown(listed)}", fix="Put it in [ ]")
+    return lists
+
+
+def _texts(listed: list[object], name: str, place: Place) -> tuple[str, ...]:
+    """Text of a list."""
+    return tuple(check_text(one, f"{name}[{idx}]", place=place) for idx, one in enumerate(listed))
+
+
+def _score(value: object, name: str, place: Place) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        place.add(name, what=f"must be a number, got {shown(value)}", fix="Leave the scores out")
+        return 0.0
+    try:
+        score = float(value)
+    except OverflowError:
+        score = math.inf
+    if not math.isfinite(score):
+        place.add(name, what=f"is {shown(value)}, not a finite number", fix="Leave the scores out")
+    return score

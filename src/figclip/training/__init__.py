@@ -1,0 +1,1 @@
+"""How anything is trained: the loop, run folders and resuming, losses, batches."""

@@ -1,0 +1,257 @@
+"""Batches of videos: which videos a step sees, their frames from the stores, their texts as rows.
+
+Everything but the frames is a pure function of (records, seed, step), so that every process knows
+the whole global batch without being told, and a resumed run sees the same batches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from figclip.errors import ConfigError, FigclipError
+from figclip.records import VideoRecord
+from figclip.runtime.worker_pool import withheld_from_children
+from figclip.video.sampling import frame_times_s
+
+_Batch = TypeVar("_Batch")
+
+
+@runtime_checkable
+class FrameReader(Protocol):
+    """Reads the frames of one video; picklable, so that loader workers can hold one."""
+
+    def read(self, video_idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N H W C"]:
+        """Frames of a video at exact times, in the order asked for."""
+        ...
+
+
+@runtime_checkable
+class AnnotatedVideo(Protocol):
+    """What a plan needs to know of a video."""
+
+    @property
+    def id(self) -> str:
+        """Unique among the videos."""
+        ...
+
+    @property
+    def annotations(self) -> Sequence[object]:
+        """At least one, of which an epoch draws one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """One video of a batch, with the annotation that its epoch drew."""
+
+    video_idx: int
+    annotation_idx: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipBatch:
+    """A global batch, with the frames of this process.
+
+    Attributes:
+        step: Counted from 1.
+        items: All videos of the global batch.
+        first: Index in `items` of this process's first video.
+        num_local: Videos of this process; they are contiguous.
+        frames_NHWC: RGB frames of this process's videos, by video, event, frame.
+    """
+
+    step: int
+    items: tuple[BatchItem, ...]
+    first: int
+    num_local: int
+    frames_NHWC: UInt8[Tensor, "N H W C"]
+
+
+class BatchPlan:
+    """The videos of every step.
+
+    An epoch visits every video once, with one of its annotations. Its batches differ in size by at
+    most one video and never exceed `videos_per_batch`; none is dropped, none is tiny.
+
+    Args:
+        records: The videos, each with at least one annotation.
+        videos_per_batch: Largest global batch.
+        seed: Of the order and of the annotations drawn.
+
+    Attributes:
+        steps_per_epoch: Number of batches that an epoch takes.
+        smallest_batch: Videos of the smallest batch.
+    """
+
+    def __init__(
+        self, records: Sequence[AnnotatedVideo], *, videos_per_batch: int, seed: int
+    ) -> None:
+        assert records, "a plan needs videos"
+        self._annotations_of = [(record.id, len(record.annotations)) for record in records]
+        self._seed = seed
+        self.steps_per_epoch = -(-len(records) // videos_per_batch)
+        self.smallest_batch = len(records) // self.steps_per_epoch
+
+    def batch(self, step: int) -> tuple[BatchItem, ...]:
+        """Videos of a step, counted from 1."""
+        epoch, batch_idx = divmod(step - 1, self.steps_per_epoch)
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(len(self._annotations_of))
+        chosen = np.array_split(order, self.steps_per_epoch)[batch_idx]
+        return tuple(BatchItem(int(v), self._draw_annotation(epoch, int(v))) for v in chosen)
+
+    def _draw_annotation(self, epoch: int, video_idx: int) -> int:
+        """Pure in seed, epoch and id: the videos beside it do not change a video's annotation."""
+        video_id, count = self._annotations_of[video_idx]
+        key = f"{self._seed}/{epoch}/{video_id}".encode()
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) % count
+
+
+class _StepDataset(Dataset[ClipBatch | FigclipError]):
+    """Maps a step to this process's part of its batch, or to why it cannot be read.
+
+    An error is returned, not raised: what a worker raises comes out of a DataLoader with the
+    worker's traceback as its message.
+    """
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        frames: FrameReader,
+        records: Sequence[VideoRecord],
+        *,
+        frames_per_event: int,
+        rank: int,
+        num_ranks: int,
+    ) -> None:
+        self._plan = plan
+        self._frames = frames
+        self._records = records
+        self._frames_per_event = frames_per_event
+        self._rank = rank
+        self._num_ranks = num_ranks
+
+    def __getitem__(self, step: int) -> ClipBatch | FigclipError:
+        items = self._plan.batch(step)
+        first, last = rank_slice(len(items), rank=self._rank, num_ranks=self._num_ranks)
+        try:
+            frames = [self._read(item) for item in items[first:last]]
+        except FigclipError as error:
+            return error
+        return ClipBatch(step, items, first, last - first, torch.as_tensor(np.concatenate(frames)))
+
+    def _read(self, item: BatchItem) -> UInt8[np.ndarray, "N H W C"]:
+        """All frames of a video's drawn annotation."""
+        annotation = self._records[item.video_idx].annotations[item.annotation_idx]
+        times_s = frame_times_s(annotation, frames_per_event=self._frames_per_event)
+        return self._frames.read(item.video_idx, times_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchLoader:
+    """Reads the batches of a run, ahead of training, in worker processes.
+
+    Attributes:
+        plan: Which videos.
+        frames: Where their frames come from.
+        records: The videos, by index.
+        num_steps: Steps of the run.
+        frames_per_event: T.
+        workers: Worker processes; 0 reads in this one.
+        rank: Index of this process.
+        num_ranks: Number of processes that share each batch.
+
+    Raises:
+        ConfigError: More processes than videos in the smallest batch.
+    """
+
+    plan: BatchPlan
+    frames: FrameReader
+    records: Sequence[VideoRecord]
+    num_steps: int
+    frames_per_event: int
+    workers: int
+    rank: int = 0
+    num_ranks: int = 1
+
+    def __post_init__(self) -> None:
+        if self.plan.smallest_batch < self.num_ranks:
+            raise ConfigError(
+                f"a batch of {self.plan.smallest_batch} videos cannot be shared by "
+                f"{self.num_ranks} processes",
+                fix="Use fewer processes, or raise data.videos_per_batch",
+            )
+
+    @contextmanager
+    def iterate(self, first_step: int) -> Generator[Iterator[ClipBatch]]:
+        """Batches of the steps after `first_step`, to the end of the run.
+
+        Leaving the context ends the worker processes.
+
+        Raises:
+            StoreError: When a batch is asked for: its frames are missing or damaged.
+        """
+        dataset = _StepDataset(
+            self.plan,
+            self.frames,
+            self.records,
+            frames_per_event=self.frames_per_event,
+            rank=self.rank,
+            num_ranks=self.num_ranks,
+        )
+        loader: DataLoader[ClipBatch | FigclipError] = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=list(range(first_step + 1, self.num_steps + 1)),
+            num_workers=self.workers,
+            # fork would copy the locks of a process that already runs torch's threads.
+            multiprocessing_context="spawn" if self.workers else None,
+            # Its own: a DataLoader takes a number from torch's, which would move with each resume.
+            generator=torch.Generator(),
+        )
+        batches = _raising(start_loader(loader))
+        try:
+            yield batches
+        finally:
+            batches.close()
+
+
+def start_loader(loader: DataLoader[_Batch]) -> Iterator[_Batch]:
+    """Start the workers with SIGINT and SIGTERM blocked, which they inherit for life.
+
+    A terminal's Ctrl-C and torchrun signal the whole process group. Workers that died of it would
+    take the step being waited for with them, before the main process can save it.
+    """
+    with withheld_from_children(signal.SIGINT, signal.SIGTERM):
+        return iter(loader)
+
+
+def _raising(
+    loader: Iterable[ClipBatch | FigclipError],
+) -> Generator[ClipBatch]:
+    """Batches; the first error is raised."""
+    for one in loader:
+        if isinstance(one, FigclipError):
+            raise one
+        yield one
+
+
+def rank_slice(num_items: int, *, rank: int, num_ranks: int) -> tuple[int, int]:
+    """First and past-the-last index of a process's share; shares differ by at most one."""
+    return rank * num_items // num_ranks, (rank + 1) * num_items // num_ranks
+
+
+def segment_index(counts_B: Sequence[int]) -> Int[Tensor, " N"]:
+    """Segment of each row, when segment b has counts_B[b] consecutive rows."""
+    return torch.repeat_interleave(torch.arange(len(counts_B)), torch.tensor(list(counts_B)))

@@ -1,0 +1,394 @@
+"""The trainee of the main job: a CLIP and its contextualizer under the four losses.
+
+Parallel processes: every process embeds its own videos and its share of the texts, all embeddings
+are gathered without gradient, the process's own rows are put back with theirs, and the same global
+loss is formed everywhere. Summing the processes' gradients then gives the gradient of that loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float, Int
+from torch import Tensor, distributed, nn
+from torch.nn.functional import normalize
+
+from figclip.annotations.texts import MASKED, EventTexts, TextTable
+from figclip.config import RunConfig
+from figclip.model.backbone import Backbone, TokenBatch
+from figclip.model.contextualizer import VideoContextualizer
+from figclip.training.batches import ClipBatch, rank_slice, segment_index
+from figclip.training.gradient_cache import GradientCache
+from figclip.training.loop import ParameterGroup
+from figclip.training.losses import equal_text_mask, info_nce, mean_of_segments, same_video_mask
+
+MAX_LOG_SCALE = float(np.log(100.0))
+"""CLIP's own bound on its temperature."""
+
+KEPT_MICRO_BATCHES = 4
+"""Micro-batches whose activations are held at once: their frames are encoded once, not twice."""
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class VisualEmbeddings:
+    """What the losses see of the global batch. N events of B videos, all in batch order.
+
+    Attributes:
+        event_mean_ND: Mean of an event's normalised frame embeddings, not normalised.
+        event_context_ND: The contextualizer's event outputs, None without one.
+        video_context_BD: Its video outputs, None without one.
+    """
+
+    event_mean_ND: Float[Tensor, "N D"]
+    event_context_ND: Float[Tensor, "N D"] | None
+    video_context_BD: Float[Tensor, "B D"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextTargets:
+    """The texts of the global batch.
+
+    Attributes:
+        caption_ND: Normalised embedding of each event's caption.
+        negative_NKD: Normalised embeddings of its hard negatives.
+        negative_present_NK: False where a negative is masked.
+        event_hash_N: Equal where captions are.
+        video_hash_B: Equal where all captions of two videos are.
+        video_of_N: Index of each event's video in the batch.
+    """
+
+    caption_ND: Float[Tensor, "N D"]
+    negative_NKD: Float[Tensor, "N K D"]
+    negative_present_NK: Tensor
+    event_hash_N: Int[Tensor, " N"]
+    video_hash_B: Int[Tensor, " B"]
+    video_of_N: Int[Tensor, " N"]
+
+
+class ClipTrainee:
+    """A CLIP being adapted; implements `training.loop.Trainee`.
+
+    Args:
+        backbone: With its adaptation added (`model.lora.add_adaptation`), on its device.
+        contextualizer: None when the recipe has no loss for it.
+        config: The run's configuration.
+        texts: Captions and negatives of all videos.
+        text_embeddings_MD: Normalised embeddings of `texts.texts`, when the text tower is frozen;
+            None when it is trained, and texts are embedded in every step.
+        video_ids: Id of each video, for messages.
+        accelerator: Device and processes.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        contextualizer: VideoContextualizer | None,
+        *,
+        config: RunConfig,
+        texts: TextTable,
+        text_embeddings_MD: Float[Tensor, "M D"] | None,
+        video_ids: Sequence[str],
+        accelerator: Accelerator,
+    ) -> None:
+        self.backbone = backbone
+        self.contextualizer = contextualizer
+        self._config = config
+        self._texts = texts
+        self._text_embeddings_MD = text_embeddings_MD
+        self._video_ids = video_ids
+        self._accelerator = accelerator
+        backbone.clip.logit_scale.requires_grad_(config.loss.learn_logit_scale)
+        # No dropout anywhere: micro-batches are encoded twice and must agree with themselves.
+        backbone.eval()
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Towers, contextualizer and temperature, each with and without weight decay."""
+        train = self._config.train
+        towers = {
+            f"clip.{name}": parameter
+            for name, parameter in self.backbone.clip.named_parameters()
+            if parameter.requires_grad and name != "logit_scale"
+        }
+        groups = _decay_groups("towers", towers, lr=train.lr, weight_decay=train.weight_decay)
+        if self.contextualizer is not None:
+            context = {
+                f"contextualizer.{name}": parameter
+                for name, parameter in self.contextualizer.named_parameters()
+            }
+            groups += _decay_groups(
+                "contextualizer",
+                context,
+                lr=train.contextualizer_lr,
+                weight_decay=train.weight_decay,
+            )
+        if self._config.loss.learn_logit_scale:
+            scale = {"clip.logit_scale": self.backbone.clip.logit_scale}
+            groups.append(
+                ParameterGroup(name="logit_scale", parameters=scale, lr=train.lr, weight_decay=0.0)
+            )
+        return groups
+
+    def accumulate_gradients(self, batch: ClipBatch, *, loss_scale: float) -> Mapping[str, float]:
+        """Gradients of the global loss, summed over processes, exact at any micro-batch size."""
+        frames = self._embed_frames(batch)
+        texts, embeddings_MD, rows = self._embed_texts(batch)
+        visual = self._gather(self._visual(frames.embeddings_ND, batch), batch)
+        targets = self._targets(batch, embeddings_MD, rows)
+        parts = self._losses(visual, targets)
+        total = torch.stack([weight * parts[name] for name, weight in self._weights().items()])
+        total = total.sum()
+        (total * loss_scale).backward()
+        if self._config.model.trains_image_tower:
+            frames.backward()
+        if texts is not None:
+            texts.backward()
+        self._sum_gradients()
+        return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in parts.items()}}
+
+    def after_step(self) -> None:
+        """Keep the temperature within CLIP's bound."""
+        if self._config.loss.learn_logit_scale:
+            self.backbone.clip.logit_scale.data.clamp_(max=MAX_LOG_SCALE)
+
+    def name_items(self, batch: ClipBatch) -> list[str]:
+        """Video ids of the global batch, with the annotation drawn."""
+        return [f"{self._video_ids[i.video_idx]}#{i.annotation_idx}" for i in batch.items]
+
+    def _weights(self) -> dict[str, float]:
+        """Weights of the losses that are switched on."""
+        loss = self._config.loss
+        weights = {
+            "event": loss.event,
+            "event_context": loss.event_context,
+            "video": loss.video,
+            "video_context": loss.video_context,
+        }
+        return {name: weight for name, weight in weights.items() if weight > 0}
+
+    def _autocast(self) -> torch.autocast:
+        """Autocast of the towers' forward passes."""
+        dtype = _DTYPES[self._config.train.precision]
+        return torch.autocast(
+            self._accelerator.device.type, dtype=dtype, enabled=dtype != torch.float32
+        )
+
+    def _embed_frames(self, batch: ClipBatch) -> GradientCache[Tensor]:
+        """This process's frames through the image tower."""
+
+        def encode(part_NHWC: Tensor) -> Tensor:
+            with self._autocast():
+                return self.backbone.encode_frames(part_NHWC)
+
+        parts = batch.frames_NHWC.split(self._config.train.micro_batch)
+        return GradientCache(encode, parts, keep=KEPT_MICRO_BATCHES)
+
+    def _embed_texts(
+        self, batch: ClipBatch
+    ) -> tuple[GradientCache[TokenBatch] | None, Tensor, dict[int, int]]:
+        """Embeddings of the batch's texts, and the row in them of each row of the text table."""
+        texts = [self._event_texts(batch, i) for i in range(len(batch.items))]
+        needed = np.unique(np.concatenate([r.ravel() for t in texts for r in _rows(t)]))
+        needed = needed[needed != MASKED]
+        row_of = {int(row): i for i, row in enumerate(needed)}
+        device = self._accelerator.device
+        if self._text_embeddings_MD is not None:
+            return None, self._text_embeddings_MD[torch.from_numpy(needed)].to(device), row_of
+
+        def encode(part: TokenBatch) -> Tensor:
+            with self._autocast():
+                return self.backbone.encode_tokens(part)
+
+        strings = [self._texts.texts[row] for row in needed]
+        parts = list(self.backbone.micro_batches(strings, size=self._config.train.micro_batch))
+        # Dealt like cards, as they are sorted by length: every process gets long and short ones.
+        ranks = self._accelerator.num_processes
+        shares = [parts[rank::ranks] for rank in range(ranks)]
+        own = [[strings[i] for i in part] for part in shares[self._accelerator.process_index]]
+        cache, local_ND = None, self.backbone.clip.logit_scale.new_zeros(0, self.backbone.dim)
+        if own:
+            tokens = [self.backbone.tokenize(part) for part in own]
+            cache = GradientCache(encode, tokens, keep=KEPT_MICRO_BATCHES)
+            local_ND = cache.embeddings_ND
+        rows_MD = self._gather_rows(local_ND, [sum(map(len, share)) for share in shares])
+        order = torch.tensor([i for share in shares for part in share for i in part])
+        return cache, normalize(rows_MD[order.argsort().to(device)], dim=-1), row_of
+
+    def _event_texts(self, batch: ClipBatch, item_idx: int) -> EventTexts:
+        """Texts of one video of the global batch."""
+        item = batch.items[item_idx]
+        return self._texts.event_texts(item.video_idx, item.annotation_idx)
+
+    def _visual(self, embeddings_ND: Float[Tensor, "F D"], batch: ClipBatch) -> VisualEmbeddings:
+        """Event means and contextualizer outputs of this process's videos."""
+        num_frames = self._config.data.frames_per_event
+        frames_NTD = normalize(embeddings_ND, dim=-1).unflatten(0, (-1, num_frames))
+        means_ND = frames_NTD.mean(dim=1)
+        if self.contextualizer is None:
+            return VisualEmbeddings(means_ND, None, None)
+        local = range(batch.first, batch.first + batch.num_local)
+        counts = [len(self._event_texts(batch, i).caption_P) for i in local]
+        present_BP = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
+        present_BP = present_BP.to(embeddings_ND.device)
+        padded_BPTD = frames_NTD.new_zeros(*present_BP.shape, *frames_NTD.shape[1:])
+        padded_BPTD[present_BP] = frames_NTD
+        mask_BPT = present_BP[..., None].expand(*present_BP.shape, num_frames)
+        contexts = self.contextualizer(padded_BPTD, frame_mask_BPT=mask_BPT)
+        return VisualEmbeddings(means_ND, contexts.event_BPD[present_BP], contexts.video_BD)
+
+    def _gather(self, local: VisualEmbeddings, batch: ClipBatch) -> VisualEmbeddings:
+        """The global batch's embeddings; only this process's rows carry gradient."""
+        events = [len(self._event_texts(batch, i).caption_P) for i in range(len(batch.items))]
+        ranks = self._accelerator.num_processes
+        shares = [rank_slice(len(events), rank=rank, num_ranks=ranks) for rank in range(ranks)]
+        videos_R = [last - first for first, last in shares]
+        events_R = [sum(events[first:last]) for first, last in shares]
+        context = (local.event_context_ND, local.video_context_BD)
+        return VisualEmbeddings(
+            self._gather_rows(local.event_mean_ND, events_R),
+            None if context[0] is None else self._gather_rows(context[0], events_R),
+            None if context[1] is None else self._gather_rows(context[1], videos_R),
+        )
+
+    def _gather_rows(self, rows_ND: Float[Tensor, "N D"], counts: Sequence[int]) -> Tensor:
+        """Rows of all processes in order, the own ones with gradient."""
+        if self._accelerator.num_processes == 1:
+            return rows_ND
+        padded = rows_ND.new_zeros(max(counts), rows_ND.shape[1])
+        padded[: len(rows_ND)] = rows_ND.detach()
+        gathered = self._accelerator.gather(padded)
+        assert isinstance(gathered, Tensor)
+        blocks = gathered.split(max(counts))
+        parts = [block[:count] for block, count in zip(blocks, counts, strict=True)]
+        parts[self._accelerator.process_index] = rows_ND
+        return torch.cat(parts)
+
+    def _targets(
+        self, batch: ClipBatch, embeddings_MD: Float[Tensor, "M D"], row_of: Mapping[int, int]
+    ) -> TextTargets:
+        """Text embeddings, masks and hashes of the global batch."""
+        device = self._accelerator.device
+        texts = [self._event_texts(batch, i) for i in range(len(batch.items))]
+        caption_N = np.concatenate([t.caption_P for t in texts])
+        negative_NK = np.concatenate([t.negative_PK for t in texts])
+        present_NK = negative_NK != MASKED
+        first = int(caption_N[0])  # stands in for masked negatives, which nothing reads
+        look_up = np.vectorize(row_of.__getitem__, otypes=[np.int64])
+        captions = torch.from_numpy(look_up(caption_N)).to(device)
+        filled_NK = np.where(present_NK, negative_NK, first)
+        negatives = torch.from_numpy(look_up(filled_NK) if filled_NK.size else filled_NK)
+        return TextTargets(
+            caption_ND=embeddings_MD[captions],
+            negative_NKD=embeddings_MD[negatives.to(device)],
+            negative_present_NK=torch.from_numpy(present_NK).to(device),
+            event_hash_N=torch.from_numpy(np.concatenate([t.hash_P for t in texts])).to(device),
+            video_hash_B=torch.tensor([t.video_hash for t in texts], device=device),
+            video_of_N=segment_index([len(t.caption_P) for t in texts]).to(device),
+        )
+
+    def _losses(self, visual: VisualEmbeddings, targets: TextTargets) -> dict[str, Tensor]:
+        """The losses that are switched on, by name."""
+        text = self._config.text
+        num_videos = len(targets.video_hash_B)
+        scale = self.backbone.clip.logit_scale.exp()
+        excluded_NN = torch.zeros(
+            (len(targets.event_hash_N),) * 2, dtype=torch.bool, device=scale.device
+        )
+        excluded_BB = excluded_NN.new_zeros(num_videos, num_videos)
+        if text.mask_equal_texts:
+            excluded_NN = excluded_NN | equal_text_mask(targets.event_hash_N)
+            excluded_BB = excluded_BB | equal_text_mask(targets.video_hash_B)
+        if not text.video_negatives:
+            excluded_NN = excluded_NN | same_video_mask(targets.video_of_N)
+
+        def by_event(visual_ND: Tensor) -> Tensor:
+            return info_nce(
+                visual_ND,
+                targets.caption_ND,
+                logit_scale=scale,
+                excluded_NN=excluded_NN,
+                negatives_NKD=targets.negative_NKD,
+                negative_present_NK=targets.negative_present_NK,
+            )
+
+        def mean_by_video(rows_ND: Tensor) -> Tensor:
+            means = mean_of_segments(rows_ND, targets.video_of_N, num_segments=num_videos)
+            return normalize(means, dim=-1)
+
+        video_text_BD = mean_by_video(targets.caption_ND)
+
+        def by_video(visual_BD: Tensor) -> Tensor:
+            return info_nce(visual_BD, video_text_BD, logit_scale=scale, excluded_NN=excluded_BB)
+
+        weights = self._weights()
+        losses: dict[str, Tensor] = {}
+        if "event" in weights:
+            losses["event"] = by_event(normalize(visual.event_mean_ND, dim=-1))
+        if "video" in weights:
+            losses["video"] = by_video(mean_by_video(visual.event_mean_ND))
+        if "event_context" in weights and visual.event_context_ND is not None:
+            losses["event_context"] = by_event(visual.event_context_ND)
+        if "video_context" in weights and visual.video_context_BD is not None:
+            losses["video_context"] = by_video(visual.video_context_BD)
+        return losses
+
+    def _sum_gradients(self) -> None:
+        """Sum gradients over processes; average those that every process holds whole.
+
+        Frames, texts and contextualizer outputs carry gradient for the process's own rows only:
+        their sum is the global gradient. All go in one message: a message a parameter (149 for
+        ViT-B/32) is mostly waiting.
+        """
+        ranks = self._accelerator.num_processes
+        if ranks == 1:
+            return
+        named = {n: p for group in self.parameter_groups() for n, p in group.parameters.items()}
+        parts: list[Tensor] = []
+        for name, parameter in named.items():
+            part = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parts.append((part / ranks if _is_whole(name) else part).flatten())
+            parameter.grad = None
+        flat = torch.cat(parts)
+        distributed.all_reduce(flat)
+        sums = flat.split([len(part) for part in parts])
+        for parameter, part in zip(named.values(), sums, strict=True):
+            parameter.grad = part.view_as(parameter)
+
+
+def _is_whole(name: str) -> bool:
+    """Whether every process holds a parameter's whole gradient: the global loss has one scale."""
+    return name == "clip.logit_scale"
+
+
+def _rows(texts: EventTexts) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a video's captions and negatives in the text table."""
+    return texts.caption_P, texts.negative_PK
+
+
+def _decay_groups(
+    name: str, parameters: dict[str, nn.Parameter], *, lr: float, weight_decay: float
+) -> list[ParameterGroup]:
+    """Matrices with weight decay; vectors and embeddings of types and positions without."""
+
+    def decays(key: str, parameter: nn.Parameter) -> bool:
+        return parameter.ndim >= 2 and "embedding" not in key
+
+    split = {
+        name: {k: p for k, p in parameters.items() if decays(k, p)},
+        f"{name}_no_decay": {k: p for k, p in parameters.items() if not decays(k, p)},
+    }
+    return [
+        ParameterGroup(
+            name=group,
+            parameters=members,
+            lr=lr,
+            weight_decay=weight_decay if group == name else 0.0,
+        )
+        for group, members in split.items()
+        if members
+    ]

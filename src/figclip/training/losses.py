@@ -1,0 +1,96 @@
+"""Contrastive losses at event and video level, with hard negatives and masked false negatives.
+
+Shapes: N events or videos of the global batch, K hard negatives, D embedding (see `records`).
+All embeddings are L2-normalised fp32; `logit_scale` is exp of CLIP's parameter.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def equal_text_mask(
+    hashes_N: Int[Tensor, " N"],
+) -> Bool[Tensor, "N N"]:
+    """Pairs of different items with the same text: false negatives of each other.
+
+    Args:
+        hashes_N: One hash an item, equal where the texts are (`annotations.captions.text_hash`).
+
+    Returns:
+        True where i != j and the hashes agree; the diagonal, each item's own positive, is False.
+    """
+    equal_NN = hashes_N[:, None] == hashes_N[None, :]
+    equal_NN.fill_diagonal_(False)
+    return equal_NN
+
+
+def same_video_mask(video_of_N: Int[Tensor, " N"]) -> Bool[Tensor, "N N"]:
+    """Pairs of different events of one video; excluding them switches natural negatives off.
+
+    Args:
+        video_of_N: Index of the video of each event.
+
+    Returns:
+        True where i != j belong to one video.
+    """
+    return equal_text_mask(video_of_N)
+
+
+def info_nce(
+    visual_ND: Float[Tensor, "N D"],
+    text_ND: Float[Tensor, "N D"],
+    *,
+    logit_scale: Float[Tensor, ""],
+    excluded_NN: Bool[Tensor, "N N"],
+    negatives_NKD: Float[Tensor, "N K D"] | None = None,
+    negative_present_NK: Bool[Tensor, "N K"] | None = None,
+) -> Float[Tensor, ""]:
+    """Symmetric InfoNCE; hard negatives enter the visual-to-text denominator only.
+
+    Args:
+        visual_ND: Normalised event or video embeddings.
+        text_ND: Normalised text embeddings; row i belongs to visual row i.
+        logit_scale: Inverse temperature, > 0.
+        excluded_NN: Pairs left out of both directions' denominators. The diagonal must be False.
+        negatives_NKD: Each item's own hard negative texts, normalised.
+        negative_present_NK: False where a negative is a masked column. Required with negatives.
+
+    Returns:
+        Mean of the two directions' cross entropies, in nats.
+
+    Source:
+        FiGCLIP (arXiv 2401.07669), section 3: the two directions
+        are averaged, and only video-to-text sees the hard negatives.
+    """
+    logits_NN = logit_scale * visual_ND @ text_ND.T
+    logits_NN = logits_NN.masked_fill(excluded_NN, -torch.inf)
+    labels_N = torch.arange(len(logits_NN), device=logits_NN.device)
+    to_text = logits_NN
+    if negatives_NKD is not None:
+        assert negative_present_NK is not None, "hard negatives need their mask"
+        hard_NK = logit_scale * torch.einsum("nd,nkd->nk", visual_ND, negatives_NKD)
+        to_text = torch.cat([logits_NN, hard_NK.masked_fill(~negative_present_NK, -torch.inf)], 1)
+    return (F.cross_entropy(to_text, labels_N) + F.cross_entropy(logits_NN.T, labels_N)) / 2
+
+
+def mean_of_segments(
+    values_ND: Float[Tensor, "N D"], segment_of_N: Int[Tensor, " N"], *, num_segments: int
+) -> Float[Tensor, "B D"]:
+    """Mean of the rows of each segment, for example of the events of each video.
+
+    Args:
+        values_ND: Rows, of any scale.
+        segment_of_N: Segment of each row, in [0, num_segments); every segment has a row.
+        num_segments: B.
+
+    Returns:
+        One mean a segment, not normalised.
+    """
+    sums_BD = values_ND.new_zeros(num_segments, values_ND.shape[1])
+    sums_BD = sums_BD.index_add(0, segment_of_N, values_ND)
+    counts_B = torch.bincount(segment_of_N)
+    return sums_BD / counts_B[:, None]

@@ -1,0 +1,1 @@
+"""What is seen: decoding, sampling, pixels, and the store of frames."""

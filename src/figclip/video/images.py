@@ -1,0 +1,72 @@
+"""A picture file, opened safely."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from figclip.datasets.records import Box
+from figclip.errors import VideoError
+from figclip.video.container import checked_file
+from figclip.video.pixels import MAX_PIXELS, too_large
+
+# Others are read by programs of their own (EPS by Ghostscript), or not by every build of Pillow.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM", "WEBP")
+
+
+def read_image(path: Path, *, box: Box | None = None) -> Image.Image:
+    """A picture, or the part of it in a box; the first frame of an animated one.
+
+    EXIF orientation is not applied. What of a box lies outside the picture is black, as in ARO's
+    evaluation (mertyg/vision-language-models-are-bows dataset_zoo/aro_datasets.py).
+
+    Raises:
+        VideoError: `missing`, `not-a-file`, `empty`, `unreadable`; `not-an-image`; `damaged`;
+            `too-large`, more than MAX_PIXELS; `bad-box`, nothing of the picture is in the box.
+    """
+    checked = checked_file(path)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of damaged metadata, which nobody reads here, and of large pictures, for
+            # which MAX_PIXELS is the limit; damaged pixels are errors.
+            warnings.simplefilter("ignore")
+            with Image.open(checked, formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise too_large(image.height, image.width)
+                image.load()
+    except VideoError as error:
+        raise VideoError(error.what, where=str(path), fix=error.fix) from error
+    except Image.DecompressionBombError as error:
+        raise VideoError(f"too-large: {error}", where=str(path)) from error
+    except UnidentifiedImageError as error:
+        raise VideoError(
+            "not-an-image: no picture of a known format",
+            where=str(path),
+            fix=f"Give a file of {', '.join(_FORMATS)}",
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
+        raise VideoError(
+            f"damaged: {error}", where=str(path), fix="The file is damaged or cut short"
+        ) from error
+    return image if box is None else _cropped(image, box, path=path)
+
+
+def _cropped(image: Image.Image, box: Box, *, path: Path) -> Image.Image:
+    """The part of a picture in a box."""
+    right, bottom = box.left + box.width, box.top + box.height
+    is_inside = min(right, image.width) > max(box.left, 0) and (
+        min(bottom, image.height) > max(box.top, 0)
+    )
+    if box.width < 1 or box.height < 1 or not is_inside:
+        raise VideoError(
+            f"bad-box: nothing of the picture of {image.width}x{image.height} px is in {box}",
+            where=str(path),
+            fix="Is it the picture that was annotated?",
+        )
+    if box.width * box.height > MAX_PIXELS:
+        raise too_large(box.height, box.width)
+    return image.crop((box.left, box.top, right, bottom))

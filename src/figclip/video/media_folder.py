@@ -1,0 +1,101 @@
+"""Finds image and video files by the names that annotations and benchmarks give them."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from itertools import takewhile
+from pathlib import Path, PurePath, PurePosixPath
+
+from figclip.datasets.records import Medium
+from figclip.errors import DataError
+
+IMAGE_SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp".split())
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+)
+
+
+class MediaFolder:
+    """The files of some kind in a folder and below it; linked folders are not searched.
+
+    Args:
+        root: The folder.
+        suffixes: Lower-case endings of the kind, with their dots.
+
+    Raises:
+        DataError: no such folder.
+    """
+
+    def __init__(self, root: Path, *, suffixes: frozenset[str]) -> None:
+        if not root.is_dir():
+            raise DataError(
+                "is not a folder", where=str(root), fix="Give the folder that holds the files."
+            )
+        self.root = root
+        self._suffixes = suffixes
+        self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
+        for folder, _, names in os.walk(root):
+            for name in names:
+                stem, suffix = os.path.splitext(name)
+                if suffix.lower() in suffixes:
+                    self._by_stem[stem].append(Path(folder) / name)
+
+    def find(self, name: str) -> list[Path]:
+        """What lies at a path below the folder, or for a bare name all files of that stem.
+
+        More than one is returned, so that the choice is the user's. A folder is a match only where
+        no file is: the frames of `v_x_seg_0_10` often lie in a folder of that name beside the
+        video.
+        """
+        return self._at(name, else_files=sorted(self._by_stem.get(name, [])))
+
+    def find_medium(self, medium: Medium) -> list[Path]:
+        """As `find_anywhere`, by the first name of a medium that matches; videos by any suffix."""
+        for name in (medium.name, *medium.also):
+            if matches := self.find_anywhere(name, any_suffix=medium.kind == "video"):
+                return matches
+        return []
+
+    def find_anywhere(self, name: str, *, any_suffix: bool) -> list[Path]:
+        """What lies at a path below the folder, or else the files of that name anywhere below it.
+
+        Benchmarks are passed on in many layouts: flat, in folders by class, in one folder more.
+
+        Args:
+            name: A path; it may lack the suffix where any is allowed.
+            any_suffix: Files that differ in the suffix only (re-encoded videos) also match, but
+                count less than those of the very name.
+
+        Returns:
+            The best matches: those that share most of their parent folders with the name. More
+            than one are equally good; sorted.
+        """
+        wanted = PurePosixPath(name)
+        has_suffix = wanted.suffix.lower() in self._suffixes
+        candidates = self._by_stem.get(wanted.stem if has_suffix else wanted.name, [])
+        if not any_suffix:
+            candidates = [path for path in candidates if path.name == wanted.name]
+        closeness = {
+            path: (path.name == wanted.name, _num_shared(path.parent, wanted.parent))
+            for path in candidates
+        }
+        closest = max(closeness.values(), default=None)
+        best = sorted(path for path, value in closeness.items() if value == closest)
+        return self._at(name, else_files=best)
+
+    def _at(self, name: str, *, else_files: list[Path]) -> list[Path]:
+        """What lies at a path; a folder, pipe or device only where there is no file of the name."""
+        path = self.root / name
+        if os.path.isabs(name) or ".." in path.relative_to(self.root).parts:
+            return []
+        # os.path.exists, unlike Path.exists, is False for names that no file can have.
+        if os.path.exists(path) and (not else_files or os.path.isfile(path)):
+            return [path]
+        return else_files
+
+
+def _num_shared(one: PurePath, other: PurePath) -> int:
+    """Folders that two paths have in common, counted from the end."""
+    pairs = zip(reversed(one.parts), reversed(other.parts), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

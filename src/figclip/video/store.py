@@ -1,0 +1,673 @@
+"""The frame store: one SQLite file with the pixels and annotations that training reads.
+
+Tables: `meta` (format version, pipeline, size, codec, coverage), `videos`, `frames` (one blob a
+frame, with its CRC-32), `records` (annotations as JSON), `quarantine` (what was left out and why),
+`source` (the annotation files themselves, which stores of before 2026-11-28 lack).
+One writer. Killed at any moment, the file is whole and lacks what was written in the second before.
+Any number of readers, in threads and processes. Paths inside are relative to the videos folder.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import threading
+import time
+import zipfile
+import zlib
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import Any, Literal, cast
+from urllib.parse import quote
+
+import numpy as np
+import simplejpeg  # pyright: ignore[reportMissingTypeStubs]
+from jaxtyping import UInt8
+
+from figclip.annotations.serialisation import record_from_json, record_to_json
+from figclip.annotations.source_archive import open_source
+from figclip.errors import ConfigError, StoreError
+from figclip.records import VideoRecord
+from figclip.video.decoding import to_time_us
+from figclip.video.pixels import PixelPipeline
+
+__all__ = [
+    "FORMAT_VERSION",
+    "FrameStore",
+    "FrameStoreWriter",
+    "QuarantinedVideo",
+    "StoreSpec",
+    "StoredRecord",
+    "StoredVideo",
+    "to_time_us",
+]
+
+FORMAT_VERSION = 1
+CODECS = ("raw", "jpeg")
+
+# Marks the file as ours in SQLite's header ("figC"), so that no other program's file is touched.
+_APPLICATION_ID = 0x66696743
+# Quality 95 moves a frame's embedding by 0.5 % of its distance to the next frame, with half colour
+# resolution (131,994 bytes for 8 frames) as with full (166,728; 0.4 %): random ViT-B/32, 12 clips,
+# 2026, benchmarks/pixel_pipelines.py. Most video has half colour resolution anyway.
+_JPEG_QUALITY = 95
+_JPEG_SUBSAMPLING = "420"
+_LOCK_TIMEOUT_S = 60.0
+# A commit waits for the disk, 10 ms where this was measured: as long as decoding a short clip.
+_COMMIT_EVERY_S = 1.0
+_SET_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE videos (
+    hash TEXT PRIMARY KEY, path TEXT NOT NULL, duration_s REAL NOT NULL, num_frames INTEGER NOT NULL
+);
+CREATE TABLE frames (
+    video_hash TEXT NOT NULL REFERENCES videos (hash), time_us INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL, pixels BLOB NOT NULL, UNIQUE (video_hash, time_us)
+);
+CREATE TABLE records (
+    id TEXT PRIMARY KEY, video_hash TEXT NOT NULL REFERENCES videos (hash),
+    split TEXT NOT NULL, group_name TEXT NOT NULL, json TEXT NOT NULL
+);
+CREATE TABLE quarantine (
+    id TEXT PRIMARY KEY, split TEXT NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+"""
+# Since 2026-11-28; older stores get it when they are prepared again.
+_SOURCE_SCHEMA = "CREATE TABLE IF NOT EXISTS source (archive BLOB NOT NULL)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSpec:
+    """What pixels a store holds.
+
+    Attributes:
+        pipeline: Name of the pixel pipeline.
+        size: Side S of the frames in pixels.
+        codec: `jpeg` (quality 95, half colour resolution) or `raw` (exact, about 9 times larger).
+    """
+
+    pipeline: str = "pil"
+    size: int = 224
+    codec: str = "jpeg"
+
+    def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            raise ConfigError(
+                f"unknown frame codec {self.codec!r}", fix=f"Use one of {', '.join(CODECS)}"
+            )
+        PixelPipeline(name=self.pipeline, size=self.size)
+
+    @property
+    def pixels(self) -> PixelPipeline:
+        """The pipeline to decode with."""
+        return PixelPipeline(name=self.pipeline, size=self.size)
+
+    @property
+    def prepare_command(self) -> str:
+        """The command that makes such a store."""
+        return (
+            "figclip prepare SOURCE --videos DIR --out STORE "
+            f"--pipeline {self.pipeline} --size {self.size} --codec {self.codec}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVideo:
+    """A video of a store.
+
+    Attributes:
+        hash: SHA-256 of the file, hex.
+        path: Relative to the videos folder.
+        duration_s: End of its last frame.
+        num_frames: Frames stored.
+    """
+
+    hash: str
+    path: str
+    duration_s: float
+    num_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """Annotations with the hash of the video that they describe."""
+
+    record: VideoRecord
+    video_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantinedVideo:
+    """A record that was left out.
+
+    Attributes:
+        id: Of the record.
+        split: Of the record.
+        path: Relative to the videos folder.
+        reason: First word of the error: `damaged`.
+        detail: The whole error.
+    """
+
+    id: str
+    split: str
+    path: str
+    reason: str
+    detail: str
+
+
+class FrameStore:
+    """Reads a store; picklable, and safe to share between threads and forked or spawned processes.
+
+    Each thread of each process has its own connection, opened on first use.
+    """
+
+    def __init__(self, path: Path, spec: StoreSpec) -> None:
+        """Use `FrameStore.open`."""
+        self.path = path
+        self.spec = spec
+        self._local = threading.local()
+
+    @classmethod
+    def open(cls, path: str | Path, *, require: StoreSpec | None = None) -> FrameStore:
+        """Open a store for reading.
+
+        Args:
+            path: The store's file.
+            require: Refuse a store of other pixels.
+
+        Raises:
+            StoreError: No store, one of a newer format, or one that holds other pixels than
+                required; the error then shows the command that makes the right one.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise StoreError(
+                "no such frame store", where=str(path), fix="Make it with `figclip prepare`"
+            )
+        _roll_back_interrupted_write(path)
+        with _named_errors(path), closing(_connect(path, mode="ro")) as connection:
+            spec = _read_spec(connection, path=path)
+        if require is not None and spec != require:
+            raise StoreError(
+                f"the store holds {_described(spec)}, but {_described(require)} is needed",
+                where=str(path),
+                fix=f"Run: {require.prepare_command}",
+            )
+        return cls(path, spec)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (FrameStore, (self.path, self.spec))
+
+    def __enter__(self) -> FrameStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close this thread's connection; the next read opens another."""
+        opened = getattr(self._local, "opened", None)
+        if opened is not None and opened[0] == os.getpid():
+            opened[1].close()
+        self._local.opened = None
+
+    @property
+    def coverage(self) -> dict[str, Any]:
+        """What `prepare` covered, as its writer recorded it; empty before it finished."""
+        rows = self._rows("SELECT value FROM meta WHERE key = 'coverage'")
+        with _named_errors(self.path):
+            coverage: object = json.loads(rows[0][0]) if rows else {}
+        if not isinstance(coverage, dict):
+            raise StoreError(
+                "its coverage is damaged", where=str(self.path), fix="Run `figclip prepare` again"
+            )
+        return cast(dict[str, Any], coverage)
+
+    def records(self) -> list[StoredRecord]:
+        """Annotations of all stored videos, by id: the order in which they were added is chance.
+
+        Raises:
+            StoreError: A record is damaged.
+        """
+        return [
+            StoredRecord(record=record_from_json(text), video_hash=video_hash)
+            for text, video_hash in self._rows("SELECT json, video_hash FROM records ORDER BY id")
+        ]
+
+    def videos(self) -> list[StoredVideo]:
+        """All stored videos, by hash."""
+        return [
+            StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
+            for name, path, duration_s, num_frames in self._rows(
+                "SELECT hash, path, duration_s, num_frames FROM videos ORDER BY hash"
+            )
+        ]
+
+    def find_video(self, video_hash: str) -> StoredVideo | None:
+        """A stored video by its hash."""
+        sql = "SELECT hash, path, duration_s, num_frames FROM videos WHERE hash = ?"
+        for name, path, duration_s, num_frames in self._rows(sql, video_hash):
+            if not isinstance(duration_s, float) or not isinstance(num_frames, int):
+                raise StoreError(
+                    "the description of a video is damaged",
+                    where=f"{self.path}, video {video_hash[:12]}",
+                    fix="Delete the store, and run what made it again",
+                )
+            return StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
+        return None
+
+    def quarantine(self) -> list[QuarantinedVideo]:
+        """Records that were left out, by id."""
+        return [
+            QuarantinedVideo(id=name, split=split, path=path, reason=reason, detail=detail)
+            for name, split, path, reason, detail in self._rows(
+                "SELECT id, split, path, reason, detail FROM quarantine ORDER BY id"
+            )
+        ]
+
+    def source(self) -> zipfile.Path | None:
+        """The annotations that were prepared, a file or VidSitu's folder, as they were.
+
+        Returns:
+            None for a store of clips, and for one that was prepared before these were kept.
+
+        Raises:
+            StoreError: they are damaged.
+        """
+        if not self.keeps_source:
+            return None
+        [(archive,)] = self._rows("SELECT CAST(archive AS BLOB) FROM source")
+        return open_source(archive, where=self.path)
+
+    @property
+    def keeps_source(self) -> bool:
+        """Whether `source` has something to give."""
+        has_table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'source'"
+        return bool(self._rows(has_table)) and bool(self._rows("SELECT 1 FROM source"))
+
+    def content_key(self, video_hash: str, time_s: float) -> bytes:
+        """What determines a frame's pixels: video, time, size, pipeline and codec."""
+        spec = self.spec
+        parts = (video_hash, to_time_us(time_s), spec.size, spec.pipeline, spec.codec)
+        return "/".join(map(str, parts)).encode()
+
+    def frame_times_us(self, video_hash: str) -> tuple[int, ...]:
+        """Times of the stored frames of a video, ascending; empty for an unknown video."""
+        sql = "SELECT time_us FROM frames WHERE video_hash = ? ORDER BY time_us"
+        return tuple(time_us for (time_us,) in self._rows(sql, video_hash))
+
+    def read_frames(self, video_hash: str, times_us: Sequence[int]) -> UInt8[np.ndarray, "N S S 3"]:
+        """Frames of one video in the order asked for, in one query; checksums are verified.
+
+        Args:
+            video_hash: SHA-256 of the video.
+            times_us: Times as `to_time_us` makes them; repeats allowed.
+
+        Raises:
+            StoreError: A frame is missing or damaged.
+        """
+        blobs = {
+            time_us: (crc32, pixels)
+            for time_us, crc32, pixels in self._rows(
+                "SELECT time_us, crc32, pixels FROM frames WHERE video_hash = ? "
+                "AND time_us IN (SELECT value FROM json_each(?))",
+                video_hash,
+                json.dumps(list(times_us)),
+            )
+        }
+        if absent := [time_us for time_us in times_us if time_us not in blobs]:
+            listed = ", ".join(f"{time_us / 1e6:g}" for time_us in absent[:5])
+            raise StoreError(
+                f"{len(absent)} of {len(times_us)} frames are not in the store, at {listed} s",
+                where=f"{self.path}, video {video_hash[:12]}",
+                fix="Run `figclip prepare` on the annotations that you train on",
+            )
+        size = self.spec.size
+        frames_NHWC = np.empty((len(times_us), size, size, 3), dtype=np.uint8)
+        for frame_idx, time_us in enumerate(times_us):
+            crc32, blob = blobs[time_us]
+            if not isinstance(blob, bytes) or zlib.crc32(blob) != crc32:
+                raise self._damaged_frame(video_hash, time_us, "its checksum does not match")
+            try:
+                frames_NHWC[frame_idx] = _decode_blob(blob, spec=self.spec)
+            except ValueError as error:
+                raise self._damaged_frame(video_hash, time_us, str(error)) from error
+        return frames_NHWC
+
+    def _damaged_frame(self, video_hash: str, time_us: int, what: str) -> StoreError:
+        return StoreError(
+            f"the frame at {time_us / 1e6:g} s is damaged: {what}",
+            where=f"{self.path}, video {video_hash[:12]}",
+            fix="Delete the store, and run what made it again",
+        )
+
+    def _rows(self, sql: str, *values: object) -> list[Any]:
+        """All rows of a query on this thread's connection."""
+        with _named_errors(self.path):
+            return self._connection().execute(sql, values).fetchall()
+
+    def _connection(self) -> sqlite3.Connection:
+        """The connection of this thread of this process."""
+        opened = getattr(self._local, "opened", None)
+        # SQLite forbids carrying a connection across a fork. The parent's is dropped here, not
+        # closed: closing it would release the parent's locks.
+        if opened is None or opened[0] != os.getpid():
+            opened = (os.getpid(), _connect(self.path, mode="ro"))
+            self._local.opened = opened
+        return opened[1]
+
+
+class FrameStoreWriter:
+    """Writes a store, new or begun; a context manager. One at a time.
+
+    What is written soon after a commit waits for what follows, so that there is a commit a second
+    at most; `commit` and leaving the context write it at once.
+
+    Raises:
+        StoreError: On opening: the file is no store, of a newer format, or holds other pixels.
+    """
+
+    def __init__(self, path: str | Path, *, spec: StoreSpec) -> None:
+        self.path = Path(path)
+        self.spec = spec
+        self._pending: list[tuple[str, Sequence[Sequence[object]]]] = []
+        self._committed_s = -math.inf
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _named_errors(self.path):
+            self._connection = _connect(self.path, mode="rwc")
+            try:
+                self._create_or_check()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def __enter__(self) -> FrameStoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit and close the file.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        try:
+            self.commit()
+        finally:
+            self._connection.close()
+
+    def commit(self) -> None:
+        """Write what waits: all of it or, when it raises, nothing.
+
+        Raises:
+            StoreError: The file cannot be written, or a record's video is not stored.
+        """
+        if not self._pending:
+            return
+        # Cleared first: what cannot be written must not come again on closing.
+        pending, self._pending = self._pending, []
+        with _named_errors(self.path), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statement, rows in pending:
+                self._connection.executemany(statement, rows)
+        self._committed_s = time.monotonic()
+
+    def add_video(
+        self,
+        video_hash: str,
+        path: str,
+        frames_NHWC: UInt8[np.ndarray, "N S S 3"],
+        *,
+        times_us: Sequence[int],
+        duration_s: float,
+    ) -> None:
+        """Store frames of a video, beside those that it may have already.
+
+        Args:
+            video_hash: SHA-256 of the file, hex.
+            path: Relative to the videos folder.
+            frames_NHWC: Of the store's size, one a time.
+            times_us: As `to_time_us` makes them.
+            duration_s: End of the video's last frame.
+
+        Raises:
+            StoreError: The path is absolute; as `commit`.
+        """
+        assert frames_NHWC.shape == (len(times_us), self.spec.size, self.spec.size, 3)
+        if PurePath(path).is_absolute():
+            raise StoreError(
+                "paths in a store are relative to the videos folder",
+                where=path,
+                fix="Give the path below that folder",
+            )
+        blobs = [_encode_blob(frame_HWC, spec=self.spec) for frame_HWC in frames_NHWC]
+        self._write(
+            "INSERT INTO videos VALUES (?, ?, ?, 0) ON CONFLICT (hash) "
+            "DO UPDATE SET path = excluded.path, duration_s = excluded.duration_s",
+            (video_hash, path, duration_s),
+        )
+        self._write(
+            "INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?)",
+            *(
+                (video_hash, time_us, zlib.crc32(blob), blob)
+                for time_us, blob in zip(times_us, blobs, strict=True)
+            ),
+        )
+        self._write(
+            "UPDATE videos SET num_frames = "
+            "(SELECT COUNT(*) FROM frames WHERE video_hash = hash) WHERE hash = ?",
+            (video_hash,),
+        )
+        self._commit_when_due()
+
+    def add_record(self, record: VideoRecord, *, video_hash: str) -> None:
+        """Store annotations of a stored video; replaces, or takes out of quarantine, the same id.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        text = record_to_json(record)
+        self._write("DELETE FROM quarantine WHERE id = ?", (record.id,))
+        self._write(
+            "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)",
+            (record.id, video_hash, record.split, record.group, text),
+        )
+        self._commit_when_due()
+
+    def quarantine(self, video: QuarantinedVideo) -> None:
+        """Note that a record is left out; a record of that id is forgotten.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        self._write("DELETE FROM records WHERE id = ?", (video.id,))
+        self._write(
+            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)",
+            (video.id, video.split, video.path, video.reason, video.detail),
+        )
+        self._commit_when_due()
+
+    def forget_records_except(self, ids: Iterable[str]) -> None:
+        """Drop records and quarantine of other ids, those of an earlier, longer source; commits.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        kept = json.dumps(list(ids))
+        for table in ("records", "quarantine"):
+            self._write(
+                f"DELETE FROM {table} WHERE id NOT IN (SELECT value FROM json_each(?))", (kept,)
+            )
+        self.commit()
+
+    def set_source(self, archive: bytes) -> None:
+        """Keep the annotation files, in place of others, and commit.
+
+        Args:
+            archive: As `source_archive.pack_source` makes it.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        self._write("DELETE FROM source", ())
+        self._write("INSERT INTO source VALUES (?)", (archive,))
+        self.commit()
+
+    def set_coverage(self, coverage: dict[str, Any]) -> None:
+        """Record what was covered, as JSON, and commit; last, it marks the store as complete.
+
+        Raises:
+            StoreError: As `commit`.
+        """
+        self._write(_SET_META, ("coverage", json.dumps(coverage, allow_nan=False)))
+        self.commit()
+
+    def _write(self, statement: str, *rows: Sequence[object]) -> None:
+        """Takes a statement down for the next commit."""
+        self._pending.append((statement, rows))
+
+    def _commit_when_due(self) -> None:
+        """Commits, unless that was only just done."""
+        if time.monotonic() - self._committed_s >= _COMMIT_EVERY_S:
+            self.commit()
+
+    def _create_or_check(self) -> None:
+        """Write the tables into an empty file, or check that the file is such a store."""
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        # DELETE, not WAL: a store that nobody writes is one file, readable on any file system.
+        self._connection.execute("PRAGMA journal_mode = DELETE")
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            (num_tables,) = self._connection.execute(
+                "SELECT COUNT(*) FROM sqlite_schema"
+            ).fetchone()
+            if num_tables == 0:
+                for statement in _SCHEMA.strip().split(";\n"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                description = {
+                    "format_version": FORMAT_VERSION,
+                    "pipeline": self.spec.pipeline,
+                    "size": self.spec.size,
+                    "codec": self.spec.codec,
+                }
+                rows = [(key, str(value)) for key, value in description.items()]
+                self._connection.executemany(_SET_META, rows)
+        found = _read_spec(self._connection, path=self.path)
+        if found != self.spec:
+            raise StoreError(
+                f"the store holds {_described(found)}, not {_described(self.spec)}",
+                where=str(self.path),
+                fix="Choose another --out, or delete the store",
+            )
+        self._connection.execute(_SOURCE_SCHEMA)
+
+
+def _described(spec: StoreSpec) -> str:
+    """A spec in words."""
+    return f"{spec.size} px frames of pipeline {spec.pipeline} as {spec.codec}"
+
+
+def _encode_blob(frame_HWC: UInt8[np.ndarray, "S S 3"], *, spec: StoreSpec) -> bytes:
+    """A frame as stored."""
+    frame_HWC = np.ascontiguousarray(frame_HWC)
+    if spec.codec == "raw":
+        return frame_HWC.tobytes()
+    return simplejpeg.encode_jpeg(
+        frame_HWC, quality=_JPEG_QUALITY, colorsubsampling=_JPEG_SUBSAMPLING
+    )
+
+
+def _decode_blob(blob: bytes, *, spec: StoreSpec) -> UInt8[np.ndarray, "S S 3"]:
+    """A frame from its stored form; ValueError when it is not one of that size."""
+    if spec.codec == "raw":
+        if len(blob) != spec.size * spec.size * 3:
+            raise ValueError(f"{len(blob)} bytes instead of {spec.size * spec.size * 3}")
+        return np.frombuffer(blob, dtype=np.uint8).reshape(spec.size, spec.size, 3)
+    # The header first: a small blob can claim a picture of 65,535 x 65,535 pixels.
+    height, width = simplejpeg.decode_jpeg_header(blob)[:2]
+    if (height, width) != (spec.size, spec.size):
+        raise ValueError(f"{width}x{height} px instead of {spec.size}x{spec.size}")
+    return simplejpeg.decode_jpeg(blob)
+
+
+def _connect(path: Path, *, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
+    """A connection without implicit transactions."""
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
+        uri=True,
+        timeout=_LOCK_TIMEOUT_S,
+        isolation_level=None,
+        # close() may run at exit in another thread; use stays within one thread by _connection.
+        check_same_thread=False,
+    )
+    # A file from elsewhere must not run functions from its schema, nor trip over bad cells.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def _roll_back_interrupted_write(path: Path) -> None:
+    """Undo what a killed writer left half done; a reader without write access cannot."""
+    if not path.with_name(path.name + "-journal").exists():
+        return
+    with _named_errors(path), closing(_connect(path, mode="rw")) as connection:
+        connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+
+
+def _read_spec(connection: sqlite3.Connection, *, path: Path) -> StoreSpec:
+    """Check that this is a store that we can read, and say what it holds."""
+    if connection.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
+        raise StoreError(
+            "not a frame store", where=str(path), fix="Give a file that `figclip prepare` wrote"
+        )
+    meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    try:
+        version = int(meta["format_version"])
+        if version <= FORMAT_VERSION:
+            pipeline, size, codec = meta["pipeline"], int(meta["size"]), meta["codec"]
+            return StoreSpec(pipeline=pipeline, size=size, codec=codec)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"the store's description is damaged ({error!r})",
+            where=str(path),
+            fix="Delete the store, and run what made it again",
+        ) from error
+    raise StoreError(
+        f"frame store format {version} is newer than this program's {FORMAT_VERSION}",
+        where=str(path),
+        fix="Update figclip, or run `figclip prepare` with this version",
+    )
+
+
+@contextmanager
+def _named_errors(path: Path) -> Generator[None]:
+    """Turn SQLite's errors into StoreError."""
+    try:
+        yield
+    except (sqlite3.Error, UnicodeError, json.JSONDecodeError) as error:
+        raise StoreError(
+            f"the frame store cannot be read or written ({error})",
+            where=str(path),
+            fix="Check the disk and the file's rights; if it is damaged, delete it and run what "
+            "made it again",
+        ) from error

@@ -1,0 +1,238 @@
+"""The videos of one or several frame stores, as one numbered list.
+
+Images and whole videos as clips: some frames each, lying in frame stores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from figclip.annotations.serialisation import record_to_json
+from figclip.annotations.vidsitu import load_source
+from figclip.datasets.records import Medium, MediumKind
+from figclip.errors import StoreError
+from figclip.records import VideoRecord
+from figclip.video.decoding import to_time_us
+from figclip.video.sampling import frame_times_s
+from figclip.video.store import FrameStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVideos:
+    """Annotated videos whose frames lie in stores; implements `batches.FrameReader`.
+
+    Attributes:
+        stores: The stores.
+        records: The videos; a record without a group has its video's hash as group.
+        store_of: Index in `stores` of each record.
+        hash_of: Content hash of each record's video.
+    """
+
+    stores: tuple[FrameStore, ...]
+    records: tuple[VideoRecord, ...]
+    store_of: tuple[int, ...]
+    hash_of: tuple[str, ...]
+
+    def read(self, video_idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
+        """Frames of a video at exact times, in the order asked for.
+
+        Raises:
+            StoreError: a frame is missing or damaged.
+        """
+        store = self.stores[self.store_of[video_idx]]
+        return store.read_frames(self.hash_of[video_idx], [to_time_us(t) for t in times_s])
+
+    def require_frames(self, frames_per_event: int) -> None:
+        """Check that the frames of every event of every annotation are there, before long work.
+
+        Raises:
+            StoreError: a store was prepared with other frames an event.
+        """
+        for video_idx, record in enumerate(self.records):
+            store = self.stores[self.store_of[video_idx]]
+            stored = set(store.frame_times_us(self.hash_of[video_idx]))
+            for annotation in record.annotations:
+                times_s = frame_times_s(annotation, frames_per_event=frames_per_event)
+                if not stored.issuperset(map(to_time_us, times_s)):
+                    raise StoreError(
+                        f"video {record.id!r} lacks frames for {frames_per_event} an event",
+                        where=str(store.path),
+                        fix=f"Run: {store.spec.prepare_command} --frames {frames_per_event}",
+                    )
+
+    def content_key(self, video_idx: int, time_s: float) -> bytes:
+        """What determines a frame's pixels: video, time, size, pipeline and codec."""
+        return self.stores[self.store_of[video_idx]].content_key(self.hash_of[video_idx], time_s)
+
+    @property
+    def hash_by_id(self) -> dict[str, str]:
+        """Content hash of each record's video, by the record's id."""
+        ids = (record.id for record in self.records)
+        return dict(zip(ids, self.hash_of, strict=True))
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all that decides a result: annotations, videos, pixels."""
+        digest = hashlib.blake2b(digest_size=16)
+        for store in self.stores:
+            digest.update(repr(store.spec).encode())
+        for record, video_hash in zip(self.records, self.hash_of, strict=True):
+            digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
+        return digest.hexdigest()
+
+    def whole_split(self) -> StoredVideos:
+        """All annotated videos of the same splits by id, those that are not there included.
+
+        What is asked about a video, and what is known of its words, must not depend on which others
+        somebody has. A store that was prepared before stores kept the annotation files knows only
+        its own videos.
+
+        Returns:
+            Videos whose frames cannot be read; those without a group are groups of their own.
+
+        Raises:
+            StoreError: the annotation files are damaged.
+        """
+        splits = {record.split for record in self.records}
+        listed: dict[str, VideoRecord] = {}
+        for store in self.stores:
+            files = store.source()
+            found = [one.record for one in store.records()]
+            for record in found if files is None else load_source(files).records:
+                if record.split in splits:
+                    group = record.group or record.video
+                    listed[record.id] = dataclasses.replace(record, group=group)
+        for record in self.records:
+            # Its annotations may be older than the files, if `prepare` was interrupted.
+            if record.id not in listed or listed[record.id].annotations != record.annotations:
+                listed[record.id] = record
+        records = tuple(listed[name] for name in sorted(listed))
+        return StoredVideos(
+            stores=(),
+            records=records,
+            store_of=(0,) * len(records),
+            hash_of=("",) * len(records),
+        )
+
+    def subset(self, video_idxs: Sequence[int]) -> StoredVideos:
+        """Only these videos, renumbered in the order given."""
+        return StoredVideos(
+            stores=self.stores,
+            records=tuple(self.records[i] for i in video_idxs),
+            store_of=tuple(self.store_of[i] for i in video_idxs),
+            hash_of=tuple(self.hash_of[i] for i in video_idxs),
+        )
+
+
+def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
+    """Open stores whose frames fit a model.
+
+    Args:
+        paths: Stores that `prepare` wrote.
+        size: The model's image size in pixels.
+
+    Raises:
+        StoreError: not a store, frames of another size, stores of different pipelines, one id in
+            two stores, or no video with events at all.
+    """
+    stores = [FrameStore.open(path) for path in paths]
+    for store in stores:
+        wanted = dataclasses.replace(store.spec, size=size)
+        pipeline = dataclasses.replace(wanted, pipeline=stores[0].spec.pipeline)
+        FrameStore.open(store.path, require=pipeline)
+    records: list[VideoRecord] = []
+    store_of: list[int] = []
+    hash_of: list[str] = []
+    first_seen: dict[str, Path] = {}
+    for store_idx, store in enumerate(stores):
+        for stored in store.records():
+            record = stored.record
+            if record.id in first_seen:
+                raise StoreError(
+                    f"video {record.id!r} is also in {first_seen[record.id]}",
+                    where=str(store.path),
+                    fix="Give each video in one store only.",
+                )
+            first_seen[record.id] = store.path
+            records.append(dataclasses.replace(record, group=record.group or stored.video_hash))
+            store_of.append(store_idx)
+            hash_of.append(stored.video_hash)
+    if not records:
+        raise StoreError(
+            "no video is ready",
+            where=", ".join(map(str, paths)),
+            fix="Look at the coverage that `figclip prepare` prints.",
+        )
+    return StoredVideos(
+        stores=tuple(stores),
+        records=tuple(records),
+        store_of=tuple(store_of),
+        hash_of=tuple(hash_of),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredClips:
+    """The media of a benchmark whose frames lie in stores; an image is a clip of one frame.
+
+    Attributes:
+        stores: The stores.
+        store_of: Index in `stores` of each clip.
+        key_of: Key of each clip in its store: hash of its content, and of the part looked at.
+        times_s: Times of each clip's frames, at least one.
+        clip_of: Index of the clip of each medium that is there. Equal files share a clip.
+        absent: Why the others are not there, the same words for the same reason.
+    """
+
+    stores: tuple[FrameStore, ...]
+    store_of: tuple[int, ...]
+    key_of: tuple[str, ...]
+    times_s: tuple[tuple[float, ...], ...]
+    clip_of: Mapping[Medium, int]
+    absent: Mapping[Medium, str]
+
+    def read(self, clip_idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
+        """Frames of a clip, in the order asked for.
+
+        Raises:
+            StoreError: a frame is missing or damaged.
+        """
+        store = self.stores[self.store_of[clip_idx]]
+        return store.read_frames(self.key_of[clip_idx], [to_time_us(t) for t in times_s])
+
+    def content_key(self, clip_idx: int, time_s: float) -> bytes:
+        """What determines a frame's pixels: clip, time, size, pipeline and codec."""
+        return self.stores[self.store_of[clip_idx]].content_key(self.key_of[clip_idx], time_s)
+
+    @property
+    def kind_of(self) -> dict[int, MediumKind]:
+        """Kind of each clip; an image and a video are never the same clip."""
+        return {clip_idx: medium.kind for medium, clip_idx in self.clip_of.items()}
+
+    @property
+    def coverage(self) -> dict[str, int]:
+        """How many media there are, in the words of `prepare`'s coverage."""
+        stored, absent = len(self.clip_of), len(self.absent)
+        missing = sum(reason.endswith("is missing") for reason in self.absent.values())
+        return {
+            "listed": stored + absent,
+            "found": stored + absent - missing,
+            "stored": stored,
+            "quarantined": absent - missing,
+        }
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all media that are there: files, parts, times and pixels."""
+        digest = hashlib.blake2b(digest_size=16)
+        for medium, clip_idx in self.clip_of.items():
+            keys = [self.content_key(clip_idx, time_s) for time_s in self.times_s[clip_idx]]
+            digest.update(repr((medium, keys)).encode())
+        return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""The named tests, read back as the evaluation reads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from figclip.datasets.catalogue import load_benchmark
+from figclip.miniworld.named_tests import (
+    NamedTest,
+    detail_tests,
+    kept_tests,
+    write_detail_tests,
+    write_kept_tests,
+)
+from figclip.miniworld.situations import COLOURS, KINDS, SCENES, VERBS
+from tests.layouts.plain_painter import PAINTER, digests
+
+NUM_PAIRS, NUM_STILLS = 40, 200
+
+
+def write(out: Path, *, num_pairs: int, num_stills: int, seed: int) -> None:
+    write_detail_tests(out / "detail", num_pairs=num_pairs, seed=seed, painter=PAINTER)
+    write_kept_tests(out / "kept", num_stills=num_stills, seed=seed, painter=PAINTER)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tests")
+    write(out, num_pairs=NUM_PAIRS, num_stills=NUM_STILLS, seed=0)
+    return out
+
+
+def load(test: NamedTest) -> Any:
+    return load_benchmark(test.source.name, test.source.path)
+
+
+def test_detail_is_asked_in_two_wordings(folder: Path):
+    tests = detail_tests(folder / "detail")
+    names = ["retrieval", "verbs", "role swap", "attribute swap", "verb", "direction", "manner"]
+    assert [(test.wording, test.name) for test in tests] == [
+        (wording, name) for wording in ("natural", "template") for name in names
+    ]
+    assert {test.face for test in tests} == {test.source.face for test in tests} == {"detail"}
+    for test in tests:
+        assert len(load(test).items) == 2 * NUM_PAIRS
+    verbs = next(test for test in tests if test.name == "verbs" and test.wording == "template")
+    assert set(load(verbs).class_names) <= set(VERBS)
+
+
+def test_videos_of_a_test_are_the_same_in_both_wordings(folder: Path):
+    tests = detail_tests(folder / "detail")
+    for natural, template in zip(tests[:7], tests[7:], strict=True):
+        assert natural.name == template.name
+        media = [
+            [getattr(item, "media", None) or item.medium for item in load(test).items]
+            for test in (natural, template)
+        ]
+        assert media[0] == media[1]
+
+
+def test_every_sentence_of_a_pair_is_true_once_and_false_once(folder: Path):
+    for test in detail_tests(folder / "detail"):
+        if test.source.name != "pairs":
+            continue
+        true: Counter[tuple[str, str]] = Counter()
+        false: Counter[tuple[str, str]] = Counter()
+        for item in load(test).items:
+            true[item.group, item.positives[0]] += 1
+            false[item.group, item.negatives[0]] += 1
+        assert true == false
+
+
+def test_half_of_the_pairs_start_from_new_combinations(folder: Path):
+    for test in detail_tests(folder / "detail"):
+        if test.source.name == "pairs":
+            folders = [item.media[0].name.split("/")[1] for item in load(test).items[::2]]
+            assert Counter(folders) == {"new": NUM_PAIRS // 2, "known": NUM_PAIRS // 2}
+
+
+def test_no_two_sentences_of_a_gallery_are_the_same(folder: Path):
+    for test in detail_tests(folder / "detail"):
+        if test.name == "retrieval":
+            captions = [item.captions[0] for item in load(test).items]
+            assert len(set(captions)) == len(captions)
+
+
+def test_every_video_of_retrieval_has_its_twin_beside_it(folder: Path):
+    for test in detail_tests(folder / "detail"):
+        if test.name == "retrieval":
+            items = load(test).items
+            assert set(Counter(item.group for item in items).values()) == {2}
+            kinds = Counter(item.group.split()[0] for item in items)
+            assert set(kinds.values()) == {2 * NUM_PAIRS // 5} and len(kinds) == 5
+
+
+def test_kept(folder: Path):
+    tests = kept_tests(folder / "kept")
+    assert [test.name for test in tests][3] == "stills by sparse captions"
+    expected = {"kinds": KINDS, "colours": COLOURS, "scenes": SCENES}
+    for test in tests[:3]:
+        assert set(load(test).class_names) == set(expected[test.name])
+    assert {len(load(test).items) for test in tests} == {NUM_STILLS}
+    assert {test.face for test in tests} == {"kept"}
+
+
+def test_same_seed_same_files(tmp_path: Path):
+    for name, seed in (("one", 1), ("two", 1), ("other", 2)):
+        write(tmp_path / name, num_pairs=10, num_stills=3, seed=seed)
+    assert digests(tmp_path / "one") == digests(tmp_path / "two") != digests(tmp_path / "other")

@@ -1,0 +1,47 @@
+"""The mini CLIPs that come with figclip: whole, and what half precision holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from figclip.errors import ModelError
+from figclip.miniworld import mini_clip as shipped
+from figclip.miniworld.mini_clip import (
+    SHA256,
+    build_mini_clip,
+    load_mini_clip,
+    round_to_half,
+    weights_file,
+    write_weights,
+)
+
+
+@pytest.mark.parametrize("seed", SHA256)
+def test_they_load_and_are_trained(seed: int):
+    shipped_clip, random = load_mini_clip(seed).clip, build_mini_clip(seed=seed).clip
+    for name, weight in shipped_clip.named_parameters():
+        assert torch.equal(weight, weight.half().float()), name
+        assert not torch.equal(weight, random.get_parameter(name)), name
+    # CLIP's temperature starts at 1 / 0.07 and is bounded by 100.
+    assert 14 < shipped_clip.logit_scale.exp() <= 100
+
+
+def test_rounded_weights_are_shipped_without_loss(tmp_path: Path):
+    backbone = build_mini_clip(seed=3, width=32, vision_layers=1, text_layers=1)
+    round_to_half(backbone)
+    before = {name: weight.clone() for name, weight in backbone.clip.state_dict().items()}
+    file = write_weights(tmp_path, backbone, seed=3)
+    assert file == weights_file(tmp_path, 3)
+    assert all(torch.equal(before[name], one) for name, one in backbone.clip.state_dict().items())
+
+
+def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
+    with pytest.raises(ModelError, match="missing"):
+        load_mini_clip(0)
+    weights_file(tmp_path, 0).write_bytes(b"something else")
+    with pytest.raises(ModelError, match="is not the mini CLIP that figclip came with"):
+        load_mini_clip(0)

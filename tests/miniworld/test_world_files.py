@@ -1,0 +1,74 @@
+"""The world's files: what is annotated, and a folder of one world only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+
+from figclip.annotations.vidsitu import load_source
+from figclip.datasets.dense_captions import read_references
+from figclip.errors import ConfigError
+from figclip.miniworld.grammar import FPS
+from figclip.miniworld.world_files import WorldFolder, WorldSize, draw_world
+
+SIZE = WorldSize(train=3, valid=2, pairs=10, stills=2, selection_stills=2, films=0, valid_films=0)
+
+
+def draw(out: Path, *, seed: int = 0, size: WorldSize = SIZE) -> list[tuple[int, int]]:
+    told: list[tuple[int, int]] = []
+    draw_world(
+        WorldFolder(out),
+        size=size,
+        evaluation_seed=seed,
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+    return told
+
+
+def test_all_is_drawn_once(tmp_path: Path):
+    num_files = 5 + 2 * 5 * 10 + 2 * 2 + 2 * 2
+    assert draw(tmp_path)[-1] == (num_files, num_files)
+    assert draw(tmp_path) == [(num_files, num_files)]
+    records = load_source(WorldFolder(tmp_path).vidsitu / "annotations").records
+    assert [record.split for record in records] == ["train"] * 3 + ["valid"] * 2
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_films_are_drawn_beside_the_same_other_files(tmp_path: Path):
+    without, beside = WorldFolder(tmp_path / "without"), WorldFolder(tmp_path / "with")
+    draw(without.path)
+    assert not without.films.exists()
+    draw(beside.path, size=replace(SIZE, films=2, valid_films=1))
+    references = [
+        read_references(beside.films / f"{name}.json") for name in ("train", "val_1", "val_2")
+    ]
+    assert [len(one.videos) for one in references] == [2, 1, 1]
+    for video in (*references[0].videos, *references[1].videos):
+        with av.open(str(beside.films / f"videos/{video.id}.mp4")) as film:
+            num_frames = len(list(film.decode(video=0)))
+        assert num_frames == round(FPS * video.duration_s)
+    files = {path.relative_to(without.path) for path in without.path.rglob("*.*")}
+    assert files == {
+        path.relative_to(beside.path)
+        for path in beside.path.rglob("*.*")
+        if beside.films not in path.parents
+    }
+    for path in files:
+        if path.suffix in (".json", ".jsonl", ".csv", ".png") and path.name != "world.json":
+            assert (without.path / path).read_bytes() == (beside.path / path).read_bytes()
+
+
+def test_a_folder_is_of_one_world(tmp_path: Path):
+    draw(tmp_path)
+    claim = tmp_path / "world.json"
+    # However it is laid out.
+    claim.write_text(json.dumps(json.loads(claim.read_text())))
+    draw(tmp_path)
+    with pytest.raises(ConfigError, match="another world"):
+        draw(tmp_path, seed=1)
+    with pytest.raises(ConfigError, match="another world"):
+        draw(tmp_path, size=replace(SIZE, train=4))

@@ -1,0 +1,116 @@
+"""Gradients part by part: those of one forward, with the fewest forwards and the least kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from figclip.training.gradient_cache import GradientCache
+
+SPLITS = [[7], [6, 1], [1, 6], [3, 3, 1], [1] * 7, [2, 5]]
+
+
+class Encoder(nn.Module):
+    """Two layers in fp64; notes for each call how many rows, and whether a graph was kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+        self.calls: list[tuple[int, bool]] = []
+
+    def forward(self, rows: Tensor) -> Tensor:
+        out = self.layers(rows)
+        self.calls.append((len(rows), out.requires_grad))
+        return out
+
+
+def inputs() -> Tensor:
+    return torch.randn(7, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def contrastive(embeddings: Tensor) -> Tensor:
+    """A loss in which every row's gradient depends on every other row."""
+    rows = normalize(embeddings, dim=-1)
+    return (rows @ rows.T * 5).logsumexp(dim=1).mean()
+
+
+@pytest.mark.parametrize("sizes", SPLITS)
+def test_parts_give_the_gradient_of_one_forward(sizes: Sequence[int]):
+    one_shot, parted = Encoder(), Encoder()
+    loss = contrastive(one_shot(inputs()))
+    loss.backward()
+    cache = GradientCache(parted, inputs().split(list(sizes)))
+    cached_loss = contrastive(cache.embeddings_ND)
+    cached_loss.backward()
+    assert all(p.grad is None for p in parted.parameters())
+    cache.backward()
+    torch.testing.assert_close(cached_loss, loss, atol=1e-12, rtol=0)
+    for found, expected in zip(parted.parameters(), one_shot.parameters(), strict=True):
+        assert expected.grad is not None and expected.grad.norm() > 1e-6
+        torch.testing.assert_close(found.grad, expected.grad, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("sizes", SPLITS)
+def test_the_last_part_is_encoded_once_the_others_twice(sizes: Sequence[int]):
+    encoder = Encoder()
+    cache = GradientCache(encoder, inputs().split(list(sizes)))
+    *early, last = sizes
+    assert encoder.calls == [*((size, False) for size in early), (last, True)]
+    encoder.calls.clear()
+    cache.embeddings_ND.sum().backward()
+    cache.backward()
+    assert encoder.calls == [(size, True) for size in early]
+
+
+def test_a_single_part_is_the_one_shot_forward_bit_for_bit():
+    one_shot, cached = Encoder().float(), Encoder().float()
+    contrastive(one_shot(inputs().float())).backward()
+    cache = GradientCache(cached, [inputs().float()])
+    contrastive(cache.embeddings_ND).backward()
+    cache.backward()
+    for found, expected in zip(cached.parameters(), one_shot.parameters(), strict=True):
+        assert found.grad is not None and expected.grad is not None
+        assert torch.equal(found.grad, expected.grad)
+
+
+def test_gradients_add_to_what_is_there():
+    encoder = Encoder()
+    for _ in range(2):
+        cache = GradientCache(encoder, inputs().split(3))
+        contrastive(cache.embeddings_ND).backward()
+        cache.backward()
+    twice = [p.grad.clone() for p in encoder.parameters() if p.grad is not None]
+    encoder.zero_grad()
+    cache = GradientCache(encoder, inputs().split(3))
+    contrastive(cache.embeddings_ND).backward()
+    cache.backward()
+    for found, parameter in zip(twice, encoder.parameters(), strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(found, 2 * parameter.grad, atol=1e-12, rtol=0)
+
+
+def test_misuse_is_our_own_mistake():
+    with pytest.raises(AssertionError, match="nothing to encode"):
+        GradientCache(Encoder(), [])
+    with pytest.raises(AssertionError, match="loss's backward first"):
+        GradientCache(Encoder(), [inputs()]).backward()
+
+
+@pytest.mark.parametrize("keep", [2, 3, 7, 100])
+def test_kept_parts_are_encoded_once_and_change_no_gradient(keep: int):
+    one_shot, parted = Encoder(), Encoder()
+    contrastive(one_shot(inputs())).backward()
+    cache = GradientCache(parted, inputs().split(1), keep=keep)
+    contrastive(cache.embeddings_ND).backward()
+    cache.backward()
+    num_early = max(7 - keep, 0)
+    assert len(parted.calls) == 7 + num_early
+    assert [graph for _, graph in parted.calls] == [False] * num_early + [True] * 7
+    for found, expected in zip(parted.parameters(), one_shot.parameters(), strict=True):
+        assert found.grad is not None
+        torch.testing.assert_close(found.grad, expected.grad, atol=1e-12, rtol=0)

@@ -1,0 +1,225 @@
+"""Losses: hand-worked values, a slow oracle, masks, and precision."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from figclip.config import ModelConfig, RunConfig, TextConfig, TrainConfig
+from figclip.training import clip_trainee as adaptation
+from figclip.training.losses import equal_text_mask, info_nce, mean_of_segments, same_video_mask
+from tests.small_runs import make_run, write_tiny_clip
+
+# At this scale a similarity of 1 weighs 3 in a softmax, of 0 weighs 1, of -1 weighs 1/3.
+LOG_3 = torch.tensor(math.log(3.0))
+AXES = torch.eye(2)
+NOTHING = torch.zeros(2, 2, dtype=torch.bool)
+
+
+def value(loss: Tensor) -> float:
+    assert loss.dtype == torch.float32
+    return loss.item()
+
+
+def test_two_right_pairs_by_hand():
+    loss = info_nce(AXES, AXES, logit_scale=LOG_3, excluded_NN=NOTHING)
+    assert value(loss) == pytest.approx(math.log(4 / 3), abs=1e-6)
+
+
+def test_two_swapped_pairs_by_hand():
+    loss = info_nce(AXES, AXES.flip(0), logit_scale=LOG_3, excluded_NN=NOTHING)
+    assert value(loss) == pytest.approx(math.log(4), abs=1e-6)
+
+
+def test_all_alike_is_chance():
+    alike = torch.tensor([[1.0, 0.0]] * 5)
+    nothing = torch.zeros(5, 5, dtype=torch.bool)
+    loss = info_nce(alike, alike, logit_scale=torch.tensor(100.0), excluded_NN=nothing)
+    assert value(loss) == pytest.approx(math.log(5), abs=1e-6)
+
+
+def test_hard_negatives_enter_one_direction_by_hand():
+    # Each item's negatives: its own text again (weight 3) and its opposite (weight 1/3).
+    negatives = torch.stack([AXES, -AXES], dim=1)
+    present = torch.ones(2, 2, dtype=torch.bool)
+    loss = info_nce(
+        AXES,
+        AXES,
+        logit_scale=LOG_3,
+        excluded_NN=NOTHING,
+        negatives_NKD=negatives,
+        negative_present_NK=present,
+    )
+    to_text = math.log((3 + 1 + 3 + 1 / 3) / 3)
+    assert value(loss) == pytest.approx((to_text + math.log(4 / 3)) / 2, abs=1e-6)
+
+
+def test_masked_negatives_count_for_nothing_by_hand():
+    negatives = torch.stack([AXES, -AXES], dim=1)
+    present = torch.tensor([[True, False], [False, False]])
+    loss = info_nce(
+        AXES,
+        AXES,
+        logit_scale=LOG_3,
+        excluded_NN=NOTHING,
+        negatives_NKD=negatives,
+        negative_present_NK=present,
+    )
+    to_text = (math.log(7 / 3) + math.log(4 / 3)) / 2
+    assert value(loss) == pytest.approx((to_text + math.log(4 / 3)) / 2, abs=1e-6)
+
+
+def test_no_columns_of_negatives_is_no_negatives():
+    loss = info_nce(
+        AXES,
+        AXES,
+        logit_scale=LOG_3,
+        excluded_NN=NOTHING,
+        negatives_NKD=torch.zeros(2, 0, 2),
+        negative_present_NK=torch.zeros(2, 0, dtype=torch.bool),
+    )
+    assert value(loss) == pytest.approx(math.log(4 / 3), abs=1e-6)
+
+
+def test_excluded_pairs_leave_both_directions_by_hand():
+    both = torch.tensor([[False, True], [True, False]])
+    assert value(info_nce(AXES, AXES, logit_scale=LOG_3, excluded_NN=both)) == 0.0
+    # Visual 0 without text 1, hence text 1 without visual 0; the other two keep both.
+    one = torch.tensor([[False, True], [False, False]])
+    loss = info_nce(AXES, AXES, logit_scale=LOG_3, excluded_NN=one)
+    assert value(loss) == pytest.approx(math.log(4 / 3) / 2, abs=1e-6)
+
+
+def test_masked_and_excluded_rows_get_no_gradient_and_no_nan():
+    visual = AXES.clone().requires_grad_()
+    text = normalize(torch.ones(2, 2), dim=-1).requires_grad_()
+    negatives = torch.full((2, 1, 2), 0.5).requires_grad_()
+    loss = info_nce(
+        visual,
+        text,
+        logit_scale=torch.tensor(100.0),
+        excluded_NN=torch.tensor([[False, True], [True, False]]),
+        negatives_NKD=negatives,
+        negative_present_NK=torch.zeros(2, 1, dtype=torch.bool),
+    )
+    loss.backward()
+    for tensor in (visual, text, negatives):
+        assert tensor.grad is not None
+        assert torch.equal(tensor.grad, torch.zeros_like(tensor))
+
+
+def oracle(
+    visual: Tensor, text: Tensor, scale: float, excluded: Tensor, hard: Tensor, present: Tensor
+) -> float:
+    """The formula, term by term."""
+    N, total = len(visual), 0.0
+    for i in range(N):
+        keep_text = [j for j in range(N) if not excluded[i, j]]
+        keep_visual = [j for j in range(N) if not excluded[j, i]]
+        own = scale * float(visual[i] @ text[i])
+        to_text = [math.exp(scale * float(visual[i] @ text[j])) for j in keep_text]
+        to_text += [
+            math.exp(scale * float(visual[i] @ hard[i, k]))
+            for k in range(hard.shape[1])
+            if present[i, k]
+        ]
+        to_visual = [math.exp(scale * float(visual[j] @ text[i])) for j in keep_visual]
+        total += (math.log(sum(to_text)) - own + math.log(sum(to_visual)) - own) / 2
+    return total / N
+
+
+@given(
+    N=st.integers(1, 6),
+    K=st.integers(0, 3),
+    D=st.integers(1, 5),
+    scale=st.floats(0.1, 100),
+    seed=st.integers(0, 2**32),
+)
+def test_info_nce_equals_the_formula(N: int, K: int, D: int, scale: float, seed: int):
+    generator = torch.Generator().manual_seed(seed)
+
+    def unit(*shape: int) -> Tensor:
+        return normalize(
+            torch.randn(*shape, generator=generator, dtype=torch.float64) + 1e-3, dim=-1
+        )
+
+    visual, text, hard = unit(N, D), unit(N, D), unit(N, K, D)
+    excluded = torch.rand(N, N, generator=generator) < 0.3
+    excluded.fill_diagonal_(False)
+    present = torch.rand(N, K, generator=generator) < 0.7
+    found = info_nce(
+        visual,
+        text,
+        logit_scale=torch.tensor(scale, dtype=torch.float64),
+        excluded_NN=excluded,
+        negatives_NKD=hard,
+        negative_present_NK=present,
+    )
+    assert found.item() == pytest.approx(
+        oracle(visual, text, scale, excluded, hard, present), rel=1e-9, abs=1e-9
+    )
+
+
+def test_clips_largest_temperature_neither_overflows_nor_loses_precision():
+    visual = normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    scale, nothing = torch.tensor(100.0), torch.zeros(50, 50, dtype=torch.bool)
+    found = info_nce(visual, -visual, logit_scale=scale, excluded_NN=nothing)
+    exact = info_nce(
+        visual.double(), -visual.double(), logit_scale=scale.double(), excluded_NN=nothing
+    )
+    assert value(found) == pytest.approx(exact.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_towers_hand_fp32_to_the_losses(
+    precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[tuple[torch.dtype, torch.dtype, bool]] = []
+
+    def spy(visual_ND: Tensor, text_ND: Tensor, **options):
+        loss = info_nce(visual_ND, text_ND, **options)
+        seen.append((visual_ND.dtype, loss.dtype, torch.is_autocast_enabled("cpu")))
+        return loss
+
+    monkeypatch.setattr(adaptation, "info_nce", spy)
+    config = RunConfig(
+        recipe="test",
+        text=TextConfig(verb_negatives=1),
+        model=ModelConfig(lora_rank=2, contextualizer_layers=1, contextualizer_head_dim=16),
+        train=TrainConfig(precision=precision),
+    )
+    run = make_run(write_tiny_clip(tmp_path), config, events_per_video=(1, 1))
+    run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
+    assert seen == [(torch.float32, torch.float32, False)] * 4
+
+
+def test_everything_is_made_on_the_device_of_the_embeddings():
+    """The meta device refuses what lies elsewhere, as a GPU does."""
+    rows = torch.zeros(3, 2, device="meta")
+    nothing = torch.zeros(3, 3, dtype=torch.bool, device="meta")
+    scale = torch.zeros((), device="meta")
+    loss = info_nce(rows, rows, logit_scale=scale, excluded_NN=nothing)
+    assert loss.device.type == "meta"
+
+
+def test_equal_text_mask_by_hand():
+    found = equal_text_mask(torch.tensor([7, 8, 7, 7]))
+    assert found.int().tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [1, 0, 0, 1], [1, 0, 1, 0]]
+
+
+def test_same_video_mask_by_hand():
+    found = same_video_mask(torch.tensor([0, 0, 1]))
+    assert found.int().tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_mean_of_segments_by_hand():
+    rows = torch.tensor([[1.0, 10.0], [5.0, 20.0], [3.0, 30.0]])
+    found = mean_of_segments(rows, torch.tensor([1, 0, 1]), num_segments=2)
+    assert found.tolist() == [[5.0, 20.0], [2.0, 20.0]]

@@ -1,0 +1,275 @@
+"""The run folder: checkpoints whole or absent under any kill, damage named, metrics cut back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from figclip.errors import CheckpointError
+from figclip.runtime.files import write_atomically
+from figclip.training import run_folder as checkpoint
+from figclip.training.run_folder import MetricsLog, RunFolder, read_metrics
+
+TENSORS = {
+    "fp32": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
+    "fp64": torch.tensor([1 / 3], dtype=torch.float64),
+    "bf16": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
+    "int": torch.tensor([2**40]),
+    "scalar": torch.tensor(7.0),
+    "empty": torch.zeros(0, 5),
+    "transposed": torch.arange(6.0).view(2, 3).T,
+    "slash/and.dot": torch.ones(1),
+}
+
+
+class Killed(BaseException):
+    """Stands for the kill: not an Exception, so that nothing may swallow it."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[int]:
+    """Let the call-th file operation of the module under test raise, half done where it writes.
+
+    Returns:
+        The number of operations so far, the one item of a list.
+    """
+    count = [0]
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **options: Any) -> Any:
+            count[0] += 1
+            if count[0] == call:
+                if function is save_file:
+                    Path(args[1]).write_bytes(b"half")
+                raise Killed
+            return function(*args, **options)
+
+        return wrapped
+
+    save_file = checkpoint.save_file
+    monkeypatch.setattr(checkpoint, "save_file", counted(save_file))
+    for name in ("open", "fsync"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name)))
+    for name in ("mkdir", "rename", "replace", "write_text"):
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+    monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
+    return count
+
+
+def test_tensors_and_counters_come_back(tmp_path: Path):
+    run = RunFolder(tmp_path / "run")
+    state = {"best": [3, 0.5], "scaler": {}, "none": None}
+    run.save_checkpoint(12, tensors=TENSORS, state=state)
+    assert run.steps() == [12]
+    loaded = RunFolder(tmp_path / "run").load_checkpoint(12)
+    assert loaded.tensors.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert loaded.tensors[name].dtype == tensor.dtype
+        assert torch.equal(loaded.tensors[name], tensor)
+    assert {key: loaded.state[key] for key in state} == state
+    assert (loaded.state["format"], loaded.state["step"]) == (1, 12)
+
+
+def test_a_kill_at_any_point_leaves_the_checkpoint_whole_or_absent(tmp_path: Path):
+    first, second = {"w": torch.zeros(2)}, {"w": torch.ones(2)}
+    outcomes: list[bool] = []
+    for call in range(1, 100):
+        run = RunFolder(tmp_path / str(call))
+        run.save_checkpoint(1, tensors=first, state={})
+        with pytest.MonkeyPatch.context() as patch:
+            count = kill_at(patch, call)
+            with contextlib.suppress(Killed):
+                run.save_checkpoint(2, tensors=second, state={})
+        steps = RunFolder(run.path).steps()
+        outcomes.append(2 in steps)
+        assert steps in ([1], [1, 2])
+        for step, tensors in zip(steps, (first, second), strict=False):
+            assert torch.equal(run.load_checkpoint(step).tensors["w"], tensors["w"])
+        run.save_checkpoint(2, tensors=second, state={})  # the next run writes it again
+        assert run.steps() == [1, 2]
+        if count[0] < call:
+            break
+    else:
+        pytest.fail("the number of file operations was not reached")
+    assert outcomes == sorted(outcomes), "absent before the rename, whole from then on"
+    assert len(outcomes) > 10 and outcomes.count(False) > 8
+
+
+def test_text_is_written_whole_or_not_at_all(tmp_path: Path):
+    file = tmp_path / "config.json"
+    write_atomically(file, "old")
+    contents: list[str] = []
+    for call in range(1, 100):
+        with pytest.MonkeyPatch.context() as patch:
+            count = kill_at(patch, call)
+            with contextlib.suppress(Killed):
+                write_atomically(file, "new")
+        contents.append(file.read_text())
+        if count[0] < call:
+            break
+        file.write_text("old")
+    assert contents == sorted(contents, reverse=True)
+    assert set(contents) == {"old", "new"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["config.json"]
+
+
+def saved(path: Path) -> tuple[RunFolder, Path]:
+    run = RunFolder(path)
+    run.save_checkpoint(3, tensors={"w": torch.arange(100.0)}, state={})
+    return run, path / "checkpoints" / "step-00000003"
+
+
+def flip_a_bit(folder: Path) -> None:
+    file = folder / "tensors.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+
+
+def cut_tensors(folder: Path) -> None:
+    file = folder / "tensors.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+
+
+def write_state(text: str | bytes) -> Callable[[Path], Any]:
+    content = text.encode() if isinstance(text, str) else text
+    return lambda folder: (folder / "state.json").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip_a_bit, "tensors are damaged"),
+        (cut_tensors, "tensors are damaged"),
+        (lambda f: (f / "tensors.safetensors").unlink(), "cannot be read .FileNotFoundError"),
+        (lambda f: (f / "state.json").unlink(), "cannot be read .FileNotFoundError"),
+        (shutil.rmtree, "cannot be read .FileNotFoundError"),
+        (write_state(""), "cannot be read .JSONDecodeError"),
+        (write_state("[1]"), "cannot be read .TypeError"),
+        (write_state("{}"), "cannot be read .KeyError"),
+        (write_state(b"\xff\xfe"), "cannot be read .UnicodeDecodeError"),
+        (write_state("[" * 100_000), "cannot be read .RecursionError"),
+        (write_state('{"format": 1}'), "cannot be read .KeyError"),
+        (write_state('{"format": 2, "tensors": "x"}'), "has format 2, this version reads 1"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_by_name(
+    damage: Callable[[Path], Any], message: str, tmp_path: Path
+):
+    run, folder = saved(tmp_path)
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        run.load_checkpoint(3)
+    assert caught.value.where == str(folder)
+    assert caught.value.fix
+
+
+def test_a_swapped_tensor_file_is_refused(tmp_path: Path):
+    run, folder = saved(tmp_path)
+    run.save_checkpoint(4, tensors={"w": torch.zeros(100)}, state={})
+    shutil.copy(folder.with_name("step-00000004") / "tensors.safetensors", folder)
+    with pytest.raises(CheckpointError, match="damaged"):
+        run.load_checkpoint(3)
+
+
+def test_steps_are_numbers_in_order_and_nothing_else(tmp_path: Path):
+    run = RunFolder(tmp_path)
+    for step in (100_000_000, 2, 30):
+        run.save_checkpoint(step, tensors={}, state={})
+    for stray in (".step-00000009.writing", "step-9", "step-00000009.old", "notes"):
+        (tmp_path / "checkpoints" / stray).mkdir()
+    assert run.steps() == [2, 30, 100_000_000]
+
+
+@pytest.mark.parametrize(
+    ("keep_latest", "keep_steps", "left"),
+    [
+        (1, set(), [5]),
+        (2, set(), [4, 5]),
+        (2, {1}, [1, 4, 5]),
+        (2, {5}, [4, 5]),
+        (9, set(), [1, 2, 3, 4, 5]),
+        (1, {2, 3, 77}, [2, 3, 5]),
+    ],
+)
+def test_pruning_keeps_the_latest_and_the_named(
+    keep_latest: int, keep_steps: set[int], left: list[int], tmp_path: Path
+):
+    run = RunFolder(tmp_path)
+    for step in range(1, 6):
+        run.save_checkpoint(step, tensors={}, state={})
+    run.prune_checkpoints(keep_latest=keep_latest, keep_steps=keep_steps)
+    assert run.steps() == left
+
+
+def test_checkpoints_hold_no_pickle(tmp_path: Path):
+    _, folder = saved(tmp_path)
+    assert {entry.name for entry in folder.iterdir()} == {"tensors.safetensors", "state.json"}
+    json.loads((folder / "state.json").read_text())
+
+
+def rows(*steps: int) -> list[dict[str, Any]]:
+    return [{"step": step, "loss": step / 3} for step in steps]
+
+
+def test_metrics_are_cut_back_to_the_step_of_the_checkpoint(tmp_path: Path):
+    file = tmp_path / "metrics.jsonl"
+    with MetricsLog(file, resume_step=-1) as log:
+        for row in rows(0, 1, 2, 2, 3, 4):
+            log.write(row)
+    assert read_metrics(file) == rows(0, 1, 2, 2, 3, 4)
+    with MetricsLog(file, resume_step=2) as log:
+        assert read_metrics(file) == rows(0, 1, 2, 2)
+        log.write({"step": 3, "loss": 9.0})
+    assert read_metrics(file) == [*rows(0, 1, 2, 2), {"step": 3, "loss": 9.0}]
+    with MetricsLog(file, resume_step=-1):
+        assert read_metrics(file) == []
+
+
+def test_a_last_line_that_a_kill_cut_short_is_left_out(tmp_path: Path):
+    file = tmp_path / "metrics.jsonl"
+    whole = "".join(json.dumps(row) + "\n" for row in rows(1, 2))
+    for cut in range(1, len('{"step": 2, "loss": 0.66}\n')):
+        file.write_text(whole[:-cut])
+        assert read_metrics(file) == rows(1)
+        with MetricsLog(file, resume_step=5) as log:
+            log.write(rows(2)[0])
+        assert read_metrics(file) == rows(1, 2)
+
+
+def test_every_line_is_with_the_operating_system_at_once(tmp_path: Path):
+    file = tmp_path / "metrics.jsonl"
+    with MetricsLog(file, resume_step=-1) as log:
+        log.write(rows(1)[0])
+        assert read_metrics(file) == rows(1)
+        with pytest.raises(ValueError, match="JSON"):
+            log.write({"step": 2, "loss": float("nan")})
+
+
+@pytest.mark.parametrize(
+    "line", [b"{}", b"x", b"[1]", b'{"step": "1"}', b"\xff", b"\0" * 9, b"", b"[" * 100_000]
+)
+def test_damaged_metrics_are_refused_by_line(line: bytes, tmp_path: Path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_bytes(b'{"step": 1}\n' + line + b"\n")
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl:2: is not a JSON object"):
+        read_metrics(file)
+
+
+def test_no_metrics_yet(tmp_path: Path):
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_a_tensor_on_the_graph_is_saved_without_it(tmp_path: Path):
+    run = RunFolder(tmp_path)
+    weight: Tensor = torch.ones(2, requires_grad=True)
+    run.save_checkpoint(1, tensors={"w": weight * 2}, state={})
+    assert run.load_checkpoint(1).tensors["w"].tolist() == [2.0, 2.0]
