@@ -29,7 +29,6 @@ from figclip.adaptation.strength import (
 from figclip.annotations.counterfactuals import build_counterfeit_pools
 from figclip.annotations.splits import why_none_held_back
 from figclip.config import RunConfig
-from figclip.evaluation.models import Progress
 from figclip.evaluation.seen_items import media_in
 from figclip.evaluation.sources import DataSource
 from figclip.model.backbone import text_config, vision_config
@@ -37,12 +36,14 @@ from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
 from figclip.preparation.prepare import MASKED_WARNING, masked_warning
 from figclip.runtime.process_group import Processes, processes_of, start_accelerator
+from figclip.runtime.progress import CountProgress, Progress
+from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_retrieval import build_validation
 from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch
 from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
-from figclip.training.run_files import check_run, package_versions
+from figclip.training.run_files import check_run
 from figclip.training.run_folder import RunFolder
 from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
@@ -227,7 +228,7 @@ def adapt(
     cache: Path | None = None,
     cpu: bool = False,
     on_plan: Callable[[AdaptationPlan], None] | None = None,
-    on_texts: Callable[[int, int], None] | None = None,
+    on_texts: CountProgress | None = None,
     on_step: Callable[[StepReport], None] | None = None,
     on_progress: Progress | None = None,
 ) -> AdaptationResult:

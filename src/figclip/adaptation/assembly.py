@@ -6,7 +6,7 @@ What a run folder says of its run: config, environment, data; written before ste
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from figclip.model.folder import read_info, resolve_model
 from figclip.model.lora import add_adaptation
 from figclip.runtime.files import write_atomically
 from figclip.runtime.process_group import ALONE, Processes
+from figclip.runtime.progress import CountProgress
 from figclip.training.run_files import RUN_FORMAT, check_data, data_before, write_settings
 from figclip.training.run_folder import RunFolder
 from figclip.video.seen_media import SeenMedia
@@ -66,7 +67,7 @@ def assemble(
     data: Sequence[Path],
     *,
     cache: Path | None,
-    on_texts: Callable[[int, int], None] | None,
+    on_texts: CountProgress | None,
     device: torch.device,
     processes: Processes = ALONE,
 ) -> RunParts:

@@ -16,7 +16,7 @@ from figclip.annotations.splits import MIN_GROUPS
 from figclip.config import RunConfig
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.figures import draw_sweep
-from figclip.evaluation.models import Column, Progress
+from figclip.evaluation.models import Column
 from figclip.evaluation.plan import (
     PlannedSource,
     TaskScores,
@@ -49,6 +49,7 @@ from figclip.model.embedder import Embedder
 from figclip.model.lora import plain_copy, plain_state
 from figclip.runtime.files import write_atomically
 from figclip.runtime.process_group import ALONE, Processes
+from figclip.runtime.progress import Progress, no_progress
 from figclip.video.sampling import PRESETS
 from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
@@ -349,7 +350,7 @@ def choose_strength(
     Raises:
         MetricError: embeddings that are not finite.
     """
-    report = on_progress or _no_progress
+    report = on_progress or no_progress
     plain = plain_copy(backbone)
     with TemporaryDirectory() as folder:
 
@@ -431,10 +432,6 @@ class _Scored:
     alpha: float
     detail: Mapping[str, float]
     kept: Sequence[TaskScores]
-
-
-def _no_progress(stage: str, done: int, total: int) -> None:
-    """Nobody is told."""
 
 
 def _score(work: Work, embedder: Embedder, plain: Backbone, alpha: float) -> TaskScores:

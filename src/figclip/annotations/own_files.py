@@ -30,6 +30,7 @@ from figclip.annotations.reading import (
     read_text,
     shown,
 )
+from figclip.annotations.splits import TRAIN_SPLIT
 from figclip.config import MAX_POSITIONS
 from figclip.records import MODIFIER_SLOT, Annotation, AnnotationSet, Event, Role, VideoRecord
 
@@ -157,7 +158,6 @@ def _event(row: dict[str, str]) -> dict[str, object]:
 
 
 FORMAT_VERSION = 1
-DEFAULT_SPLIT = "train"
 # Eleven days. Longer times are milliseconds or frame numbers by mistake, and would overflow the
 # integer time stamps of a video.
 MAX_TIME_S = 1e6
@@ -276,7 +276,7 @@ def _parse_video(raw: RawVideo) -> VideoRecord | None:
     record = VideoRecord(
         id=_name(value, "id", default=video, place=place),
         video=video,
-        split=_name(value, "split", default=DEFAULT_SPLIT, place=place),
+        split=_name(value, "split", default=TRAIN_SPLIT, place=place),
         group=_name(value, "group", default="", place=place),
         annotations=(Annotation(events=_events(value, raw), captions=_captions(value, place)),),
     )

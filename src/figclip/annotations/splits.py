@@ -12,6 +12,9 @@ from figclip.errors import DataError
 from figclip.records import VideoRecord
 
 TRAIN_SPLIT = "train"
+"""What is trained on; also the split of own annotations that name none."""
+EVALUATED_SPLIT = "valid"
+"""What is evaluated unless told otherwise, where the annotations have it."""
 MIN_GROUPS = 40
 """Fewer groups than this are too few to choose by: nothing is held back, nothing is chosen."""
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from figclip.annotations.own_files import counted
 from figclip.annotations.reading import Place, check_text, is_list, is_object, raise_problems, shown
+from figclip.annotations.splits import TRAIN_SPLIT
 from figclip.datasets.files import (
     MAX_NUMBER,
     TOP_ONLY,
@@ -29,13 +30,12 @@ from figclip.datasets.retrieval import ACTIVITYNET_SUBFOLDERS, YOUCOOK2_FILES
 from figclip.errors import DataError
 from figclip.runtime.files import write_atomically
 
-TRAIN = "train"
 ACTIVITYNET_FILES = {
-    TRAIN: ("train.json", "train_modified.json"),
+    TRAIN_SPLIT: ("train.json", "train_modified.json"),
     "val_1": ("val_1.json",),
     "val_2": ("val_2.json",),
 }
-YOUCOOK2_CAPTION_FILES = {TRAIN: ("yc2_train.json",), "val": YOUCOOK2_FILES[:1]}
+YOUCOOK2_CAPTION_FILES = {TRAIN_SPLIT: ("yc2_train.json",), "val": YOUCOOK2_FILES[:1]}
 REFERENCE_KEYS = ("duration", "timestamps", "sentences")
 PREDICTION_KEYS = ("sentence", "timestamp", "score")
 FILE_KEYS = ("results", "version", "external_data")
@@ -151,7 +151,7 @@ def _read_splits(
         what = "is a file, which has no splits" if path.is_file() else f"has no split {split}"
         fix = "Leave split= out" if path.is_file() else f"Splits are {', '.join(files)}"
         raise DataError(what, where=str(path), fix=fix)
-    tested = [names for name, names in files.items() if name != TRAIN]
+    tested = [names for name, names in files.items() if name != TRAIN_SPLIT]
     chosen = tested if split is None else [files[split]]
     return tuple(read_references(find_in_folder(path, *n, subfolders=subfolders)) for n in chosen)
 

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial, reduce
-from importlib.metadata import version
 from math import isfinite
 from operator import or_
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.figures import draw_confusion, draw_sweep
-from figclip.evaluation.models import Column, ColumnLoader, Progress
+from figclip.evaluation.models import Column, ColumnLoader
 from figclip.evaluation.plan import PlannedSource, TaskSettings, Work, open_works, plan_sources
 from figclip.evaluation.results import (
     FACES,
@@ -37,6 +36,8 @@ from figclip.evaluation.seen_items import items_in, trained_items, trained_notic
 from figclip.evaluation.selection_split import reported_part
 from figclip.evaluation.sources import DataSource, parse_source
 from figclip.runtime.files import check_writable, write_atomically
+from figclip.runtime.progress import Progress
+from figclip.runtime.versions import package_versions
 from figclip.tasks.base import Face, Score
 from figclip.video.sampling import find_preset
 from figclip.video.seen_media import SeenMedia
@@ -200,11 +201,12 @@ def _score(
 ) -> tuple[list[TaskResult], list[Path]]:
     """The result of each task, and its file."""
     out.mkdir(parents=True, exist_ok=True)
+    versions = {"python": platform.python_version(), **package_versions()}
     results: list[TaskResult] = []
     files: list[Path] = []
     for work in works:
         results.append(_run(work, columns, seed=seed))
-        files.append(write_result(results[-1], out, taken=files, versions=_versions()))
+        files.append(write_result(results[-1], out, taken=files, versions=versions))
     return results, files
 
 
@@ -312,9 +314,3 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
         trained_on=trained_on,
         knows_training=seen.is_whole,
     )
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what the scores depend on."""
-    packages = ("figclip", "torch", "transformers", "numpy", "pillow", "av", "scikit-learn")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from figclip.evaluation.results import ModelColumn
 from figclip.model.backbone import weights_hash
 from figclip.model.embedder import Embedder
 from figclip.model.figclip import FiGCLIP
+from figclip.runtime.progress import Progress
 from figclip.video.sampling import Preset
 from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many items of how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

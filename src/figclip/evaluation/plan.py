@@ -12,7 +12,7 @@ from figclip.annotations.captions import TEMPLATES
 from figclip.datasets.actions import find_prompts
 from figclip.datasets.catalogue import BENCHMARKS
 from figclip.errors import ConfigError, MetricError
-from figclip.evaluation.models import Column, Progress
+from figclip.evaluation.models import Column
 from figclip.evaluation.sources import (
     ANNOTATED,
     DataSource,
@@ -24,6 +24,7 @@ from figclip.evaluation.sources import (
     open_benchmark,
     read_source,
 )
+from figclip.runtime.progress import Progress
 from figclip.tasks.actions import Actions
 from figclip.tasks.base import Face, ItemScores, Score, Task, TaskData
 from figclip.tasks.composition import Composition

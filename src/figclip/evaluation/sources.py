@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from figclip.annotations.splits import EVALUATED_SPLIT
 from figclip.datasets.actions import find_prompts
 from figclip.datasets.catalogue import BENCHMARKS, load_benchmark
 from figclip.datasets.records import (
@@ -41,6 +42,7 @@ from figclip.datasets.records import (
 from figclip.errors import ConfigError, DataError, StoreError
 from figclip.preparation.clips import find_media, prepare_clips
 from figclip.preparation.prepare import find_videos, prepare
+from figclip.runtime.progress import Progress, no_progress
 from figclip.tasks.base import Face, LeftOut
 from figclip.tasks.media import MediaSet
 from figclip.video.sampling import Preset
@@ -49,8 +51,6 @@ from figclip.video.stored import StoredClips, StoredVideos, open_stored_videos
 
 ANNOTATED = ("events", "vidsitu")
 """NAMEs of annotated events."""
-DEFAULT_SPLIT = "valid"
-"""Of annotated events, where they have it."""
 
 OWN = ("events", "retrieval", "actions", "pairs")
 """NAMEs of anyone's own files: these say nothing of what is tested, the file's own name may."""
@@ -380,7 +380,7 @@ def open_annotated(
     spec: StoreSpec,
     frames_per_event: int,
     cache: Path | None,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> OpenedSource:
     """Annotated events, their videos decoded if they are not yet.
 
@@ -396,10 +396,10 @@ def open_annotated(
             videos.
         StoreError: a store that cannot be used.
     """
+    say = on_progress or no_progress
 
     def report(done: int, total: int, _: int) -> None:
-        if on_progress is not None:
-            on_progress("decoding videos", done, total)
+        say("decoding videos", done, total)
 
     store = _store(
         source, spec=spec, frames_per_event=frames_per_event, cache=cache, on_video=report
@@ -454,7 +454,7 @@ def open_benchmark(
     spec: StoreSpec,
     preset: Preset,
     cache: Path,
-    on_progress: Callable[[str, int, int], None] | None,
+    on_progress: Progress | None,
 ) -> OpenedSource:
     """A benchmark with those of its media that are there, decoded if they are not yet.
 
@@ -519,7 +519,7 @@ def _choose_split(
         annotated: All splits.
         splits: Of each video that is there.
     """
-    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in annotated else None)
+    split = source.split or (EVALUATED_SPLIT if EVALUATED_SPLIT in annotated else None)
     if split is None or split in splits:
         return split
     listed = ", ".join(f"{name} ({count:,})" for name, count in sorted(Counter(splits).items()))

@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from figclip.errors import CheckpointError, ModelError
-from figclip.evaluation.models import ColumnLoader, Progress
+from figclip.evaluation.models import ColumnLoader
 from figclip.evaluation.results import ModelColumn
 from figclip.heads.run import HeadInfo, is_head_run, read_head_info
 from figclip.model.backbone import weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.embedder import Embedder
 from figclip.model.figclip import FiGCLIP
+from figclip.runtime.progress import Progress
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.training.batches import BatchItem
 from figclip.training.run_files import read_seen

@@ -6,7 +6,7 @@ A file that says what a folder is of, so that work which goes on does not mix tw
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from figclip.miniworld.drawing import draw_film, draw_still, write_video
 from figclip.miniworld.grammar import FPS, Film, whole_events
 from figclip.miniworld.situations import Situation
 from figclip.runtime.files import write_atomically
+from figclip.runtime.progress import CountProgress
 from figclip.runtime.worker_pool import Lost, run_jobs
 
 VIDEO_PX, STILL_PX = 192, 128
@@ -62,9 +63,7 @@ class PaintOrders:
         self.orders.append(Order(path=path, shown=situation, seed=seed))
 
 
-def paint(
-    orders: Sequence[Order], *, workers: int, on_progress: Callable[[int, int], None]
-) -> None:
+def paint(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) -> None:
     """Draws what does not exist yet. Every file is whole or absent, also when this is killed.
 
     Args:

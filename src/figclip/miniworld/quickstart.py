@@ -13,7 +13,6 @@ from figclip.miniworld.stages import (
     CAPTIONING,
     SITUATIONS,
     ControlName,
-    Progress,
     Workshop,
     adapt_base,
     draw,
@@ -32,6 +31,7 @@ from figclip.model.figclip import FiGCLIP
 from figclip.reporting.files import damage_named, read_object
 from figclip.reporting.report import write_report
 from figclip.reporting.result_files import SUMMARY_FORMAT
+from figclip.runtime.progress import DetailedProgress
 
 __all__ = ["QuickstartResult", "WorldSize", "run_full", "run_quickstart"]
 
@@ -60,7 +60,7 @@ class QuickstartResult:
 
 
 def run_quickstart(
-    out: Path, *, seed: int, on_progress: Progress, size: WorldSize | None = None
+    out: Path, *, seed: int, on_progress: DetailedProgress, size: WorldSize | None = None
 ) -> QuickstartResult:
     """Adapt once and show what it did. What is already there is not made again.
 
@@ -91,7 +91,7 @@ def run_quickstart(
 
 
 def run_full(
-    out: Path, *, on_progress: Progress, size: WorldSize | None = None
+    out: Path, *, on_progress: DetailedProgress, size: WorldSize | None = None
 ) -> QuickstartResult:
     """Three seeds on both bases, and the controls that must not gain.
 
@@ -128,7 +128,7 @@ def run_full(
     return _finished(workshop, run, summary, seed=FULL_SEEDS[0])
 
 
-def _open_workshop(out: Path, on_progress: Progress) -> Workshop:
+def _open_workshop(out: Path, on_progress: DetailedProgress) -> Workshop:
     """A folder that is new, empty, or a quickstart's, which its claim tells."""
     # Runs know their base by its path, however this one was spelt.
     workshop = Workshop(path=out.resolve(), on_progress=on_progress)

@@ -38,14 +38,13 @@ from figclip.model.backbone import load_backbone, weights_hash
 from figclip.preparation.prepare import prepare
 from figclip.recipes import build_captioning_recipe, build_recipe, build_situation_recipe
 from figclip.runtime.files import write_atomically
+from figclip.runtime.progress import CountProgress, DetailedProgress
 from figclip.training.loop import StepReport
 from figclip.training.run_files import check_run
 from figclip.training.run_folder import RunFolder
 from figclip.video.store import StoreSpec
 
 PRESET = "event"
-Progress = Callable[[str, int, int, str], None]
-"""Told the stage, how much of it is done, of how much, and what else there is to say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ class Workshop:
     """
 
     path: Path
-    on_progress: Progress
+    on_progress: DetailedProgress
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
@@ -86,7 +85,7 @@ class Workshop:
         return self.path / (f"{control}.store" if control else "frames.store")
 
     @contextmanager
-    def timed(self, stage: str) -> Generator[Callable[[int, int], None]]:
+    def timed(self, stage: str) -> Generator[CountProgress]:
         """Times a stage; yields who is told how much of it is done."""
         start = time.monotonic()
         yield lambda done, total: self.on_progress(stage, done, total, "")

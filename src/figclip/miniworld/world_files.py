@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from figclip.miniworld.layouts.activitynet import write_dense_captions
 from figclip.miniworld.layouts.vidsitu import write_vidsitu
 from figclip.miniworld.named_tests import write_detail_tests, write_kept_tests
 from figclip.miniworld.painting import PaintOrders, claim_folder, paint
+from figclip.runtime.progress import CountProgress
 
 WORLD_FORMAT = 3
 """Goes up when the same seeds draw something else."""
@@ -94,7 +94,7 @@ def draw_world(
     *,
     size: WorldSize,
     evaluation_seed: int,
-    on_progress: Callable[[int, int], None],
+    on_progress: CountProgress,
 ) -> None:
     """Writes the annotations and tests, and draws the files that are not there yet.
 

@@ -25,6 +25,7 @@ from figclip.model.backbone import (
 )
 from figclip.model.embedding_cache import EmbeddingCache
 from figclip.runtime.process_group import ALONE, Processes
+from figclip.runtime.progress import CountProgress, no_progress
 from figclip.video.sampling import PRESETS, Preset
 from figclip.video.stored import StoredClips
 
@@ -72,13 +73,13 @@ class Embedder:
         preset: Preset = PRESETS["figclip"],
         micro_batch: int = 32,
         cache_file: Path | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: CountProgress | None = None,
         processes: Processes = ALONE,
     ) -> None:
         self._backbone = backbone
         self._preset = preset
         self._micro_batch = micro_batch
-        self._on_progress = on_progress
+        self._report = on_progress or no_progress
         self._processes = processes
         self._text_cache: EmbeddingCache | None = None
         self._frame_cache: EmbeddingCache | None = None
@@ -159,7 +160,7 @@ class Embedder:
         frames: Sequence[FrameRef],
         *,
         statistics: ChannelStatistics | None,
-        on_progress: Callable[[int, int], None],
+        on_progress: CountProgress,
     ) -> Float32[np.ndarray, "N D"]:
         """Embeddings of frames as the model makes them, so that all ways to pool share them."""
         prefix = b"" if statistics is None else repr(statistics).encode()
@@ -213,7 +214,7 @@ class Embedder:
         frames: list[FrameRef],
         *,
         statistics: ChannelStatistics | None,
-        on_progress: Callable[[int, int], None],
+        on_progress: CountProgress,
     ) -> Float32[np.ndarray, "N D"]:
         """Frames through the image tower, in the order given; not normalised."""
 
@@ -230,7 +231,7 @@ class Embedder:
         parts: Sequence[list[Item]],
         encode: Callable[[list[Item]], Tensor],
         *,
-        on_progress: Callable[[int, int], None],
+        on_progress: CountProgress,
     ) -> Float32[np.ndarray, "N D"]:
         """Micro-batches through a tower, each by the process that it is dealt to."""
         total, done = sum(map(len, parts)), 0
@@ -242,11 +243,6 @@ class Embedder:
             done += len(part)
             on_progress(done, total)
         return np.concatenate(self._processes.merge(own))
-
-    def _report(self, done: int, total: int) -> None:
-        """Tell the progress display."""
-        if self._on_progress is not None:
-            self._on_progress(done, total)
 
 
 def _text_identity(backbone: Backbone) -> str:

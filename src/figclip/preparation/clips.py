@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from figclip.datasets.records import Medium, MediumKind
 from figclip.errors import DataError, VideoError
 from figclip.preparation.prepare import VIDEO_LIMIT_S
 from figclip.preparation.worker import ClipJob, DecodedClip, clip_key, clip_times_us, decode_clip
+from figclip.runtime.progress import CountProgress, Progress, no_progress
 from figclip.runtime.worker_pool import Done, Lost, run_jobs
 from figclip.video.container import hash_video
 from figclip.video.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaFolder
@@ -42,7 +43,7 @@ def prepare_clips(
     sampling: Sampling,
     num_workers: int | None = None,
     limit_s: float = VIDEO_LIMIT_S,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> StoredClips:
     """Find and decode images and whole videos. Can be killed and run again.
 
@@ -93,7 +94,7 @@ def prepare_clips(
             sampling=sampling,
             num_workers=num_workers or os.cpu_count() or 1,
             limit_s=limit_s,
-            on_progress=on_progress or _no_progress,
+            on_progress=on_progress or no_progress,
         )
     return _number({medium: found[medium] for medium in dict.fromkeys(media)})
 
@@ -131,7 +132,7 @@ def prepare_video_files(
     pipeline: str,
     size: int,
     sampling: Sampling,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> StoredClips:
     """Decode videos that are given by their paths, wherever they are; else as `prepare_clips`.
 
@@ -160,7 +161,7 @@ def prepare_video_files(
         sampling=sampling,
         num_workers=os.cpu_count() or 1,
         limit_s=VIDEO_LIMIT_S,
-        on_progress=on_progress or _no_progress,
+        on_progress=on_progress or no_progress,
     )
     return _number({medium: found[medium] for medium in files})
 
@@ -201,7 +202,7 @@ def _decode_files(
     sampling: Sampling,
     num_workers: int,
     limit_s: float,
-    on_progress: Callable[[str, int, int], None],
+    on_progress: Progress,
 ) -> dict[Medium, _Clip | str]:
     """A clip of each file, or why it cannot be read."""
     jobs, unreadable = _plan_jobs(
@@ -221,7 +222,7 @@ def _decode_files(
 
 
 def _plan_jobs(
-    paths: Mapping[Medium, Path], *, num_workers: int, on_progress: Callable[[int, int], None]
+    paths: Mapping[Medium, Path], *, num_workers: int, on_progress: CountProgress
 ) -> tuple[dict[Medium, ClipJob], dict[Medium, _Clip | str]]:
     """What to decode for each medium, or why its file cannot be read."""
     absent: dict[Medium, _Clip | str] = {}
@@ -243,10 +244,6 @@ def _plan_jobs(
     return jobs, absent
 
 
-def _no_progress(stage: str, done: int, total: int) -> None:
-    """Nobody asked."""
-
-
 def _hash(path: Path) -> str | VideoError:
     """Hash of a file, or why it cannot be read."""
     try:
@@ -264,7 +261,7 @@ def _decode(
     sampling: Sampling,
     num_workers: int,
     limit_s: float,
-    on_progress: Callable[[int, int], None],
+    on_progress: CountProgress,
 ) -> dict[str, _Clip | str]:
     """Decode what the store lacks; a clip or the reason why there is none for each key."""
     results: dict[str, _Clip | str] = {}

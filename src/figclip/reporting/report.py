@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from figclip import __version__
 from figclip.datasets.dense_captions import REFERENCE_READERS
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.sources import ANNOTATED, DataSource
@@ -178,7 +178,7 @@ def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: ob
             css=Markup(_page_file("report.css")),
             script=Markup(script),
             script_hash=_content_hash(script),
-            version=version("figclip"),
+            version=__version__,
         )
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from importlib.resources.abc import Traversable
 
+from figclip.annotations.splits import EVALUATED_SPLIT
 from figclip.annotations.vidsitu import load_source
 from figclip.datasets.situations import (
     PARTS,
@@ -21,7 +22,7 @@ from figclip.datasets.situations import (
     situation_truth_of,
 )
 from figclip.errors import AnnotationError, DataError, StoreError
-from figclip.evaluation.sources import DEFAULT_SPLIT, DataSource, is_store
+from figclip.evaluation.sources import DataSource, is_store
 from figclip.video.store import FrameStore
 
 
@@ -44,7 +45,7 @@ def open_truth(source: DataSource, *, parts: Collection[Part] = PARTS) -> Situat
     _check_name(source, files)
     try:
         if source.name == "vidsitu":
-            split = source.split or DEFAULT_SPLIT
+            split = source.split or EVALUATED_SPLIT
             truth = load_situation_truth(files, split, parts=parts)
         else:
             truth = _own_truth(source, files)
@@ -97,7 +98,7 @@ def _own_truth(source: DataSource, files: Traversable) -> SituationTruth:
     """That of own annotations."""
     annotations = load_source(files)
     splits = {record.split for record in annotations.records}
-    split = source.split or (DEFAULT_SPLIT if DEFAULT_SPLIT in splits else None)
+    split = source.split or (EVALUATED_SPLIT if EVALUATED_SPLIT in splits else None)
     if split is not None and split not in splits:
         what, fix = f"has no split {split}", f"Splits are {', '.join(sorted(splits))}"
         raise DataError(what, where=str(source.path), fix=fix)

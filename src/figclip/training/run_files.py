@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 from figclip import config as configs
 from figclip.errors import CheckpointError
 from figclip.runtime.files import check_writable, write_atomically
+from figclip.runtime.versions import package_versions
 from figclip.training.run_folder import RunFolder
 from figclip.video.seen_media import SeenMedia
 
@@ -181,12 +181,6 @@ def _commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip()
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of what the weights depend on."""
-    names = ("figclip", "torch", "transformers", "peft", "accelerate", "numpy", "av", "pillow")
-    return {name: version(name) for name in names}
 
 
 def check_data(run: RunFolder, content_hash: str) -> None:

@@ -20,7 +20,6 @@ from figclip.datasets.dense_captions import (
     DenseCaptionPredictions,
     write_predictions,
 )
-from figclip.evaluation.models import Progress
 from figclip.evaluation.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
 from figclip.evaluation.seen_items import trained_notice, unknown_notices
 from figclip.evaluation.sources import DataSource
@@ -37,9 +36,11 @@ from figclip.heads.features import ADAPTED, BASE, FrozenModel, load_models_of_he
 from figclip.heads.run import HeadInfo, head_file, head_hash, load_head, read_head_info
 from figclip.preparation.clips import prepare_video_files
 from figclip.runtime.files import check_writable, write_atomically
+from figclip.runtime.progress import Progress
+from figclip.runtime.versions import package_versions
 from figclip.scoring.dense_captions import of_predicted_videos, score_dense_captions
 from figclip.scoring.scores import PredictionScores
-from figclip.training.run_files import package_versions, read_text
+from figclip.training.run_files import read_text
 from figclip.training.run_folder import RunFolder
 from figclip.video.sampling import FrameRate
 from figclip.video.seen_media import SeenMedia

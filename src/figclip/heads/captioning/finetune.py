@@ -11,11 +11,9 @@ import torch
 
 from figclip.annotations.own_files import counted
 from figclip.annotations.role_tokens import Vocabulary
-from figclip.annotations.splits import held_back_groups, why_none_held_back
+from figclip.annotations.splits import TRAIN_SPLIT, held_back_groups, why_none_held_back
 from figclip.config import CaptioningConfig
-from figclip.datasets.dense_captions import TRAIN
 from figclip.errors import ConfigError, ModelError
-from figclip.evaluation.models import Progress
 from figclip.evaluation.sources import DataSource
 from figclip.heads.captioning.head import CaptioningHead
 from figclip.heads.captioning.training import (
@@ -44,6 +42,7 @@ from figclip.heads.run import (
     write_head_run,
 )
 from figclip.runtime.launcher import require_one_process
+from figclip.runtime.progress import Progress
 from figclip.training.batches import BatchPlan
 from figclip.training.run_files import check_data, check_run
 from figclip.training.run_folder import RunFolder
@@ -94,7 +93,7 @@ def finetune_captioning(
     check_captioned(data, cache=cache)
     if data.split is not None:
         raise ConfigError(
-            f"heads are trained on split {TRAIN!r} only, or on one file",
+            f"heads are trained on split {TRAIN_SPLIT!r} only, or on one file",
             where=f"--data split={data.split}",
             fix="Leave split= out",
         )
@@ -152,7 +151,7 @@ def _open_training(
     on_progress: Progress | None,
 ) -> dict[StoreSpec, OpenedCaptions]:
     """The training videos, once for each kind of pixels that the models take."""
-    source = replace(data, split=None if data.path.is_file() else TRAIN)
+    source = replace(data, split=None if data.path.is_file() else TRAIN_SPLIT)
     return {
         spec: open_captions(
             source,

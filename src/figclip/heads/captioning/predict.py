@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from figclip.heads.captioning.head import (
     edges,
 )
 from figclip.heads.captioning.videos import VideoFeatures
+from figclip.runtime.progress import CountProgress
 
 _VIDEOS_AT_ONCE = 16
 _PAIRS_AT_ONCE = 2**24
@@ -33,7 +34,7 @@ def predict_captions(
     vocabulary: Vocabulary,
     *,
     with_sentences: bool = True,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: CountProgress | None = None,
 ) -> list[tuple[CaptionedSpan, ...]]:
     """The events of each video in the order of their starts, cut at its ends, in milliseconds.
 

@@ -20,12 +20,12 @@ from figclip.datasets.dense_captions import (
 from figclip.datasets.records import Medium
 from figclip.datasets.retrieval import youtube_video
 from figclip.errors import ConfigError, DataError
-from figclip.evaluation.models import Progress
 from figclip.evaluation.seen_items import left_out_reason, part_hash, split_items
 from figclip.evaluation.sources import DataSource, check_source
 from figclip.heads.captioning.head import FrameRows
 from figclip.model.embedder import Embedder
 from figclip.preparation.clips import prepare_clips
+from figclip.runtime.progress import Progress
 from figclip.tasks.base import LeftOut
 from figclip.video.sampling import FrameRate
 from figclip.video.seen_media import SeenMedia, medium_hash

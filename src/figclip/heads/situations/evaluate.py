@@ -13,7 +13,6 @@ from figclip import config as configs
 from figclip.config import SituationConfig, SituationLoss
 from figclip.datasets.situations import SituationTruth
 from figclip.errors import DataError
-from figclip.evaluation.models import Progress
 from figclip.evaluation.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
 from figclip.evaluation.seen_items import (
     trained_items,
@@ -37,12 +36,14 @@ from figclip.heads.situations.head import SituationHead
 from figclip.heads.situations.predict import SituationPredictions, predict_situations
 from figclip.heads.situations.training import SituationVocabulary
 from figclip.runtime.files import check_writable, write_atomically
+from figclip.runtime.progress import Progress
+from figclip.runtime.versions import package_versions
 from figclip.scoring.scores import PredictionScores
 from figclip.scoring.situation_files import Predictions, write_predictions
 from figclip.scoring.situation_sources import open_truth
 from figclip.scoring.situations import NOT_PREDICTED, score_relations, score_roles, score_verbs
 from figclip.tasks.base import ItemScores, LeftOut, Score
-from figclip.training.run_files import package_versions, read_text
+from figclip.training.run_files import read_text
 from figclip.training.run_folder import RunFolder
 from figclip.video.seen_media import SeenMedia
 from figclip.video.stored import StoredVideos

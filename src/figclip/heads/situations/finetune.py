@@ -12,7 +12,6 @@ from figclip.annotations.role_tokens import Vocabulary, encode_roles, told_roles
 from figclip.annotations.splits import TRAIN_SPLIT, split_training, why_none_held_back
 from figclip.config import SituationConfig
 from figclip.errors import ConfigError, ModelError
-from figclip.evaluation.models import Progress
 from figclip.evaluation.sources import (
     ANNOTATED,
     DataSource,
@@ -46,6 +45,7 @@ from figclip.heads.situations.training import (
     build_situation_vocabulary,
 )
 from figclip.runtime.launcher import require_one_process
+from figclip.runtime.progress import Progress
 from figclip.training.batches import BatchPlan
 from figclip.training.run_files import check_data, check_run
 from figclip.training.run_folder import RunFolder
