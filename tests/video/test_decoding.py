@@ -138,7 +138,7 @@ def test_falls_back_when_the_decoder_shows_another_clock(
     halved = sorted({*scan.stamps, scan.stamps[3] + 1})
     fields = {name: getattr(scan, name) for name in scan.__slots__} | {"stamps": tuple(halved)}
     forged = video_file.PacketScan(**fields)
-    monkeypatch.setattr("figclip.video.container.scan_packets", lambda path, deadline: forged)
+    monkeypatch.setattr("figclip.video.decoding.scan_packets", lambda path, deadline: forged)
     decoded = decode_frames(b_frames, [0.35], pipeline=SMALL)
     assert decoded.method == "plain"
     assert read_number(decoded.frames_NHWC[0]) == 3

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from figclip.cli.options import Cpu
-from figclip.errors import ConfigError, VideoError
+from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
     from figclip.heads.captioning.evaluate import Description
@@ -21,18 +20,14 @@ def describe(
     run: Annotated[Path, typer.Argument(help="Run folder of `figclip finetune captioning`.")],
     videos: Annotated[list[Path], typer.Argument(help="Video files.")],
     out: Annotated[Path, typer.Option(help="Folder of what is written.")] = Path("described"),
-    burn: Annotated[
-        bool, typer.Option("--burn", help="Also videos with the sentences in the picture.")
-    ] = False,
     cpu: Cpu = False,
 ) -> None:
-    """Say what happens in videos, and when: a table, JSON, subtitles, captioned videos.
+    """Say what happens in videos, and when: a table, JSON, subtitles.
 
-    Example: figclip describe runs/captioning holiday.mp4 party.mp4 --burn
+    Example: figclip describe runs/captioning holiday.mp4 party.mp4
 
     Writes OUT/descriptions.json, and of each video OUT/NAME.vtt (subtitles that players and
-    browsers load beside the video) and with --burn OUT/NAME.captioned.mp4. Videos that cannot be
-    read are named; then the exit code is 3.
+    browsers load beside the video). Videos that cannot be read are named; then the exit code is 3.
     """
     import torch
 
@@ -43,7 +38,6 @@ def describe(
     quiet_libraries()
     from figclip.heads.captioning.evaluate import describe as run_head
     from figclip.heads.captioning.evaluate import write_descriptions
-    from figclip.video.burn_in import write_captioned_video
     from figclip.video.subtitles import write_webvtt
 
     out.mkdir(parents=True, exist_ok=True)
@@ -56,23 +50,10 @@ def describe(
             on_progress=display.update,
         )
         write_descriptions(out / "descriptions.json", descriptions)
-        problems = {one.video: one.problem for one in descriptions if one.problem}
         for one in descriptions:
-            if one.video in problems:
-                continue
-            write_webvtt(out / f"{one.video.stem}.vtt", one.events)
-            if burn:
-                stage = f"writing {one.video.name}"
-                try:
-                    write_captioned_video(
-                        one.video,
-                        out / f"{one.video.stem}.captioned.mp4",
-                        one.events,
-                        on_progress=partial(display.update, stage),
-                    )
-                except VideoError as error:
-                    problems[one.video] = error.what
-    _show(descriptions, problems, out)
+            if one.problem is None:
+                write_webvtt(out / f"{one.video.stem}.vtt", one.events)
+    _show(descriptions, out)
 
 
 def _check_names(videos: Sequence[Path]) -> None:
@@ -86,15 +67,16 @@ def _check_names(videos: Sequence[Path]) -> None:
         )
 
 
-def _show(descriptions: Sequence[Description], problems: Mapping[Path, str], out: Path) -> None:
-    """A table, where it is written, and what could not be read or written."""
+def _show(descriptions: Sequence[Description], out: Path) -> None:
+    """A table, where it is written, and what could not be read."""
     for one in descriptions:
         if one.problem is None:
             typer.echo(f"{one.video} ({one.duration_s:.1f} s)")
             for event in one.events:
                 typer.echo(f"  {event.start_s:8.1f} - {event.end_s:7.1f} s  {event.sentence}")
     typer.echo(f"Written: {out}")
-    for video, problem in problems.items():
-        typer.echo(f"figclip: {video}: {problem}", err=True)
-    if problems:
+    unread = [one for one in descriptions if one.problem is not None]
+    for one in unread:
+        typer.echo(f"figclip: {one.video}: {one.problem}", err=True)
+    if unread:
         raise typer.Exit(3)

@@ -15,10 +15,9 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import TypeVar, cast
+from typing import cast
 
 import av
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -35,8 +34,6 @@ STILL_DURATION_S = Fraction(1, 25)
 # Containers that only point at other files: a download must not make us read them.
 _PLAYLIST_FORMATS = {"hls", "concat", "dash", "image2", "imf", "sdp", "rtsp"}
 _HASH_CHUNK_BYTES = 1 << 20
-
-_Stream = TypeVar("_Stream", VideoStream, AudioStream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,15 +303,15 @@ def _is_cover(stream: VideoStream) -> bool:
 
 
 def packets_of(
-    container: InputContainer, stream: _Stream, deadline: Deadline
-) -> Iterator[Packet[_Stream]]:
+    container: InputContainer, stream: VideoStream, deadline: Deadline
+) -> Iterator[Packet[VideoStream]]:
     """Non-empty packets of the stream; an empty one would tell the decoder that the file ends."""
     try:
         for packet in container.demux(stream):
             deadline.check()
             if packet.size:
                 # cast: av's stub forgets which stream was asked for.
-                yield cast("Packet[_Stream]", packet)
+                yield cast("Packet[VideoStream]", packet)
     except IndexError as error:
         # av's demux does not know streams that were not there when the file was opened (MPEG-TS).
         raise VideoError(

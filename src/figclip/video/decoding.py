@@ -67,13 +67,10 @@ __all__ = [
     "DEFAULT_DEADLINE_S",
     "DecodedFrames",
     "VideoProbe",
-    "damaged",
     "decode_frames",
     "hash_video",
-    "orientation_of",
     "probe_video",
     "sample_midpoints",
-    "timed_frames",
     "to_time_us",
 ]
 
@@ -181,18 +178,18 @@ class _Picked:
     ) -> None:
         """Make the frame's pixels and note the times that it answers."""
         if frame.is_corrupt:
-            raise damaged(self.path, time_us=times_us[0], end_us=frame_us)
+            raise _damaged(self.path, time_us=times_us[0], end_us=frame_us)
         try:
             self.pixels[frame_us] = frame_to_pixels(
                 frame,
                 pipeline=self._pipeline,
-                orientation=orientation_of(frame),
+                orientation=_orientation_of(frame),
                 pixel_aspect=aspect,
             )
         except VideoError as error:
             raise VideoError(error.what, where=str(self.path), fix=error.fix) from error
         except (FFmpegError, ValueError) as error:
-            raise damaged(self.path, time_us=times_us[0], end_us=frame_us) from error
+            raise _damaged(self.path, time_us=times_us[0], end_us=frame_us) from error
         self.frame_us.update(dict.fromkeys(times_us, frame_us))
 
 
@@ -206,13 +203,8 @@ def _decode_plainly(picked: _Picked, wanted_us: Sequence[int], deadline: Deadlin
     aspect = Fraction(1)
     with open_video(picked.path) as (container, stream):
         aspect = pixel_aspect(stream)
-        for frame, frame_us in timed_frames(
-            container,
-            stream,
-            path=picked.path,
-            scan=picked.scan,
-            deadline=deadline,
-            pending=pending,
+        for frame, frame_us in _timed_frames(
+            container, stream, picked=picked, deadline=deadline, pending=pending
         ):
             picked.num_decoded += 1
             if shown is not None and frame_us > pending[0]:
@@ -223,38 +215,25 @@ def _decode_plainly(picked: _Picked, wanted_us: Sequence[int], deadline: Deadlin
                     return
             shown, shown_us = frame, frame_us
         if shown is None:
-            raise damaged(picked.path, time_us=pending[0], end_us=0)
+            raise _damaged(picked.path, time_us=pending[0], end_us=0)
         duration = shown.duration if shown.duration > 0 else picked.scan.gap
         end_us = shown_us + picked.scan.to_us(Fraction(duration), first=0)
         if pending[-1] >= end_us:
             # Packets promised more (decode_frames compared with the scan), so frames are missing.
-            raise damaged(picked.path, time_us=pending[-1], end_us=end_us)
+            raise _damaged(picked.path, time_us=pending[-1], end_us=end_us)
         picked.take(shown, shown_us, times_us=pending, aspect=aspect)
 
 
-def timed_frames(
+def _timed_frames(
     container: InputContainer,
     stream: VideoStream,
     *,
-    path: str | Path,
-    scan: PacketScan,
+    picked: _Picked,
     deadline: Deadline,
     pending: Sequence[int],
 ) -> Iterator[tuple[VideoFrame, int]]:
-    """Every displayed frame with its time in microseconds from the first one, in display order.
-
-    Args:
-        container: As `open_video` gives it, nothing read yet.
-        stream: As `open_video` gives it.
-        path: For errors.
-        scan: Of the same file.
-        deadline: Checked between packets.
-        pending: Times in microseconds that are still wanted, at least one; the caller may change
-            them on the way. The error of a part that does not decode names the first.
-
-    Raises:
-        VideoError: `damaged`, `bad-timestamps`, `too-slow` or `unreadable`.
-    """
+    """Every displayed frame, in order, with its time in microseconds from the first one."""
+    path, scan = picked.path, picked.scan
     first: int | None = None
     last_us = 0
     for frame_idx, frame in enumerate(_decoded(container, stream, path, deadline, pending)):
@@ -289,11 +268,11 @@ def _decoded(
         for packet in packets_of(container, stream, deadline):
             if packet.is_corrupt:
                 # A packet cut off by the end of the file: decoding it yields half a picture.
-                raise damaged(path, time_us=pending[0], end_us=None)
+                raise _damaged(path, time_us=pending[0], end_us=None)
             yield from _decode(stream, packet)
         yield from _decode(stream, None)
     except FFmpegError as error:
-        raise damaged(path, time_us=pending[0], end_us=None) from error
+        raise _damaged(path, time_us=pending[0], end_us=None) from error
 
 
 def _decode_skipping(picked: _Picked, wanted_us: Sequence[int], deadline: Deadline) -> bool:
@@ -352,7 +331,7 @@ def _decode(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[Vid
     return cast(list[VideoFrame], cast(Any, stream).decode(packet))
 
 
-def orientation_of(frame: VideoFrame) -> Orientation:
+def _orientation_of(frame: VideoFrame) -> Orientation:
     """How to turn the frame upright, from its display matrix.
 
     The matrix maps coded (x, y) to (a x + c y, b x + d y), y downwards. Only quarter turns and
@@ -398,7 +377,7 @@ def _past_end(path: str | Path, *, time_us: int, end_us: int) -> VideoError:
     )
 
 
-def damaged(path: str | Path, *, time_us: int, end_us: int | None) -> VideoError:
+def _damaged(path: str | Path, *, time_us: int, end_us: int | None) -> VideoError:
     """The error for a part that does not decode."""
     until = "" if end_us is None else f" (readable until about {end_us / 1e6:.6g} s)"
     return VideoError(

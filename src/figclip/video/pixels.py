@@ -139,7 +139,7 @@ def frame_to_pixels(
         VideoError: `too-large`, when the frame or its stretched or resized form exceeds MAX_PIXELS.
     """
     height, width = _square_pixel_size(frame, pixel_aspect)
-    frame = without_alpha(frame)
+    frame = _without_alpha(frame)
     if pipeline.name == "swscale":
         height, width = resized_size(height, width, size=pipeline.size)
         upright = orientation.apply(_swscale(frame, height=height, width=width))
@@ -201,7 +201,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def without_alpha(frame: VideoFrame) -> VideoFrame:
+def _without_alpha(frame: VideoFrame) -> VideoFrame:
     """The frame itself, or where it has an alpha channel its RGB on white, as for stills."""
     if not any(component.is_alpha for component in frame.format.components):
         return frame
