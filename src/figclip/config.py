@@ -1,10 +1,8 @@
-"""The configuration of a run: frozen dataclasses, validated, with a JSON round trip and `--set`.
+"""The configuration of a run or a task head: frozen dataclasses, validated, with JSON and `--set`.
 
-A recipe (`recipes.py`) is a function that returns a whole `RunConfig`. Fields are checked by the
-class that owns them, combinations by `RunConfig`. Nothing below `adaptation.py` takes a config:
+A recipe (`recipes.py`) is a function that returns a whole config. The class that owns a field
+checks it; `RunConfig` checks combinations. Nothing below `adaptation` and `heads` takes a config:
 losses, metrics and decoding take plain arguments.
-
-The configuration of a task head: frozen dataclasses, validated; JSON and `--set` by `config`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""Recipes: functions that return a whole `RunConfig`. Ablations are `--set` on top of them.
+"""Recipes: functions that return the whole config of a run or a task head.
 
 What both papers leave open, and we chose: LoRA's alpha (64 at r=64) and its learning rate in
 relation to the contextualizer's (the papers give one, 1e-6); weight decay (0.01), warm-up (5 % of
 the steps) and schedule (cosine); clipping (norm 1); the contextualizer's feed-forward width and
 initialisation; the split for choosing a checkpoint (they name none: paper recipes keep the last).
-
-Recipes of task heads: functions that return a whole config. `--set` changes them.
 
 SRL-CLIP (arXiv 2401.07669v2) says of its heads only that they follow the peers' transformer
 encoder and decoder; sizes, dropout and our vocabulary of words (VidSitu uses GPT-2's pieces) are

@@ -1,7 +1,4 @@
-"""`figclip.adapt`: data, model, losses and loop put together; the best weights become `model/`.
-
-What adapt is about to do, in numbers, with an estimate of its memory.
-"""
+"""`figclip adapt`: plan a run, train it, choose its checkpoint and strength, write `model/`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The parts of a run: base, data, adaptation, texts, loaded and put together.
-
-What a run folder says of its run: config, environment, data; written before step 1.
-"""
+"""Load the parts of a run (base, data, adaptation, texts), check them, and record them."""
 
 from __future__ import annotations
 

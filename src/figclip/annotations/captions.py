@@ -1,10 +1,10 @@
-"""Rule-based dense captions: one sentence an event, every annotated detail in it.
+"""Turn an annotated event into one sentence by rule, with every detail that was annotated.
 
-`In this photo, the action is walk, the walker is man with short hair, manner is slowly, scene is …`
+Two kinds of template: the papers' fixed one, which adaptation trains on, and plain sentences as a
+person might write them.
 
-Plain sentences of events, by rule: the annotation in the words of a person, not of a template.
-
-`man in green jacket speaks to dog slowly in a kitchen`
+    In this photo, the action is walk, the walker is man with short hair, scene is …
+    man in green jacket speaks to dog slowly in a kitchen
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""Counterfeits of annotated events, one kind for each thing that a model may fail to see.
+"""Make false versions of an annotated event, one for each thing that a model may fail to see.
 
 Other verbs, fillers and scenes are drawn by seed from a set of videos, in proportion to how often
-they stand in the same place, so that the text alone says little about which event is true.
-
-What can be read off an event's caption without seeing the video, as named features.
-
-For regressions that ask how far the text alone tells a true caption from a counterfeit.
+they occur in the same place, so that the text alone says little about which event is true. How much
+it says all the same is measured on the text features at the end of this file, which describe an
+event's caption without its video.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Counterfeits by another filler in one role, `the walker is dog` for `… is man`.
+"""Hard negatives that put another filler into one role: `the walker is dog` for `… is man`.
 
-Optional hard negatives of training, and what the SRL-swap test draws where they are wanted.
-
-Ours, not the papers'. Pure in the event, the pool, the seed and the event's key.
+Optional in training, and drawn for the SRL-swap test. Ours, not the papers'. Each negative depends
+on the event, the pool, the seed and the event's key only.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Reads figclip's own annotation files: JSON Lines (one video a line) and CSV (one event a row).
+"""Read figclip's own annotation files: JSON Lines (one video a line) and CSV (one event a row).
 
-The format is described in `docs/annotations.md` and, for tools, in `annotations.schema.json` beside
-this file. What only a reader can check (ends after starts, slots of roles that exist) is checked
-here.
-
-Turns annotation CSV, one event a row, into the objects that a line of annotation JSONL holds.
+`docs/annotations.md` describes the format for people, `annotations.schema.json` beside this file
+for tools. Checked here is what a schema cannot say: ends come after starts, slots of roles exist.
+CSV rows become the objects that a line of JSON holds, and then take the same path.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""What VidSitu's prediction files call the roles: `Arg0`, `ALoc`, `AScn`.
+"""VidSitu's short role names (`Arg0`, `ALoc`, `AScn`), and an event's roles as tokens and back.
 
-The roles of an event as one sequence of tokens, which a decoder writes, and back.
-
-`[Arg0] a red cat [Arg1] a dog [AScn] park END`: keys are marks, in the order of the annotation.
-
-The words that a text decoder knows, as token ids.
+A text decoder writes the roles of an event as one sequence, `[Arg0] a red cat [Arg1] a dog [AScn]
+park END`, where the keys are marks, in the order of the annotation.
 """
 
 from __future__ import annotations

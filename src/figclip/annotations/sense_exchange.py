@@ -1,9 +1,9 @@
-"""Which verb senses stand in for which, so that every sense is as often false as it is true.
+"""Pair verb senses for negatives, so that each sense is as often false as it is true.
 
-What an event's roles are called and which modifiers it has depends on its verb: in VidSitu every
-sense has a list of its own. A negative that keeps the event's modifiers under another sense is
-then told from a true caption by the pair alone (`run` without a goal, `rise` instead of `fall`).
-So senses are exchanged only among events of the same shape, in numbers that balance.
+A verb decides what its roles are called and which modifiers it takes: in VidSitu every sense has
+its own list. A negative that keeps an event's modifiers under another sense can therefore be told
+from a true caption by that combination alone (`run` without a goal, `rise` instead of `fall`). So
+senses are exchanged only among events of the same shape, and in numbers that balance.
 """
 
 from __future__ import annotations

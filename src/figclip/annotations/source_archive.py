@@ -1,8 +1,7 @@
-"""The annotation files that a store was prepared from, kept in it as they were.
+"""Keep the annotation files that a store was prepared from inside the store, byte for byte.
 
-Scores need more of them than the annotations of the videos that are there: what every annotator
-chose, in the order of the split. Kept are the bytes, so that whoever reads them reads what the
-files said, by the same code.
+Scoring needs more than the annotations of the videos that are there: what every annotator chose,
+in the order of the split. The same code reads the kept bytes and the files.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Hard negatives: another verb sense, with its own role names, in place of an event's own.
+"""Hard negatives that put another verb sense, with its own role names, in place of an event's verb.
 
 Nouns, direction, manner and scene stay, so that only the verb and its roles tell true from false.
-Negatives are a pure function of the event, the pool, the seed and the event's key: the order in
+A negative depends on the event, the pool of senses, the seed and the event's key only: the order in
 which events are asked for does not matter, and texts can be cached for a whole run.
 
-Counterfactual events: one thing of an annotated event changed, everything else kept.
-
-Verb senses of an annotated set, with the role names they use and how often they occur.
+Also here: the pool of verb senses of an annotated set (their role names, and how often they occur),
+and the single edits of an event that other tests build on (exchange two roles, replace a filler).
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
-"""Reads the official files of VidSitu, and decides by the path which reader a source needs.
+"""Read VidSitu's official annotation files; `load_source` also takes figclip's own.
 
-A segment is a clip of 10 s, annotated as five events of 2 s. What the real files hold besides clean
-annotations is handled by rule, counted in `AnnotationSet.notices` and listed in
-`docs/annotations.md`. No pickles are read.
+A segment is a clip of 10 s, annotated as five events of 2 s. Where the real files depart from clean
+annotations, a rule decides, `AnnotationSet.notices` counts it, and `docs/annotations.md` lists it.
+No pickles are read.
 
 Source:
     Sadhu et al., Visual Semantic Role Labeling for Video Understanding, CVPR 2021;
     github.com/TheShadow29/VidSitu.
-
-Finds the official files of VidSitu in a folder and reads those that hold no annotations.
 """
 
 from __future__ import annotations

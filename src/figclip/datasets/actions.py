@@ -1,12 +1,7 @@
-"""Reads the official test lists of HMDB51 and UCF101.
+"""Read the test lists of action sets (HMDB51, UCF101, Kinetics, own CSV), and prompts for classes.
 
-Names of classes in words, as prompts need them.
-
-Reads lists of Kinetics videos: the official CSV, or lines of a path and a class number.
-
-Prompts for the names of classes: published sets, or a text of one's own.
-
-A class is embedded once a prompt; how the embeddings are pooled is the caller's business.
+Also here: class names in words, as prompts need them. A class has one text a prompt; how their
+embeddings are pooled is up to the caller.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Finds a benchmark's files and reads them entry by entry, each with its place.
+"""Find a benchmark's files, read them entry by entry with each one's place, and check their fields.
 
-What is wrong with a file's content is noted at its place and raised by the caller, all together;
-what is wrong with the choice of files is raised at once. Entries are checked one by one as they are
-asked for, so that problems are noted in the order of the file.
-
-Checks of the fields of an entry; what is wrong is noted and an empty value returned.
+What is wrong with a file's content is noted at its place, and the caller raises all of it together;
+a wrong choice of files is raised at once. Entries are checked one by one as they are asked for, so
+that problems are noted in the order of the file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Evaluate a model on tasks, its base beside it, with intervals of the difference.
+"""`figclip eval`: score models on tasks, base beside adapted, with intervals of the difference.
 
-Scores over the strength of the adaptation: what was gained in detail, what it cost.
+Also here: the sweep over the strength of an adaptation, what it gains in detail and what it costs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `--data NAME:PATH[,option=value…]` means.
+"""What `--data NAME:PATH[,option=value…]` means, and the data it opens. See docs/data.md.
 
 NAME says how PATH is read and which tasks can run on it:
 
@@ -7,14 +7,8 @@ NAME says how PATH is read and which tasks can run on it:
 - those of `datasets.catalogue`: published benchmarks, and own files for their tasks
 
 Files of `events` and `vidsitu` need `videos=DIR`, unless PATH is a frame store that `prepare`
-made; without `split=S` the videos of split `valid` are used, or all when the annotations have no
+made. Without `split=S` the videos of split `valid` are used, or all when the annotations have no
 such split. Benchmarks need `images=DIR` or `videos=DIR`, whichever they are about.
-
-`face=detail` or `face=kept` says what the data test, where that is not what their task mostly does:
-classes may be fine-grained, and the captions of a set for retrieval dense. `prompts=…` replaces
-`--prompts` for one set of classes.
-
-Opened data of an evaluation: annotations read, pictures and videos decoded.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The models whose frozen features heads are trained on: base, adapted, and its contextualizer.
+"""Load the frozen models that heads are trained on, and compute the features of events once.
 
-Frozen features of annotated events, computed once: what a head for situations learns from.
+The models are the base, the adapted CLIP, and the contextualizer on top of it.
 """
 
 from __future__ import annotations

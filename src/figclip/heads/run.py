@@ -1,12 +1,8 @@
-"""The run folder of a head: which models' features, what it can say, its weights.
+"""Train heads on frozen features, one after the other, and read and write their run folder.
 
 config.json environment.json data.json     as of any run
 head.json                                  task, model, vocabulary
 base/ adapted/ contextualizer/             a head on each: checkpoints, metrics, head.safetensors
-
-Trains heads on frozen features, one after the other, each in a folder of its own.
-
-What a run folder says of its run: config, environment, data; written before step 1.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""A small autoregressive transformer that writes token sequences about a memory.
+"""A small autoregressive transformer that writes tokens about a memory, and its beam search.
 
-Rows as attention heads, and back.
-
-Beam search: the most probable sequences of a decoder, deterministic.
+The search is deterministic.
 """
 
 from __future__ import annotations

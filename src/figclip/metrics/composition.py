@@ -1,6 +1,6 @@
-"""Whether true captions are more similar than false ones, where all comparisons must be won.
+"""Judge items of composition: all true captions must be more similar than all false ones.
 
-What counts in ARO's two macro averages, over relations and over pairs of attributes.
+Also here: which relations and attributes count in ARO's two macro averages.
 
 Source: mertyg/vision-language-models-are-bows @ 81fdd20, the notebook "Replicate ARO!" and
 dataset_zoo/aro_datasets.py:183.

@@ -1,10 +1,7 @@
-"""The blind control of choosing: every item judged by videos that are not its own.
+"""Choose between a true item and its counterfeits, and the two controls of such a choice.
 
-What a model gets right there it gets right without looking at the video.
-
-Choosing between a true item and counterfeits of it.
-
-Telling true captions from counterfeits by their words alone, as a control.
+Blind: judge each item by videos that are not its own. What a model gets right there, it gets right
+without looking at the video. Text-only: tell true from counterfeit by the words alone.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""Caption scores of dense captioning: every pair of a prediction and an event that it meets counts.
+"""Caption scores of dense captioning: of every pair of spans that meet, and in order (SODA).
 
-Source: ttengwang/PDVC@0b025c8 densevid_eval3/evaluate2018.py with `verbose`. Shape letters as in
-`localisation`; M items (a pair at a threshold), T thresholds.
-
-SODA: how well predictions tell a video's events in their order.
-
-Source: Fujita et al., "SODA: Story Oriented Dense Video Captioning Evaluation Framework" (ECCV
-2020); fujiso/SODA@9cb3e2c. Shape letters as in `localisation`.
+Source: ttengwang/PDVC@0b025c8 densevid_eval3/evaluate2018.py with `verbose`; SODA: Fujita et al.,
+"SODA: Story Oriented Dense Video Captioning Evaluation Framework" (ECCV 2020), fujiso/SODA@9cb3e2c.
+Shape letters as in `localisation`; M items (a pair at a threshold), T thresholds.
 """
 
 from __future__ import annotations

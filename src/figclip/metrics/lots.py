@@ -1,8 +1,8 @@
-"""Draws that depend on who is drawn for whom only, not on who else is there.
+"""Draw items for a drawer so that the draw does not depend on who else is there.
 
 A shared random generator gives every item other draws as soon as one item is missing. Here each
-pair of a drawer and an item has a lot of its own, and the lowest lots are drawn: who lacks some
-videos draws the same of those that are there.
+pair of a drawer and an item has a lot of its own, and the lowest lots win: someone who lacks a few
+videos still draws the same of those that are there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Retrieval: the rank of the best correct item of each query, and what is read off the ranks.
+"""Rank items by similarity, a few queries at a time, and read recall and median rank off the ranks.
 
-Similarities of queries to items, some queries at a time: the whole table is never held.
+The whole table of similarities is never held. Each query's rank is that of its best correct item.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Retrieval between texts and videos in both directions: corrected ranks, and official places.
+"""Retrieval between texts and videos both ways: corrected ranks, and CLIP4Clip's own scores.
 
-Retrieval scores as CLIP4Clip computes them, ties included.
+CLIP4Clip's scores include its ties. Its sorted tables are not needed: all follows from how many
+items are ahead of the correct one or tie with it. Fractions instead of percentages.
 
-Source: ArrowLuo/CLIP4Clip @ 508ffa3, metrics.py. Fractions instead of percentages. Its sorted
-tables are not needed: all follows from how many items are ahead of the correct one or tie with it.
+Source: ArrowLuo/CLIP4Clip @ 508ffa3, metrics.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Sparse captions of stills, as web text has them: one to three facts, order seldom needed.
+"""Caption the mini world three ways: sparse web captions, annotators' roles, dense captions.
 
-What annotators write down of a video, in VidSitu's roles and each in their own words.
-
-The rule-based dense captions that VidSitu's annotations of a story lead to.
+Web captions tell one to three facts of a still, and order seldom matters, as in web text.
+Annotators tell a video's events in VidSitu's roles, each in their own words; the dense captions are
+those that VidSitu's annotations of a story lead to, by rule.
 """
 
 from __future__ import annotations

@@ -1,13 +1,10 @@
-"""Which situations there are: drawn evenly, alone or as the five events of a video.
+"""Choose what happens: situations, videos of five events, untrimmed films, and pairs that differ.
 
-About one of seven combinations of a verb and the kinds that take part is held out: training never
-shows it, though it shows each of its words in other combinations.
+Situations are drawn evenly. About one of seven combinations of a verb and the kinds that take part
+is held out: training never shows it, though it shows each of its words in other combinations.
 
-Pairs of situations, and of stories, each of which makes the other's sentence false.
-
-Situations with one thing changed: what makes a sentence false, and the picture it is true of.
-
-Which films there are: events that nobody trimmed, with empty shots before, between and after.
+An edit changes one thing of a situation: it makes a sentence false, and has a picture of its own.
+Films hold events that nobody trimmed, with empty shots before, between and after.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The mini world's CLIP: its shape, its first random weights, and its folder.
+"""The mini world's CLIP: its tokenizer, its first random weights, and the weights that we ship.
 
-The pretrained mini CLIPs that come with figclip, one a seed, in half precision.
-
-The mini CLIP's tokenizer: CLIP's own byte-level BPE, with merges learnt from the mini world.
+The tokenizer is CLIP's own byte-level BPE, with merges learnt from the mini world. The pretrained
+weights are one file a seed, in half precision.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Pictures and videos that were ordered, drawn by several processes; done ones are not redone.
+"""Draw the pictures and videos that writers ordered, in several processes, and skip finished ones.
 
-A file that says what a folder is of, so that work which goes on does not mix two things.
+A claim file says what a folder is for, so that resumed work does not mix two things.
 """
 
 from __future__ import annotations

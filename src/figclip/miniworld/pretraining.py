@@ -1,9 +1,8 @@
-"""Pretrains the mini world's CLIP from nothing: facts, then paraphrases, then web captions.
+"""Pretrain the mini world's CLIP from nothing: facts, then paraphrases, then web captions.
 
-Each phase is a run of the training loop in a folder of its own, so a killed pretraining goes on
-from its last checkpoint and ends in the same bits.
-
-`python -m figclip.miniworld.pretraining OUT`: pretrains the mini world's CLIP.
+Each phase is a run of the training loop in a folder of its own, so that a killed pretraining goes
+on from its last checkpoint and ends in the same bits. `python -m figclip.miniworld.pretraining OUT`
+starts it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""What the named tests say: detail in natural sentences and in the template, and what is kept.
+"""Summarise the named tests and the heads of one or several seeds: `summary.json`.
 
-A mean over tests counts every test alike. Its interval resamples groups of items (pairs of videos,
-stills), each with all of its items in all tests; several seeds are averaged item by item first.
-
-What heads score, of one seed or several: rows of `tasks` in `summary.json`.
+The tests show detail in natural sentences and in the template, and what is kept. A mean over tests
+counts every test alike. Its interval resamples groups of items (pairs of videos, stills), each with
+all of its items in all tests; several seeds are averaged item by item first.
 """
 
 from __future__ import annotations

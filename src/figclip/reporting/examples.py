@@ -1,6 +1,6 @@
-"""Clips beside the sentences that base and adapted prefer, chosen by rule, failures included.
+"""Show clips beside the sentences that base and adapted prefer, chosen by rule, failures included.
 
-Which words of a sentence another one lacks.
+Also here: which words of a sentence the other one lacks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Whole videos beside what heads for dense captioning find in them, chosen by lot.
-
-Spans of a video as bars under its frames, a lane for each who named them.
-"""
+"""Show whole videos beside what captioning heads find in them, chosen by lot, spans as bars."""
 
 from __future__ import annotations
 

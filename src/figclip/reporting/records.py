@@ -1,6 +1,7 @@
-"""What a report tells, read from a run's files; all fractions are in [0, 1].
+"""What a report shows, read from a run's files, and how its numbers are written.
 
-Numbers as a report says them: percent and points with one decimal, real minus signs.
+All fractions are in [0, 1]; they are printed as percent and points, with one decimal and real minus
+signs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Result files of `figclip eval`, as a report shows them.
+"""Read the result files of `figclip eval`, and `eval/summary.json`, as a report shows them.
 
-`eval/summary.json`: named tests in two groups, where a run has them (docs/report.md).
+The summary has named tests in two groups, where a run has them (docs/report.md).
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""All that the files of a run say, gathered for its report. Models and videos are not looked at.
+"""Gather all that the files of a run say for its report: results, settings, curves.
 
-`environment.json` of a run: what was typed, where it ran, and on what versions.
-
-The curve over the strength of the adaptation that a report draws.
-
-`metrics.jsonl` as series over the steps of training.
+Read are `environment.json` (what was typed, where, on which versions), the curve over the strength
+of the adaptation, and `metrics.jsonl` as series over the steps. Models and videos are not opened.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""One video of the training data as the losses see it: frames, captions, hard negatives.
-
-Annotated videos whose events a report shows: annotations, and small frames where there are.
-"""
+"""Show one video of the training data as the losses see it: frames, captions, hard negatives."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The processes of a run: each does its share of the work, and all get the whole result.
 
-What differs between processes would part them: one that chooses another checkpoint, or waits for
-something that the others never send. So every result comes from one process, and goes to all.
+Differences between processes would drive them apart: one might choose another checkpoint, or wait
+for something that the others never send. So one process makes each result and sends it to all.
 """
 
 from __future__ import annotations

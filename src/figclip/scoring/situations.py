@@ -1,15 +1,10 @@
-"""Scores predicted verbs, roles and event relations by VidSitu's own evaluator, quirks included.
+"""Score predicted verbs, roles and event relations by VidSitu's own evaluator, quirks included.
 
 Prediction files and our own heads are scored by these functions. Where the evaluator is plainly
-wrong a corrected score stands beside its own, see docs/situations.md.
+wrong, a corrected score stands beside its own, see docs/situations.md.
 
 Source:
-    github.com/TheShadow29/VidSitu @ b794988, `vidsitu_code/evl_fns.py`.
-
-What the scores of roles are computed of: texts with their references, and mentions.
-
-Source:
-    github.com/TheShadow29/VidSitu @ b794988, `EvalFnCap` of `vidsitu_code/evl_fns.py`.
+    github.com/TheShadow29/VidSitu @ b794988, `vidsitu_code/evl_fns.py` (roles: `EvalFnCap`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Telling true captions of an image or video from false ones that use nearly the same words.
+"""Tell true captions of an image or video from false ones that use nearly the same words.
 
-The controls of true and false captions: what is got right blindly, and from words alone.
+With two controls: what can be got right blindly, and from the words alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The events of an annotated set and their visual embeddings: what both dense tasks start from.
+"""Embed the events of an annotated set, and choose between true and false texts about them.
 
-Counterfeits of annotated events put into words, and the choice between true and false.
+Both dense tasks start here: retrieval, and the SRL-swap test with its counterfeits put into words.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Finding events and videos by their dense captions, and captions by events and videos.
+"""Find events and videos by their dense captions and the reverse, and choose checkpoints by it.
 
-The few numbers that choose a checkpoint and a strength.
-
-What text alone can win chooses nothing: choices count by how far their accuracy exceeds that under
-foreign videos. All texts are plain sentences, not the template that training teaches by heart.
+`DenseValidation` gives the few numbers that choose a checkpoint and a strength. What text alone can
+win chooses nothing: choices count by how far their accuracy exceeds that under foreign videos. All
+its texts are plain sentences, not the template that training teaches by heart.
 """
 
 from __future__ import annotations

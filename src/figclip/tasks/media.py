@@ -1,7 +1,4 @@
-"""What the tasks on images and whole videos start from.
-
-Small things that several tasks do with embeddings.
-"""
+"""What the tasks on images and whole videos share: which items are there, and embeddings."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The SRL-swap test: an event against counterfeits of its annotation, with two controls.
+"""The SRL-swap test: choose an event's annotation over counterfeits of it, with two controls.
 
-Who and whom exchanged; another verb, filler, direction, manner or scene. In the template of dense
-captions and in plain sentences.
-
-The text-only control of the SRL-swap test: how far words alone tell true from counterfeit.
+A counterfeit exchanges who and whom, or has another verb, filler, direction, manner or scene. Texts
+are in the template of dense captions and in plain sentences. The blind control shows foreign
+videos; the text-only control shows how far words alone tell true from false.
 """
 
 from __future__ import annotations

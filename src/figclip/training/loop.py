@@ -4,7 +4,7 @@ A step is a pure function of (weights, optimiser state, step): data order and ra
 on the seed and the step only. A run that is killed and resumed therefore ends bit-identical to an
 undisturbed one (on the CPU, with the same number of threads).
 
-One optimiser for parameter groups of different methods: AdamW, and Muon for hidden matrices.
+One optimiser serves parameter groups of different methods: AdamW, and Muon for hidden matrices.
 """
 
 from __future__ import annotations

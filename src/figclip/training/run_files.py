@@ -1,4 +1,4 @@
-"""What a run folder says of its run: config, environment, data; written before step 1."""
+"""Check and write what a run folder says of its run (config, environment, data) before step 1."""
 
 from __future__ import annotations
 

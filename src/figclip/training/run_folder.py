@@ -1,4 +1,4 @@
-"""The run folder: its files, atomic writing, and checkpoints that survive any kill.
+"""The run folder: where its files are, its metrics log, and checkpoints that survive any kill.
 
 A checkpoint is a folder `checkpoints/step-00000042/` with `tensors.safetensors` and `state.json`
 (counters, and the hash of the tensors). It is written aside, fsynced and renamed, so it is whole

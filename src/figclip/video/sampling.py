@@ -1,8 +1,7 @@
-"""Which moments of an event or of a whole clip are looked at.
+"""Choose the moments of an event or a whole video to look at, and name whole ways of looking.
 
-Named ways to look at a whole video: which frames, which pixels, how they are pooled.
-
-Published numbers differ by several points with these; a result names its preset.
+A preset says which frames, which pixels, and how they are pooled. Published numbers differ by
+several points with these, so every result names its preset.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The videos of one or several frame stores, as one numbered list.
+"""Read the videos of one or several frame stores as one numbered list, and clips likewise.
 
-Images and whole videos as clips: some frames each, lying in frame stores.
+A clip is an image or a whole video: some frames in a store.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Scores the heads of a run for dense captioning: base beside adapted.
-
-`figclip describe`: what a head for dense captioning says of one's own videos.
-"""
+"""Score a run's captioning heads, base beside adapted, and describe anyone's videos."""
 
 from __future__ import annotations
 

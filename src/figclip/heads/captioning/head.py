@@ -1,6 +1,6 @@
-"""Events of a whole video with a sentence each, from frozen frame features.
+"""The dense captioning head: the events of a whole video, a sentence each, from frozen features.
 
-Queries that look for the events of a video: each holds a span, and moves it layer by layer.
+Queries look for the events: each holds a span, and every layer moves it.
 
 Shape letters of dense captioning: B videos, S frames, Q queries, L layers, H attention heads. Spans
 are middle and length, both as a share of the video.

@@ -1,12 +1,10 @@
-"""Candidates beside their references, every sentence and n-gram interned once.
+"""Count the n-grams (n = 1 … 4) of candidates and references, each sentence and n-gram stored once.
 
-Counts of the n-grams (n = 1 … 4) of sentences and items, as flat integer arrays.
-
-Shape letters of this package: M items, R references of all items, S distinct sentences, G distinct
-n-grams, W words of all sentences, C distinct n-grams of a sentence, over all sentences, E distinct
-n-grams of an item (candidate and references together), over all items, X distinct n-grams of a
-reference, over all references. `first_M1` has M + 1 numbers: where each item's part of a flat array
-begins, and the end.
+Counts are flat integer arrays. Shape letters of this package: M items, R references of all items,
+S distinct sentences, G distinct n-grams, W words of all sentences, C distinct n-grams of a
+sentence, over all sentences, E distinct n-grams of an item (candidate and references together),
+over all items, X distinct n-grams of a reference, over all references. `first_M1` has M + 1
+numbers: where each item's part of a flat array begins, and the end.
 """
 
 from __future__ import annotations

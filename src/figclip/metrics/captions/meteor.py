@@ -1,14 +1,13 @@
-"""`meteor_exact`: METEOR 1.5 of exact matches alone. Not the official METEOR.
+"""METEOR of sentences: our `meteor_exact`, or the official jar behind the same interface.
 
-Formula and English parameters are METEOR 1.5's (Denkowski, Lavie, "Meteor Universal", 2014). It
-differs from the official jar in what needs its data: there are no matches of stems, synonyms or
-paraphrases, and all words weigh the same (the jar weighs words of its list of function words a
-third of others). Its normalisation of punctuation is left out too: words are what `str.split` gives
-of the lower-cased text. Numbers of the two are not to be compared; `official_meteor` runs the jar.
+`meteor_exact` is METEOR 1.5 with exact matches only; it is not the official METEOR. Formula and
+English parameters are METEOR 1.5's (Denkowski, Lavie, "Meteor Universal", 2014). It differs from
+the official jar in what needs the jar's data: no matches of stems, synonyms or paraphrases, and all
+words weigh the same (the jar weighs function words a third of others). It does not normalise
+punctuation either: words are what `str.split` gives of the lower-cased text. Do not compare the
+numbers of the two; `official_meteor` runs the jar.
 
-METEOR of pairs of sentences, and of pairs whose counts are pooled: exact or official.
-
-The scores of dense captions need both: SODA of pairs, captions of all pairs of a video together.
+Dense captions need both the score of a pair (SODA) and of pooled pairs (all of a video).
 """
 
 from __future__ import annotations

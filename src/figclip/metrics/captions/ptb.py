@@ -1,25 +1,19 @@
-"""The official captions' tokenizer, in Python: PTBTokenizer of pycocoevalcap without Java.
-
-Source: behaviour observed of pycocoevalcap 1.2's `PTBTokenizer` (the Stanford CoreNLP 3.4.1 jar
-with `-preserveLines -lowerCase`, then removal of a list of punctuation tokens); written from
-behaviour, not from its sources. Equal for all 154,963 sentences of ActivityNet's and YouCook2's
-validation annotations and of VidSitu's arguments (2026-11). Of strings thrown together from odd
-words and signs, such as `(x')`, about one in a thousand differs.
-
-What one token of the Penn Treebank looks like: rules learnt by watching the official tokenizer.
+"""The official captions' tokenizer in Python: pycocoevalcap's PTBTokenizer without Java.
 
 A rule is a regular expression. Its group, where it has one, is the token, and what it matches
 beyond the group must follow. Of all rules the one that matches furthest wins, the first of equals;
-a character that no rule takes is a token by itself.
+a character that no rule takes is a token by itself. Words that the official tokenizer treats apart
+are listed by name.
 
-Source: behaviour observed of the jar that `ptb.py` names; written from behaviour, not from its
-sources.
+Equal for all 154,963 sentences of ActivityNet's and YouCook2's validation annotations and of
+VidSitu's arguments (2026-11). Of strings thrown together from odd words and signs, such as `(x')`,
+about one in a thousand differs.
 
-Words that the official tokenizer treats apart, learnt by asking it.
-
-Source: runs of the jar of `ptb.py` over every string of one to five letters and over 45 thousand
-words, alone, before a full stop, before `. 5`, `.x` and `. The`, and with an apostrophe at every
-place. What it did with a word was noted here; its sources were not read.
+Source: behaviour observed of pycocoevalcap 1.2's `PTBTokenizer` (the Stanford CoreNLP 3.4.1 jar
+with `-preserveLines -lowerCase`, then removal of a list of punctuation tokens). Rules and words
+come from running the jar (every string of one to five letters and 45 thousand words: alone, before
+a full stop, before `. 5`, `.x` and `. The`, and with an apostrophe at every place); its sources
+were not read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""One actor in a pose and a mood, as a sprite.
-
-The body that all kinds share: joint angles, and where the joints then are.
+"""Draw one actor in a pose and a mood, as a sprite, on the skeleton that all kinds share.
 
 Bodies face right. Lengths are shares of the standing height, angles are degrees from straight down,
 forward positive (90 is forward, 180 is up).

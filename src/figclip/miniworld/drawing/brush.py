@@ -1,9 +1,7 @@
-"""Flat shapes with soft outlines, drawn large and then shrunk.
+"""Draw flat shapes with soft outlines, large and then shrunk; and the colours of actors.
 
 Points are complex numbers: the real part goes right (forward), the imaginary part up. A turn is
 then a multiplication, and a tilted head is drawn in its own frame as if it were upright.
-
-The colours of actors: what `situations.COLOURS` look like, and the shades that go with each.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""How each verb is acted: one function for each, from a moment to a stage.
+"""Stage a situation at any moment: who stands where, in which pose, with which signs and ropes.
 
-What is in front of the scenery: figures, signs and ropes at their places; no pixels yet.
-
-Everything is staged as if the direction were right. Lengths are shares of the picture's side,
-places complex: to the right of the middle, and above the ground.
-
-Who stands where, how and with which signs, at any moment of a situation.
+Each verb has a function from a moment to a stage. A stage holds what is in front of the scenery, no
+pixels yet. Everything is staged as if the direction were right. Lengths are shares of the picture's
+side; places are complex: to the right of the middle, and above the ground.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""The heads of all kinds, in their own frame: centre 0, radius 1, looking right.
+"""Draw the heads of all kinds, and eyes and mouths by mood.
 
-What lies behind the skull comes first. The kinds differ in silhouette, so that they are told apart
-when the colours are the same and the picture is small.
-
-Eyes and mouths by mood, in a head's own frame: centre 0, radius 1, looking right.
+A head has its own frame: centre 0, radius 1, looking right. What lies behind the skull comes first.
+The kinds differ in silhouette, so that they can be told apart in small pictures and in the same
+colours.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Pictures and films of situations: the scenery with the staged actors before it.
-
-Frames written as a video.
-"""
+"""Draw situations as pictures and films, scenery and staged actors, and encode them as video."""
 
 from __future__ import annotations
 

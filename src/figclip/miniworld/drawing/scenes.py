@@ -1,15 +1,7 @@
-"""The scenery of each place, varied by a seed: sky, ground, and a few things far enough back.
-
-Scenery under a roof; the frame of reference is that of `landscape`.
-
-Parts that several sceneries share.
+"""Draw the scenery of each place, varied by a seed: sky, ground, and a few things far enough back.
 
 Sceneries are drawn between the corners 0 and 1 + 1j, the horizon at a height. Hues are paler than
-those of actors, so that these stand out.
-
-Park, beach and street; the frame of reference is that of `landscape`.
-
-Forest, desert and snow; the frame of reference is that of `landscape`.
+those of actors, so that actors stand out.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Writes the simple files of figclip's own: pairs, captions and classes of videos and stills.
+"""Write figclip's own simple files: pairs, captions and classes of videos and stills.
 
-A pair both ways round: two pictures or videos that exchange a true and a false sentence.
-
-How the writers of layouts order pictures and videos, without drawing any themselves.
-
-The JSON and CSV files of the layouts, the same bytes for the same content.
+The files come out with the same bytes for the same content. A pair goes both ways round: two
+pictures or videos exchange a true and a false sentence. Writers order pictures and videos from a
+painter and draw none themselves.
 """
 
 from __future__ import annotations

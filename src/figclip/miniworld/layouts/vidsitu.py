@@ -1,7 +1,4 @@
-"""Writes stories as VidSitu lays out its annotations and segments of videos.
-
-YouTube ids of the layouts whose videos have them.
-"""
+"""Write stories as VidSitu lays out its annotations and its segments, with YouTube ids."""
 
 from __future__ import annotations
 
