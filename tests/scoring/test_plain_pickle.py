@@ -113,7 +113,9 @@ def test_any_bytes_give_a_value_or_a_named_error(data: bytes):
         try:
             load_plain_pickle(program)
         except ValueError as error:
-            assert str(error).startswith(("is no pickle", "holds more than", "has a dict", "takes"))
+            assert str(error).startswith(
+                ("is no pickle", "holds more than", "has a dict", "takes", "describes")
+            )
 
 
 @pytest.fixture
@@ -146,21 +148,46 @@ def test_long_text_that_multiplies_is_refused():
 
 def test_sizes_that_the_file_does_not_have_are_refused():
     for program in (
+        b"\x80\x04\x95" + b"\xff" * 7 + b"\x7f" + b"N.",  # a frame of 2^63 bytes
         b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7f" + b"abc.",  # text of 2^63 bytes
         b"\x80\x04\x8b" + b"\xff\xff\xff\x7f" + b"1.",  # an integer of 2^31 bytes
     ):
         with pytest.raises(ValueError, match="is no pickle, or a damaged one"):
             load_plain_pickle(program)
-    # A frame of 2^63 bytes, which means nothing to us.
-    assert load_plain_pickle(b"\x80\x04\x95" + b"\xff" * 7 + b"\x7f" + b"N.") is None
-    # Remembered at place 2^32 - 1: Python's own unpickler would make room for all before it.
-    assert load_plain_pickle(b"\x80\x02Nr\xff\xff\xff\xff.") is None
+    # Remembered at place 2^32 - 1: the unpickler would make room for all before it.
+    with pytest.raises(ValueError, match="takes more than 2,000,000 places"):
+        load_plain_pickle(b"\x80\x02Nr\xff\xff\xff\xff.")
 
 
 def test_very_deep_values_do_not_exhaust_the_stack():
     depth = 20_000
-    value = load_plain_pickle(b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b".")
-    assert isinstance(value, list)
+    with pytest.raises(ValueError, match="is nested too deeply"):
+        load_plain_pickle(b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b".")
+
+
+def test_a_key_of_very_many_tuples_is_never_hashed():
+    def keyed(depth: int) -> bytes:
+        return b"\x80\x02}N" + b"\x85" * depth + b"Ns."
+
+    with pytest.raises(NotPlainError, match="has a dict with the key"):
+        load_plain_pickle(keyed(100))
+    with pytest.raises(ValueError, match="takes more than 50,000 tuples"):
+        load_plain_pickle(keyed(1_000_000))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x02U\x01aQ.",  # a persistent id
+        b"\x80\x02\x82\x01.",  # an extension code
+        b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.",  # bytes of 2^63 - 1
+        b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.",  # a bytearray of 2^63 - 1
+        b"\x80\x02N" + b"2" * 100 + b".",  # copies of the top of the stack
+    ],
+)
+def test_other_instructions_are_refused_before_any_is_run(program: bytes):
+    with pytest.raises(ValueError, match="holds more than lists|is no pickle"):
+        load_plain_pickle(program)
 
 
 def test_very_many_instructions_are_refused(few_values: int):
