@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import figclip.evaluation.figures as figures
-from figclip.evaluation.figures import draw_confusion, draw_sweep, shorten
+from figclip.evaluation.figures import draw_confusion, draw_sweep
 from figclip.evaluation.results import (
     Comparison,
     DataInfo,
@@ -17,6 +17,7 @@ from figclip.evaluation.results import (
     Sweep,
     SweepPoint,
     TaskResult,
+    shorten,
 )
 from figclip.tasks.base import ItemScores, Score
 

@@ -15,7 +15,6 @@ from jaxtyping import Float64
 from figclip.annotations.splits import MIN_GROUPS
 from figclip.config import RunConfig
 from figclip.errors import ConfigError, DataError
-from figclip.evaluation.figures import draw_sweep
 from figclip.evaluation.models import Column
 from figclip.evaluation.plan import (
     PlannedSource,
@@ -397,6 +396,8 @@ def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
         out: The run folder.
         model: Its name, for the picture.
     """
+    from figclip.evaluation.figures import draw_sweep
+
     points = tuple(
         SweepPoint(
             alpha=point.alpha,

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from figclip.errors import ConfigError, DataError
-from figclip.evaluation.figures import draw_confusion, draw_sweep
 from figclip.evaluation.models import Column, ColumnLoader
 from figclip.evaluation.plan import PlannedSource, TaskSettings, Work, open_works, plan_sources
 from figclip.evaluation.results import (
@@ -236,6 +235,8 @@ def _draw(
     results: Sequence[TaskResult], files: Sequence[Path], *, sweep: Sweep | None, out: Path
 ) -> tuple[Path, ...]:
     """Draw what there is to draw, beside the result files."""
+    from figclip.evaluation.figures import draw_confusion, draw_sweep
+
     pictures: list[Path] = []
     for result, file in zip(results, files, strict=True):
         pictures += draw_confusion(result, file.with_suffix(".confusion.png"))

@@ -1,4 +1,7 @@
-"""Pictures beside result files: confusion of classes, detail against what is kept."""
+"""Pictures beside result files: confusion of classes, detail against what is kept.
+
+Import it where something is drawn: matplotlib takes a third of a second to load.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from figclip.evaluation.results import Sweep, TaskResult
+from figclip.evaluation.results import Sweep, TaskResult, shorten
 from figclip.metrics.classification import confusion_counts
 from figclip.runtime.files import write_atomically
 from figclip.tasks.base import ItemScores
@@ -108,11 +111,6 @@ def _confusion(block: ItemScores, classes: Sequence[str]) -> Float64[np.ndarray,
     counts = confusion_counts(true_N, predicted_N, num_classes=len(classes))
     totals = counts.sum(axis=1, keepdims=True)
     return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-
-
-def shorten(name: str, num_chars: int) -> str:
-    """The beginning of a long name."""
-    return name if len(name) <= num_chars else f"{name[: num_chars - 1]}…"
 
 
 def _name_classes(ax: Axes, classes: Sequence[str], *, vertical: bool) -> None:

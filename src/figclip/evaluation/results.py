@@ -346,6 +346,11 @@ def _shown(value: float, unit: Unit, sign: str = "") -> str:
     return f"{rounded:{sign}.1f}"
 
 
+def shorten(name: str, num_chars: int) -> str:
+    """The beginning of a long name."""
+    return name if len(name) <= num_chars else f"{name[: num_chars - 1]}…"
+
+
 def _result_json(result: TaskResult) -> dict[str, Any]:
     """The result as it is written, without the per-item scores."""
     reasons: defaultdict[str, list[str]] = defaultdict(list)

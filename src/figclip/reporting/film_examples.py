@@ -17,7 +17,7 @@ from figclip.datasets.dense_captions import (
 )
 from figclip.datasets.retrieval import youtube_video
 from figclip.errors import DataError
-from figclip.evaluation.figures import shorten
+from figclip.evaluation.results import shorten
 from figclip.evaluation.sources import DataSource
 from figclip.reporting.charts import Axis, svg, tag
 from figclip.reporting.examples import draw_lot

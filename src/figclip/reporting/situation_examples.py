@@ -13,7 +13,7 @@ from figclip.annotations.role_tokens import short_role
 from figclip.config import SituationConfig
 from figclip.datasets.situations import TrueEvent, TrueVideo, related_events, situation_truth_of
 from figclip.errors import DataError, FigclipError
-from figclip.evaluation.figures import shorten
+from figclip.evaluation.results import shorten
 from figclip.evaluation.sources import DataSource
 from figclip.heads.features import ADAPTED, BASE
 from figclip.records import Event, VideoRecord
