@@ -95,7 +95,7 @@ def test_the_order_of_items_and_the_size_of_chunks_do_not_matter(
         base[order], adapted[order], group_of_item=[groups[i] for i in order], num_resamples=50
     )
     assert shuffled.low == pytest.approx(whole.low)
-    monkeypatch.setattr(intervals, "_DRAWS_AT_ONCE", 6 * 8)
+    monkeypatch.setattr(intervals, "_WEIGHTS_AT_ONCE", 6 * 8)
     assert paired_bootstrap(base, adapted, group_of_item=groups, num_resamples=50) == whole
 
 

@@ -1,17 +1,20 @@
-"""How far a difference between two models would move with other videos."""
+"""How far numbers would move with other videos: groups of items resampled, each with all its items.
+
+Groups are drawn so many times, or get random weights.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from figclip.errors import MetricError
 
-_DRAWS_AT_ONCE = 2_000_000
-"""Groups drawn at once: 16 MB an array."""
+_WEIGHTS_AT_ONCE = 2_000_000
+"""Weights of groups held at once: 16 MB an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +66,54 @@ def paired_bootstrap(
     assert base_NM.shape == adapted_NM.shape and len(base_NM) == len(group_of_item)
     if num_resamples < 1:
         raise MetricError(f"{num_resamples} resamples give no interval")
-    difference_NM = adapted_NM - base_NM
-    if not np.isfinite(difference_NM).all():
-        raise MetricError("a value is not finite", fix="Look at the per-item scores.")
-    weights_N = np.ones(len(base_NM)) if weight_N is None else weight_N
-    if not (weights_N > 0).all():
-        raise MetricError("a weight is not positive")
     names, group_N = np.unique(np.asarray(group_of_item), return_inverse=True)
-    if len(names) < 2:
-        raise MetricError(f"an interval needs at least two groups of items, not {len(names)}")
-    # One column more for the weights: a resample's mean is a ratio of two sums over groups.
-    columns = [*(difference_NM.T * weights_N), weights_N]
-    sum_GM = np.stack([np.bincount(group_N, weights=column) for column in columns], axis=1)
-    mean_RM = _resampled_means(sum_GM, num_resamples=num_resamples, seed=seed)
+    sum_GM = group_sums(adapted_NM - base_NM, group_N, weight_N=weight_N, num_groups=len(names))
+    rng = np.random.default_rng(seed)
+    means: list[Float64[np.ndarray, "R M"]] = []
+    for num in resamples_at_once(num_resamples, num_groups=len(names)):
+        drawn_RG = rng.integers(len(names), size=(num, len(names)))
+        # How often each group was drawn: then one matrix product serves all metrics.
+        cells = drawn_RG + len(names) * np.arange(num)[:, None]
+        times_RG = np.bincount(cells.ravel(), minlength=num * len(names)).reshape(drawn_RG.shape)
+        total_RM = times_RG.astype(np.float64) @ sum_GM
+        means.append(total_RM[:, :-1] / total_RM[:, -1:])
     difference_M = sum_GM[:, :-1].sum(axis=0) / sum_GM[:, -1].sum()
-    low_M, high_M = np.percentile(mean_RM, [2.5, 97.5], axis=0)
+    low_M, high_M = np.percentile(np.concatenate(means), [2.5, 97.5], axis=0)
     return tuple(
         Interval(float(difference), float(low), float(high))
         for difference, low, high in zip(difference_M, low_M, high_M, strict=True)
     )
 
 
-def _resampled_means(
-    sum_GM: Float64[np.ndarray, "G M1"], *, num_resamples: int, seed: int
-) -> Float64[np.ndarray, "R M"]:
-    """Means of each resample; the last column of the sums holds the weights."""
-    rng = np.random.default_rng(seed)
-    num_groups = len(sum_GM)
-    rows = max(1, _DRAWS_AT_ONCE // num_groups)
-    means: list[Float64[np.ndarray, "R M"]] = []
+def group_sums(
+    value_NM: Float64[np.ndarray, "N M"],
+    group_N: Int64[np.ndarray, " N"],
+    *,
+    weight_N: Float64[np.ndarray, " N"] | None,
+    num_groups: int,
+) -> Float64[np.ndarray, "G M1"]:
+    """Weighted sums of each group's values, and of its weights in the last column.
+
+    The mean over resampled groups is a ratio of two such sums.
+
+    Raises:
+        MetricError: values that are not finite, weights that are not positive, or items of fewer
+            than two groups, of which nothing can be said.
+    """
+    if not np.isfinite(value_NM).all():
+        raise MetricError("a value is not finite", fix="Look at the per-item scores.")
+    weights_N = np.ones(len(value_NM)) if weight_N is None else weight_N
+    if not (weights_N > 0).all():
+        raise MetricError("a weight is not positive")
+    if (num_found := len(np.unique(group_N))) < 2:
+        raise MetricError(f"an interval needs at least two groups of items, not {num_found}")
+    columns = [*(value_NM.T * weights_N), weights_N]
+    sums = [np.bincount(group_N, weights=one, minlength=num_groups) for one in columns]
+    return np.stack(sums, axis=1)
+
+
+def resamples_at_once(num_resamples: int, *, num_groups: int) -> Iterator[int]:
+    """How many resamples to make at a time, until all are made."""
+    rows = max(1, _WEIGHTS_AT_ONCE // num_groups)
     for start in range(0, num_resamples, rows):
-        num = min(rows, num_resamples - start)
-        drawn_RG = rng.integers(num_groups, size=(num, num_groups))
-        # How often each group was drawn: then one matrix product serves all metrics.
-        cells = drawn_RG + num_groups * np.arange(num)[:, None]
-        times_RG = np.bincount(cells.ravel(), minlength=num * num_groups)
-        total_RM = times_RG.reshape(num, num_groups).astype(np.float64) @ sum_GM
-        means.append(total_RM[:, :-1] / total_RM[:, -1:])
-    return np.concatenate(means)
+        yield min(rows, num_resamples - start)

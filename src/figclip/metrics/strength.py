@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
 
 from figclip.errors import MetricError
+from figclip.metrics.intervals import group_sums, resamples_at_once
 
 MAX_MEAN_LOSS, MAX_TEST_LOSS = 0.01, 0.02
 """Largest bounds of the loss that a strength may have: on the mean of the tests, on each."""
@@ -16,9 +17,6 @@ CONFIDENCE = 0.95
 NUM_RESAMPLES = 2000
 STRENGTHS = tuple(step / 100 for step in range(101))
 """What is chosen from; steps so small that other data of the same kind move the choice little."""
-
-_WEIGHTS_AT_ONCE = 2_000_000
-"""Random weights held at once: 16 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,14 +187,14 @@ def bound_losses(
         raise MetricError("a test has no number that stands for it", fix="Leave it out.")
     names = dict.fromkeys(name for test in tests for block in test for name in block.group_of_item)
     idx_of = {name: idx for idx, name in enumerate(names)}
-    sums = [[_group_sums(block, idx_of) for block in test] for test in tests]
-    score_KRS = np.concatenate(
-        [
-            _means(sums, weight_RG)
-            for weight_RG in _random_weights(num_resamples, len(names), seed=seed)
-        ],
-        axis=1,
-    )
+    sums = [[_sums(block, idx_of) for block in test] for test in tests]
+    rng = np.random.default_rng(seed)
+    scores: list[Float64[np.ndarray, "K R S"]] = []
+    for num in resamples_at_once(num_resamples, num_groups=len(names)):
+        weight_RG = rng.exponential(size=(num, len(names)))
+        means = [[_means(one, weight_RG) for one in test] for test in sums]
+        scores.append(np.stack([np.mean(one, axis=0) for one in means]))
+    score_KRS = np.concatenate(scores, axis=1)
     loss_KRA = smooth_gains(score_KRS[..., :1] - score_KRS[..., 1:], np.array(alphas[1:]))
     percent = 100 * CONFIDENCE
     return LossBounds(
@@ -205,54 +203,14 @@ def bound_losses(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _GroupSums:
-    """Weighted sums of a block's values over each group, and of its weights."""
-
-    value_GS: Float64[np.ndarray, "G S"]
-    weight_G: Float64[np.ndarray, " G"]
-
-
-def _group_sums(block: StrengthBlock, idx_of: Mapping[str, int]) -> _GroupSums:
+def _sums(block: StrengthBlock, idx_of: Mapping[str, int]) -> Float64[np.ndarray, "G S1"]:
     """Sums over the groups of all tests; 0 for those that the block has no item of."""
-    if not np.isfinite(block.value_NS).all():
-        raise MetricError("a value is not finite", fix="Look at the per-item scores.")
-    weight_N = np.ones(len(block.value_NS)) if block.weight_N is None else block.weight_N
-    if not (weight_N > 0).all():
-        raise MetricError("a weight is not positive")
-    if (num_groups := len(set(block.group_of_item))) < 2:
-        raise MetricError(f"a bound needs at least two groups of items, not {num_groups}")
     group_N = np.array([idx_of[name] for name in block.group_of_item])
-    columns = [
-        np.bincount(group_N, weights=column, minlength=len(idx_of))
-        for column in (*(block.value_NS.T * weight_N), weight_N)
-    ]
-    return _GroupSums(np.stack(columns[:-1], axis=1), columns[-1])
+    return group_sums(block.value_NS, group_N, weight_N=block.weight_N, num_groups=len(idx_of))
 
 
 def _means(
-    sums: Sequence[Sequence[_GroupSums]], weight_RG: Float64[np.ndarray, "R G"]
-) -> Float64[np.ndarray, "K R S"]:
-    """Score of each test at each strength, with weighted groups."""
-    return np.stack(
-        [
-            np.mean(
-                [
-                    (weight_RG @ block.value_GS) / (weight_RG @ block.weight_G)[:, None]
-                    for block in test
-                ],
-                axis=0,
-            )
-            for test in sums
-        ]
-    )
-
-
-def _random_weights(
-    num_resamples: int, num_groups: int, *, seed: int
-) -> Iterator[Float64[np.ndarray, "R G"]]:
-    """Weights of all groups in all resamples, some resamples at a time."""
-    rng = np.random.default_rng(seed)
-    rows = max(1, _WEIGHTS_AT_ONCE // num_groups)
-    for start in range(0, num_resamples, rows):
-        yield rng.exponential(size=(min(rows, num_resamples - start), num_groups))
+    sum_GS: Float64[np.ndarray, "G S1"], weight_RG: Float64[np.ndarray, "R G"]
+) -> Float64[np.ndarray, "R S"]:
+    """Mean of a block at each strength, with weighted groups."""
+    return (weight_RG @ sum_GS[:, :-1]) / (weight_RG @ sum_GS[:, -1])[:, None]
