@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from scipy import optimize  # pyright: ignore[reportMissingTypeStubs]
+from scipy.optimize import linear_sum_assignment  # pyright: ignore
 
 METRICS = ("mentions", "muc", "bcub", "ceafe", "lea", "lea_soft")
 
@@ -189,8 +188,7 @@ def _aligned(true: list[list[str]], predicted: list[list[str]]) -> float:
         for name in cluster:
             for other in places.get(name, ()):
                 similarity[idx, other] += 2 / (len(cluster) + len(predicted[other]))
-    pairs: Any = optimize.linear_sum_assignment(similarity, maximize=True)
-    return float(similarity[pairs].sum())
+    return float(similarity[linear_sum_assignment(similarity, maximize=True)].sum())
 
 
 def _ratios(
