@@ -19,7 +19,7 @@ from tests.kept_sets import write_kept_world
 from tests.processes import Start
 
 VERBS = (
-    "quickstart", "caption", "prepare", "adapt", "eval", "describe", "score", "report", "recipes",
+    "quickstart", "preview", "prepare", "adapt", "eval", "describe", "score", "report", "recipes",
 )  # fmt: skip
 
 
@@ -126,13 +126,17 @@ def test_from_a_model_to_described_videos(world: World, tmp_path: Path):
     assert twice.returncode == 2 and "several videos are called text" in twice.stderr
 
 
-def test_caption_shows_captions_negatives_and_coverage(world: World):
-    done = figclip("caption", world.annotations, "--base", world.base, "--show", "1")
+def test_preview_shows_captions_negatives_and_coverage(world: World):
+    done = figclip("preview", world.annotations, "--base", world.base, "--show", "1")
     assert done.returncode == 0, done.stderr
     assert "  + In this photo, the action is " in done.stdout
     assert done.stdout.count("\n  - ") == 4
     # The tiny tokenizer cuts a few.
     assert re.search(r"Captions carry 9\d\.\d% of the annotated fillers", done.stdout)
+    before = figclip("caption", world.annotations, "--base", world.base, "--show", "1")
+    assert (before.returncode, before.stdout) == (0, done.stdout)
+    assert "`caption` is called `preview` now" in before.stderr and not done.stderr
+    assert " caption " not in figclip("--help").stdout
 
 
 def test_quarantine_exits_with_3_and_says_why(world: World, tmp_path: Path):

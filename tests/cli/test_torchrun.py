@@ -31,8 +31,8 @@ TESTS = Path(__file__).parent.parent
 TORCHRUN = Path(sys.executable).with_name("torchrun")
 DEADLINE_S = 240.0
 OTHER_VERBS = (
-    "quickstart", "caption", "prepare", "eval", "finetune", "describe", "score", "report",
-    "recipes",
+    "quickstart", "preview", "caption", "prepare", "eval", "finetune", "describe", "score",
+    "report", "recipes",
 )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def _warnings(config: RunConfig, parts: RunParts, kept: Sequence[KeptTest]) -> l
     if cut:
         warnings.append(
             f"{cut:,} of {len(parts.texts.texts):,} texts are longer than the text tower's "
-            f"{parts.backbone.context_length} tokens and are cut; `figclip caption` shows which."
+            f"{parts.backbone.context_length} tokens and are cut; `figclip preview` shows which."
         )
     return warnings
 

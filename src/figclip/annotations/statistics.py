@@ -1,4 +1,4 @@
-"""What `figclip caption` tells of an annotated set: captions, tokens, what is cut, negatives."""
+"""What `figclip preview` tells of an annotated set: captions, tokens, what is cut, negatives."""
 
 from __future__ import annotations
 

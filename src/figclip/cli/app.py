@@ -17,11 +17,11 @@ import typer
 from typer.core import TyperGroup
 
 from figclip.cli.adapt import adapt
-from figclip.cli.caption import caption
 from figclip.cli.describe import describe
 from figclip.cli.evaluate import evaluate
 from figclip.cli.finetune import finetune
 from figclip.cli.prepare import prepare
+from figclip.cli.preview import caption, preview
 from figclip.cli.quickstart import quickstart
 from figclip.cli.recipes import recipes
 from figclip.cli.report import report
@@ -48,7 +48,8 @@ app = typer.Typer(
     help="Teach any CLIP who does what to whom, from densely annotated video.",
 )
 app.command()(quickstart)
-app.command()(caption)
+app.command()(preview)
+app.command(name="caption", hidden=True)(caption)
 app.command()(prepare)
 app.command()(adapt)
 app.command(name="eval")(evaluate)

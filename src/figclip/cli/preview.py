@@ -1,17 +1,18 @@
-"""figclip caption: what the text tower will read."""
+"""figclip preview: what the text tower will read."""
 
 from __future__ import annotations
 
 import json
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from figclip.cli.options import Json
 
 
-def caption(
+def preview(
     source: Annotated[Path, typer.Argument(help="A JSONL or CSV file, or VidSitu's folder.")],
     base: Annotated[
         str, typer.Option(help="Hub id or folder of the CLIP whose tokenizer counts.")
@@ -27,7 +28,7 @@ def caption(
 ) -> None:
     """Show captions and hard negatives of an annotation file, token counts and coverage.
 
-    Example: figclip caption examples/real/annotations.jsonl --base runs/mine
+    Example: figclip preview examples/real/annotations.jsonl --base runs/mine
     """
     from dataclasses import asdict
 
@@ -81,3 +82,10 @@ def caption(
         f"Captions carry {statistics.coverage:.1%} of the annotated fillers; "
         f"{statistics.masked_share:.1%} of the hard negatives are masked"
     )
+
+
+@wraps(preview)
+def caption(*args: Any, **kwargs: Any) -> None:
+    """The name that this verb had before 0.1 was released. It goes in 0.2."""
+    typer.echo("figclip: `caption` is called `preview` now; the old name goes in 0.2", err=True)
+    preview(*args, **kwargs)
