@@ -1,8 +1,6 @@
-"""Prints README's tables of results, from what `figclip quickstart --full` left behind.
+"""Writes the tables of docs/results.md from what `figclip quickstart --full` left behind.
 
-figclip quickstart --full --out quickstart && python docs/make_tables.py
-
-Paste them into README.md.
+figclip quickstart --full --out quickstart && python docs/make_tables.py quickstart
 """
 
 from __future__ import annotations
@@ -13,27 +11,58 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path("quickstart")
+PAGE = Path(__file__).parent / "results.md"
 MEANS = ("detail", "detail_template", "semantic")
 SECOND_BASE = "second base"
-NEW = "… of combinations never trained on"
+NEW = "… of held-out combinations"
 Compared = Mapping[str, Any]
 """Base, adapted, their difference, and its interval or None; in [0, 1]."""
 
 
 def main() -> None:
-    """Prints all tables."""
+    """Replace the page's tables by those of a quickstart's folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
-    folder = parser.parse_args().folder
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("quickstart"))
+    tables = make_tables(parser.parse_args().folder)
+    PAGE.write_text(with_tables(PAGE.read_text(), tables))
+
+
+def make_tables(folder: Path) -> dict[str, str]:
+    """The tables of a quickstart by their names on the page.
+
+    Raises:
+        SystemExit: the folder holds one seed only.
+    """
     summary = json.loads((folder / "run-base0-seed0/eval/summary.json").read_text())
-    for table in (_detail(summary), _kept(summary), _runs(summary, folder), _heads(summary)):
-        print("\n".join(table), end="\n\n")
+    if "by_seed" not in summary or SECOND_BASE not in summary["controls"]:
+        raise SystemExit(f"{folder} holds one seed only: run `figclip quickstart --full` on it")
+    tables = {
+        "detail": _detail(summary),
+        "kept": _kept(summary),
+        "runs": _runs(summary, folder),
+        "heads": _heads(summary),
+    }
+    return {name: "\n".join(lines) for name, lines in tables.items()}
+
+
+def with_tables(page: str, tables: Mapping[str, str]) -> str:
+    """A page whose tables, each between `<!-- table: NAME -->` and `<!-- end -->`, are replaced.
+
+    Raises:
+        ValueError: a table has no place on the page.
+    """
+    for name, table in tables.items():
+        before, begin, rest = page.partition(f"<!-- table: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->\n")
+        if not end:
+            raise ValueError(f"the page has no place for the table {name!r}")
+        page = f"{before}{begin}{table}\n{end}{after}"
+    return page
 
 
 def _detail(summary: Mapping[str, Any]) -> Iterator[str]:
     """Tests of detail, in natural sentences beside the template."""
-    yield "| test | base | adapted | difference | in the template: base | adapted | difference |"
+    yield "| test | base | adapted | difference | template: base | adapted | difference |"
     yield "|---|---|---|---|---|---|---|"
     of = {(test["name"], test["wording"]): test for test in summary["tests"]}
     for name in [name for name, wording in of if wording == "natural"]:

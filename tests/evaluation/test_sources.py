@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from figclip.datasets.catalogue import BENCHMARKS
 from figclip.errors import ConfigError, DataError
-from figclip.evaluation.sources import DataSource, check_source, parse_source
+from figclip.evaluation.sources import (
+    FACES,
+    NAMES,
+    OPTIONS,
+    OWN,
+    DataSource,
+    check_source,
+    parse_source,
+)
 from tests.dense_sets import write_store
 from tests.small_runs import make_records
 
@@ -63,6 +73,29 @@ def test_what_is_tested_may_be_said() -> None:
 def test_a_wrong_source_says_what_is_right(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_source(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["own.jsonl", "coco:/a", "events:", "events:/a,b", "events:/a,split=", "events:/a,face=,face="],
+)
+def test_wrong_grammar_points_to_its_page(text: str) -> None:
+    with pytest.raises(ConfigError, match="; see docs/data.md$"):
+        parse_source(text)
+
+
+def test_the_page_of_the_grammar_has_every_name_split_and_option() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "data.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    assert {*NAMES} == {name for name in rows if "=" not in name}
+    assert {*OPTIONS} == {name.split("=")[0] for name in rows if "=" in name}
+    for name, entry in BENCHMARKS.items():
+        kinds, splits = rows[name].split("|")[3:5]
+        wanted = entry.splits or (entry.default_split,)
+        assert tuple(re.findall("`(.*?)`", splits)) == wanted, name
+        if name not in OWN:
+            assert re.findall("`(.*?)s=`", kinds) == [*entry.media], name
+    assert all(f"`{face}`" in rows["face=F"] for face in FACES)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ NAMES = (*ANNOTATED, *BENCHMARKS)
 FACES: tuple[Face, ...] = get_args(Face)
 PATHS = ("videos", "images", "store")
 OPTIONS = (*PATHS, "split", "face", "prompts")
+_GRAMMAR = "see docs/data.md"
 _SQLITE_HEADER = b"SQLite format 3\0"
 
 
@@ -107,11 +108,11 @@ def parse_source(text: str, *, option: str = "--data") -> DataSource:
         raise ConfigError(
             f"unknown data set {name!r}" if colon else "says no data set",
             where=where,
-            fix=f"Write NAME:PATH with NAME one of {', '.join(NAMES)}",
+            fix=f"Write NAME:PATH with NAME one of {', '.join(NAMES)}; {_GRAMMAR}",
         )
     path, *parts = rest.split(",")
     if not path:
-        raise ConfigError("says no path", where=where, fix=f"Write {name}:PATH")
+        raise ConfigError("says no path", where=where, fix=f"Write {name}:PATH; {_GRAMMAR}")
     options: dict[str, str] = {}
     for part in parts:
         key, equals, value = part.partition("=")
@@ -121,10 +122,11 @@ def parse_source(text: str, *, option: str = "--data") -> DataSource:
                 where=where,
                 fix=f"Options are {', '.join(f'{one}=…' for one in OPTIONS)}. A path that has a "
                 "comma in it cannot be given here: rename it, or make a link to it; prompts with a "
-                "comma only by --prompts",
+                f"comma only by --prompts; {_GRAMMAR}",
             )
         if not value or key in options:
-            raise ConfigError(f"{key}= is {'given twice' if value else 'empty'}", where=where)
+            what = f"{key}= is {'given twice' if value else 'empty'}"
+            raise ConfigError(what, where=where, fix=f"Write {key}=… once; {_GRAMMAR}")
         options[key] = value
     if "prompts" in options:
         _check_prompts(options["prompts"], name=name, where=where)

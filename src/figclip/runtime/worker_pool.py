@@ -1,8 +1,8 @@
 """A pool of processes that survives its workers: a job that crashes or hangs costs only itself.
 
 `concurrent.futures` gives up as a whole when one worker dies, and cannot stop one that hangs in a
-C library; decoders fed with hostile files do both. Workers never see
-a Ctrl-C, which a terminal sends to all processes: the parent decides what stops.
+C library; decoders fed with hostile files do both. Workers never see a Ctrl-C, which a terminal
+sends to all processes: the parent decides what stops.
 """
 
 from __future__ import annotations

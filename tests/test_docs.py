@@ -1,0 +1,96 @@
+"""What documents show: their tables are made from results, their Python imports what there is."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+make_tables = runpy.run_path(str(ROOT / "docs" / "make_tables.py"))
+COMPARED = {"base": 0.5, "adapted": 0.6, "difference": 0.1, "interval": [0.05, -0.15]}
+MEANS = {
+    name: COMPARED | {"held_out": COMPARED} for name in ("detail", "detail_template", "semantic")
+}
+PYTHON = [
+    pytest.param(block, id=f"{file.name}-{number}")
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL))
+]
+
+
+@pytest.fixture
+def quickstart(tmp_path: Path) -> Path:
+    """A folder with the files that the tables are made from, of one seed and a second base."""
+    summary = {
+        **MEANS,
+        "seeds": [0],
+        "by_seed": [MEANS],
+        "tests": [
+            {"name": "verbs", "wording": "natural", **COMPARED},
+            {"name": "verbs", "wording": "template", **COMPARED},
+            {"name": "kinds", "wording": None, **COMPARED, "interval": None},
+        ],
+        "controls": {"second base": {**MEANS, "seeds": [0], "by_seed": [MEANS]}, "none": MEANS},
+        "tasks": {
+            "situations": {"verbs Acc@1": COMPARED, "seeds": [0]},
+            "situations_context": {"verbs Acc@1": COMPARED},
+            "dense_captioning": {"F1": COMPARED | {"interval": None}},
+        },
+    }
+    for base, alpha in enumerate((0.41, 0.2)):
+        run = tmp_path / f"run-base{base}-seed0"
+        (run / "eval").mkdir(parents=True)
+        (run / "strength.json").write_text(json.dumps({"alpha": alpha}))
+    (tmp_path / "run-base0-seed0/eval/summary.json").write_text(json.dumps(summary))
+    return tmp_path
+
+
+def test_tables_show_the_numbers_of_a_quickstart(quickstart: Path):
+    tables = make_tables["make_tables"](quickstart)
+    gain = "+10.0 [+5.0, −15.0]"
+    assert f"\n| verbs | 50.0 | 60.0 | {gain} | 50.0 | 60.0 | {gain} |\n" in tables["detail"]
+    assert "\n| kinds | 50.0 | 60.0 | +10.0 |\n" in tables["kept"]
+    assert tables["runs"].splitlines()[2:] == [
+        f"| seed 0, 0.41 | {gain} | {gain} | {gain} |",
+        f"| second base, seed 0, 0.2 | {gain} | {gain} | {gain} |",
+        f"| none, 0.41 | {gain} | {gain} | {gain} |",
+    ]
+    assert tables["heads"].splitlines()[2:] == [
+        f"| situations: verbs Acc@1 | 50.0 | 60.0 | {gain} | 60.0 | {gain} |",
+        "| dense captioning: F1 | 50.0 | 60.0 | +10.0 | – | – |",
+    ]
+
+
+def test_a_quickstart_of_one_seed_has_no_tables(quickstart: Path):
+    file = quickstart / "run-base0-seed0/eval/summary.json"
+    summary = json.loads(file.read_text())
+    del summary["by_seed"]
+    file.write_text(json.dumps(summary))
+    with pytest.raises(SystemExit, match="one seed only: run `figclip quickstart --full`"):
+        make_tables["make_tables"](quickstart)
+
+
+def test_the_page_of_results_takes_the_tables(quickstart: Path):
+    page = (ROOT / "docs/results.md").read_text()
+    tables = make_tables["make_tables"](quickstart)
+    changed = make_tables["with_tables"](page, tables)
+    assert all(f"-->\n{table}\n<!-- end -->" in changed for table in tables.values())
+    assert make_tables["with_tables"](changed, tables) == changed
+    assert changed.count("<!-- end -->") == page.count("<!-- end -->")
+    with pytest.raises(ValueError, match="no place for the table 'other'"):
+        make_tables["with_tables"](page, {"other": ""})
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_python_in_documents_imports_what_there_is(block: str):
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("figclip"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
