@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
@@ -250,14 +250,38 @@ def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versio
         The JSON file.
     """
     stem = result_name(result.task, result.data.name, result.data.source)
-    number = 1
-    file = out / f"{stem}.json"
     content = {"format": RESULT_FORMAT, **_result_json(result), "versions": versions}
-    while file in taken or _subject(file) not in (None, _subject_of(content)):
+    lines = _item_lines(result)
+    return write_files(content, lines, stem=out / stem, subject_of=_subject_of, taken=taken)
+
+
+def write_files(
+    content: Mapping[str, Any],
+    item_lines: Sequence[str],
+    *,
+    stem: Path,
+    subject_of: Callable[[Mapping[str, Any]], str],
+    taken: Sequence[Path] = (),
+    items_suffix: str = ".items.jsonl",
+) -> Path:
+    """Write `STEM.json` and its items beside it; returns the JSON file.
+
+    A file about something else is never replaced: the name gets a number instead.
+
+    Args:
+        content: Of the JSON file.
+        item_lines: Of the items.
+        stem: Folder, there already, and name.
+        subject_of: What the content of a file is about.
+        taken: Files that are not replaced either.
+        items_suffix: Of the items' file.
+    """
+    number, file = 1, stem.with_name(f"{stem.name}.json")
+    while file in taken or _subject(file, subject_of) not in (None, subject_of(content)):
         number += 1
-        file = out / f"{stem}-{number}.json"
+        file = stem.with_name(f"{stem.name}-{number}.json")
     # The items first: a result file always has its items beside it.
-    write_atomically(file.with_suffix(".items.jsonl"), "".join(_item_lines(result)))
+    write_atomically(file.with_suffix(items_suffix), "".join(item_lines))
     write_atomically(file, json.dumps(content, indent=2) + "\n")
     return file
 
@@ -281,10 +305,20 @@ def format_table(result: EvaluationResult) -> str:
         lines += [f"\n{heading}"] if tasks else []
         for task in tasks:
             lines += [_heading(task), *_rows(task)]
+    return table_text(lines, result.notices)
+
+
+def table_text(lines: Sequence[str | tuple[str, ...]], notices: Sequence[str]) -> str:
+    """Rows under each other, the first cell to the left; headings as they are; then notices."""
     rows = [line for line in lines if isinstance(line, tuple)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    table = [line if isinstance(line, str) else _aligned(line, widths) for line in lines]
-    return "\n".join([*table, *(f"\nNote: {notice}" for notice in result.notices)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+    def aligned(row: tuple[str, ...]) -> str:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        return "  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip()
+
+    table = [line if isinstance(line, str) else aligned(line) for line in lines]
+    return "\n".join([*table, *(f"\nNote: {notice}" for notice in notices)])
 
 
 def _heading(task: TaskResult) -> str:
@@ -334,12 +368,6 @@ def _row(name: str, one: Comparison, values: Sequence[float]) -> tuple[str, ...]
     return name, base, _shown(values[-1], unit), difference, interval
 
 
-def _aligned(row: tuple[str, ...], widths: Sequence[int]) -> str:
-    """A row with its first cell to the left, the others to the right."""
-    cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-    return "  ".join([row[0].ljust(widths[0]), *cells[1:]])
-
-
 def _shown(value: float, unit: Unit, sign: str = "") -> str:
     """A value as people read it; rounding must not leave a negative zero."""
     rounded = round(value * 100 if unit == "fraction" else value, 1) + 0.0
@@ -353,19 +381,13 @@ def shorten(name: str, num_chars: int) -> str:
 
 def _result_json(result: TaskResult) -> dict[str, Any]:
     """The result as it is written, without the per-item scores."""
-    reasons: defaultdict[str, list[str]] = defaultdict(list)
-    for one in result.left_out:
-        reasons[one.reason].append(one.item)
     return {
         "task": result.task,
         "face": result.face,
         "data": dataclasses.asdict(result.data),
         "settings": dict(result.settings),
         "counts": dict(result.counts),
-        "left_out": [
-            {"reason": reason, "count": len(items), "items": items}
-            for reason, items in reasons.items()
-        ],
+        "left_out": left_out_json(result.left_out),
         "trained_on": {
             "count": len(result.trained_on),
             "is_whole": result.knows_training,
@@ -383,6 +405,14 @@ def _result_json(result: TaskResult) -> dict[str, Any]:
             "seed": result.seed,
         },
     }
+
+
+def left_out_json(left_out: Sequence[LeftOut]) -> list[dict[str, Any]]:
+    """Items by the reason why they are left out."""
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for one in left_out:
+        reasons[one.reason].append(one.item)
+    return [{"reason": why, "count": len(one), "items": one} for why, one in reasons.items()]
 
 
 def _comparison_json(one: Comparison) -> dict[str, Any]:
@@ -414,32 +444,34 @@ def _item_lines(result: TaskResult) -> list[str]:
                 "block": block.block,
                 "item": item,
                 "group": group,
-                "base": None if base is None else _values(base, i),
-                "adapted": _values(block, i),
+                "base": None if base is None else item_values(base, i),
+                "adapted": item_values(block, i),
             }
             if block.labels:
                 line["labels"] = {
-                    "base": None if base is None else _labels(base, i),
-                    "adapted": _labels(block, i),
+                    "base": None if base is None else item_labels(base, i),
+                    "adapted": item_labels(block, i),
                 }
             lines.append(json.dumps(line) + "\n")
     return lines
 
 
-def _values(block: ItemScores, item_idx: int) -> dict[str, float]:
+def item_values(block: ItemScores, item_idx: int) -> dict[str, float]:
+    """Values of one item by metric."""
     return {metric: float(values_N[item_idx]) for metric, values_N in block.values.items()}
 
 
-def _labels(block: ItemScores, item_idx: int) -> dict[str, str]:
+def item_labels(block: ItemScores, item_idx: int) -> dict[str, str]:
+    """Labels of one item by their names."""
     return {name: labels[item_idx] for name, labels in block.labels.items()}
 
 
-def _subject(file: Path) -> str | None:
+def _subject(file: Path, subject_of: Callable[[Mapping[str, Any]], str]) -> str | None:
     """What a result file is about; None when there is no such file."""
     if not file.exists():
         return None
     try:
-        return _subject_of(json.loads(file.read_text()))
+        return subject_of(json.loads(file.read_text()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""  # not a result of ours, so not ours to replace
 

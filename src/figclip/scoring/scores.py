@@ -9,14 +9,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
 from typing import Any
 
-from figclip.runtime.files import write_atomically
+from figclip.evaluation.results import (
+    item_labels,
+    item_values,
+    left_out_json,
+    table_text,
+    write_files,
+)
 from figclip.tasks.base import ItemScores, LeftOut, Score
 
 SCORES_FORMAT = 1
@@ -80,15 +85,14 @@ def write_scores(scores: PredictionScores, out: Path, *, predictions: Path) -> P
         "predictions": {"file": predictions.name, "hash": _file_hash(predictions)},
         **_scores_json(scores),
     }
-    stem = f"{predictions.stem}-{scores.protocol}"
-    number, file = 1, out / f"{stem}.json"
-    while _subject(file) not in (None, _subject_of(content)):
-        number += 1
-        file = out / f"{stem}-{number}.json"
-    # Not `.items.jsonl`: a report takes that for the sign of a result of `figclip eval`.
-    write_atomically(file.with_suffix(".per_item.jsonl"), "".join(_item_lines(scores.items)))
-    write_atomically(file, json.dumps(content, indent=2) + "\n")
-    return file
+    return write_files(
+        content,
+        _item_lines(scores.items),
+        stem=out / f"{predictions.stem}-{scores.protocol}",
+        subject_of=_subject_of,
+        # Not `.items.jsonl`: a report takes that for the sign of a result of `figclip eval`.
+        items_suffix=".per_item.jsonl",
+    )
 
 
 def format_scores(scores: PredictionScores) -> str:
@@ -102,16 +106,8 @@ def format_scores(scores: PredictionScores) -> str:
     heading = f"{scores.protocol} on {data.name}:{data.source}{split}: {counts}"
     if scores.left_out:
         heading += f"; {len(scores.left_out):,} left out"
-    rows = [("score", "official", "corrected")]
-    for name, score in scores.scores.items():
-        if not score.is_detail:
-            rows.append(_row(name, score))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [
-        f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}".rstrip()
-        for row in rows
-    ]
-    return "\n".join([heading, *lines, *(f"\nNote: {notice}" for notice in scores.notices)])
+    rows = [_row(name, score) for name, score in scores.scores.items() if not score.is_detail]
+    return table_text([heading, ("score", "official", "corrected"), *rows], scores.notices)
 
 
 def _row(name: str, score: Score) -> tuple[str, str, str]:
@@ -129,17 +125,11 @@ def _shown(value: float, is_fraction: bool) -> str:
 
 def _scores_json(scores: PredictionScores) -> dict[str, Any]:
     """All but the values of single items."""
-    reasons: defaultdict[str, list[str]] = defaultdict(list)
-    for one in scores.left_out:
-        reasons[one.reason].append(one.item)
     return {
         "protocol": scores.protocol,
         "data": dataclasses.asdict(scores.data),
         "counts": dict(scores.counts),
-        "left_out": [
-            {"reason": reason, "count": len(items), "items": items}
-            for reason, items in reasons.items()
-        ],
+        "left_out": left_out_json(scores.left_out),
         "notices": list(scores.notices),
         "scores": {
             name: {
@@ -158,28 +148,13 @@ def _item_lines(blocks: Sequence[ItemScores]) -> list[str]:
     """One line of JSON an item of a block."""
     lines: list[str] = []
     for block in blocks:
-        values = {name: values_N.tolist() for name, values_N in block.values.items()}
         for i, (item, group) in enumerate(zip(block.item_ids, block.group_ids, strict=True)):
-            line: dict[str, Any] = {
-                "block": block.block,
-                "item": item,
-                "group": group,
-                "values": {name: values_N[i] for name, values_N in values.items()},
-            }
+            line: dict[str, Any] = {"block": block.block, "item": item, "group": group}
+            line["values"] = item_values(block, i)
             if block.labels:
-                line["labels"] = {name: labels[i] for name, labels in block.labels.items()}
+                line["labels"] = item_labels(block, i)
             lines.append(json.dumps(line) + "\n")
     return lines
-
-
-def _subject(file: Path) -> str | None:
-    """What a file of scores is about; None when there is no such file."""
-    if not file.exists():
-        return None
-    try:
-        return _subject_of(json.loads(file.read_text()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ""  # not a file of ours, so not ours to replace
 
 
 def _subject_of(content: Mapping[str, Any]) -> str:
