@@ -47,9 +47,7 @@ TEMPLATES: dict[str, Template] = {
 def caption_event(event: Event, *, template: Template) -> str:
     """Dense caption of one event.
 
-    Args:
-        event: Roles are told in the order of the annotation. Values that say nothing are left out.
-        template: One of `TEMPLATES`.
+    Roles are told in the order of the annotation; values that say nothing are left out.
 
     Returns:
         One sentence without a full stop, single spaces only.
@@ -63,10 +61,6 @@ def caption_event(event: Event, *, template: Template) -> str:
 
 def caption_clauses(event: Event, *, template: Template) -> tuple[str, ...]:
     """The parts that `caption_event` joins with a comma and a space.
-
-    Args:
-        event: As for `caption_event`.
-        template: One of `TEMPLATES`.
 
     Returns:
         The opening with the verb, then one clause for each role that says something, in order, then
@@ -82,9 +76,6 @@ def caption_clauses(event: Event, *, template: Template) -> tuple[str, ...]:
 def text_hash(text: str) -> int:
     """Hash under which two texts count as equal: case-folded, runs of spaces collapsed.
 
-    Args:
-        text: A caption.
-
     Returns:
         A signed 64-bit integer (it fits an int64 tensor), the same in every process and run.
     """
@@ -95,9 +86,6 @@ def caption_video_hash(captions: Sequence[str]) -> int:
     """Hash of a video's text: equal for videos with equal event captions, in any order.
 
     The order is ignored because the text embedding of a video is the mean over its events.
-
-    Args:
-        captions: The captions of one annotation's events.
 
     Returns:
         A signed 64-bit integer, the same in every process and run.
@@ -203,8 +191,7 @@ def plain_sentence(event: Event) -> str:
     preposition or such a word (`outside`) stand as they are. Nothing else is guessed: no article,
     no plural (`two men walks`), no change of case.
 
-    Args:
-        event: Its verb is in the base form, as annotations have it.
+    The verb of the event is in the base form, as annotations have it.
 
     Returns:
         A sentence without a full stop, single spaces only; never empty.
@@ -225,9 +212,6 @@ def third_person(verb: str) -> str:
 
     Of several words the first is inflected (`looks up`); of one with hyphens the last part, unless
     that is a particle (`double-checks`, `picks-up`).
-
-    Args:
-        verb: In the base form, single spaces.
 
     Returns:
         The inflected verb; an empty one stays empty.

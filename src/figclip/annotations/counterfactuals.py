@@ -48,23 +48,14 @@ WHY_NONE: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterfeitPools:
-    """What counterfeits are made of.
-
-    Attributes:
-        senses: Verbs.
-        fillers: Texts of roles and scenes.
-    """
+    """What counterfeits are made of."""
 
     senses: SensePool
     fillers: FillerPool
 
 
 def build_counterfeit_pools(records: Iterable[VideoRecord]) -> CounterfeitPools:
-    """Collect verbs and fillers of all events of all annotations.
-
-    Args:
-        records: The videos whose words may be drawn.
-    """
+    """Collect verbs and fillers of all events of all annotations."""
     records = tuple(records)
     return CounterfeitPools(senses=build_sense_pool(records), fillers=build_filler_pool(records))
 
@@ -87,14 +78,7 @@ def counterfeit_events(
     anywhere). What means the same (`quickly` and `fast`, hugging and being hugged) is not known to:
     for every model alike, some counterfeits are true.
 
-    Args:
-        event: The true event.
-        kind: What is changed.
-        video: The video that it belongs to.
-        pools: What to draw from.
-        num_negatives: K, >= 1; of role swaps there is only one.
-        seed: Seed of the run.
-        key: Name of the event (`records.event_key`), unique in the run.
+    `key` names the event (`records.event_key`) and is unique in the run. K is `num_negatives`.
 
     Returns:
         K events, 1 for `role swap`; None marks one that could not be drawn, these come last.

@@ -49,9 +49,6 @@ FillerPool = Mapping[Place, PlaceFillers]
 def build_filler_pool(records: Iterable[VideoRecord]) -> FillerPool:
     """Collect the fillers of all events of all annotations.
 
-    Args:
-        records: The videos whose fillers may be drawn; normally those that are trained on.
-
     Returns:
         The pool; texts that say nothing are not in it.
     """
@@ -84,14 +81,8 @@ def filler_negatives(
     the video, and those that say more or less than the true one with its words (`man`, `old man
     with short hair` for `man with short hair`).
 
-    Args:
-        event: The true event.
-        video: The video that it belongs to.
-        pool: Fillers to draw from.
-        num_negatives: >= 0.
-        seed: Seed of the run.
-        key: Name of the event (`records.event_key`), unique in the run.
-        where: Which places may be filled anew.
+    `key` names the event (`records.event_key`) and is unique in the run; `where` says which places
+    may be filled anew.
 
     Returns:
         `num_negatives` events; None marks a masked column, these come last.

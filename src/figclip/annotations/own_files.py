@@ -47,7 +47,6 @@ class RawVideo:
     """One annotation of one video, not yet checked, in the shape of a JSONL line.
 
     Attributes:
-        place: Where it is read from.
         value: The parsed JSON value, an object when all is well.
         event_places: Where each event is read from; empty when they are parts of `place`.
     """
@@ -61,10 +60,6 @@ def parse_csv(text: str, file: Place) -> list[RawVideo]:
     """Gathers the rows of each annotation, in the order of their first row.
 
     Rows belong to one annotation when their `id` (else `video`) and `annotation` cells agree.
-
-    Args:
-        text: The whole file, first row the column names.
-        file: Takes what is wrong with the table; its `where` is the path.
 
     Returns:
         One entry an annotation. Empty cells are left out; times are numbers where they are
@@ -176,8 +171,7 @@ def load_annotations(path: Traversable) -> AnnotationSet:
 
     Several annotations of one video stay apart; equal ones are dropped and counted in a notice.
 
-    Args:
-        path: The file, UTF-8, with or without byte order mark; the suffix decides the format.
+    The file is UTF-8, with or without byte order mark; its suffix decides the format.
 
     Returns:
         The videos in the order of their first line, texts verbatim, `split_sizes` empty.

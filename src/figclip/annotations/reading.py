@@ -186,9 +186,7 @@ def check_text(value: object, name: str, *, place: Place) -> str:
 def csv_rows(text: str, file: Place) -> Iterator[tuple[Place, list[str]]]:
     """Every row of a CSV text that is not blank, with the line that it starts on.
 
-    Args:
-        text: All of the file.
-        file: Where it is; a row that is not CSV is noted there, and ends the reading.
+    A row that is not CSV is noted, and ends the reading.
     """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1

@@ -103,10 +103,7 @@ def build_vocabulary(
 ) -> Vocabulary:
     """The words that occur often enough, sorted, so that their order in the texts is of no account.
 
-    Args:
-        texts: All texts to be written.
-        marks: All marks.
-        min_count: Rarer words are unknown, and never written.
+    Words of fewer than `min_count` occurrences are unknown, and never written.
     """
     counts = Counter(word for text in texts for word in text.split())
     words = sorted(word for word, count in counts.items() if count >= min_count)
@@ -130,12 +127,7 @@ def build_role_vocabulary(events: Iterable[Event], *, min_count: int) -> Vocabul
 
 
 def encode_roles(roles: Mapping[str, str], vocabulary: Vocabulary) -> list[int]:
-    """Token ids of roles, with the end.
-
-    Args:
-        roles: Texts by key, as `told_roles` gives them.
-        vocabulary: Its marks are keys.
-    """
+    """Token ids of roles, with the end."""
     tokens: list[int] = []
     for key, text in roles.items():
         tokens += [vocabulary.mark_id(key), *vocabulary.word_ids(text)]

@@ -66,9 +66,7 @@ class SenseExchange:
     def shares_for(self, sense: int) -> dict[int, float]:
         """Share of each sense among the negatives of a true one, sense by position in the pool.
 
-        Args:
-            sense: The true sense. One that no event of the pool has in this shape gets the others
-                as often as they occur.
+        A sense that no event of the pool has in this shape gets the others as often as they occur.
         """
         if sense in self.senses:
             row_S = self.share_SS[self.senses.index(sense)]

@@ -21,8 +21,7 @@ def pack_source(source: Path) -> bytes:
 
     Equal files give equal bytes.
 
-    Args:
-        source: What was prepared; the archive holds one entry of its name, a file or a folder.
+    The archive holds one entry of the source's name, a file or a folder.
 
     Raises:
         AnnotationError: a file cannot be read.
@@ -49,10 +48,6 @@ def pack_source(source: Path) -> bytes:
 
 def open_source(packed: bytes, *, where: Path) -> zipfile.Path:
     """The file or folder that `pack_source` packed, to be read as one on the disk.
-
-    Args:
-        packed: The archive.
-        where: Of the store, for messages.
 
     Raises:
         StoreError: the archive is damaged.

@@ -24,7 +24,6 @@ class TrainingSplit:
     """Indices of the videos of the train split, in order.
 
     Attributes:
-        train: Trained on.
         val: Held back to choose the checkpoint; empty when that would be too few groups.
     """
 
@@ -35,9 +34,8 @@ class TrainingSplit:
 def split_training(records: Sequence[VideoRecord], *, val_fraction: float) -> TrainingSplit:
     """Hold back whole groups of the train split, chosen by the hash of their names.
 
-    Args:
-        records: Videos of any split; other splits than `train` are never trained on.
-        val_fraction: Share of the groups; 0 holds nothing back.
+    Other splits than `train` are never trained on. `val_fraction` is a share of the groups; 0 holds
+    nothing back.
 
     Raises:
         DataError: no video of the train split.
@@ -63,9 +61,7 @@ def held_back_groups(groups: Collection[str], *, val_fraction: float) -> frozens
 
     The choice depends on no seed, so that runs of different seeds can be compared.
 
-    Args:
-        groups: All groups.
-        val_fraction: Where this is fewer than `MIN_GROUPS` of them, none is held back.
+    None is held back where the fraction is fewer than `MIN_GROUPS`.
     """
     num_val = round(val_fraction * len(groups))
     if num_val < MIN_GROUPS:
@@ -74,13 +70,7 @@ def held_back_groups(groups: Collection[str], *, val_fraction: float) -> frozens
 
 
 def why_none_held_back(num_groups: int, *, val_fraction: float, setting: str) -> str:
-    """Say why nothing is held back, and what would change it.
-
-    Args:
-        num_groups: Number of groups of the train split.
-        val_fraction: As set, > 0.
-        setting: Its name: `data.val_fraction`.
-    """
+    """Say why nothing is held back, and what would change it."""
     num_val = round(val_fraction * num_groups)
     why = f"Nothing is held back: {num_val} of {num_groups} groups of videos ({val_fraction:g}) "
     why += f"would be too few to choose by ({MIN_GROUPS} are needed). The last step is kept."

@@ -17,9 +17,7 @@ class EventCaption:
     """One event as the text tower will read it.
 
     Attributes:
-        key: `records.event_key` of the event.
         caption: The dense caption, uncut.
-        negatives: Captions of the hard negatives; None where the column is masked.
         num_tokens: Tokens of the uncut caption with start and end.
         num_fillers: Roles and scene that say something.
         num_carried_fillers: Those of them that stand in full before the cut.
@@ -38,7 +36,6 @@ class CaptionStatistics:
     """Captions of a set and what they amount to.
 
     Attributes:
-        rows: One for each event, in the order of the set.
         max_tokens: Where captions are cut, start and end included.
     """
 
@@ -86,15 +83,9 @@ def caption_statistics(
 ) -> CaptionStatistics:
     """Write and measure every caption of a set.
 
-    Args:
-        annotations: The set; also the pool that negatives are drawn from.
-        template: Wording.
-        policy: How the verbs of negatives are drawn.
-        num_negatives: K, >= 0.
-        seed: Seed of the negatives.
-        count_tokens: Number of tokens of a text, uncut, with start and end. A text cut after a
-            whole word must never have more tokens than the text.
-        max_tokens: Tokens that the text tower reads, start and end included; 77 for CLIP.
+    Negatives are drawn from the set itself. `count_tokens` counts the tokens of an uncut text with
+    start and end; a text cut after a whole word must never have more than the text. `max_tokens` is
+    what the text tower reads, 77 for CLIP.
 
     Returns:
         Captions with their numbers. Videos with plain sentences only have no rows.

@@ -116,16 +116,7 @@ def build_text_table(
     filler_negatives_per_event: int,
     seed: int,
 ) -> TextTable:
-    """Captions and hard negatives of a set of videos, which is also the pool they are drawn from.
-
-    Args:
-        records: The videos, in the order of their indices.
-        template: Wording of the captions.
-        policy: How the verbs of negatives are drawn.
-        verb_negatives: Negatives an event with another verb.
-        filler_negatives_per_event: Negatives an event with another filler.
-        seed: Of all draws.
-    """
+    """Captions and hard negatives of a set of videos, which are also what these are drawn from."""
     senses = build_sense_pool(records)
     fillers = build_filler_pool(records) if filler_negatives_per_event else None
 

@@ -114,9 +114,6 @@ class SensePool:
     def covering(self, slots: frozenset[str]) -> dict[int, int]:
         """Senses that have a name for every one of the slots, with their number of events.
 
-        Args:
-            slots: Numbered slots.
-
         Returns:
             From the position in `frames` to the count, ascending positions.
         """
@@ -130,9 +127,6 @@ class SensePool:
 
 def build_sense_pool(records: Iterable[VideoRecord]) -> SensePool:
     """Collect the senses of all events of all annotations.
-
-    Args:
-        records: The videos whose verbs may be drawn; normally those that are trained on.
 
     Returns:
         The pool. Empty when no record has events.
@@ -213,10 +207,6 @@ def replace_verb(event: Event, frame: SenseFrame) -> Event:
     Modifiers, scene and the order of the roles stay. Roles in a slot that the sense lacks go: a
     caption that is shorter for it gives the negative away, see `negatives.negative_events`.
 
-    Args:
-        event: The event to change.
-        frame: The sense to put in.
-
     Returns:
         A new event.
     """
@@ -233,9 +223,6 @@ def role_swap(event: Event) -> Event | None:
 
     Texts of Arg0 and Arg1 change places; where one of them is missing or says nothing, those of
     the first two numbered roles that say something. For evaluation only, never for training.
-
-    Args:
-        event: The event to change.
 
     Returns:
         A new event; None when it has no two such roles, or both say the same.
@@ -256,10 +243,7 @@ def role_swap(event: Event) -> Event | None:
 def replace_filler(event: Event, position: int, text: str) -> Event:
     """The event with another text in one of its roles, or another scene.
 
-    Args:
-        event: The event to change.
-        position: Index in `event.roles`; one past the last means the scene.
-        text: What stands there instead.
+    A position one past the last role means the scene.
 
     Returns:
         A new event.
@@ -312,14 +296,7 @@ def negative_events(
     The first two also leave out senses with the gloss of the event's own (`talk (speak)` for
     `speak (speak)` would be true). `benchmarks/negative_leakage.py` measures all.
 
-    Args:
-        event: The true event.
-        video: The video that it belongs to, whose verbs are not drawn.
-        pool: Senses to draw from.
-        policy: How senses are drawn, see above.
-        num_negatives: K, >= 0.
-        seed: Seed of the run.
-        key: Name of the event (`records.event_key`), unique in the run.
+    `key` names the event (`records.event_key`) and is unique in the run.
 
     Returns:
         K events; None marks a masked column, these come last.
@@ -353,16 +330,6 @@ def hard_negatives(
 ) -> tuple[str | None, ...]:
     """The captions of `negative_events`.
 
-    Args:
-        event: The true event.
-        video: The video that it belongs to, whose verbs are not drawn.
-        pool: Senses to draw from.
-        policy: See `negative_events`.
-        template: Wording, that of the true caption.
-        num_negatives: K, >= 0.
-        seed: Seed of the run.
-        key: Name of the event (`records.event_key`), unique in the run.
-
     Returns:
         K captions; None marks a masked column, these come last.
     """
@@ -380,10 +347,6 @@ def hard_negatives(
 
 def event_seed(seed: int, key: str) -> int:
     """Seed of one event's own random numbers, the same in every process.
-
-    Args:
-        seed: Seed of the run.
-        key: Name of the event.
 
     Returns:
         A 64-bit integer. Python's own `hash` differs from process to process.

@@ -73,12 +73,7 @@ def parse_segment_id(text: str) -> SegmentId | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialFile:
-    """One file, on the disk or in the archive that a store keeps.
-
-    Attributes:
-        path: What is read.
-        place: Takes its problems.
-    """
+    """One file, on the disk or in the archive that a store keeps."""
 
     path: Traversable
     place: Place
@@ -108,12 +103,7 @@ class VidsituFiles:
 
 
 def find_files(folder: Traversable, place: Place) -> VidsituFiles:
-    """Looks in the folder and in its official sub-folders, not deeper.
-
-    Args:
-        folder: The folder.
-        place: Its list takes the problems of the files that are found.
-    """
+    """Looks in the folder and in its official sub-folders, not deeper."""
     folders = [folder / subfolder if subfolder else folder for subfolder in SUBFOLDERS]
     paths = sorted(
         (path for one in folders if one.is_dir() for path in one.iterdir() if path.is_file()),
@@ -247,8 +237,7 @@ _EVENT_KEYS = frozenset({"vid_uid", "vid_seg_int", "EvRel", "Args", "Arg_List", 
 def load_source(path: Traversable) -> AnnotationSet:
     """Reads annotations of either kind: own format for a file, VidSitu for a folder.
 
-    Args:
-        path: On the disk, or in the archive that a store keeps (`annotations.source_archive`).
+    `path` is on the disk, or in the archive that a store keeps (`annotations.source_archive`).
 
     Raises:
         AnnotationError: Lists every problem of the source.
@@ -262,9 +251,7 @@ def load_vidsitu(folder: Traversable, *, splits: Collection[str] | None = None) 
     The files are `vsann_{split}….json` (needed), `vseg_split_{split}….json`, `vinfo_….json` and
     `verb_voc.json`, in the official sub-folders or flat in the folder.
 
-    Args:
-        folder: The folder.
-        splits: The splits wanted (`train`, `valid`, …); None means all.
+    `splits` names the splits wanted (`train`, `valid`, …); None means all.
 
     Returns:
         A record a segment, in the order of the files by name, with its different annotations.

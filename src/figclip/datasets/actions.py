@@ -58,11 +58,7 @@ def class_as_labelled(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClassList:
-    """The classes of a benchmark.
-
-    Attributes:
-        names: As the benchmark writes them, in its order.
-    """
+    """The classes of a benchmark."""
 
     names: Sequence[str]
     _idxs: dict[str, int] = field(init=False, repr=False)
@@ -458,10 +454,6 @@ def find_prompts(prompts: str, *, where: str = "--prompts") -> tuple[str, ...]:
 
 def prompts_for(class_name: str, prompts: str) -> tuple[str, ...]:
     """The texts that stand for a class.
-
-    Args:
-        class_name: In words; it may hold braces.
-        prompts: As for `find_prompts`.
 
     Raises:
         ConfigError: As `find_prompts`.

@@ -36,7 +36,6 @@ class BenchmarkEntry:
         files: What PATH is, in a few words.
         splits: Names of its splits; None where the files decide.
         default_split: Taken when none is named; `all` for everything.
-        read: Loads a split.
     """
 
     family: Family
@@ -165,11 +164,6 @@ BENCHMARKS: Mapping[str, BenchmarkEntry] = {
 
 def load_benchmark(name: str, path: Path, *, split: str | None = None) -> Benchmark:
     """Load a benchmark from its official files, or a file of one's own.
-
-    Args:
-        name: A key of `BENCHMARKS`.
-        path: Folder or file, as the entry's `files` says.
-        split: Which part; None for the entry's default.
 
     Raises:
         DataError: Unknown name or split, or missing files; the message lists what there is.

@@ -64,7 +64,6 @@ class ReferenceVideo:
 
     Attributes:
         id: As in the file, `v_<YouTube id>`.
-        duration_s: Length of the video.
         events: At least one, in the order of the file.
     """
 
@@ -75,13 +74,7 @@ class ReferenceVideo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseCaptionReferences:
-    """An annotation of videos.
-
-    Attributes:
-        name: Of the file.
-        videos: In the order of the file.
-        notices: What was handled by rule, with counts, one sentence each.
-    """
+    """An annotation of videos."""
 
     name: str
     videos: tuple[ReferenceVideo, ...]
@@ -93,9 +86,7 @@ class DenseCaptionPredictions:
     """Predicted events of videos.
 
     Attributes:
-        name: Of the file.
         events_by_video: In the order of the file; a video may have none.
-        notices: What was handled by rule, with counts, one sentence each.
     """
 
     name: str
@@ -224,11 +215,6 @@ def write_predictions(
     path: Path, events_by_video: Mapping[str, Sequence[CaptionedSpan]], *, details: str
 ) -> None:
     """Write predictions so that the official evaluators read them.
-
-    Args:
-        path: The file, written whole or not at all.
-        events_by_video: In the order to write.
-        details: What was used to make them, for `external_data`.
 
     Raises:
         DataError: A time or score is not finite, which JSON cannot hold.
@@ -363,12 +349,7 @@ def _number(value: object, name: str, *, place: Place) -> float:
 def outside_notice(
     videos: Iterable[tuple[float, Sequence[CaptionedSpan]]], noun: str
 ) -> tuple[str, ...]:
-    """Counts the events that begin before their video or end after it.
-
-    Args:
-        videos: Duration in seconds and events of each.
-        noun: What such an event is called.
-    """
+    """Counts the events that begin before their video or end after it."""
     outside = sum(
         min(event.start_s, event.end_s) < 0 or max(event.start_s, event.end_s) > duration_s
         for duration_s, events in videos

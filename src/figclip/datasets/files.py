@@ -57,10 +57,8 @@ class Member:
 def find_file(path: Path, *names: str, subfolders: Sequence[str] = TOP_ONLY) -> Path:
     """The first of some files that is there.
 
-    Args:
-        path: A folder, or one of the files itself.
-        names: File names, the preferred one first.
-        subfolders: Where in the folder to look; the empty one is the folder itself.
+    The preferred name comes first. `path` is a folder, or one of the files itself; of `subfolders`,
+    the empty one is the folder itself.
 
     Raises:
         DataError: None is there; the message names them all.
@@ -90,11 +88,7 @@ def find_matching(
 ) -> list[tuple[Path, re.Match[str]]]:
     """Files whose whole name matches, sorted, of the first sub-folder that holds any.
 
-    Args:
-        path: A folder, or one such file.
-        pattern: Of file names.
-        wanted: What is looked for, as a message says it.
-        subfolders: Where in the folder to look; the empty one is the folder itself.
+    `path` is a folder, or one such file.
 
     Raises:
         DataError: No folder, or none of its files matches.
@@ -151,9 +145,7 @@ def read_json_lines(
 ) -> Iterator[tuple[Place, dict[str, object]]]:
     """The objects of a JSON Lines file.
 
-    Args:
-        file: Takes what is wrong with them; its `where` is the path.
-        valid: Keys that may be there; None when others may be, too.
+    `valid` are the keys that may be there; None allows any.
     """
     for place, line in read_lines(file):
         try:
@@ -201,10 +193,7 @@ def read_json_objects(file: Place) -> Iterator[tuple[Place, dict[str, object]]]:
 def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
     """The rows of a CSV file whose first row names the columns.
 
-    Args:
-        file: Takes what is wrong with the file; its `where` is the path.
-        required: Columns that must be there.
-        optional: Columns that may be there; any other is listed as ignored.
+    Columns that are neither required nor optional are listed as ignored.
 
     Returns:
         Rows that are not blank, cells verbatim; none when the first row cannot be used.
@@ -291,7 +280,6 @@ class Fields:
 
     Attributes:
         values: By name. An entry of a CSV file holds text only.
-        place: Takes what is wrong with them.
     """
 
     values: Mapping[str, object]
@@ -416,10 +404,7 @@ def take_split(
 ) -> tuple[str | None, tuple[Item, ...]]:
     """The items of a split.
 
-    Args:
-        items: Each with its split; empty for an item of none.
-        split: `all` for all.
-        where: The file.
+    Items of no split come with an empty one; `all` takes all.
 
     Returns:
         The split as a result names it, None when the items have none; and its items.

@@ -23,7 +23,6 @@ class Medium:
     """An image or a video that a benchmark names; the file may or may not be there.
 
     Attributes:
-        kind: `image` or `video`.
         name: Path below the folder of images or videos. A video's may lack its extension.
         box: Only this part of an image is looked at; None for all of it. Videos have none.
         also: Other names that the file may go by, where none has the name itself.
@@ -41,7 +40,6 @@ class CaptionedMedium:
 
     Attributes:
         id: Unique in the set.
-        medium: What is looked at.
         captions: At least one, as written.
         group: Items of one group are not independent, and are resampled together.
     """
@@ -58,8 +56,6 @@ class RetrievalSet:
 
     Attributes:
         split: Which part of the benchmark; None when it has no parts.
-        items: In the order of the file.
-        notices: What was handled by rule, with counts, one sentence each.
     """
 
     split: str | None
@@ -73,8 +69,6 @@ class LabelledMedium:
 
     Attributes:
         id: Unique in its split.
-        medium: What is looked at.
-        class_idx: Index in `ActionSet.classes`.
         split: Which of the benchmark's test lists it is on (`1`, `2`, `3`); empty where there is
             one only.
         group: Items of one group are not independent, and are resampled together.
@@ -96,7 +90,6 @@ class ActionSet:
         classes: Names as the benchmark writes them, in its order.
         class_names: The same in words, lower case (`apply eye makeup` for `ApplyEyeMakeup`).
         items: Split by split, in the order of the files.
-        notices: What was handled by rule, with counts, one sentence each.
     """
 
     split: str | None
@@ -137,8 +130,6 @@ class CompositionSet:
         protocol: How the benchmark scores: `sugarcrepe`, `sugarcrepe_pp`, `vg_relation`,
             `vg_attribution`, `winoground`, `velociti` or `pairs`.
         split: Which part of the benchmark; None when it has no parts.
-        items: In the order of the files.
-        notices: What was handled by rule, with counts, one sentence each.
     """
 
     protocol: str

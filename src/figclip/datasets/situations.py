@@ -102,8 +102,6 @@ class SituationTruth:
     Attributes:
         name: `vidsitu` or `events`.
         source: Name of the path that was read, without its folder.
-        split: Its name; None for all videos.
-        hash: Of what was read.
         videos: In the order of the split, annotated or not: predictions refer to them by position.
         notices: What was handled by rule, one sentence each.
     """
@@ -185,9 +183,6 @@ def situation_truth_of(annotations: AnnotationSet | Sequence[VideoRecord]) -> Si
     that VidSitu has no name for are scored under their own, see `short_role`. Annotations whose
     events have other spans than those of the video's first speak of other events: they are left
     out, with a notice.
-
-    Args:
-        annotations: Videos in the order that predictions refer to.
     """
     named = annotations if isinstance(annotations, AnnotationSet) else None
     records = annotations.records if isinstance(annotations, AnnotationSet) else annotations
@@ -235,14 +230,7 @@ def kept_annotations(
 
 @dataclass(slots=True)
 class _SplitFiles:
-    """The files of one split, with what is said of them.
-
-    Attributes:
-        split: Name of the split.
-        place: The folder.
-        read: Files that were chosen, for the hash.
-        notices: Files that were not.
-    """
+    """The files of one split, with what is said of them."""
 
     split: str
     place: Place

@@ -64,9 +64,7 @@ def check_sweep(faces: Sequence[Face]) -> None:
 def sweep_strength(works: Mapping[str, Work], loader: ColumnLoader) -> Sweep:
     """Score every strength of `ALPHAS` on all tasks.
 
-    Args:
-        works: Tasks with their data, by name.
-        loader: Of a model that can be scaled; one strength is held at a time.
+    One strength is held at a time.
 
     Raises:
         DataError: nothing to score of one of the two faces.

@@ -35,9 +35,7 @@ _DPI = 150
 def draw_confusion(result: TaskResult, file: Path) -> list[Path]:
     """Draw which class is taken for which, base beside adapted.
 
-    Args:
-        result: Of a task whose items are labelled `true` and `predicted`; others have no picture.
-        file: PNG to write.
+    Only items that are labelled `true` and `predicted` have a picture.
 
     Returns:
         The file; empty when there is nothing to draw.
@@ -68,10 +66,7 @@ def draw_confusion(result: TaskResult, file: Path) -> list[Path]:
 def draw_sweep(sweep: Sweep, file: Path, *, chosen: float | None = None) -> list[Path]:
     """Draw detail against what is kept, a point a strength of the adaptation.
 
-    Args:
-        sweep: Points that have both faces.
-        file: PNG to write.
-        chosen: Strength to mark; None: the last one.
+    `chosen` is the strength to mark, by default the last one. All points have both faces.
 
     Returns:
         The file.

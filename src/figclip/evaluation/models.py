@@ -21,11 +21,9 @@ class Column:
     """A model, ready to embed.
 
     Attributes:
-        info: Which model it is.
         events: Embeds annotated events.
         clips: Embeds images and whole videos, by the preset.
         spec: The pixels it takes, of events.
-        seen: What it was trained on, and what chose it.
     """
 
     info: ModelColumn
@@ -43,9 +41,6 @@ class ColumnLoader:
         model: Hub id, model folder or run folder.
         base: The same, to compare with; None for the model's own base.
         preset: How whole videos are looked at.
-        cache: Folder for embeddings.
-        device: Where the models run.
-        on_progress: Told how many items are embedded.
     """
 
     model: str | Path
@@ -58,9 +53,8 @@ class ColumnLoader:
     def load(self, *, alpha: float | None, scalable: bool) -> tuple[dict[str, Column], list[str]]:
         """The models by the name of their column, base first, and what is to be said about them.
 
-        Args:
-            alpha: Strength of the adaptation; None: as merged.
-            scalable: Refuse a model that has no strength to vary.
+        `alpha` None is the strength as merged; `scalable` refuses a model that has no strength to
+        vary.
         """
         adapted = self._at(alpha)
         if adapted.info is None and scalable:

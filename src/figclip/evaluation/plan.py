@@ -61,8 +61,6 @@ class TaskSettings:
     Attributes:
         preset: How whole videos are looked at.
         prompts: Put class names into these where their source names none, see `datasets.actions`.
-        template: Wording of dense captions.
-        frames_per_event: T.
         seed: Of negatives, of foreign videos and of intervals.
     """
 
@@ -88,13 +86,7 @@ class TaskSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSource:
-    """A data source that was read, and the tasks to run on it.
-
-    Attributes:
-        source: Where it is.
-        read: What its annotations and the names of its files tell.
-        tasks: What to run.
-    """
+    """A data source that was read, and the tasks to run on it."""
 
     source: DataSource
     read: ReadSource
@@ -111,8 +103,6 @@ class Work:
     """A task with its data, once for each kind of pixels that the models take.
 
     Attributes:
-        task: What to run.
-        source: Where the data are.
         preset: How whole videos are looked at; None for annotated events.
         opened: By pixels.
         data: What the task made of each.
@@ -167,11 +157,7 @@ def plan_sources(
 ) -> tuple[PlannedSource, ...]:
     """Read the annotations, look for their files, and choose the tasks; nothing is decoded.
 
-    Args:
-        data: What to test on.
-        asked: Names or families of tasks; None for all that the data allow.
-        settings: Of the tasks.
-        cache: Folder for stores.
+    `asked` names tasks or families of tasks; None is all that the data allow.
 
     Raises:
         ConfigError: an unknown task, none that the data allow, or the same data twice.
@@ -209,14 +195,8 @@ def open_works(
 ) -> list[Part]:
     """Decode what is missing, and let the tasks make their items.
 
-    Args:
-        planned: What to run on what.
-        specs: Pixels that the models take, different ones.
-        part: Takes the part of a task's data that is wanted, or refuses it. Told of each source
-            before the next is decoded, and first of those that need no decoding.
-        settings: Of the tasks.
-        cache: Folder for stores.
-        on_progress: Told what is being decoded.
+    `part` takes the part of a task's data that is wanted, or refuses it. It is told of each source
+    before the next is decoded, and first of those that need no decoding.
 
     Returns:
         What `part` made of each task, in the order planned.

@@ -51,7 +51,6 @@ class Comparison:
 
     Attributes:
         base: None when there is only one model.
-        adapted: The model asked for.
         interval: 95 % interval of the difference; None for a metric that is no mean over items,
             with one model, or with fewer than two groups of items.
     """
@@ -77,7 +76,6 @@ class DataInfo:
         source: Name of PATH of `--data`; results are passed on, so without its folder.
         split: None for all videos.
         hash: Of annotations, videos and pixels.
-        pipeline: Name of the pixel pipeline.
         coverage: How many videos of the split are listed, found, stored, by name.
     """
 
@@ -94,18 +92,8 @@ class TaskResult:
     """A task on a data set.
 
     Attributes:
-        task: Name of the task.
         face: Whether it tests detail or what must be kept, on these data.
-        data: What it was tested on.
         settings: All that changes the scores besides data and models.
-        counts: How many there are of what.
-        left_out: Items that were not scored.
-        base: The base's column; None when there is only one model.
-        adapted: The column of the model asked for.
-        metrics: By name.
-        base_items: Per-item scores of the base.
-        adapted_items: Per-item scores of the model asked for, same items.
-        notices: What the reader must know, one sentence each.
         seed: Of the intervals.
         trained_on: Ids of the scored items that show what a model was trained on.
         knows_training: False where a model was trained on more than is known.
@@ -148,7 +136,6 @@ class Sweep:
     """Scores over the strength of the adaptation.
 
     Attributes:
-        model: Name of the model.
         points: By ascending strength, the base first.
     """
 
@@ -161,11 +148,8 @@ class EvaluationResult:
     """All tasks on all data sets.
 
     Attributes:
-        tasks: In the order of the data sets.
         files: The JSON file of each.
         pictures: PNG files.
-        notices: What the reader must know of models and tasks, one sentence each.
-        sweep: Scores over the strength of the adaptation, if asked for.
     """
 
     tasks: tuple[TaskResult, ...]
@@ -183,10 +167,7 @@ def compare(
 ) -> dict[str, Comparison]:
     """Put two models side by side.
 
-    Args:
-        summaries: Metrics of the base (None without one) and of the adapted model.
-        items: Per-item scores of both.
-        seed: Of the intervals.
+    Metrics and per-item scores of the base are None without one.
 
     Raises:
         DataError: the models were not scored on the same items.
@@ -240,11 +221,7 @@ def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versio
     Own files are named themselves: `composition-verbs.json` of `pairs:verbs.jsonl`. A file about
     other data, models or settings is never replaced: the name gets a number instead.
 
-    Args:
-        result: What to write.
-        out: Folder, there already.
-        taken: Files of the same evaluation.
-        versions: Versions of figclip and what it stands on, by name.
+    Files in `taken` are not replaced either.
 
     Returns:
         The JSON file.
@@ -267,14 +244,6 @@ def write_files(
     """Write `STEM.json` and its items beside it; returns the JSON file.
 
     A file about something else is never replaced: the name gets a number instead.
-
-    Args:
-        content: Of the JSON file.
-        item_lines: Of the items.
-        stem: Folder, there already, and name.
-        subject_of: What the content of a file is about.
-        taken: Files that are not replaced either.
-        items_suffix: Of the items' file.
     """
     number, file = 1, stem.with_name(f"{stem.name}.json")
     while file in taken or _subject(file, subject_of) not in (None, subject_of(content)):
@@ -291,9 +260,6 @@ def format_table(result: EvaluationResult) -> str:
 
     Where the official way of scoring is plainly wrong and the corrected score differs, a row with
     the corrected scores follows; the interval is theirs.
-
-    Args:
-        result: What `evaluate` returned.
 
     Returns:
         Test, base, adapted, difference, 95 % interval; a heading above each task, and above the

@@ -40,10 +40,7 @@ def left_out_reason(
 ) -> str | None:
     """Why an item is not reported; None for one that is.
 
-    Args:
-        media: `medium_hash` of its images and videos.
-        seen: By the models that are scored.
-        leave_out_trained: Whether items are left out that a model was trained on.
+    `media` are the `medium_hash` of its images and videos.
     """
     reasons = {
         SELECTED: seen.selected_on,
@@ -57,12 +54,6 @@ def without_seen(
     source: OpenedSource, seen: SeenMedia, *, leave_out_trained: bool, where: str
 ) -> OpenedSource:
     """A source without the items that are not reported; the same if all are.
-
-    Args:
-        source: What was opened.
-        seen: By the models that are scored.
-        leave_out_trained: Whether items are left out that a model was trained on.
-        where: Where the source is, for the message.
 
     Raises:
         DataError: nothing would remain.
@@ -86,11 +77,7 @@ def part_of(
 ) -> OpenedSource:
     """Some items of a source; the others are left out with a reason.
 
-    Args:
-        source: The whole.
-        reasons: Of each item, why it is left out; None for one that is not.
-        name: What tells this part from others of the same source.
-        where: Where the source is, for the message.
+    `reasons` has None for items that stay; `name` tells this part from others of the same source.
 
     Raises:
         DataError: nothing would remain.
@@ -114,12 +101,7 @@ def part_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitItems:
-    """Items that stay, and those that do not.
-
-    Attributes:
-        kept: Indices of those that stay.
-        left_out: The others.
-    """
+    """Items that stay, and those that do not."""
 
     kept: tuple[int, ...]
     left_out: tuple[LeftOut, ...]
@@ -134,10 +116,7 @@ class SplitItems:
 def split_items(ids: Sequence[str], reasons: Sequence[str | None], *, where: str) -> SplitItems:
     """Set those items apart that are left out.
 
-    Args:
-        ids: Of the items.
-        reasons: Of each item, why it is left out; None for one that is not.
-        where: Where they come from, for the message.
+    `reasons` has None for items that stay.
 
     Raises:
         DataError: nothing would remain.
@@ -168,13 +147,7 @@ def trained_items(content: Content, seen: SeenMedia) -> tuple[str, ...]:
 
 
 def trained_notice(trained: Sequence[str], *, num_scored: int, test: str) -> list[str]:
-    """Says how many of the scored items a model was trained on; nothing when none was.
-
-    Args:
-        trained: Their ids.
-        num_scored: All items.
-        test: Task and data, `srl_swap on events`.
-    """
+    """Says how many of the scored items a model was trained on; nothing when none was."""
     if not trained:
         return []
     return [

@@ -81,11 +81,6 @@ def reported_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Wo
     Data that chose are left without their selecting half; of any other data, items that show an
     image or video which chose are left out.
 
-    Args:
-        work: The task.
-        seen: By the models that are scored.
-        leave_out_trained: Whether to leave out what a model was trained on, too.
-
     Raises:
         DataError: nothing would remain.
     """
@@ -96,11 +91,6 @@ def reported_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Wo
 
 def unseen_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Work:
     """A task without the items that show an image or video which chose a model.
-
-    Args:
-        work: The task.
-        seen: By the models that are scored.
-        leave_out_trained: Whether to leave out what a model was trained on, too.
 
     Raises:
         DataError: nothing would remain.

@@ -257,8 +257,6 @@ class OpenedSource:
         coverage: Files of the split that are listed, found, stored, quarantined (videos also:
             annotated); empty for a store that `prepare` did not finish.
         hash: Of annotations, files and pixels of all that is in `content`.
-        pipeline: Name of the pixel pipeline of the frames.
-        notices: What its reader handled by rule.
     """
 
     content: Content
@@ -286,11 +284,6 @@ class ReadSource:
 def read_source(source: DataSource, *, frames_per_event: int, cache: Path | None) -> ReadSource:
     """Read annotations and look for their files; nothing is decoded.
 
-    Args:
-        source: What to read.
-        frames_per_event: T, frames of each annotated event.
-        cache: Folder of stores.
-
     Raises:
         DataError: PATH does not exist, lacks the files, options that contradict each other, a
             split without videos, a medium of a kind for which no folder is given, or not one
@@ -317,9 +310,7 @@ def read_source(source: DataSource, *, frames_per_event: int, cache: Path | None
 def read_annotated(source: DataSource, *, frames_per_event: int) -> frozenset[str]:
     """Find out whether annotated events can be opened, before anything is decoded.
 
-    Args:
-        source: Annotated events that `check_source` has passed.
-        frames_per_event: T, frames of each event.
+    `check_source` has passed the source.
 
     Returns:
         Groups of the chosen split that have a video; of videos without a group, each its own.
@@ -346,10 +337,6 @@ def read_annotated(source: DataSource, *, frames_per_event: int) -> frozenset[st
 
 def check_stores(source: DataSource, specs: Sequence[StoreSpec]) -> None:
     """Find out whether the store of annotated events holds the pixels that models take.
-
-    Args:
-        source: Annotated events.
-        specs: Of the models, different ones.
 
     Raises:
         DataError: one store for models that take different pixels.
@@ -380,12 +367,7 @@ def open_annotated(
 ) -> OpenedSource:
     """Annotated events, their videos decoded if they are not yet.
 
-    Args:
-        source: What to open.
-        spec: Pixels to decode; of a store that is given as PATH only the size must fit.
-        frames_per_event: T, frames to decode for each event.
-        cache: Folder of stores, needed for annotations without `store=`.
-        on_progress: Told what is being done, how much of how much.
+    A store that is given as PATH need only have the size of `spec`.
 
     Raises:
         DataError: PATH does not exist, options that contradict each other, or a split without
@@ -424,8 +406,7 @@ def open_annotated(
 def read_benchmark(source: DataSource) -> Benchmark:
     """Read a benchmark's files.
 
-    Args:
-        source: A benchmark that `check_source` has passed.
+    `check_source` has passed the source.
 
     Raises:
         DataError: PATH lacks the files, or a medium of a kind for which no folder is given.
@@ -453,14 +434,6 @@ def open_benchmark(
     on_progress: Progress | None,
 ) -> OpenedSource:
     """A benchmark with those of its media that are there, decoded if they are not yet.
-
-    Args:
-        source: Where it came from.
-        benchmark: Its items.
-        spec: Size and pipeline of video frames.
-        preset: Which frames of a video.
-        cache: Folder of stores.
-        on_progress: Told what is being done, how much of how much.
 
     Raises:
         DataError: not one image or video is there and readable.
@@ -510,10 +483,7 @@ def _choose_split(
     The default is chosen by the annotations, not by the videos found: training videos must not
     stand in for a split that was asked for by default and has no video.
 
-    Args:
-        source: Says which split is asked for.
-        annotated: All splits.
-        splits: Of each video that is there.
+    `annotated` are all splits, `splits` those of the videos that are there.
     """
     split = source.split or (EVALUATED_SPLIT if EVALUATED_SPLIT in annotated else None)
     if split is None or split in splits:

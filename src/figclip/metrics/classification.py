@@ -32,10 +32,6 @@ def classify(sim_NC: Float[np.ndarray, "N C"], class_N: Int64[np.ndarray, " N"])
     Classes whose prompts are the same text always tie: the official way gives all their items to
     the first of them, the corrected one finds all wrong at top-1. No model can tell them apart.
 
-    Args:
-        sim_NC: Similarity to each class, higher is better.
-        class_N: Index of the true class.
-
     Raises:
         MetricError: no item, no class, or a similarity that is NaN.
     """

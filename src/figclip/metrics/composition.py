@@ -50,10 +50,6 @@ def judge(higher_NM: Float32[np.ndarray, "N M"], lower_NM: Float32[np.ndarray, "
     argmax of [false, true]) and VELOCITI's ClassicVLE (katha-ai/VELOCITI @ 8d66ddb, metrics.py:6)
     do with M = 1. They let NaN pass as an ordinary number; we refuse it.
 
-    Args:
-        higher_NM: What should be higher, for example the cosine of the true caption.
-        lower_NM: What should be lower.
-
     Raises:
         MetricError: no item, no comparison, or a score that is not finite.
     """

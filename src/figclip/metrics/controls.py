@@ -45,10 +45,7 @@ def choose(
 
     Every item counts once in a mean of the result, however many negatives it has.
 
-    Args:
-        positive_N: Score of the true choice, higher is better.
-        negative_NK: Scores of the false ones.
-        present_NK: False where there is no such negative; its score is not read.
+    Where `present_NK` is False there is no such negative, and its score is not read.
 
     Raises:
         MetricError: no item, an item without any negative, or a score that is not finite.
@@ -94,9 +91,8 @@ def mirrored_pairs(
 ) -> tuple[tuple[int, int], ...]:
     """Pairs of items, each item in one at most, that ask the same question the other way round.
 
-    Args:
-        true_N: Each item's true text. Texts are equal to the letter: a model may know case.
-        false_N: Its false texts; an item with several has no mirror image.
+    Texts are equal to the letter: a model may know case. An item with several false texts has no
+    mirror image.
 
     Returns:
         Pairs of positions, in the order in which they are completed.
@@ -127,13 +123,8 @@ def draw_foreign_items(
     They depend on the names of the item and of those drawn: where an item is missing, the others
     keep theirs (`metrics.lots`).
 
-    Args:
-        items: Name of each item.
-        groups: Group of each.
-        mirrored: As `mirrored_pairs` finds them. A pair for which no video is foreign to both is
-            given up.
-        num_foreign: Videos an item, >= 1; fewer where there are not so many.
-        seed: Of the draws.
+    A mirrored pair for which no video is foreign to both is given up. Items get fewer than
+    `num_foreign` videos where there are not so many.
 
     Returns:
         None when all items are of one group.
@@ -173,10 +164,7 @@ def choose_blindly(
     Ties are no wins, as under the own video: a model that finds everything equal scores 0 in both
     and gains nothing. Of mirrored items 50 % are demanded, where a tie is half a win.
 
-    Args:
-        lead_NFK: Score of each negative minus that of the positive, under each foreign video.
-        control: The videos.
-        present_NK: False where there is no such negative.
+    `lead_NFK` is the score of each negative minus that of the positive, under each foreign video.
 
     Raises:
         MetricError: as `choose`, or mirrored items that are not at 50 %: then a text did not
@@ -226,7 +214,6 @@ class CandidatePairs:
 
     Attributes:
         differences: Features of the true candidate minus those of the counterfeit, by name.
-        fold_N: Fold of each pair.
     """
 
     differences: Sequence[Mapping[str, float]]
@@ -235,10 +222,6 @@ class CandidatePairs:
 
 def group_folds(groups: Sequence[str], *, num_folds: int) -> Int64[np.ndarray, " N"]:
     """Fold of each item; a group is in one fold, and folds are about equally large.
-
-    Args:
-        groups: Group of each item.
-        num_folds: >= 2.
 
     Raises:
         MetricError: fewer groups than folds.

@@ -35,10 +35,6 @@ GroupScore = Callable[[CaptionCorpus, Int64[np.ndarray, " M"]], Float64[np.ndarr
 class CaptionedSpanLists:
     """Spans with their sentences.
 
-    Attributes:
-        spans: Of B videos.
-        sentences: Tokenised, one a span.
-
     Raises:
         MetricError: Their numbers differ.
     """
@@ -72,12 +68,6 @@ def caption_scores(
     counts, ROUGE-L is the mean of its pairs. A video without predictions scores 0; so does CIDEr
     where no reference of a video holds a word, which stops the official evaluator.
 
-    Args:
-        predictions: Of B videos.
-        references: Annotations of the same videos.
-        meteor: Further scores by name.
-        tious: Thresholds in (0, 1).
-
     Returns:
         By name; the published numbers are means over B, then over T.
     """
@@ -97,10 +87,8 @@ class _Items:
     """All pairs at all thresholds, and the groups of them: one video at one threshold.
 
     Attributes:
-        corpus: The pairs.
         group_M: Group of each pair, from 0 without a gap.
         cell_K: Of each group, its place in the table of thresholds by videos, row by row.
-        shape: Of that table.
     """
 
     corpus: CaptionCorpus
@@ -195,8 +183,7 @@ def _pick(sentences: Sequence[str], positions: Int64[np.ndarray, " N"]) -> list[
 def best_total(value_GP: Float64[np.ndarray, "G P"]) -> float:
     """Largest sum of values of pairs in order: both indices grow from one pair to the next.
 
-    Args:
-        value_GP: What each pair of an annotated and a predicted event is worth, not negative.
+    No value is negative.
 
     Returns:
         0 when there is no pair.
@@ -244,11 +231,7 @@ def soda(
     With IoU x METEOR as values this is SODA_c, with the IoU alone type d. The official order of
     both lists is `order_by_start`.
 
-    Args:
-        predictions: Of B videos.
-        references: Of the same videos.
-        pairs: Those that overlap; all others are worth 0.
-        value_N: What each pair is worth, not negative.
+    Pairs that do not overlap are worth 0, and no value is negative.
     """
     assert (value_N >= 0).all()
     num_videos = len(predictions.count_B)

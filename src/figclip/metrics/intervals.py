@@ -19,13 +19,7 @@ _WEIGHTS_AT_ONCE = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A difference, adapted minus base, with its 95 % percentile interval.
-
-    Attributes:
-        difference: Of the means over all items.
-        low: 2.5th percentile over resamples.
-        high: 97.5th percentile.
-    """
+    """A difference, adapted minus base, with its 95 % percentile interval."""
 
     difference: float
     low: float

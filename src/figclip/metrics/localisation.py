@@ -99,13 +99,7 @@ class OverlappingPairs:
 def overlapping_pairs(
     predictions: SpanLists, references: SpanLists, *, epsilon: float
 ) -> OverlappingPairs:
-    """All pairs of a video that overlap.
-
-    Args:
-        predictions: Of B videos.
-        references: Of the same videos.
-        epsilon: As in `temporal_iou`.
-    """
+    """All pairs of a video that overlap."""
     assert len(predictions.count_B) == len(references.count_B)
     video_P = predictions.video_N
     partners_P = references.count_B[video_P]
@@ -156,12 +150,6 @@ def localise(
     several annotations each video's better recall and better precision count, which may come from
     different ones. A video that lacks predictions counts 0, and so does its part in an annotation
     that lacks it.
-
-    Args:
-        predictions: Of B videos.
-        references: Annotations of the same videos.
-        tiou: Threshold in (0, 1).
-        is_official: Whether the official way is asked for.
     """
     epsilon = OFFICIAL_EPSILON if is_official else 0.0
     recall_B = precision_B = np.zeros(len(predictions.count_B))

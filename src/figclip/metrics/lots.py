@@ -38,10 +38,7 @@ class Lots:
     ) -> Int64[np.ndarray, " _"]:
         """Positions of the items drawn, lowest lot first; each is as likely as any.
 
-        Args:
-            drawer: For whom.
-            allowed_N: Which may be drawn.
-            num_drawn: How many; fewer where not so many are allowed.
+        Fewer than `num_drawn` are drawn where not so many are allowed.
         """
         (position_M,) = np.nonzero(allowed_N)
         lot_M = self._lots(drawer)[position_M]

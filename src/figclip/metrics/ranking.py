@@ -25,8 +25,6 @@ class Similarities:
     """How similar each of Q queries is to each of N items, higher is more.
 
     Attributes:
-        num_queries: Q, >= 1.
-        num_items: N, >= 1.
         rows: Similarities of a span of queries to all items, computed anew at each call.
     """
 
@@ -164,10 +162,6 @@ def ranks(
     that are at least as similar. A model that finds everything equally similar comes last. Other
     correct items of the query never count against it.
 
-    Args:
-        sim_QN: Similarity, higher is better.
-        gold_QN: True where the item answers the query.
-
     Raises:
         MetricError: no query, no item, a query with no correct item, or a similarity that is not
             finite.
@@ -198,12 +192,6 @@ def ranks_by_label(
 
     The similarity is `similarity.dot_products`.
 
-    Args:
-        query_QD: Normalised embeddings.
-        item_ND: Normalised embeddings.
-        query_label_Q: Label of each query, for example the hash of its text.
-        item_label_N: Label of each item.
-
     Returns:
         Ranks counted from 1.
 
@@ -220,9 +208,7 @@ def ranks_by_label(
 def place(sim_QN: Float[np.ndarray, "Q N"], gold_Q: Int64[np.ndarray, " Q"]) -> Places:
     """Where each query's one correct item stands.
 
-    Args:
-        sim_QN: Similarity, higher is better; infinities compare as numbers.
-        gold_Q: Index of the correct item.
+    Infinities compare as numbers.
 
     Raises:
         MetricError: no query, no item, or a similarity that is NaN.
@@ -272,11 +258,6 @@ def hits_among(
     The mean is recall at 1 in galleries of `drawn` items, over all such galleries. It says the same
     of sets of any size, and moves less with the drawing of the items than recall at 1 in a large
     gallery, where the rank decides between 0 and 1.
-
-    Args:
-        rank_Q: Rank of each query's correct item among all.
-        gallery: Number of items, G.
-        drawn: Items of the part, 1 to G.
 
     Returns:
         C(G - rank, drawn - 1) / C(G - 1, drawn - 1).

@@ -63,12 +63,8 @@ def retrieve(
     competes with the wrong texts themselves. Equal texts answer for each other: a text finds any
     video with a text of its label, a video finds any text with a label of its own texts.
 
-    Args:
-        text_ND: Normalised embeddings.
-        visual_BD: Normalised embeddings.
-        video_of_text_N: Index of each text's video. Texts stand in the order of their videos, and
-            every video has at least one.
-        text_label_N: Equal for equal texts, for example a hash.
+    Texts stand in the order of their videos, and every video has at least one. Equal texts have
+    equal labels, for example a hash.
 
     Raises:
         MetricError: an embedding is not finite, there is no text, a video has none, or the texts
@@ -89,12 +85,6 @@ def retrieve_dual_softmax(
     text_label_N: Int64[np.ndarray, " N"],
 ) -> BothDirections:
     """`retrieve` after `similarity.dual_softmax` of each direction: never to be mixed with it.
-
-    Args:
-        text_ND: As in `retrieve`.
-        visual_BD: As in `retrieve`.
-        video_of_text_N: As in `retrieve`.
-        text_label_N: As in `retrieve`.
 
     Raises:
         MetricError: as `retrieve`.
@@ -130,11 +120,6 @@ class _Answers:
 
     Attributes:
         first_text_B: Index of the first text of each video.
-        video_of_text_N: Index of each text's video.
-        label_N: Labels, counted from 0.
-        videos_of_label: Videos with a text of the label.
-        labels_of_video: Labels of the video's texts.
-        texts_of_label: Texts of the label.
         is_one_to_one: Each video has one text, and no two texts are equal: the corrected rank is
             then that of the own item.
     """
@@ -258,12 +243,7 @@ def _joined(parts: Sequence[Places]) -> Places:
 class RetrievalScores:
     """What is reported of one direction.
 
-    Attributes:
-        recall_1: Share of queries whose rank is 1, in [0, 1].
-        recall_5: The same for at most 5.
-        recall_10: The same for at most 10.
-        median_rank: From 1.
-        mean_rank: From 1.
+    Recalls are shares of the queries in [0, 1]; ranks count from 1.
     """
 
     recall_1: float

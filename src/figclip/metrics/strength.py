@@ -57,10 +57,7 @@ class StrengthPoint:
         alpha: The strength; 0 is the base.
         detail: Mean of its parts; None where nothing was held back to measure it.
         detail_parts: Scores on val, by name.
-        kept: Mean of the scores of the kept tests.
-        loss: Mean of their losses.
         loss_bound: One-sided upper bound of that mean, smoothed.
-        tests: By name.
     """
 
     alpha: float
@@ -97,10 +94,6 @@ def smooth_gains(
     another drawing of a thousand items, and with it, unsmoothed, the strength that is chosen; the
     curve moves less. The variance of a difference between models grows with the number of items
     they disagree on, about in proportion to the strength: so are points weighted.
-
-    Args:
-        gain_XS: Gains or losses at the scored strengths.
-        alpha_S: These strengths, all > 0 and at least two.
     """
     assert len(alpha_S) >= 2 and (alpha_S > 0).all()
     powers_SP = np.stack([alpha_S, alpha_S**2], axis=1)
@@ -117,10 +110,6 @@ def choose_strength_idx(bounds: LossBounds, detail_A: Float64[np.ndarray, " A"] 
     `MAX_MEAN_LOSS` and `MAX_TEST_LOSS`. Where detail was not measured, it is the largest of these:
     detail is what is trained, and grew with the strength wherever it was measured (LOG.md).
 
-    Args:
-        bounds: Of the losses.
-        detail_A: Smoothed gain in detail; None where it was not measured.
-
     Returns:
         Index in `STRENGTHS`; 0 is the base.
     """
@@ -136,9 +125,6 @@ def unseen_loss(num_groups: int) -> float:
 
     If a share of this size of all items were lost, a sample of this many groups would show none of
     them once in twenty times. A limit below it cannot be proven, whatever is observed.
-
-    Args:
-        num_groups: >= 1.
 
     Source:
         The exact binomial bound for no event in n trials, about 3 / n (the rule of three).

@@ -79,12 +79,7 @@ def _dot(x: float, y: float, *, kind: str, tip: str, radius: float) -> Markup:
 
 
 def picture(verdict: Verdict, curve: StrengthCurve | None) -> Markup:
-    """Detail against what is kept: changes in points, the base at the origin.
-
-    Args:
-        verdict: With `kept`.
-        curve: Strengths, drawn as a line with a point each.
-    """
+    """Detail against what is kept: changes in points, the base at the origin."""
     assert verdict.kept is not None
     detail, kept = verdict.detail.score, verdict.kept.score
     points = () if curve is None else curve.points
@@ -225,9 +220,7 @@ def dumbbell(score: Compared, *, chance: float | None) -> Markup:
 def outcome_bar(counts: Mapping[str, int], names: Mapping[str, str]) -> Markup:
     """Shares of all items with each outcome, end to end.
 
-    Args:
-        counts: Items by outcome.
-        names: Words for the outcomes, in the order to draw them.
+    `names` has words for the outcomes, in the order to draw them.
     """
     width, height, total = 640.0, 26.0, sum(counts.values())
     parts: list[Markup] = []
@@ -252,12 +245,7 @@ def outcome_bar(counts: Mapping[str, int], names: Mapping[str, str]) -> Markup:
 
 
 def stage_bars(stages: Sequence[tuple[str, float]], said: Sequence[str]) -> Markup:
-    """Seconds of each stage as bars.
-
-    Args:
-        stages: Names and seconds.
-        said: The seconds in words.
-    """
+    """Seconds of each stage as bars."""
     width, row = 420.0, 34.0
     longest = max(seconds for _, seconds in stages) or 1.0
     parts: list[Markup] = []
@@ -275,10 +263,7 @@ def stage_bars(stages: Sequence[tuple[str, float]], said: Sequence[str]) -> Mark
 def line_chart(series: Sequence[Series], *, name: str, unit: str) -> Markup:
     """Values over the steps of training, a line a series; the first is the strongest.
 
-    Args:
-        series: At least one, each with values.
-        name: What is drawn, for those who cannot see it.
-        unit: `fraction` for an axis in percent, else empty.
+    `unit` is `fraction` for an axis in percent, else empty.
     """
     width, height, left, right, top, bottom = 420.0, 240.0, 46.0, 12.0, 12.0, 34.0
     drawn = [_thinned(one) for one in series]

@@ -45,13 +45,7 @@ def caution(verdict: Verdict) -> str:
 
 
 def verb_claim(score: Compared, *, num_events: int, data: str) -> str:
-    """One sentence about the verbs that heads find, with its 95 % interval.
-
-    Args:
-        score: Acc@1.
-        num_events: On so many events.
-        data: Of what.
-    """
+    """One sentence about the verbs that heads find, with its 95 % interval."""
     events = f"{num_events:,} event{'' if num_events == 1 else 's'} of {data}"
     if score.base is None:
         return f"Of {events} the head names {_percent(score.adapted)} by a verb of an annotator."
@@ -62,13 +56,7 @@ def verb_claim(score: Compared, *, num_events: int, data: str) -> str:
 
 
 def sentence_claim(score: Compared, *, num_videos: int, data: str) -> str:
-    """One sentence about the sentences that heads write, with its 95 % interval.
-
-    Args:
-        score: CIDEr.
-        num_videos: On so many videos.
-        data: Of what.
-    """
+    """One sentence about the sentences that heads write, with its 95 % interval."""
     videos = f"{num_videos:,} video{'' if num_videos == 1 else 's'} of {data}"
     if score.base is None:
         return f"On {videos} the head's sentences have a CIDEr of {_percent(score.adapted)}."
@@ -82,10 +70,7 @@ def sentence_claim(score: Compared, *, num_videos: int, data: str) -> str:
 def head_caution(score: Compared, split: str | None, *, worse: str) -> str:
     """What takes something away from the claim about heads; empty where nothing does.
 
-    Args:
-        score: What the claim is about.
-        split: Of the data that were scored.
-        worse: What a loss means, in words: `Verbs are found less often`.
+    `worse` says in words what a loss means: `Verbs are found less often`.
     """
     said: list[str] = []
     if split == TRAIN_SPLIT:

@@ -42,10 +42,8 @@ class Judged:
 
     Attributes:
         test: The benchmark's part, or else the name of its file.
-        item: The item.
         base: Which of the two sentences.
         adapted: The same of the adapted model.
-        source: Where it came from.
     """
 
     test: str
@@ -76,8 +74,6 @@ class Examples:
 
     Attributes:
         shown: By the order of `SHOWN`.
-        counts: How many items have each outcome.
-        left_out: Why some are not shown, one sentence each.
     """
 
     shown: tuple[Example, ...]
@@ -92,11 +88,6 @@ def pick_examples(
 
     Outcomes take turns as in `SHOWN`, each with the test that was shown least, and items of a test
     come by the hash of their ids: nobody's choice, and the same for the same files.
-
-    Args:
-        data: Of composition, as given to `figclip eval`.
-        results: Result files of the run.
-        max_examples: How many at most; fewer when their media are large.
 
     Raises:
         ConfigError: data that are not of composition.
@@ -257,9 +248,7 @@ class Words:
 def changed_words(sentence: str, other: str) -> Iterator[Words]:
     """The sentence in parts: those that the other one shares, and those that it does not.
 
-    Args:
-        sentence: To be shown; the parts joined are the sentence without space at its end.
-        other: To be compared with.
+    The parts joined are the sentence without space at its end.
     """
     words, others = _WORD.findall(sentence), _WORD.findall(other)
     matcher = SequenceMatcher(

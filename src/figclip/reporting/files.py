@@ -15,10 +15,6 @@ from figclip.errors import DataError
 def read_object(file: Path, *, newest_format: int) -> dict[str, Any]:
     """The JSON object in a file.
 
-    Args:
-        file: It exists.
-        newest_format: Highest `format` that is understood.
-
     Raises:
         DataError: not a JSON object, or of a newer format.
     """

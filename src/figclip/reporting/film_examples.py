@@ -45,9 +45,7 @@ class Lane:
     """What one of them says of a video.
 
     Attributes:
-        name: `annotated`, `base` or `adapted`.
         num_events: How many events; the first `MAX_EVENTS` are shown.
-        events: Those, by their start.
     """
 
     name: str
@@ -60,7 +58,6 @@ class ShownFilm:
     """One video.
 
     Attributes:
-        id: Its id.
         duration_s: Its length: of the file, or as annotated where there is none.
         frames: At the midpoints of equal parts, as `data:` addresses; empty without videos.
         lanes: The first annotator, then the heads.
@@ -74,13 +71,7 @@ class ShownFilm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Films:
-    """What is shown of all videos that were scored.
-
-    Attributes:
-        num_videos: How many were scored.
-        videos: Some of them.
-        notices: What of them is not shown, and why; one sentence each.
-    """
+    """What is shown of all videos that were scored."""
 
     num_videos: int
     videos: tuple[ShownFilm, ...]
@@ -93,9 +84,7 @@ def pick_films(head: HeadData, source: DataSource) -> Films:
     It is nobody's choice, and the same for the same files. Predictions are those of the last
     evaluation.
 
-    Args:
-        head: The run.
-        source: What it was scored on; without `videos` there are no frames.
+    Without `videos` in the source there are no frames.
 
     Raises:
         DataError, AnnotationError: nothing was scored, or other data; a file of predictions is

@@ -39,7 +39,6 @@ class ShownTask:
     """What a report shows of the heads of a task.
 
     Attributes:
-        config: Class of their settings.
         result: What result files call the task.
         context: The same of heads on the contextualizer's outputs; empty where there are none.
         claimed: The score that the claim is about.
@@ -112,9 +111,6 @@ class HeadScores:
     """The scores on one data set.
 
     Attributes:
-        result: The file they are from.
-        title: Task and data.
-        note: What was counted.
         rows: Those of `ShownTask.scores` that were scored.
         claimed: The one that the claim is about; None when it was not scored.
         right: Whose first verb is one that an annotator chose, by `VIDEO/Ev1`; of situations.
@@ -145,18 +141,10 @@ class HeadData:
     """What the files of a run of heads say.
 
     Attributes:
-        path: The run folder.
-        info: `head.json`.
-        config: Its settings.
-        tables: Scores, a data set each.
         losses: Weighted sum of the losses, a series a model, adapted first.
         validation: The score that chooses, likewise; empty without validation.
         num_steps: Of each head.
         stages: Seconds of the training of each head.
-        facts: Settings, seed, hashes, environment.
-        command: What was typed; empty where that is not known.
-        notices: What the reader of the scores must know.
-        absent: Files that are not there, and what is missing without them.
     """
 
     path: Path
@@ -201,9 +189,6 @@ _OUTCOMES: dict[Right, Outcome] = {
 
 def read_head_data(path: Path) -> HeadData:
     """Read the files of a run of heads.
-
-    Args:
-        path: Run folder that `figclip finetune` wrote.
 
     Raises:
         ModelError: `head.json` is damaged or not there.

@@ -52,10 +52,6 @@ def preview(path: Path, medium: Medium) -> Preview:
     The same for the same file: encoded by one thread, without dates. x264's bytes were seen to
     differ once all the same, on a busy machine (2026-11-25).
 
-    Args:
-        path: The file.
-        medium: Whether it is an image or a video, and which box of an image.
-
     Raises:
         VideoError: the file cannot be decoded.
     """

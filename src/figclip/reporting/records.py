@@ -27,11 +27,8 @@ class Span:
 class Compared:
     """One score of both models.
 
-    Attributes:
-        base: None where only one model was scored.
-        adapted: The adapted model's.
-        difference: Adapted minus base; None without base.
-        interval: Of the difference; None where the file has none.
+    `base` and `difference` are None where only one model was scored, `interval` where the file has
+    none.
     """
 
     base: float | None
@@ -42,12 +39,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subset:
-    """A score on a part of a test's items.
-
-    Attributes:
-        items: How many; None where the file does not say.
-        score: On them.
-    """
+    """A score on a part of a test's items."""
 
     items: int | None
     score: Compared
@@ -61,8 +53,6 @@ class ScoreRow:
         name: Of the test, or of the metric within its group.
         metric: `accuracy`; empty where the name says it.
         unit: `fraction`, or `rank` where lower is better.
-        items: How many; None where the file does not say.
-        score: Of both models.
         held_out: On combinations that training never showed; None where that is not reported.
         chance: What guessing would score; None where that depends on the data.
         blind: Base and adapted with another video in place of the item's own.
@@ -87,8 +77,6 @@ class ScoreGroup:
     Attributes:
         face: Whether they test detail or what must be kept.
         title: `natural sentences`, or the task and its data.
-        note: What else is to be said of the data; may be empty.
-        rows: In the order to show them.
     """
 
     face: Face
@@ -102,7 +90,6 @@ class Mean:
     """The mean over tests.
 
     Attributes:
-        tests: How many.
         score: Their unweighted mean.
         held_out: The same on combinations that training never showed.
         spread: Of the difference over seeds of training; None of one seed.
@@ -180,13 +167,7 @@ class StrengthCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """Values over training.
-
-    Attributes:
-        name: `event R@1`.
-        steps: Ascending.
-        values: One a step.
-    """
+    """Values over training."""
 
     name: str
     steps: tuple[int, ...]
@@ -200,9 +181,6 @@ class TrainingLog:
     Attributes:
         losses: The sum first, then its parts.
         validation: Scores on val, the one that chooses first; empty without validation.
-        num_steps: Optimiser steps.
-        steps_s: Seconds of all steps.
-        validations_s: Seconds of all validations.
     """
 
     losses: tuple[Series, ...]
@@ -225,18 +203,9 @@ class ReportData:
     """All that the files of a run say.
 
     Attributes:
-        run: Name of the run's folder.
-        verdict: None where there is nothing to compare.
-        groups: The tests.
         controls: What must not gain.
-        heads: Task heads.
-        curve: None where no strengths were scored.
-        training: None without metrics.
-        stages: Name and seconds of each stage.
         peak_memory_mib: None where it was not recorded.
-        facts: Environment, seeds, hashes.
         command: What was typed; empty where that is not known.
-        notices: What the reader of the scores must know.
         absent: Files that are not there, and what is missing without them.
     """
 

@@ -35,23 +35,12 @@ class ResultFile:
     """One result file.
 
     Attributes:
-        file: Where it lies.
-        task: `composition`.
-        face: What the task tests on these data.
-        data: NAME of `--data`.
-        source: Name of its PATH.
-        split: None for everything.
-        alpha: Strength of the adapted model.
         base_name: None where only one model was scored.
         is_own_base: Whether the base is the adapted model itself at strength 0.
         hashes: Of the data and of both models, by what they are of.
-        rows: Metrics of the table.
         headlines: The few of them that stand for the task.
-        counts: Of items, by name.
-        num_left_out: Items that were not scored.
         num_chose: Those of them that chose the strength of the model.
         num_trained: Items that were scored although a model was trained on them.
-        notices: What the reader must know.
     """
 
     file: Path

@@ -52,10 +52,6 @@ from figclip.training.run_folder import RunFolder, read_metrics
 def typed_command(environment: dict[str, Any] | None, *, file: Path) -> str:
     """What was typed to train, with the program by its name; empty where that is not known.
 
-    Args:
-        environment: Content of the file; None where there is none.
-        file: Where it lies, for errors.
-
     Raises:
         DataError: the file is damaged.
     """
@@ -68,10 +64,6 @@ def typed_command(environment: dict[str, Any] | None, *, file: Path) -> str:
 
 def environment_facts(environment: dict[str, Any] | None, *, file: Path) -> list[Fact]:
     """Commit, machine and versions of the last session, as far as they are known; all sessions.
-
-    Args:
-        environment: Content of the file; None where there is none.
-        file: Where it lies, for errors.
 
     Raises:
         DataError: the file is damaged.
@@ -113,11 +105,6 @@ def read_curve(
     run: Path, *, alpha: float | None, results: Sequence[ResultFile]
 ) -> StrengthCurve | None:
     """The curve that the strength was chosen from, or else that of `--sweep-alpha`.
-
-    Args:
-        run: Run folder.
-        alpha: Strength of the model; None where that is not known.
-        results: Of the model.
 
     Returns:
         None without either file, or without detail in the first.
@@ -253,15 +240,7 @@ class RunFiles:
     """The files of a run that a report reads; None where a file is not there.
 
     Attributes:
-        path: The run folder.
-        config: Its settings.
-        environment: `environment.json`.
-        data: `data.json`.
-        alpha: Strength of its model.
         base: Hub id of the base; empty for a local one.
-        base_hash: Of the base's weights.
-        results: Of its model.
-        summary: `eval/summary.json`.
         notices: Results left out, one sentence each.
         absent: What is not there and what it would have said.
     """
@@ -281,9 +260,6 @@ class RunFiles:
 
 def read_run_files(path: Path) -> RunFiles:
     """Read the files of a run.
-
-    Args:
-        path: Run folder.
 
     Raises:
         DataError: there is nothing of a run in the folder, or a file is damaged or newer.

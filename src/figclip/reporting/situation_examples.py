@@ -71,11 +71,7 @@ class ShownEvent:
     """One event.
 
     Attributes:
-        name: `Ev1`.
-        start_s: Its start.
-        end_s: Its end, exclusive.
         frames: The first and the last of those that heads see, as `data:` addresses.
-        rows: Verb, roles, relation.
     """
 
     name: str
@@ -90,10 +86,8 @@ class ShownVideo:
     """One video.
 
     Attributes:
-        id: Its id.
         num_events: How many it has; the first `MAX_EVENTS` are shown.
         num_right: Of all of them, those whose verb each head has right.
-        events: Those that are shown.
     """
 
     id: str
@@ -104,14 +98,7 @@ class ShownVideo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situations:
-    """What is shown of all videos that were scored.
-
-    Attributes:
-        columns: The heads.
-        num_videos: How many were scored.
-        videos: Some of them.
-        notices: What of them is not shown, and why; one sentence each.
-    """
+    """What is shown of all videos that were scored."""
 
     columns: tuple[str, ...]
     num_videos: int
@@ -124,10 +111,6 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
 
     It is nobody's choice, and the same for the same files. Predictions are those of the last
     evaluation, roles those for the predicted verb.
-
-    Args:
-        head: The run.
-        annotated: What it was scored on.
 
     Raises:
         DataError: nothing was scored, or other annotations; a file of predictions is damaged.

@@ -37,10 +37,7 @@ class CaptionedEvent:
     """One event.
 
     Attributes:
-        start_s: Its start.
-        end_s: Its end, exclusive.
         frames: The first `MAX_FRAMES` as `data:` addresses.
-        caption: The dense caption.
         negatives: The first `MAX_NEGATIVES` texts that are false of it; masked ones left out.
     """
 
@@ -64,12 +61,6 @@ def caption_training_video(
     store: Path, config: RunConfig, data: Mapping[str, Any], *, data_file: Path
 ) -> CaptionedVideo:
     """The first training video of a store, with the very texts of the run.
-
-    Args:
-        store: A frame store of the run.
-        config: Of the run.
-        data: Its `data.json`.
-        data_file: Where that lies, for errors.
 
     Raises:
         StoreError: the store cannot be used, or holds other frames.
@@ -132,8 +123,6 @@ class AnnotatedVideos:
 
     Attributes:
         where: What was given, for errors.
-        path: The annotations or the store.
-        records: By id.
         read: Reads frames of a video at exact times; None without videos.
     """
 
@@ -146,8 +135,7 @@ class AnnotatedVideos:
 def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
     """The videos of `--data`, of a frame store or as files; nothing is written.
 
-    Args:
-        source: Of annotated events. With neither `videos` nor a store there are no frames.
+    Without `videos` or a store there are no frames.
 
     Raises:
         AnnotationError, StoreError, DataError: it cannot be read.

@@ -132,12 +132,7 @@ def score_dense_captions(
 def of_predicted_videos(
     references: Sequence[DenseCaptionReferences], predicted: Collection[str]
 ) -> tuple[DenseCaptionReferences, ...]:
-    """The annotations of some videos; those that hold none of them are left out.
-
-    Args:
-        references: Annotations.
-        predicted: Ids of the videos.
-    """
+    """The annotations of some videos; those that hold none of them are left out."""
     parts = (
         replace(each, videos=tuple(one for one in each.videos if one.id in predicted))
         for each in references

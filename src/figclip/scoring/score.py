@@ -28,12 +28,7 @@ _SCORED = ("vidsitu", "events", *REFERENCE_READERS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredFile:
-    """What `score_predictions` made.
-
-    Attributes:
-        scores: The scores.
-        file: The JSON file that holds them.
-    """
+    """What `score_predictions` made."""
 
     scores: PredictionScores
     file: Path

@@ -32,10 +32,8 @@ class ScoredData:
     """What predictions were scored against.
 
     Attributes:
-        name: NAME of `--data`.
         source: Name of its PATH; results are passed on, so without its folder.
         split: None where there is no choice of one.
-        hash: Of the ground truth that was read.
     """
 
     name: str
@@ -49,13 +47,8 @@ class PredictionScores:
     """How good predictions are by one benchmark's protocol.
 
     Attributes:
-        protocol: `vidsitu_roles`.
-        data: What they were scored against.
-        counts: How many there are of what was scored, by name.
-        left_out: What the data or the predictions hold and the protocol does not score.
         scores: By name, in the order to show them.
         items: Values of single items; a score of the same name is their weighted mean.
-        notices: What the reader must know, one sentence each.
     """
 
     protocol: str
@@ -72,10 +65,7 @@ def write_scores(scores: PredictionScores, out: Path, *, predictions: Path) -> P
 
     A file about other predictions or data is never replaced: the name gets a number instead.
 
-    Args:
-        scores: What to write.
-        out: Folder, there already.
-        predictions: The file that was scored; its name and the hash of its bytes are noted.
+    The name of `predictions` and the hash of its bytes are noted.
 
     Returns:
         The JSON file.

@@ -90,9 +90,6 @@ def is_pickle(data: bytes) -> bool:
 def load_plain_pickle(data: bytes) -> object:
     """The value that a pickle describes, as JSON would give it: a tuple becomes a list.
 
-    Args:
-        data: All of a file.
-
     Raises:
         NotPlainError: More than plain values.
         ValueError: Damaged, or too much. All messages are fit for a problem's `what`.
@@ -217,7 +214,6 @@ class RolePrediction:
     """Roles of one video.
 
     Attributes:
-        video_idx: Position of the video in the split.
         events: Of each event; empty when nothing was predicted for the video.
     """
 
@@ -230,7 +226,6 @@ class RelationPrediction:
     """Relations of one video.
 
     Attributes:
-        video_idx: Position of the video in the split.
         labels: Of each event but the middle one: one label for all annotators, or one for each.
     """
 
@@ -249,7 +244,6 @@ class Predictions(Generic[Prediction]):
 
     Attributes:
         videos: In the order of the split.
-        notices: What was handled by rule, one sentence each.
         is_partial: Whether videos may be missing; they are then left out.
     """
 
@@ -263,8 +257,6 @@ class PredictionFile:
     """A file as it was read, not yet compared with a split.
 
     Attributes:
-        path: Where it lies.
-        part: What it predicts, by its content.
         rows: An entry a video.
     """
 
@@ -306,10 +298,7 @@ def verb_predictions(
 ) -> Predictions[VerbPrediction]:
     """The verbs of a file, checked against a split.
 
-    Args:
-        file: The file.
-        truth: The split.
-        is_partial: Whether videos of the split may be missing.
+    With `is_partial`, videos of the split may be missing.
 
     Raises:
         PredictionError: Lists every problem of the file.
@@ -332,10 +321,7 @@ def role_predictions(
 ) -> Predictions[RolePrediction]:
     """The roles of a file, checked against a split.
 
-    Args:
-        file: The file.
-        truth: The split.
-        is_partial: Whether videos of the split may be missing.
+    With `is_partial`, videos of the split may be missing.
 
     Raises:
         PredictionError: Lists every problem of the file.
@@ -365,10 +351,7 @@ def relation_predictions(
 ) -> Predictions[RelationPrediction]:
     """The relations of a file, checked against a split.
 
-    Args:
-        file: The file.
-        truth: The split.
-        is_partial: Whether videos of the split may be missing.
+    With `is_partial`, videos of the split may be missing.
 
     Raises:
         PredictionError: Lists every problem of the file.
@@ -453,13 +436,6 @@ def _parse_rows(
     parse_one: _ParseOne[Prediction],
 ) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
     """All entries of a file in the order of the split, and what is to be said of them.
-
-    Args:
-        file: The file.
-        truth: The split.
-        needed: Which of its videos have something to be predicted.
-        is_partial: Whether some of these may be missing.
-        parse_one: Reads the value that the format has for one video.
 
     Raises:
         PredictionError: Lists every problem of the file.

@@ -56,7 +56,6 @@ class RoleVideo:
     """One video with what is compared.
 
     Attributes:
-        video: The video.
         kept: Its annotations that count, in this order.
         events: What was predicted; empty when nothing was.
     """
@@ -72,9 +71,7 @@ class RoleItem:
 
     Attributes:
         video_idx: Position of the video among those scored.
-        event_name: `Ev1`.
         name: `Arg1 (vehicle or path)`.
-        verb_id: Of the event.
         candidate: The predicted text; empty when there is none.
         references: What those annotators wrote who give the role.
     """
@@ -122,11 +119,8 @@ def coreference_videos(
 ) -> list[CoreferenceVideo]:
     """The mentions of each video by one annotator, and of the prediction.
 
-    Args:
-        videos: What is compared.
-        annotator: Position among the annotations that count; videos without so many are left out.
-        cider_of_video: CIDEr of the predicted texts by the name of the mention.
-        with_empty: Keep videos of which nothing was predicted; officially they are left out.
+    Videos without so many annotations are left out, and officially those of which nothing was
+    predicted, which `with_empty` keeps. CIDEr of the predicted texts is by the name of the mention.
     """
     compared: list[CoreferenceVideo] = []
     for one, cider in zip(videos, cider_of_video, strict=True):

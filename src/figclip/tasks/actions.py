@@ -35,8 +35,6 @@ class ActionItems:
     """Items whose media are there.
 
     Attributes:
-        media: Where the media and the classes are.
-        items: With their classes.
         prompts: Texts of each class, as many for each.
     """
 

@@ -70,7 +70,6 @@ class LeftOut:
     """An item that is not scored.
 
     Attributes:
-        item: Its id.
         reason: Why, the same words for the same reason, so that reasons can be counted.
     """
 
@@ -83,9 +82,6 @@ class TaskData(Generic[Items]):
     """What a task scores.
 
     Attributes:
-        items: In the task's own form.
-        counts: How many there are of what, by name.
-        left_out: What the source holds and the task cannot score.
         texts: All texts that are embedded, so that those too long for a model can be counted.
     """
 
@@ -155,9 +151,7 @@ def check_item_means(summary: Mapping[str, Score], items: Sequence[ItemScores]) 
     An interval is drawn from the items: beside a score that is not their mean it would be the
     interval of something else.
 
-    Args:
-        summary: Metrics by name; those without values of items are not looked at.
-        items: Blocks of items; each metric has values in one of them at most.
+    Metrics without values of items are not looked at; each has values in one block at most.
     """
     checked: set[str] = set()
     for block in items:

@@ -71,11 +71,8 @@ def make_controls(
 ) -> PairControls:
     """The controls of a set.
 
-    Args:
-        items: Those whose media are there, of one medium each.
-        clip_N: What each item's medium shows; equal for equal files.
-        listed: All items of the set, which the regression on words is fitted on.
-        seed: Of the foreign media.
+    The regression on words is fitted on `listed`, all items of the set, not only on those whose
+    media are there. `clip_N` says what each item's medium shows; it is equal for equal files.
     """
     position_of = {item.id: position for position, item in enumerate(listed)}
     text_only_M = text_only_accuracy(listed)
@@ -102,12 +99,6 @@ def draw_foreign_media(
     The draw depends on the names of the group and of the item drawn, not on which others are there
     (`metrics.lots`).
 
-    Args:
-        items: Name of each item.
-        groups: Group of each.
-        clip_N: What each item's medium shows.
-        seed: Of the draws.
-
     Returns:
         None where a group has nothing foreign.
     """
@@ -133,9 +124,6 @@ def text_only_accuracy(items: Sequence[Contrast]) -> Float64[np.ndarray, " N"] |
     whom is seen. It is fitted on the items of other groups, as many folds as there can be up to
     `NUM_FOLDS`. False captions made of words of other groups can push it below chance: what is true
     of one group is then known from the others as false.
-
-    Args:
-        items: With their captions.
 
     Returns:
         1 where every true caption is preferred to every false one, 1/2 where none is lost but some
@@ -216,8 +204,6 @@ class CompositionItems:
     """Items whose media are there.
 
     Attributes:
-        media: Where the media are.
-        items: With their captions.
         controls: None for sets that are scored without.
     """
 
@@ -332,14 +318,7 @@ class Composition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Embedded:
-    """Embeddings of a set.
-
-    Attributes:
-        medium_ND: Of the first medium of each item.
-        second_ND: Of the second, where the items have two.
-        text_MD: Of all different texts.
-        row_of: Row of each text.
-    """
+    """Embeddings of a set."""
 
     medium_ND: Float32[np.ndarray, "N D"]
     second_ND: Float32[np.ndarray, "N D"] | None

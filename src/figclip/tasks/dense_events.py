@@ -39,7 +39,6 @@ class DenseEvent:
     Attributes:
         key: `records.event_key`.
         video_idx: Index of its video in `DenseEvents.videos`.
-        event: The annotation.
         caption: Its text in the wording asked for.
     """
 
@@ -94,10 +93,6 @@ def list_events(
     One annotation a video: further ones describe the same events in other words, and a text that
     fits two equal items of the gallery has no rank.
 
-    Args:
-        videos: Annotated videos.
-        wording: Writes the text of an event.
-
     Returns:
         The events, and the videos that have none.
     """
@@ -128,10 +123,7 @@ def embed_events(
 ) -> VisualMeans:
     """Embed events and videos by the means of their frames.
 
-    Args:
-        embedder: The model.
-        events: At least one.
-        frames_per_event: T: frames at the midpoints of T equal segments of an event.
+    T frames are taken, at the midpoints of T equal segments of each event.
 
     Raises:
         StoreError: the stores lack a frame.
@@ -172,7 +164,6 @@ class Contrasts:
 
     Attributes:
         event_idxs: Events that have at least one counterfeit.
-        true: The text of each of them.
         negatives: The same number of counterfeits for each of them, None where there is none.
         num_same: Counterfeits left out because they read as the true text.
     """
@@ -196,15 +187,7 @@ def draw_counterfeits(
     num_negatives: int,
     seed: int,
 ) -> Counterfeits:
-    """Draw the counterfeits of every event.
-
-    Args:
-        events: The events.
-        kind: What is changed.
-        pools: What to draw from, for each video.
-        num_negatives: K, see `annotations.counterfactuals`.
-        seed: Of the draws.
-    """
+    """Draw the counterfeits of every event."""
     return [
         counterfeit_events(
             event.event,
@@ -225,11 +208,6 @@ def word_counterfeits(
     """Put events and counterfeits into words.
 
     A counterfeit that reads as the true text (another sense of the same verb may) is left out.
-
-    Args:
-        events: The events.
-        counterfeits: Of each of them.
-        wording: Writes the text of an event.
     """
     event_idxs: list[int] = []
     true: list[str] = []
@@ -258,9 +236,7 @@ def word_counterfeits(
 class ContrastEmbeddings:
     """The embedded texts of a block.
 
-    Args:
-        embedder: Embeds the texts, each different one once.
-        contrasts: At least one item.
+    Each different text is embedded once.
     """
 
     def __init__(self, embedder: FrameTextEmbedder, contrasts: Contrasts) -> None:
@@ -284,11 +260,6 @@ def choose_texts(
 ) -> Choices:
     """Compare each true text with its counterfeits under the item's own video.
 
-    Args:
-        contrasts: The texts.
-        texts: Their embeddings.
-        event_ND: The visual embedding of each item.
-
     Raises:
         MetricError: an embedding is not finite.
     """
@@ -300,11 +271,6 @@ def draw_blind_control(
     events: DenseEvents, contrasts: Contrasts, *, seed: int
 ) -> BlindControl | None:
     """Draw the foreign videos of the items of a block.
-
-    Args:
-        events: The events.
-        contrasts: Of these events.
-        seed: Of the draws.
 
     Returns:
         None where there are no two groups of videos.
@@ -328,12 +294,6 @@ def choose_texts_blindly(
     control: BlindControl,
 ) -> Choices:
     """Compare each true text with its counterfeits under the videos of other items.
-
-    Args:
-        contrasts: The texts.
-        texts: Their embeddings.
-        event_ND: The visual embedding of each item.
-        control: Which videos.
 
     Raises:
         MetricError: an embedding is not finite.

@@ -55,10 +55,6 @@ class DenseRetrieval:
     embeddings against the mean of all its frames. Both directions (`t2v`: text to video). Events
     with equal captions, and videos with equal sets of captions, answer each other's queries. Ties
     count against the query. Recall at a k that no item could miss is left out.
-
-    Attributes:
-        template: Wording of the captions.
-        frames_per_event: T.
     """
 
     name: ClassVar[str] = "dense_retrieval"
@@ -124,11 +120,6 @@ def retrieve_events(
 ) -> tuple[ItemScores, ItemScores]:
     """Event retrieval in both directions, text to video first.
 
-    Args:
-        events: The events.
-        visual: Their visual embeddings.
-        captions_ND: Embeddings of their captions.
-
     Raises:
         MetricError: an embedding is not finite.
     """
@@ -193,10 +184,7 @@ class DenseValidation:
     """What is asked about held-back videos, the same at every step and strength.
 
     Attributes:
-        events: All events, in plain sentences.
         contrasts: Counterfeits by kind; kinds without any are missing.
-        blind: The foreign videos of each kind.
-        frames_per_event: T.
     """
 
     events: DenseEvents
@@ -236,14 +224,7 @@ class DenseValidation:
 def build_validation(
     videos: StoredVideos, *, pools: CounterfeitPools, frames_per_event: int, seed: int
 ) -> DenseValidation:
-    """Draw what is asked.
-
-    Args:
-        videos: The held-back videos, with at least one event.
-        pools: Verbs and fillers to draw from, normally those of the training set.
-        frames_per_event: T.
-        seed: Of the counterfeits and of the foreign videos.
-    """
+    """Draw what is asked."""
     events, _ = list_events(videos, wording=plain_sentence)
     contrasts: dict[Kind, Contrasts] = {}
     blind: dict[Kind, BlindControl] = {}

@@ -29,12 +29,7 @@ Item = TypeVar("Item", CaptionedMedium, LabelledMedium, Contrast)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSet(Generic[AnySet]):
-    """A benchmark with those of its images and videos that are there.
-
-    Attributes:
-        benchmark: All its items.
-        clips: Their media.
-    """
+    """A benchmark with those of its images and videos that are there."""
 
     benchmark: AnySet
     clips: StoredClips
@@ -51,12 +46,7 @@ class Present(Generic[Item]):
 def split_present(
     items: Iterable[tuple[Item, Sequence[Medium]]], clips: StoredClips
 ) -> Present[Item]:
-    """Set the items apart whose media are missing or unreadable.
-
-    Args:
-        items: Each with its media.
-        clips: Which media are there.
-    """
+    """Set the items apart whose media are missing or unreadable."""
     present: list[Item] = []
     left_out: list[LeftOut] = []
     for item, media in items:

@@ -34,14 +34,7 @@ _PLACES = ("ahead", "tied", "tied before")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrievalItems:
-    """Items whose media are there.
-
-    Attributes:
-        media: Where the media are.
-        items: With their captions.
-        captions: Of all items, item by item.
-        item_of_caption_N: Index of each caption's item.
-    """
+    """Items whose media are there."""
 
     media: MediaSet[RetrievalSet]
     items: tuple[CaptionedMedium, ...]
@@ -212,9 +205,7 @@ def _corrected(block: ItemScores) -> dict[str, float]:
 def _official(block: ItemScores, *, has_several: bool) -> dict[str, float]:
     """What CLIP4Clip's code reports.
 
-    Args:
-        block: Of one direction.
-        has_several: Texts search, and not every video has one text only.
+    `has_several` says that texts search, and that not every video has one text only.
     """
     name = block.block
     places = Places(*(block.values[f"{name} {kind}"].astype(np.int64) for kind in _PLACES))

@@ -37,8 +37,6 @@ class RoleQuestion:
     """Which of these entities is it?
 
     Attributes:
-        event_idx: Position of the event in `DenseEvents.events`.
-        slot: `Arg0`, `Arg1`, ….
         texts: The event told with its verb and this one role, filled by each entity of the video;
             the annotated one first.
     """
@@ -53,7 +51,6 @@ class GroundingItems:
     """All questions, by block.
 
     Attributes:
-        events: All events of the set.
         questions: `agent` (Arg0) and `other roles` (further numbered roles).
         blind: Foreign events each question is also asked under; None with one group of videos.
     """
@@ -71,11 +68,6 @@ class RoleGrounding:
     is right when the annotated one scores above all others: a tie is wrong. Blind is the same
     question under events of other videos: words alone tell something (people act more than
     tables), so only the gain over it comes from looking.
-
-    Attributes:
-        template: Wording of the sentences, that of dense captions.
-        frames_per_event: T.
-        seed: Of the foreign events.
     """
 
     name: ClassVar[str] = "role_grounding"

@@ -81,10 +81,7 @@ def text_only_accuracy(
     always as false: on VidSitu valid that gave 0.32 for manner instead of 0.55 (2026). Features
     are the event's, not the wording's: there is one result for all wordings.
 
-    Args:
-        events: The events of the test.
-        counterfeits: Of every event, by kind.
-        draw: Draws the counterfeits of all events once more, from one pool for each video.
+    `draw` draws the counterfeits of all events once more, from one pool for each video.
 
     Returns:
         For each event that has a counterfeit, the share of these that it is preferred to, a tie
@@ -165,7 +162,6 @@ class SwapItems:
     """All events, and what is asked of them, by block.
 
     Attributes:
-        events: All events of the set.
         contrasts: By block: a kind, in the template, or in plain sentences if it ends in `PLAIN`.
         blind: The videos of the blind control, for the blocks that have one.
         text_only: Text-only accuracy of the items of the blocks in the template.
@@ -188,8 +184,6 @@ class SrlSwap:
     same for every model; see `text_control`.
 
     Attributes:
-        template: Wording of the captions.
-        frames_per_event: T.
         num_negatives: K counterfeits an event and kind, >= 1.
         seed: Of the counterfeits and of the blind control.
     """
@@ -365,10 +359,6 @@ class _SplitEvents:
     """All events of the split, and where those that are tested stand among them.
 
     What needs no video is made of all, so that it is the same whichever videos are there.
-
-    Attributes:
-        events: Of all annotated videos.
-        positions: Of the tested events.
     """
 
     events: DenseEvents

@@ -22,7 +22,6 @@ class BleuScores:
 
     Attributes:
         corpus_N: From the pooled counts of all items; not the mean of the items'.
-        items_MN: Of each item by itself.
     """
 
     corpus_N: Float64[np.ndarray, " 4"]
@@ -59,10 +58,6 @@ def bleu(corpus: CaptionCorpus, items: Int64[np.ndarray, " M"] | None = None) ->
     Counts are clipped by the highest count in one reference. A candidate is compared with the
     reference of the closest length, the shorter of two equally close.
 
-    Args:
-        corpus: Candidates and references.
-        items: Positions of the chosen items; all by default.
-
     Raises:
         MetricError: no item is chosen.
     """
@@ -77,9 +72,7 @@ def bleu_by_group(
 ) -> Float64[np.ndarray, "V 4"]:
     """BLEU 1 … 4 of the pooled counts of each group of items.
 
-    Args:
-        corpus: Candidates and references.
-        group_M: Number of each item's group, from 0 without a gap.
+    Groups are numbered from 0 without a gap.
 
     Returns:
         A row a group.

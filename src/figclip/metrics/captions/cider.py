@@ -26,10 +26,6 @@ def cider_d(
     How rare an n-gram is (IDF) is counted over the references of exactly the chosen items. A single
     item, whose n-grams are all in every document, hence scores 0.
 
-    Args:
-        corpus: Candidates and references.
-        items: Positions of the chosen items; all by default.
-
     Returns:
         Scores in [0, 10].
 
@@ -47,9 +43,7 @@ def cider_d_by_group(
 ) -> Float64[np.ndarray, " M"]:
     """CIDEr-D of all items, IDF counted within each group: `cider_d` of each group, in one go.
 
-    Args:
-        corpus: Candidates and references.
-        group_M: Number of each item's group, from 0 without a gap.
+    Groups are numbered from 0 without a gap.
 
     Returns:
         Scores in [0, 10], in the order of the items.

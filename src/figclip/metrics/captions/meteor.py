@@ -36,9 +36,6 @@ class MeteorStats:
     """What METEOR counts of a pair of sentences, or of many pairs when added up.
 
     Attributes:
-        candidate_words: Number of words of the candidate.
-        reference_words: Number of words of the reference.
-        matches: Number of matched words.
         chunks: Number of runs of matched words that stand together in both sentences.
     """
 
@@ -152,8 +149,6 @@ class Meteor:
     """A METEOR, with the names of its scores.
 
     Attributes:
-        name: Of captions scored by it.
-        soda_name: Of SODA with it.
         stats: Counts of each pair of a hypothesis and a reference, tokenised; a row a pair.
         scores: Score of each row, a pair's counts or the sum of several pairs'.
     """

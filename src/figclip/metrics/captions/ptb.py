@@ -213,9 +213,6 @@ def tokenize(sentences: Sequence[str]) -> list[str]:
     A line break within a sentence is a space. Letters of any script make words; what is neither a
     letter nor a known sign, as emoji, is left out.
 
-    Args:
-        sentences: Any text.
-
     Returns:
         One line a sentence; a token may hold a no-break space (`1 3/4`), no other space.
     """

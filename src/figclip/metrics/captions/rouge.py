@@ -20,10 +20,6 @@ def rouge_l(
 ) -> Float64[np.ndarray, " M"]:
     """ROUGE-L of each chosen item, in [0, 1]; the corpus score is their mean.
 
-    Args:
-        corpus: Candidates and references.
-        items: Positions of the chosen items; all by default.
-
     Raises:
         MetricError: no item is chosen.
     """
@@ -75,11 +71,7 @@ def _common_words(
     One bit a word of the reference, all steps of a row at once (Hyyrö, "Bit-parallel LCS-length
     computation revisited", 2004): ten times faster than the table for sentences.
 
-    Args:
-        words: Of the candidate.
-        reference: Number of the reference sentence.
-        its_words: Words of the reference.
-        masks: Where each word stands in the references met so far; extended.
+    `masks` says where each word stands in the references met so far, and is extended.
     """
     place = masks.get(reference)
     if place is None:

@@ -31,7 +31,6 @@ class CoreferenceVideo:
     """The mentions of one video.
 
     Attributes:
-        true: Of one annotator.
         predicted: Of the prediction, no other names than his.
         cider: CIDEr of the predicted texts by name; a name without has 0.
     """
@@ -46,9 +45,6 @@ def coreference_f1(videos: Iterable[CoreferenceVideo]) -> dict[str, float]:
 
     `lea_soft` is Lea whose precision weighs each predicted cluster by the CIDEr of its texts. CIDEr
     reaches 10, so this is no fraction.
-
-    Args:
-        videos: With the mentions of one annotator each.
 
     Returns:
         0 where nothing is right, also where there is nothing.

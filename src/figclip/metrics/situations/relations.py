@@ -22,9 +22,7 @@ class RelationScores:
     """What became of each scored position: an annotator of an event who gave the event's label.
 
     Attributes:
-        event_S: Event of each position.
         annotator_S: Whose label it is, counted from 0.
-        label_S: The label.
         right_S: True where the prediction for this annotator is the label.
         unscored_labels: Nominal labels of events without agreement that no scored event has; the
             official mean over labels divides by zero when there is one.
@@ -62,10 +60,8 @@ def judge_relations(
     An event is scored where enough annotators agree, and then only for those who gave its label, so
     it weighs 2 or 3. Of several labels given equally often the first counts.
 
-    Args:
-        predicted: Labels of each event, one an annotator.
-        annotated: The same of the annotators, officially three.
-        num_agreeing: Annotators who must give a label, officially `MIN_AGREEING`.
+    Events have a label of each annotator, officially three, of whom officially `MIN_AGREEING` must
+    give the same.
 
     Raises:
         MetricError: no event on which annotators agree.

@@ -30,7 +30,6 @@ class TextScores:
     Attributes:
         cider_M: CIDEr-D of each item, in [0, 10]; their mean is the score.
         rouge_M: ROUGE-L of each item; their mean is the score.
-        bleu: BLEU-1 … 4 of the corpus and of each item.
     """
 
     cider_M: Float64[np.ndarray, " M"]
@@ -44,13 +43,9 @@ class GroupScores:
 
     Attributes:
         names: Of the groups, in the order of their first items.
-        group_M: Group of each item.
-        size_V: Number of items of each group.
         cider_M: CIDEr-D of each item among those of its group; NaN where it is not defined.
         cider_V: Its mean in each group; NaN where no reference of the group holds a word. A group
             of a single item has 0, whatever is predicted.
-        rouge_V: Mean ROUGE-L of each group.
-        bleu_VN: BLEU-1 … 4 of each group.
     """
 
     names: tuple[str, ...]
@@ -84,13 +79,7 @@ def score_texts(corpus: CaptionCorpus) -> TextScores:
 def score_groups(
     corpus: CaptionCorpus, names: Sequence[str], *, rouge_M: Float64[np.ndarray, " M"]
 ) -> GroupScores:
-    """Scores of each group of items by itself.
-
-    Args:
-        corpus: All items.
-        names: Group of each item, for example its verb.
-        rouge_M: ROUGE-L of each item, which does not depend on the others.
-    """
+    """Scores of each group of items by itself."""
     number_of: dict[str, int] = {}
     group_M = np.array([number_of.setdefault(name, len(number_of)) for name in names], np.int64)
     size_V = np.bincount(group_M)

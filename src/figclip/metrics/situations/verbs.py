@@ -26,7 +26,6 @@ class VerbScores:
     Attributes:
         hit_NK: True where one of an event's first k verbs is any annotator's, k = 1 … 5.
         event_A: Event of each agreed verb.
-        verb_A: The agreed verb.
         found_A: True where it is among the event's first five.
         num_events_of: Events of each agreed verb in the whole split.
     """
@@ -104,12 +103,7 @@ def _agreed(votes: Sequence[str], min_agreeing: int) -> list[str]:
 def all_events_hit(
     hit_NK: Bool[np.ndarray, "N 5"], video_N: Int64[np.ndarray, " N"]
 ) -> Bool[np.ndarray, "V 5"]:
-    """True for each video and k where all its events are hit; videos in the order of their numbers.
-
-    Args:
-        hit_NK: Of each event.
-        video_N: Number of each event's video.
-    """
+    """True for each video and k where all its events are hit, videos by their numbers."""
     _, video_N = np.unique(video_N, return_inverse=True)
     missed_VK = np.zeros((int(video_N.max()) + 1, hit_NK.shape[1]), np.int64)
     np.add.at(missed_VK, video_N, ~hit_NK)
