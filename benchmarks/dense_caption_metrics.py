@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.datasets.dense_captions import read_references, write_predictions
+from figclip.datasets.dense_captions import read_caption_references, write_captioning_predictions
 
 # Run by the other Python. Without METEOR, whose class starts a Java process of its own.
 OFFICIAL = """
@@ -48,7 +48,7 @@ from pathlib import Path
 import numpy as np
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor
-from figclip.datasets.dense_captions import read_predictions, read_references
+from figclip.datasets.dense_captions import read_predictions, read_caption_references
 predictions, references = map(Path, sys.argv[1:3])
 no_meteor = Meteor(
     name="none",
@@ -58,7 +58,7 @@ no_meteor = Meteor(
 )
 scored = score_dense_captions(
     read_predictions(predictions),
-    [read_references(references)],
+    [read_caption_references(references)],
     name="activitynet",
     source=references.name,
     split=None,
@@ -91,9 +91,9 @@ def main() -> None:
     references = str(arguments.annotations / "val_1.json")
     with tempfile.TemporaryDirectory() as folder:
         predictions = Path(folder) / "val_2.json"
-        second = read_references(arguments.annotations / "val_2.json")
+        second = read_caption_references(arguments.annotations / "val_2.json")
         events = {video.id: video.events for video in second.videos}
-        write_predictions(predictions, events, details="the second annotation")
+        write_captioning_predictions(predictions, events, details="the second annotation")
         official_folder = str(arguments.official / "densevid_eval3")
         ours = [sys.executable, "-c", OURS, str(predictions), references]
         commands = {

@@ -12,8 +12,8 @@ import numpy as np
 from figclip.datasets.dense_captions import (
     DenseCaptionPredictions,
     DenseCaptionReferences,
+    read_caption_references,
     read_predictions,
-    read_references,
 )
 from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor
 from figclip.metrics.localisation import TIOUS
@@ -36,7 +36,7 @@ def read_case(
     for number, content in enumerate(case["inputs"]["references"]):
         path = folder / f"{number}.json"
         path.write_text(json.dumps(content))
-        references.append(read_references(path))
+        references.append(read_caption_references(path))
     path = folder / "predictions.json"
     path.write_text(json.dumps(case["inputs"]["prediction"]))
     return read_predictions(path), references

@@ -1,4 +1,4 @@
-"""What documents show: their tables are made from results, their Python imports what there is."""
+"""What documents show: their tables are made from results, their Python uses public names."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ COMPARED = {"base": 0.5, "adapted": 0.6, "difference": 0.1, "interval": [0.05, -
 MEANS = {
     name: COMPARED | {"held_out": COMPARED} for name in ("detail", "detail_template", "semantic")
 }
+PUBLIC = ("figclip", "figclip.metrics")
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PYTHON = [
     pytest.param(block, id=f"{file.name}-{number}")
-    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for file in DOCUMENTS
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL))
 ]
 
@@ -88,9 +90,19 @@ def test_the_page_of_results_takes_the_tables(quickstart: Path):
 
 
 @pytest.mark.parametrize("block", PYTHON)
-def test_python_in_documents_imports_what_there_is(block: str):
+def test_python_in_documents_uses_public_names(block: str):
+    used = []
     for node in ast.walk(ast.parse(block)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("figclip"):
-            module = importlib.import_module(node.module)
-            for alias in node.names:
-                assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("figclip"):
+            used += [(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "figclip":
+            used.append(("figclip", node.attr))
+    for module, name in used:
+        assert module in PUBLIC, f"{module} is an inner module"
+        assert name in importlib.import_module(module).__all__, f"{module} has no {name}"
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda one: one.name)
+def test_documents_name_no_inner_module(file: Path):
+    inner = {path.stem for path in (ROOT / "src" / "figclip").iterdir()} - {"metrics"}
+    assert not inner & set(re.findall(r"`figclip\.(\w+)\.\w+", file.read_text()))

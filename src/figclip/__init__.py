@@ -1,6 +1,7 @@
 """figclip: teach any CLIP who does what to whom.
 
-Public functions load their modules on first use, so that `import figclip` costs nothing.
+The public names are those of `__all__` here and in `figclip.metrics`; paths of inner modules may
+change. Names load their modules on first use, so that `import figclip` costs nothing.
 """
 
 from __future__ import annotations
@@ -10,39 +11,109 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from figclip.adaptation.adapt import adapt as adapt
+    from figclip.annotations.own_files import load_annotations as load_annotations
+    from figclip.annotations.role_tokens import short_role as short_role
+    from figclip.config import apply_overrides as apply_overrides
+    from figclip.datasets.catalogue import BENCHMARKS as BENCHMARKS
+    from figclip.datasets.catalogue import load_benchmark as load_benchmark
+    from figclip.datasets.dense_captions import read_caption_references as read_caption_references
+    from figclip.datasets.dense_captions import (
+        write_captioning_predictions as write_captioning_predictions,
+    )
+    from figclip.datasets.situations import situation_truth_of as situation_truth_of
+    from figclip.errors import FigclipError as FigclipError
     from figclip.evaluation.evaluate import evaluate as evaluate
+    from figclip.evaluation.results import format_table as format_table
+    from figclip.evaluation.sources import DataSource as DataSource
+    from figclip.evaluation.sources import parse_source as parse_source
     from figclip.heads.captioning.evaluate import describe as describe
+    from figclip.heads.captioning.evaluate import evaluate_captioning as evaluate_captioning
     from figclip.heads.captioning.finetune import finetune_captioning as finetune_captioning
+    from figclip.heads.situations.evaluate import evaluate_situations as evaluate_situations
     from figclip.heads.situations.finetune import finetune_situations as finetune_situations
     from figclip.model.figclip import FiGCLIP as FiGCLIP
     from figclip.preparation.prepare import prepare as prepare
+    from figclip.recipes import build_captioning_recipe as build_captioning_recipe
     from figclip.recipes import build_recipe as build_recipe
+    from figclip.recipes import build_situation_recipe as build_situation_recipe
+    from figclip.reporting.report import write_report as write_report
+    from figclip.runtime.cpu_settings import tune_for_cpu as tune_for_cpu
     from figclip.scoring.score import score_predictions as score_predictions
+    from figclip.scoring.situation_files import PredictedEvent as PredictedEvent
+    from figclip.scoring.situation_files import RolePrediction as RolePrediction
+    from figclip.scoring.situation_files import (
+        write_situation_predictions as write_situation_predictions,
+    )
+    from figclip.video.store import StoreSpec as StoreSpec
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BENCHMARKS": "figclip.datasets.catalogue",
+    "DataSource": "figclip.evaluation.sources",
     "FiGCLIP": "figclip.model.figclip",
-    "prepare": "figclip.preparation.prepare",
-    "build_recipe": "figclip.recipes",
+    "FigclipError": "figclip.errors",
+    "PredictedEvent": "figclip.scoring.situation_files",
+    "RolePrediction": "figclip.scoring.situation_files",
+    "StoreSpec": "figclip.video.store",
     "adapt": "figclip.adaptation.adapt",
-    "evaluate": "figclip.evaluation.evaluate",
-    "finetune_situations": "figclip.heads.situations.finetune",
-    "finetune_captioning": "figclip.heads.captioning.finetune",
+    "apply_overrides": "figclip.config",
+    "build_captioning_recipe": "figclip.recipes",
+    "build_recipe": "figclip.recipes",
+    "build_situation_recipe": "figclip.recipes",
     "describe": "figclip.heads.captioning.evaluate",
+    "evaluate": "figclip.evaluation.evaluate",
+    "evaluate_captioning": "figclip.heads.captioning.evaluate",
+    "evaluate_situations": "figclip.heads.situations.evaluate",
+    "finetune_captioning": "figclip.heads.captioning.finetune",
+    "finetune_situations": "figclip.heads.situations.finetune",
+    "format_table": "figclip.evaluation.results",
+    "load_annotations": "figclip.annotations.own_files",
+    "load_benchmark": "figclip.datasets.catalogue",
+    "parse_source": "figclip.evaluation.sources",
+    "prepare": "figclip.preparation.prepare",
+    "read_caption_references": "figclip.datasets.dense_captions",
     "score_predictions": "figclip.scoring.score",
+    "short_role": "figclip.annotations.role_tokens",
+    "situation_truth_of": "figclip.datasets.situations",
+    "tune_for_cpu": "figclip.runtime.cpu_settings",
+    "write_captioning_predictions": "figclip.datasets.dense_captions",
+    "write_report": "figclip.reporting.report",
+    "write_situation_predictions": "figclip.scoring.situation_files",
 }
 
 __all__ = [
+    "BENCHMARKS",
+    "DataSource",
     "FiGCLIP",
+    "FigclipError",
+    "PredictedEvent",
+    "RolePrediction",
+    "StoreSpec",
     "adapt",
+    "apply_overrides",
+    "build_captioning_recipe",
     "build_recipe",
+    "build_situation_recipe",
     "describe",
     "evaluate",
+    "evaluate_captioning",
+    "evaluate_situations",
     "finetune_captioning",
     "finetune_situations",
+    "format_table",
+    "load_annotations",
+    "load_benchmark",
+    "parse_source",
     "prepare",
+    "read_caption_references",
     "score_predictions",
+    "short_role",
+    "situation_truth_of",
+    "tune_for_cpu",
+    "write_captioning_predictions",
+    "write_report",
+    "write_situation_predictions",
 ]
 
 
@@ -51,3 +122,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'figclip' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Public names, also those that are not loaded yet."""
+    return sorted({*globals(), *__all__})

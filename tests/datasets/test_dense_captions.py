@@ -15,10 +15,10 @@ from figclip.datasets.dense_captions import (
     CaptionedSpan,
     ReferenceVideo,
     read_activitynet_references,
+    read_caption_references,
     read_predictions,
-    read_references,
     read_youcook2_references,
-    write_predictions,
+    write_captioning_predictions,
 )
 from figclip.errors import AnnotationError, DataError
 
@@ -54,7 +54,7 @@ def test_references_are_read_as_written(tmp_path: Path) -> None:
         "v_b": reference((0.5, 7, " A dog.\nIt bites. ")),
         "v_a": reference((3, 9, "Ünïcode")),
     }
-    read = read_references(write(tmp_path / "val_1.json", content))
+    read = read_caption_references(write(tmp_path / "val_1.json", content))
     assert read.name == "val_1.json"
     assert read.videos == (
         ReferenceVideo(id="v_b", duration_s=100, events=(span(0.5, 7, " A dog.\nIt bites. "),)),
@@ -66,7 +66,7 @@ def test_references_are_read_as_written(tmp_path: Path) -> None:
 def test_odd_references_are_kept_and_counted(tmp_path: Path) -> None:
     events = [(5, 5, "x"), (9, 3, "y"), (0, 9, " "), (0, 9, " "), (-1, 9, "z"), (90, 101, "z")]
     content = {"v_a": {**reference(*events), "subset": "validation"}}
-    read = read_references(write(tmp_path / "a.json", content))
+    read = read_caption_references(write(tmp_path / "a.json", content))
     assert read.videos[0].events == tuple(span(*event) for event in events)
     assert read.notices == (
         "2 annotated events without length or reversed: overlap nothing, and count",
@@ -90,7 +90,7 @@ def test_all_problems_of_references_are_named(tmp_path: Path) -> None:
     }
     file = write(tmp_path / "a.json", bad)
     with pytest.raises(AnnotationError) as caught:
-        read_references(file)
+        read_caption_references(file)
     assert problems(caught.value, file) == [
         (": 'v_a'", "", "must be an object, got a list"),
         (": 'v_b'", "duration", "must be a number, got 'long'"),
@@ -123,7 +123,7 @@ def test_all_problems_of_references_are_named(tmp_path: Path) -> None:
 def test_files_that_are_no_references(tmp_path: Path, text: str, what: str) -> None:
     file = write(tmp_path / "a.json", text)
     with pytest.raises(AnnotationError) as caught:
-        read_references(file)
+        read_caption_references(file)
     assert problems(caught.value, file) == [("", "", what)]
 
 
@@ -193,7 +193,7 @@ def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, events: dict[str, list[CaptionedSpan]]
 ) -> None:
     file = tmp_path_factory.mktemp("written") / "p.json"
-    write_predictions(file, events, details="a model")
+    write_captioning_predictions(file, events, details="a model")
     read = read_predictions(file).events_by_video
     assert read == {video: tuple(of_video) for video, of_video in events.items()}
     # The official evaluator asks for these three.
@@ -203,7 +203,7 @@ def test_what_is_written_is_read(
 def test_a_time_that_json_cannot_hold_is_not_written(tmp_path: Path) -> None:
     file = tmp_path / "p.json"
     with pytest.raises(DataError, match="not finite"):
-        write_predictions(file, {"v_a": [span(0, math.nan, "x")]}, details="")
+        write_captioning_predictions(file, {"v_a": [span(0, math.nan, "x")]}, details="")
     assert not file.exists()
 
 

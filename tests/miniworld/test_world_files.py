@@ -10,7 +10,7 @@ import av
 import pytest
 
 from figclip.annotations.vidsitu import load_source
-from figclip.datasets.dense_captions import read_references
+from figclip.datasets.dense_captions import read_caption_references
 from figclip.errors import ConfigError
 from figclip.miniworld.grammar import FPS
 from figclip.miniworld.world_files import WorldFolder, WorldSize, draw_world
@@ -44,7 +44,8 @@ def test_films_are_drawn_beside_the_same_other_files(tmp_path: Path):
     assert not without.films.exists()
     draw(beside.path, size=replace(SIZE, films=2, valid_films=1))
     references = [
-        read_references(beside.films / f"{name}.json") for name in ("train", "val_1", "val_2")
+        read_caption_references(beside.films / f"{name}.json")
+        for name in ("train", "val_1", "val_2")
     ]
     assert [len(one.videos) for one in references] == [2, 1, 1]
     for video in (*references[0].videos, *references[1].videos):

@@ -17,7 +17,7 @@ from figclip.datasets.dense_captions import (
     DenseCaptionPredictions,
     DenseCaptionReferences,
     read_activitynet_references,
-    read_references,
+    read_caption_references,
     read_youcook2_references,
 )
 from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor, official_meteor_of
@@ -62,13 +62,13 @@ def read_large(case: Case) -> tuple[DenseCaptionPredictions, list[DenseCaptionRe
     references: list[DenseCaptionReferences] = []
     for content in inputs["references"]:
         file, *restricted = content.split(" restricted to ")
-        read = read_references(annotations() / file)
+        read = read_caption_references(annotations() / file)
         if restricted:
             videos = tuple(video for video in read.videos if video.id in inputs["videos"])
             read = replace(read, videos=videos)
         references.append(read)
     if isinstance(inputs["prediction"], str):
-        second = read_references(annotations() / "val_2.json")
+        second = read_caption_references(annotations() / "val_2.json")
         events = {video.id: video.events for video in second.videos}
     else:
         events = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from figclip.config import CaptioningConfig, to_json
-from figclip.datasets.dense_captions import CaptionedSpan, write_predictions
+from figclip.datasets.dense_captions import CaptionedSpan, write_captioning_predictions
 from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
 from figclip.evaluation.sources import DataSource
 from figclip.heads.run import HeadInfo, write_head_info
@@ -82,7 +82,9 @@ def write_film_heads(folder: Path, *, names: tuple[str, ...] = ("base", "adapted
     )  # fmt: skip
     for name in names:
         written.predictions(name).parent.mkdir(parents=True)
-        write_predictions(written.predictions(name), dict.fromkeys(IDS, SAID[name]), details="")
+        write_captioning_predictions(
+            written.predictions(name), dict.fromkeys(IDS, SAID[name]), details=""
+        )
     write_result(_result(names), written.run / "eval", taken=[], versions={})
     _write_films(written.films)
     return written

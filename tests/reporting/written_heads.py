@@ -23,7 +23,7 @@ from figclip.scoring.situation_files import (
     RelationPrediction,
     RolePrediction,
     VerbPrediction,
-    write_predictions,
+    write_situation_predictions,
 )
 from figclip.tasks.base import ItemScores, Score
 from figclip.training.run_folder import RunFolder
@@ -144,7 +144,7 @@ def _write_said(folder: Path, name: str) -> None:
     folder.mkdir()
     verbs = SAID_VERBS[name]
     count = range(len(IDS))
-    write_predictions(
+    write_situation_predictions(
         folder / "verbs.json",
         [
             VerbPrediction(video_idx=i, verb_ids=tuple((one, "go.01") for one in verbs))
@@ -156,11 +156,11 @@ def _write_said(folder: Path, name: str) -> None:
             PredictedEvent(verb_id=verb, texts=SAID_ROLES[name] if i == 0 else {})
             for i, verb in enumerate(given)
         )
-        write_predictions(
+        write_situation_predictions(
             folder / file, [RolePrediction(video_idx=i, events=events) for i in count]
         )
     labels = (("Causes",), ("Causes",))
-    write_predictions(
+    write_situation_predictions(
         folder / "relations.json",
         [RelationPrediction(video_idx=i, labels=labels) for i in count],
     )

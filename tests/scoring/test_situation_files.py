@@ -28,7 +28,7 @@ from figclip.scoring.situation_files import (
     relation_predictions,
     role_predictions,
     verb_predictions,
-    write_predictions,
+    write_situation_predictions,
 )
 from tests.situation_files import (
     EVENTS,
@@ -123,13 +123,15 @@ def test_what_is_written_is_read_again(
     ]
     for number, predictions in enumerate(written):
         path = tmp_path / f"{number}.json"
-        write_predictions(path, predictions)
+        write_situation_predictions(path, predictions)
         assert list(read(path, truth).videos) == predictions
 
 
 def test_a_relation_for_all_annotators_is_written_three_times(tmp_path: Path):
     path = tmp_path / "relations.json"
-    write_predictions(path, [RelationPrediction(video_idx=4, labels=(("NoRel",), ("Causes",)))])
+    write_situation_predictions(
+        path, [RelationPrediction(video_idx=4, labels=(("NoRel",), ("Causes",)))]
+    )
     labels = [["NoRel"] * 3, ["Causes"] * 3]
     assert json.loads(path.read_text()) == [{"pred_evrels_ev": labels, "ann_idx": 4}]
 
@@ -137,7 +139,7 @@ def test_a_relation_for_all_annotators_is_written_three_times(tmp_path: Path):
 def test_scores_that_json_cannot_hold_are_not_written(tmp_path: Path):
     bad = VerbPrediction(video_idx=0, verb_ids=(("a",),), scores=((float("nan"),),))
     with pytest.raises(ValueError, match="JSON"):
-        write_predictions(tmp_path / "verbs.json", [bad])
+        write_situation_predictions(tmp_path / "verbs.json", [bad])
     assert not list(tmp_path.iterdir())
 
 

@@ -11,8 +11,8 @@ import pytest
 from figclip.config import apply_overrides
 from figclip.datasets.dense_captions import (
     DenseCaptionPredictions,
+    read_caption_references,
     read_predictions,
-    read_references,
 )
 from figclip.heads.captioning.evaluate import evaluate_captioning
 from figclip.heads.captioning.finetune import finetune_captioning
@@ -42,7 +42,7 @@ def test_eight_films(tmp_path: Path):
     out, seen = tmp_path / "eval", replace(films, split="train")
     result = evaluate_captioning(heads.run, data=seen, out=out, cache=tmp_path / "cache")
     scores = result.tasks[0].metrics
-    references = read_references(films.path / "train.json")
+    references = read_caption_references(films.path / "train.json")
     itself = score_dense_captions(
         DenseCaptionPredictions(
             name="itself", events_by_video={video.id: video.events for video in references.videos}

@@ -137,14 +137,16 @@ def _read_splits(
 ) -> tuple[DenseCaptionReferences, ...]:
     """The file itself, or the files of a folder: of a split, or of all that are not trained on."""
     if path.is_file() and split is None:
-        return (read_references(path),)
+        return (read_caption_references(path),)
     if split is not None and (path.is_file() or split not in files):
         what = "is a file, which has no splits" if path.is_file() else f"has no split {split}"
         fix = "Leave split= out" if path.is_file() else f"Splits are {', '.join(files)}"
         raise DataError(what, where=str(path), fix=fix)
     tested = [names for name, names in files.items() if name != TRAIN_SPLIT]
     chosen = tested if split is None else [files[split]]
-    return tuple(read_references(find_in_folder(path, *n, subfolders=subfolders)) for n in chosen)
+    return tuple(
+        read_caption_references(find_in_folder(path, *n, subfolders=subfolders)) for n in chosen
+    )
 
 
 REFERENCE_READERS: dict[str, Callable[[Path, str | None], tuple[DenseCaptionReferences, ...]]] = {
@@ -154,7 +156,7 @@ REFERENCE_READERS: dict[str, Callable[[Path, str | None], tuple[DenseCaptionRefe
 """By NAME of `--data`."""
 
 
-def read_references(path: Path) -> DenseCaptionReferences:
+def read_caption_references(path: Path) -> DenseCaptionReferences:
     """Any file of annotations in ActivityNet's format.
 
     Raises:
@@ -211,7 +213,7 @@ def read_predictions(path: Path) -> DenseCaptionPredictions:
     )
 
 
-def write_predictions(
+def write_captioning_predictions(
     path: Path, events_by_video: Mapping[str, Sequence[CaptionedSpan]], *, details: str
 ) -> None:
     """Write predictions so that the official evaluators read them.

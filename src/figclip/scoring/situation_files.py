@@ -369,7 +369,7 @@ def relation_predictions(
     return Predictions(videos=found, notices=notices, is_partial=is_partial)
 
 
-def write_predictions(path: Path, predictions: Sequence[AnyPrediction]) -> None:
+def write_situation_predictions(path: Path, predictions: Sequence[AnyPrediction]) -> None:
     """Writes predictions as JSON of VidSitu's content, atomically.
 
     A relation that is one label for all annotators is written for three, as official splits have.

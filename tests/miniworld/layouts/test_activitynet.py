@@ -16,7 +16,7 @@ from figclip.datasets.dense_captions import (
     DenseCaptionReferences,
     ReferenceVideo,
     read_activitynet_references,
-    read_references,
+    read_caption_references,
 )
 from figclip.datasets.records import RetrievalSet
 from figclip.errors import ConfigError
@@ -51,21 +51,23 @@ def spans_of(video: ReferenceVideo) -> list[tuple[float, float]]:
 
 
 def read_all(folder: Path) -> list[DenseCaptionReferences]:
-    return [read_references(folder / f"{name}.json") for name in ("train", "val_1", "val_2")]
+    return [
+        read_caption_references(folder / f"{name}.json") for name in ("train", "val_1", "val_2")
+    ]
 
 
 def test_a_film_by_hand(tmp_path: Path):
     film = (shot(0.5), shot(7 / 6, event()), shot(2, event()), shot(5 / 6), shot(1, event()))
     write_dense_captions(tmp_path, train=[film], valid=[film], painter=PAINTER, seed=0)
     for name in ("train", "val_1"):
-        (video,) = read_references(tmp_path / f"{name}.json").videos
+        (video,) = read_caption_references(tmp_path / f"{name}.json").videos
         assert video.duration_s == 5.5
         assert spans_of(video) == [(0.5, 1.67), (1.67, 3.67), (4.5, 5.5)]
     (text,) = json.loads((tmp_path / "train.json").read_text()).values()
     assert list(text) == ["duration", "timestamps", "sentences"]
     assert text["timestamps"][0] == [0.5, 1.67]
     assert len(text["sentences"]) == 3 and all(" the park" in one for one in text["sentences"])
-    (video,) = read_references(tmp_path / "val_2.json").videos
+    (video,) = read_caption_references(tmp_path / "val_2.json").videos
     assert video.duration_s == 5.5
     # The second event begins where the first ends, for this annotator too.
     assert video.events[0].end_s == video.events[1].start_s != 1.67
@@ -121,7 +123,7 @@ def test_times(tmp_path_factory: pytest.TempPathFactory, seed: int):
 def test_the_second_annotator_stays_in_order_where_shots_are_very_short(tmp_path: Path):
     film = tuple(shot(1 / 6, event() if idx % 2 else None) for idx in range(12))
     write_dense_captions(tmp_path, train=[film], valid=[film] * 50, painter=PAINTER, seed=0)
-    for video in read_references(tmp_path / "val_2.json").videos:
+    for video in read_caption_references(tmp_path / "val_2.json").videos:
         times = [time for span in spans_of(video) for time in span]
         assert times == sorted(times) and times[0] >= 0 and times[-1] <= 2.0
 
@@ -145,7 +147,7 @@ def test_paragraphs_are_the_sentences(tmp_path: Path):
     for split in ("val_1", "val_2"):
         loaded = load_benchmark("activitynet", tmp_path, split=split)
         assert isinstance(loaded, RetrievalSet) and loaded.notices == ()
-        references = read_references(tmp_path / f"{split}.json")
+        references = read_caption_references(tmp_path / f"{split}.json")
         for item, video in zip(loaded.items, references.videos, strict=True):
             assert item.medium.name == video.id
             assert item.captions == (" ".join(one.sentence for one in video.events),)

@@ -15,7 +15,7 @@ from figclip.config import CaptioningConfig
 from figclip.datasets.dense_captions import (
     CaptionedSpan,
     DenseCaptionPredictions,
-    write_predictions,
+    write_captioning_predictions,
 )
 from figclip.evaluation.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
 from figclip.evaluation.seen_items import trained_notice, unknown_notices
@@ -183,7 +183,7 @@ def _compared(
         folder = out / "predictions" / model.name
         folder.mkdir(parents=True, exist_ok=True)
         name = "-".join((source.name, *([source.split] if source.split else ())))
-        write_predictions(
+        write_captioning_predictions(
             folder / f"{name}.json", events, details=f"CLIP features, {model.info.name}"
         )
         scored[model.name] = _Scored(model, opened, _score(events, source, opened))

@@ -39,7 +39,7 @@ from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
 from figclip.scoring.scores import PredictionScores
-from figclip.scoring.situation_files import Predictions, write_predictions
+from figclip.scoring.situation_files import Predictions, write_situation_predictions
 from figclip.scoring.situation_sources import open_truth
 from figclip.scoring.situations import NOT_PREDICTED, score_relations, score_roles, score_verbs
 from figclip.tasks.base import ItemScores, LeftOut, Score
@@ -358,13 +358,13 @@ def _score_parts(
 def _write_predictions(folder: Path, predictions: SituationPredictions) -> None:
     """VidSitu's files."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder / "verbs.json", predictions.verbs)
-    write_predictions(folder / "roles.json", predictions.roles)
-    write_predictions(
+    write_situation_predictions(folder / "verbs.json", predictions.verbs)
+    write_situation_predictions(folder / "roles.json", predictions.roles)
+    write_situation_predictions(
         folder / "roles_of_predicted_verbs.json", predictions.roles_of_predicted_verbs
     )
     if predictions.relations:
-        write_predictions(folder / "relations.json", predictions.relations)
+        write_situation_predictions(folder / "relations.json", predictions.relations)
 
 
 def _absent(scored: _Scored) -> dict[str, LeftOut]:
