@@ -12,6 +12,14 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "figclip"
 MAX_FUNCTION_LINES = 80
+MAX_LINE_CHARS = 100
+MAX_README_LINES = 120
+MARKDOWN = [
+    file
+    for pattern in ("*.md", "docs/*.md", "examples/**/*.md", "tests/**/*.md")
+    for file in sorted(SOURCE.parent.parent.glob(pattern))
+    if file.name not in ("CHANGELOG.md", "LOG.md")
+]
 
 HOUSE = {
     "errors": "what users are told",
