@@ -212,9 +212,6 @@ def third_person(verb: str) -> str:
 
     Of several words the first is inflected (`looks up`); of one with hyphens the last part, unless
     that is a particle (`double-checks`, `picks-up`).
-
-    Returns:
-        The inflected verb; an empty one stays empty.
     """
     word, space, rest = verb.partition(" ")
     parts = word.split("-")

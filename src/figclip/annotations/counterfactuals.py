@@ -80,8 +80,7 @@ def counterfeit_events(
 
     `key` names the event (`records.event_key`) and is unique in the run. K is `num_negatives`.
 
-    Returns:
-        K events, 1 for `role swap`; None marks one that could not be drawn, these come last.
+    None among the K events (1 of `role swap`) could not be drawn; these come last.
     """
     if kind == "role swap":
         return (role_swap(event),)

@@ -49,8 +49,7 @@ FillerPool = Mapping[Place, PlaceFillers]
 def build_filler_pool(records: Iterable[VideoRecord]) -> FillerPool:
     """Collect the fillers of all events of all annotations.
 
-    Returns:
-        The pool; texts that say nothing are not in it.
+    Texts that say nothing are not in the pool.
     """
     counts: defaultdict[Place, Counter[str]] = defaultdict(Counter)
     for record in records:
@@ -84,8 +83,7 @@ def filler_negatives(
     `key` names the event (`records.event_key`) and is unique in the run; `where` says which places
     may be filled anew.
 
-    Returns:
-        `num_negatives` events; None marks a masked column, these come last.
+    None among the `num_negatives` events marks a masked column; these come last.
     """
     rng = random.Random(event_seed(seed, f"filler/{key}"))
     told = {_words(text) for _, text in _fillers_of_video(video)}

@@ -114,9 +114,6 @@ def parse_json(text: str, *, constant: Callable[[str], object] = refuse_constant
         text: One JSON value.
         constant: Called with `NaN`, `Infinity` or `-Infinity`; gives its value or raises.
 
-    Returns:
-        Dicts, lists, strings, numbers, booleans and None.
-
     Raises:
         ValueError: Not JSON, a key twice in one object, a number of thousands of digits, nested too
             deeply; the message is fit for a problem's `what`.

@@ -87,8 +87,7 @@ def caption_statistics(
     start and end; a text cut after a whole word must never have more than the text. `max_tokens` is
     what the text tower reads, 77 for CLIP.
 
-    Returns:
-        Captions with their numbers. Videos with plain sentences only have no rows.
+    Videos with plain sentences only have no rows.
     """
     pool = build_sense_pool(annotations.records)
     rows: list[EventCaption] = []

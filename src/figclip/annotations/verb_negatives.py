@@ -114,8 +114,7 @@ class SensePool:
     def covering(self, slots: frozenset[str]) -> dict[int, int]:
         """Senses that have a name for every one of the slots, with their number of events.
 
-        Returns:
-            From the position in `frames` to the count, ascending positions.
+        Keys are positions in `frames`, ascending.
         """
         members = enumerate(zip(self.frames, self.counts, strict=True))
         return {
@@ -126,11 +125,7 @@ class SensePool:
 
 
 def build_sense_pool(records: Iterable[VideoRecord]) -> SensePool:
-    """Collect the senses of all events of all annotations.
-
-    Returns:
-        The pool. Empty when no record has events.
-    """
+    """Collect the senses of all events of all annotations."""
     counts: Counter[SenseKey] = Counter()
     names: defaultdict[SenseKey, defaultdict[str, Counter[str]]]
     names = defaultdict(lambda: defaultdict(Counter))
@@ -206,9 +201,6 @@ def replace_verb(event: Event, frame: SenseFrame) -> Event:
 
     Modifiers, scene and the order of the roles stay. Roles in a slot that the sense lacks go: a
     caption that is shorter for it gives the negative away, see `negatives.negative_events`.
-
-    Returns:
-        A new event.
     """
     roles = (
         role if role.is_modifier else replace(role, name=frame.role_names[role.slot])
@@ -224,8 +216,7 @@ def role_swap(event: Event) -> Event | None:
     Texts of Arg0 and Arg1 change places; where one of them is missing or says nothing, those of
     the first two numbered roles that say something. For evaluation only, never for training.
 
-    Returns:
-        A new event; None when it has no two such roles, or both say the same.
+    None when it has no two such roles, or both say the same.
     """
     roles = list(filled_roles(event))
     pair = _swappable_pair(roles)
@@ -244,9 +235,6 @@ def replace_filler(event: Event, position: int, text: str) -> Event:
     """The event with another text in one of its roles, or another scene.
 
     A position one past the last role means the scene.
-
-    Returns:
-        A new event.
     """
     if position == len(event.roles):
         return replace(event, scene=text)
@@ -298,8 +286,7 @@ def negative_events(
 
     `key` names the event (`records.event_key`) and is unique in the run.
 
-    Returns:
-        K events; None marks a masked column, these come last.
+    None among the K events marks a masked column; these come last.
     """
     rng = random.Random(event_seed(seed, key))
     excluded = _senses_of_video(video, pool)
@@ -328,11 +315,7 @@ def hard_negatives(
     seed: int,
     key: str,
 ) -> tuple[str | None, ...]:
-    """The captions of `negative_events`.
-
-    Returns:
-        K captions; None marks a masked column, these come last.
-    """
+    """The captions of `negative_events`."""
     events = negative_events(
         event,
         video=video,
@@ -348,8 +331,7 @@ def hard_negatives(
 def event_seed(seed: int, key: str) -> int:
     """Seed of one event's own random numbers, the same in every process.
 
-    Returns:
-        A 64-bit integer. Python's own `hash` differs from process to process.
+    Python's own `hash` differs from process to process.
     """
     return int.from_bytes(hashlib.blake2b(f"{seed}/{key}".encode(), digest_size=8).digest())
 

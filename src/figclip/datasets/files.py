@@ -195,8 +195,7 @@ def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] 
 
     Columns that are neither required nor optional are listed as ignored.
 
-    Returns:
-        Rows that are not blank, cells verbatim; none when the first row cannot be used.
+    Blank rows are left out, cells are verbatim; there are no rows when the first cannot be used.
     """
     before = len(file.problems)
     text = read_text(Path(file.where), file)
@@ -406,8 +405,7 @@ def take_split(
 
     Items of no split come with an empty one; `all` takes all.
 
-    Returns:
-        The split as a result names it, None when the items have none; and its items.
+    The first result is the split as a result names it, None when the items have none.
 
     Raises:
         DataError: No item is of the split; the message lists the splits.

@@ -36,9 +36,6 @@ def draw_confusion(result: TaskResult, file: Path) -> list[Path]:
     """Draw which class is taken for which, base beside adapted.
 
     Only items that are labelled `true` and `predicted` have a picture.
-
-    Returns:
-        The file; empty when there is nothing to draw.
     """
     pairs = [("base", result.base_items), ("adapted", result.adapted_items)]
     blocks = [(role, items[0]) for role, items in pairs if items and "predicted" in items[0].labels]
@@ -67,9 +64,6 @@ def draw_sweep(sweep: Sweep, file: Path, *, chosen: float | None = None) -> list
     """Draw detail against what is kept, a point a strength of the adaptation.
 
     `chosen` is the strength to mark, by default the last one. All points have both faces.
-
-    Returns:
-        The file.
     """
     points = [(p.alpha, p.faces["kept"] * 100, p.faces["detail"] * 100) for p in sweep.points]
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")

@@ -198,8 +198,7 @@ def open_works(
     `part` takes the part of a task's data that is wanted, or refuses it. It is told of each source
     before the next is decoded, and first of those that need no decoding.
 
-    Returns:
-        What `part` made of each task, in the order planned.
+    Results are in the order planned.
 
     Raises:
         DataError, StoreError: data that cannot be used, or a store of other pixels.

@@ -222,9 +222,6 @@ def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versio
     other data, models or settings is never replaced: the name gets a number instead.
 
     Files in `taken` are not replaced either.
-
-    Returns:
-        The JSON file.
     """
     stem = result_name(result.task, result.data.name, result.data.source)
     content = {"format": RESULT_FORMAT, **_result_json(result), "versions": versions}
@@ -260,10 +257,6 @@ def format_table(result: EvaluationResult) -> str:
 
     Where the official way of scoring is plainly wrong and the corrected score differs, a row with
     the corrected scores follows; the interval is theirs.
-
-    Returns:
-        Test, base, adapted, difference, 95 % interval; a heading above each task, and above the
-        tasks of each face.
     """
     lines: list[str | tuple[str, ...]] = [("test", "base", "adapted", "difference", INTERVAL)]
     for face, heading in FACES.items():

@@ -39,11 +39,7 @@ def half_of(group: str) -> Half:
 
 
 def items_hash(content: Content) -> str:
-    """Hash of items and of the files they are about: equal whatever frames and pixels are taken.
-
-    Returns:
-        32 hex digits.
-    """
+    """Hash of items and of the files they are about: equal whatever frames and pixels are taken."""
     digest = hashlib.blake2b(digest_size=16)
     if isinstance(content, StoredVideos):
         for record, video_hash in zip(content.records, content.hash_of, strict=True):

@@ -93,9 +93,6 @@ def mirrored_pairs(
 
     Texts are equal to the letter: a model may know case. An item with several false texts has no
     mirror image.
-
-    Returns:
-        Pairs of positions, in the order in which they are completed.
     """
     waiting: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     pairs: list[tuple[int, int]] = []
@@ -126,8 +123,7 @@ def draw_foreign_items(
     A mirrored pair for which no video is foreign to both is given up. Items get fewer than
     `num_foreign` videos where there are not so many.
 
-    Returns:
-        None when all items are of one group.
+    None when all items are of one group.
     """
     assert num_foreign >= 1
     sizes = Counter(groups)

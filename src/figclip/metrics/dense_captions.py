@@ -68,8 +68,7 @@ def caption_scores(
     counts, ROUGE-L is the mean of its pairs. A video without predictions scores 0; so does CIDEr
     where no reference of a video holds a word, which stops the official evaluator.
 
-    Returns:
-        By name; the published numbers are means over B, then over T.
+    The published numbers are means over B, then over T.
     """
     items = _items(predictions, references, tious=tious)
     bleu_KN = bleu_by_group(items.corpus, items.group_M)
@@ -184,9 +183,6 @@ def best_total(value_GP: Float64[np.ndarray, "G P"]) -> float:
     """Largest sum of values of pairs in order: both indices grow from one pair to the next.
 
     No value is negative.
-
-    Returns:
-        0 when there is no pair.
     """
     best_P1 = np.zeros(value_GP.shape[1] + 1)
     for value_P in value_GP:

@@ -50,9 +50,6 @@ def paired_bootstrap(
         num_resamples: Number of resamples, >= 1.
         seed: Of the draws.
 
-    Returns:
-        One interval a metric.
-
     Raises:
         MetricError: no resample, values that are not finite, weights that are not positive, or
             fewer than two groups, of which nothing can be said.

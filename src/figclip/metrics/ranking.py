@@ -192,9 +192,6 @@ def ranks_by_label(
 
     The similarity is `similarity.dot_products`.
 
-    Returns:
-        Ranks counted from 1.
-
     Raises:
         MetricError: as `ranks`.
     """

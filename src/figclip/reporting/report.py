@@ -78,9 +78,6 @@ def write_report(
             task; shown on the page.
         out: The file; None: `report.html` in the run folder.
 
-    Returns:
-        The file.
-
     Raises:
         DataError, CheckpointError, ConfigError, ModelError: a file of the run is damaged, there is
             none at all, or `heads` are of another model.

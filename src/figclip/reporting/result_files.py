@@ -146,8 +146,7 @@ def verdict_of_results(results: Sequence[ResultFile]) -> Verdict | None:
     They have no interval: items of different tests may show the same videos, which result files
     do not tell.
 
-    Returns:
-        None where no test of detail has a base to compare with.
+    None where no test of detail has a base to compare with.
     """
     detail, kept = (_mean([one for one in results if one.face == face]) for face in FACES)
     if detail is None:

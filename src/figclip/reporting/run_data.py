@@ -106,8 +106,7 @@ def read_curve(
 ) -> StrengthCurve | None:
     """The curve that the strength was chosen from, or else that of `--sweep-alpha`.
 
-    Returns:
-        None without either file, or without detail in the first.
+    None without either file, or without detail in the first.
 
     Raises:
         DataError: a file is damaged, or newer.

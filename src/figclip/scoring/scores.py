@@ -66,9 +66,6 @@ def write_scores(scores: PredictionScores, out: Path, *, predictions: Path) -> P
     A file about other predictions or data is never replaced: the name gets a number instead.
 
     The name of `predictions` and the hash of its bytes are noted.
-
-    Returns:
-        The JSON file.
     """
     content = {
         "format": SCORES_FORMAT,

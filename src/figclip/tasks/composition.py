@@ -99,8 +99,7 @@ def draw_foreign_media(
     The draw depends on the names of the group and of the item drawn, not on which others are there
     (`metrics.lots`).
 
-    Returns:
-        None where a group has nothing foreign.
+    None where a group has nothing foreign.
     """
     items_of_clip = _positions(clip_N)
     lots = Lots(items, seed=seed)

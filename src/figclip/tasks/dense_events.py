@@ -93,8 +93,7 @@ def list_events(
     One annotation a video: further ones describe the same events in other words, and a text that
     fits two equal items of the gallery has no rank.
 
-    Returns:
-        The events, and the videos that have none.
+    Videos that have none are left out.
     """
     events: list[DenseEvent] = []
     kept: list[int] = []
@@ -272,8 +271,7 @@ def draw_blind_control(
 ) -> BlindControl | None:
     """Draw the foreign videos of the items of a block.
 
-    Returns:
-        None where there are no two groups of videos.
+    None where there are no two groups of videos.
     """
     groups = events.group_ids
     false = [frozenset(t for t in row if t is not None) for row in contrasts.negatives]

@@ -74,9 +74,6 @@ def bleu_by_group(
 
     Groups are numbered from 0 without a gap.
 
-    Returns:
-        A row a group.
-
     Raises:
         MetricError: there is no item.
     """

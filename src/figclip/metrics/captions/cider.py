@@ -26,8 +26,7 @@ def cider_d(
     How rare an n-gram is (IDF) is counted over the references of exactly the chosen items. A single
     item, whose n-grams are all in every document, hence scores 0.
 
-    Returns:
-        Scores in [0, 10].
+    Scores are in [0, 10].
 
     Raises:
         MetricError: no item is chosen, or no reference of a chosen one holds a word: IDF is not
@@ -44,9 +43,6 @@ def cider_d_by_group(
     """CIDEr-D of all items, IDF counted within each group: `cider_d` of each group, in one go.
 
     Groups are numbered from 0 without a gap.
-
-    Returns:
-        Scores in [0, 10], in the order of the items.
 
     Raises:
         MetricError: there is no item, or no reference of some group holds a word.

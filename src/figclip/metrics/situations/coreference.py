@@ -46,8 +46,7 @@ def coreference_f1(videos: Iterable[CoreferenceVideo]) -> dict[str, float]:
     `lea_soft` is Lea whose precision weighs each predicted cluster by the CIDEr of its texts. CIDEr
     reaches 10, so this is no fraction.
 
-    Returns:
-        0 where nothing is right, also where there is nothing.
+    F1 is 0 where nothing is right, also where there is nothing.
     """
     fractions = [
         _fractions(_clusters(video.true), _clusters(video.predicted), video.cider)
