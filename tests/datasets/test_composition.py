@@ -136,7 +136,7 @@ def test_sugarcrepe_pp_problems_are_all_named(tmp_path: Path) -> None:
         ("swap_att.json: item 3", "id", "must be a whole number, got '5'"),
         ("swap_att.json: item 4", "id", "must be a whole number, got True"),
         ("swap_att.json: item 5", "caption2", "is missing"),
-        ("swap_obj.json", "", "must hold one list, got an object"),
+        ("swap_obj.json", "", "must be a list, got an object"),
     ]
 
 

@@ -225,15 +225,18 @@ def test_strings_that_say_nothing(folder: Path) -> None:
     assert max(len(clean_filler(text)) for text in strings) == 181
 
 
-def test_valid_is_parsed_in_well_below_a_second_and_a_half(folder: Path) -> None:
+def test_valid_is_parsed_in_well_below_a_second_and_a_half(folder: Path, tmp_path: Path) -> None:
+    for file in folder.rglob("*.json"):
+        if "train" not in file.name:
+            (tmp_path / file.name).symlink_to(file)
     # In a process of its own: the type checks of the tests make the parser 10 times slower.
     code = (
         "import sys, time; from pathlib import Path;"
         "from figclip.annotations.vidsitu import load_vidsitu;"
-        "start = time.perf_counter(); load_vidsitu(Path(sys.argv[1]), splits=['valid']);"
+        "start = time.perf_counter(); load_vidsitu(Path(sys.argv[1]));"
         "print(time.perf_counter() - start)"
     )
-    command = [sys.executable, "-c", code, str(folder)]
+    command = [sys.executable, "-c", code, str(tmp_path)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     print(f"valid: {float(output):.2f} s")
     assert float(output) < 1.5

@@ -17,13 +17,18 @@ from pathlib import PurePath
 
 from figclip.annotations.reading import (
     Place,
+    check_columns,
+    check_filled,
     check_keys,
+    check_name,
+    check_path,
     check_text,
     csv_rows,
+    filled_rows,
     is_list,
     is_object,
+    json_lines,
     nearest,
-    parse_json,
     raise_problems,
     read_text,
     shown,
@@ -71,13 +76,9 @@ def parse_csv(text: str, file: Place) -> list[RawVideo]:
         return []
     header = first_row[1]
     annotations: dict[tuple[str, str], _GatheredRows] = {}
-    for place, cells in rows:
-        if len(cells) != len(header):
-            what = f"has {len(cells)} cells, the first row has {len(header)}"
-            place.add("", what=what, fix="Give every row the same number; quote texts with commas")
-            continue
-        row = {column: cell for column, cell in zip(header, cells, strict=True) if cell.strip()}
-        _add_row(row, place, annotations)
+    for place, row in filled_rows(rows, header):
+        filled = {column: cell for column, cell in row.items() if cell.strip()}
+        _add_row(filled, place, annotations)
     return [
         RawVideo(
             place=gathered.places[0],
@@ -101,9 +102,7 @@ def _check_header(place: Place, header: list[str]) -> bool:
     """Notes what is wrong with the column names; True when the rows can be read."""
     before = len(place.problems)
     valid = (*COLUMNS, f"{ROLE_PREFIX}NAME", f"{ROLE_PREFIX}NAME:SLOT")
-    for index, column in enumerate(header):
-        if column in header[:index] and not column.startswith(ROLE_PREFIX):
-            place.add(column, what="is the name of two columns", fix="Rename or remove one")
+    for column in header:
         if column not in COLUMNS and not column.startswith(ROLE_PREFIX):
             place.add(column, what="is an unknown column", fix=nearest(column, valid))
     roles = [role["name"] for column in header if (role := _ROLE.fullmatch(column))]
@@ -111,10 +110,7 @@ def _check_header(place: Place, header: list[str]) -> bool:
         if name in roles[:index] or not name.strip():
             what = "is the role of two columns" if name.strip() else "has no role name"
             place.add(f"{ROLE_PREFIX}{name}", what=what, fix="Rename or remove the column")
-    for column in REQUIRED_COLUMNS:
-        if column not in header:
-            fix = "The first row names the columns, separated by commas"
-            place.add(column, what="column is missing", fix=fix)
+    check_columns(place, header, REQUIRED_COLUMNS, repeated=ROLE_PREFIX)
     return len(place.problems) == before
 
 
@@ -162,8 +158,6 @@ VIDEO_KEYS = ("video", "id", "split", "group", "events", "captions", "format")
 EVENT_KEYS = ("start_s", "end_s", "verb", "sense", "roles", "slots", "scene")
 
 _VERB = re.compile(r"\s*(?P<verb>[^(]*?)\s*\((?P<gloss>.*)\)\s*", re.DOTALL)
-_NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def load_annotations(path: Traversable) -> AnnotationSet:
@@ -184,7 +178,8 @@ def load_annotations(path: Traversable) -> AnnotationSet:
     suffix = PurePath(path.name).suffix.casefold()
     raw_videos: list[RawVideo] = []
     if suffix == ".jsonl":
-        raw_videos = _parse_jsonl(text, file)
+        lines = json_lines(text, file)
+        raw_videos = [RawVideo(place=place, value=value) for place, value in lines]
     elif suffix == ".csv":
         raw_videos = parse_csv(text, file)
     elif not file.problems:
@@ -237,26 +232,12 @@ def split_notices(records: Iterable[VideoRecord]) -> tuple[str, ...]:
     return tuple(notices)
 
 
-def _parse_jsonl(text: str, file: Place) -> list[RawVideo]:
-    """Parses every line that is not blank."""
-    raw_videos: list[RawVideo] = []
-    # Not splitlines(): it also breaks at characters that JSON strings may hold, such as U+2028.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            place = file.at(f"{file.where}:{number}")
-            try:
-                raw_videos.append(RawVideo(place=place, value=parse_json(line)))
-            except ValueError as error:
-                place.add("", what=str(error), fix="Write one JSON object a line")
-    return raw_videos
-
-
 def _parse_video(raw: RawVideo) -> VideoRecord | None:
     """One annotation of one video; None, with the problems noted, when it has any."""
     value, place = raw.value, raw.place
     before = len(place.problems)
     if not is_object(value):
-        place.add("", what=f"must be an object, got {shown(value)}", fix='Write {"video": …}')
+        place.refuse("", value, wanted="an object", fix='Write {"video": …}')
         return None
     version = value.get("format", FORMAT_VERSION)
     if version != FORMAT_VERSION or isinstance(version, bool):
@@ -264,7 +245,12 @@ def _parse_video(raw: RawVideo) -> VideoRecord | None:
         place.add("format", what=what, fix="Install a newer figclip, or leave the key out")
         return None
     check_keys(value, VIDEO_KEYS, place=place)
-    video = _video_path(value, place)
+    video = ""
+    if "video" in value:
+        video = check_path(value["video"], "video", place=place)
+    else:
+        fix = "Give the path of the video file below the folder of videos"
+        place.add("video", what="is missing", fix=fix)
     record = VideoRecord(
         id=_name(value, "id", default=video, place=place),
         video=video,
@@ -278,64 +264,29 @@ def _parse_video(raw: RawVideo) -> VideoRecord | None:
 
 
 def _name(value: dict[str, object], key: str, *, default: str, place: Place) -> str:
-    """An identifier: text of one line without spaces around it."""
-    if key not in value:
-        return default
-    before = len(place.problems)
-    text = check_text(value[key], key, place=place)
-    if len(place.problems) == before and (
-        not text or text != text.strip() or _NOT_A_NAME.search(text)
-    ):
-        what = f"is {shown(text)}: empty, of several lines, or with spaces around it"
-        place.add(key, what=what, fix="Write it without them, or leave it out")
-    return text
-
-
-def _video_path(value: dict[str, object], place: Place) -> str:
-    """The path of the video below the folder of videos."""
-    if "video" not in value:
-        fix = "Give the path of the video file below the folder of videos"
-        place.add("video", what="is missing", fix=fix)
-        return ""
-    path = _name(value, "video", default="", place=place)
-    if "\\" in path:
-        place.add("video", what=f"{shown(path)} holds a backslash", fix="Separate folders by /")
-    elif path.startswith("/") or _DRIVE.match(path):
-        what = f"{shown(path)} is an absolute path"
-        place.add("video", what=what, fix="Write it relative to the folder of videos")
-    elif ".." in path.split("/"):
-        what = f'{shown(path)} has a ".." part'
-        place.add("video", what=what, fix="Write it from the folder of videos downwards")
-    return path
+    """An identifier, or the default where there is none."""
+    return check_name(value[key], key, place=place) if key in value else default
 
 
 def _captions(value: dict[str, object], place: Place) -> tuple[str, ...]:
     """The plain sentences of a video."""
     captions = value.get("captions", [])
     if not is_list(captions):
-        what = f"must be a list of sentences, got {shown(captions)}"
-        place.add("captions", what=what, fix="Put the sentences in [ ]")
+        place.refuse(
+            "captions", captions, wanted="a list of sentences", fix="Put the sentences in [ ]"
+        )
         return ()
     return tuple(
-        _filled_text(caption, f"captions[{index}]", place=place)
+        check_filled(caption, f"captions[{index}]", place=place)
         for index, caption in enumerate(captions)
     )
-
-
-def _filled_text(value: object, name: str, *, place: Place) -> str:
-    """Text that may not be blank."""
-    text = check_text(value, name, place=place)
-    if isinstance(value, str) and not value.strip():
-        place.add(name, what="is empty", fix="Write something, or leave the entry out")
-    return text
 
 
 def _events(value: dict[str, object], raw: RawVideo) -> tuple[Event, ...]:
     """The events of one annotation, those without problems."""
     events, place = value.get("events", []), raw.place
     if not is_list(events):
-        what = f"must be a list of events, got {shown(events)}"
-        place.add("events", what=what, fix="Put the events in [ ]")
+        place.refuse("events", events, wanted="a list of events", fix="Put the events in [ ]")
         return ()
     if len(events) > MAX_POSITIONS:
         what = f"has {len(events)} entries, at most {MAX_POSITIONS} are supported"
@@ -348,7 +299,7 @@ def _events(value: dict[str, object], raw: RawVideo) -> tuple[Event, ...]:
 def _parse_event(value: object, place: Place) -> Event | None:
     """One event; None, with the problems noted, when it has any."""
     if not is_object(value):
-        place.add("", what=f"must be an object, got {shown(value)}", fix='Write {"start_s": …}')
+        place.refuse("", value, wanted="an object", fix='Write {"start_s": …}')
         return None
     before = len(place.problems)
     check_keys(value, EVENT_KEYS, place=place)
@@ -384,8 +335,7 @@ def _time_s(value: dict[str, object], key: str, place: Place) -> float | None:
         return None
     time = value[key]
     if isinstance(time, bool) or not isinstance(time, int | float):
-        what = f"must be a number, got {shown(time)}"
-        place.add(key, what=what, fix="Write seconds, with a decimal point: 2.5")
+        place.refuse(key, time, wanted="a number", fix="Write seconds, with a decimal point: 2.5")
         return None
     # The comparison also holds for integers too large for a float.
     if not 0 <= time <= MAX_TIME_S or math.isnan(time):
@@ -400,12 +350,11 @@ def _roles(value: dict[str, object], place: Place) -> tuple[tuple[Role, ...], st
     texts, slots = value.get("roles", {}), value.get("slots", {})
     for key, found in (("roles", texts), ("slots", slots)):
         if not is_object(found):
-            what = f"must be an object, got {shown(found)}"
-            place.add(key, what=what, fix='Write {"walker": …}')
+            place.refuse(key, found, wanted="an object", fix='Write {"walker": …}')
     if not is_object(texts) or not is_object(slots):
         return (), None
     for name in texts:
-        _filled_text(name, f"roles.{name[:40]}", place=place)
+        check_filled(name, f"roles.{name[:40]}", place=place)
     checked = {
         name: check_text(text, f"roles.{name[:40]}", place=place) for name, text in texts.items()
     }

@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources.abc import Traversable
@@ -22,6 +22,9 @@ MAX_TEXT_CHARS = 10_000
 # pairs, which JSON can spell but UTF-8 cannot write.
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _SHOWN_CHARS = 60
+_NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_OFFICIAL = "Check that it is the official file, whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class Place:
         """Notes one problem of the field `name`."""
         full_name = f"{self.prefix}{name}".rstrip(".")
         self.problems.append(Problem(where=self.where, field=full_name, what=what, fix=fix))
+
+    def refuse(self, name: str, value: object, *, wanted: str, fix: str) -> None:
+        """Notes that a field is not of the wanted type."""
+        self.add(name, what=f"must be {wanted}, got {shown(value)}", fix=fix)
 
     def at(self, where: str) -> Place:
         """Another place of the same source."""
@@ -127,6 +134,46 @@ def parse_json(text: str, *, constant: Callable[[str], object] = refuse_constant
         raise ValueError("is nested too deeply") from error
 
 
+def read_json(
+    path: Traversable, place: Place, *, constant: Callable[[str], object] = refuse_constant
+) -> object:
+    """The value in a JSON file of others; None, with the problem noted, when there is none."""
+    before = len(place.problems)
+    text = read_text(path, place)
+    if len(place.problems) > before:
+        return None
+    try:
+        value = parse_json(text, constant=constant)
+    except ValueError as error:
+        place.add("", what=str(error), fix=_OFFICIAL)
+        return None
+    if value is None:
+        place.add("", what="holds nothing but null", fix=_OFFICIAL)
+    return value
+
+
+def read_json_list(
+    path: Traversable, place: Place, *, constant: Callable[[str], object] = refuse_constant
+) -> list[object]:
+    """As `read_json`, of a file that holds a list; empty when there was a problem."""
+    value = read_json(path, place, constant=constant)
+    if not is_list(value) and value is not None:
+        place.refuse("", value, wanted="a list", fix=_OFFICIAL)
+    return value if is_list(value) else []
+
+
+def json_lines(text: str, file: Place) -> Iterator[tuple[Place, object]]:
+    """The values of JSON Lines; blank lines are left out."""
+    # Not splitlines(): it also breaks at characters that JSON strings may hold, such as U+2028.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            place = file.at(f"{file.where}:{number}")
+            try:
+                yield place, parse_json(line.strip())
+            except ValueError as error:
+                place.add("", what=str(error), fix="Write one JSON object a line")
+
+
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """A JSON object; a repeated key, of which Python would keep the last, is refused."""
     values = dict(pairs)
@@ -180,6 +227,40 @@ def check_text(value: object, name: str, *, place: Place) -> str:
     return ""
 
 
+def check_filled(value: object, name: str, *, place: Place) -> str:
+    """The value as text that is not blank, verbatim."""
+    text = check_text(value, name, place=place)
+    if isinstance(value, str) and not value.strip():
+        place.add(name, what="is empty", fix="Write something, or leave the entry out")
+    return text
+
+
+def check_name(value: object, name: str, *, place: Place) -> str:
+    """The value as text of one line without spaces around it."""
+    before = len(place.problems)
+    text = check_text(value, name, place=place)
+    if len(place.problems) == before and (
+        not text or text != text.strip() or _NOT_A_NAME.search(text)
+    ):
+        what = f"is {shown(text)}: empty, of several lines, or with spaces around it"
+        place.add(name, what=what, fix="Write it without them, or leave it out")
+    return text
+
+
+def check_path(value: object, name: str, *, place: Place) -> str:
+    """The value as a path below the folder of images or videos."""
+    path = check_name(value, name, place=place)
+    if "\\" in path:
+        place.add(name, what=f"{shown(path)} holds a backslash", fix="Separate folders by /")
+    elif path.startswith("/") or _DRIVE.match(path):
+        what = f"{shown(path)} is an absolute path"
+        place.add(name, what=what, fix="Write it relative to the folder of images or videos")
+    elif ".." in path.split("/"):
+        what = f'{shown(path)} has a ".." part'
+        place.add(name, what=what, fix="Write it from the folder of images or videos downwards")
+    return path
+
+
 def csv_rows(text: str, file: Place) -> Iterator[tuple[Place, list[str]]]:
     """Every row of a CSV text that is not blank, with the line that it starts on.
 
@@ -195,3 +276,34 @@ def csv_rows(text: str, file: Place) -> Iterator[tuple[Place, list[str]]]:
     except csv.Error as error:
         place = file.at(f"{file.where}:{line}")
         place.add("", what=f"is not CSV: {error}", fix="Rows after this one were not read")
+
+
+def check_columns(
+    place: Place, header: Sequence[str], required: Sequence[str], *, repeated: str = ":"
+) -> bool:
+    """Notes columns that are missing or named twice; True when there are none.
+
+    Names that begin with `repeated` are not looked at.
+    """
+    before = len(place.problems)
+    for index, column in enumerate(header):
+        if column in header[:index] and not column.startswith(repeated):
+            place.add(column, what="is the name of two columns", fix="Rename or remove one")
+    for column in required:
+        if column not in header:
+            fix = "The first row names the columns, separated by commas"
+            place.add(column, what="column is missing", fix=fix)
+    return len(place.problems) == before
+
+
+def filled_rows(
+    rows: Iterator[tuple[Place, list[str]]], header: Sequence[str]
+) -> Iterator[tuple[Place, dict[str, str]]]:
+    """The rows that have a cell for every column; others are noted."""
+    for place, cells in rows:
+        if len(cells) == len(header):
+            yield place, dict(zip(header, cells, strict=True))
+        else:
+            what = f"has {len(cells)} cells, the first row has {len(header)}"
+            fix = "Give every row the same number; quote texts with commas"
+            place.add("", what=what, fix=fix)

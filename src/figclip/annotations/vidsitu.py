@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources.abc import Traversable
@@ -25,10 +25,9 @@ from figclip.annotations.reading import (
     check_text,
     is_list,
     is_object,
-    parse_json,
     raise_problems,
-    read_text,
-    refuse_constant,
+    read_json,
+    read_json_list,
     shown,
 )
 from figclip.records import Annotation, AnnotationSet, Event, Role, VideoRecord
@@ -123,43 +122,13 @@ def find_files(folder: Traversable, place: Place) -> VidsituFiles:
     )
 
 
-def read_json(file: OfficialFile, *, constant: Callable[[str], object] = refuse_constant) -> object:
-    """The parsed file; None, with the problem noted, when it cannot be parsed."""
-    before = len(file.place.problems)
-    text = read_text(file.path, file.place)
-    if len(file.place.problems) > before:
-        return None
-    fix = "Take the file from the official archive again"
-    try:
-        value = parse_json(text, constant=constant)
-    except ValueError as error:
-        file.place.add("", what=str(error), fix=fix)
-        return None
-    if value is None:
-        file.place.add("", what="holds only null", fix=fix)
-    return value
-
-
-def read_list(
-    file: OfficialFile, *, constant: Callable[[str], object] = refuse_constant
-) -> list[object]:
-    """As `read_json`, for a file that holds a list; empty when there was a problem."""
-    value = read_json(file, constant=constant)
-    if is_list(value):
-        return value
-    if value is not None:
-        fix = "Take the file from the official archive again"
-        file.place.add("", what="must hold a list", fix=fix)
-    return []
-
-
 def read_splits(
     files: tuple[tuple[str, OfficialFile], ...],
 ) -> tuple[dict[str, str], dict[str, int]]:
     """The split of every listed segment, and the number of segments of every split."""
     split_by_segment: dict[str, str] = {}
     for split, file in files:
-        for index, segment in enumerate(read_list(file)):
+        for index, segment in enumerate(read_json_list(file.path, file.place)):
             name = f"[{index}]"
             if not isinstance(segment, str) or parse_segment_id(segment) is None:
                 what = f"is {shown(segment)}, which is no segment id"
@@ -186,7 +155,7 @@ def read_verb_ids(files: tuple[OfficialFile, ...]) -> tuple[dict[str, str], int]
 
     ids_by_verb: defaultdict[str, set[str]] = defaultdict(set)
     for file in files:
-        for index, row in enumerate(read_list(file, constant=as_missing)):
+        for index, row in enumerate(read_json_list(file.path, file.place, constant=as_missing)):
             for verb, verb_id in _verb_pairs(row, file.place.inside(f"[{index}].")):
                 ids_by_verb[verb].add(verb_id)
     return {verb: min(ids) for verb, ids in ids_by_verb.items() if len(ids) == 1}, num_nan
@@ -216,7 +185,7 @@ def read_vocabulary(files: tuple[OfficialFile, ...]) -> frozenset[str]:
     """The VerbIDs of the vocabulary; empty when there is no such file."""
     verb_ids: set[str] = set()
     for file in files:
-        value = read_json(file)
+        value = read_json(file.path, file.place)
         if is_object(value):
             verb_ids.update(value)
         elif value is not None:
@@ -245,13 +214,11 @@ def load_source(path: Traversable) -> AnnotationSet:
     return load_vidsitu(path) if path.is_dir() else load_annotations(path)
 
 
-def load_vidsitu(folder: Traversable, *, splits: Collection[str] | None = None) -> AnnotationSet:
+def load_vidsitu(folder: Traversable) -> AnnotationSet:
     """Reads a folder of official VidSitu files.
 
     The files are `vsann_{split}….json` (needed), `vseg_split_{split}….json`, `vinfo_….json` and
     `verb_voc.json`, in the official sub-folders or flat in the folder.
-
-    `splits` names the splits wanted (`train`, `valid`, …); None means all.
 
     Returns:
         A record a segment, in the order of the files by name, with its different annotations.
@@ -267,18 +234,18 @@ def load_vidsitu(folder: Traversable, *, splits: Collection[str] | None = None) 
         place.add("", what="holds no VidSitu annotation file vsann_*.json", fix=fix)
     split_by_segment, split_sizes = read_splits(files.splits)
     entries: list[_Entry] = []
-    for file_split, file in _wanted(files.annotations, splits, place):
-        for index, value in enumerate(read_list(file)):
+    for file_split, file in files.annotations:
+        for index, value in enumerate(read_json_list(file.path, file.place)):
             entry = _parse_entry(value, file.place.inside(f"[{index}]."), tally=tally)
             if entry:
                 entries.append(replace(entry, file_split=file_split))
     if any(not event.sense for entry in entries for event in entry.events):
         verb_ids, tally.vinfo_nan = read_verb_ids(files.vinfos)
         entries = [_complete_senses(entry, verb_ids, tally) for entry in entries]
-    records = _records(entries, split_by_segment, tally=tally, splits=splits)
+    records = _records(entries, split_by_segment, tally)
     _count_unknown_verbs(records, read_vocabulary(files.vocabularies), tally)
     if not records and not place.problems:
-        place.add("", what="holds no annotations of these splits", fix="Check the split names")
+        place.add("", what="holds no annotations", fix="Check that the files are whole")
     raise_problems(place.problems)
     return AnnotationSet(
         name="vidsitu",
@@ -301,7 +268,6 @@ class _Tally:
     vinfo_nan: int = 0
     other_split: int = 0
     no_split: int = 0
-    not_wanted: int = 0
     unknown_keys: Counter[str] = field(default_factory=Counter[str])
 
     def notices(self) -> tuple[str, ...]:
@@ -321,7 +287,6 @@ class _Tally:
                 "decides",
             ),
             (self.no_split, "segment", "in no split file: the annotation file's name decides"),
-            (self.not_wanted, "segment", "of splits not asked for: left out"),
             (self.unknown_keys.total(), "key", f"of unknown meaning: ignored ({keys})"),
         )
         return tuple(notice for sentence in sentences for notice in counted(*sentence))
@@ -334,22 +299,6 @@ class _Entry:
     segment: str
     events: tuple[Event, ...]
     file_split: str = ""
-
-
-def _wanted(
-    files: tuple[tuple[str, OfficialFile], ...], splits: Collection[str] | None, place: Place
-) -> list[tuple[str, OfficialFile]]:
-    """The annotation files that may hold segments of the splits wanted."""
-    names = sorted({name for name, _ in files})
-    for split in splits or ():
-        if names and not any(_holds(name, split) for name in names):
-            what = "is a split without annotation file"
-            place.add(split, what=what, fix=f"There are {', '.join(names)}")
-    return [
-        (name, file)
-        for name, file in files
-        if splits is None or any(_holds(name, split) for split in splits)
-    ]
 
 
 def _holds(file_split: str, split: str) -> bool:
@@ -370,7 +319,7 @@ def _parse_entry(value: object, place: Place, *, tally: _Tally) -> _Entry | None
         if name not in EVENT_NAMES:
             place.add(name, what="is an unknown event", fix="Valid are Ev1 … Ev5")
         elif not is_object(raw):
-            at.add("", what=f"must be an object, got {shown(raw)}", fix="Take the official entry")
+            at.refuse("", raw, wanted="an object", fix="Take the official entry")
         else:
             segment = _segment(raw, at)
             segments.append(segment)
@@ -409,8 +358,7 @@ def _parse_event(raw: dict[str, object], place: Place, *, event_idx: int) -> Eve
     roles: list[Role] = []
     scene = ""
     if not is_object(args):
-        what = f"must be an object, got {shown(args)}"
-        place.add("Args", what=what, fix='Write {"Arg0 (walker)": …}')
+        place.refuse("Args", args, wanted="an object", fix='Write {"Arg0 (walker)": …}')
         args = {}
     for key, value in args.items():
         text = check_text(value, f"Args.{key[:40]}", place=place)
@@ -456,11 +404,7 @@ def _complete_senses(entry: _Entry, verb_ids: dict[str, str], tally: _Tally) -> 
 
 
 def _records(
-    entries: list[_Entry],
-    split_by_segment: dict[str, str],
-    *,
-    tally: _Tally,
-    splits: Collection[str] | None,
+    entries: list[_Entry], split_by_segment: dict[str, str], tally: _Tally
 ) -> tuple[VideoRecord, ...]:
     """Joins the annotations of each segment and settles its split."""
     by_segment: defaultdict[str, list[_Entry]] = defaultdict(list)
@@ -472,9 +416,6 @@ def _records(
         split = split_by_segment.get(segment, file_split)
         tally.no_split += bool(split_by_segment) and segment not in split_by_segment
         tally.other_split += any(not _holds(entry.file_split, split) for entry in found)
-        if splits is not None and split not in splits:
-            tally.not_wanted += 1
-            continue
         parts = parse_segment_id(segment)
         assert parts is not None, "entries hold parsed segment ids only"
         merged = _merge([entry.events for entry in found])

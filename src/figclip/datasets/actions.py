@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
-from figclip.annotations.reading import Place, raise_problems, shown
+from figclip.annotations.reading import Place, check_name, check_path, raise_problems, shown
 from figclip.datasets.files import (
     Fields,
     UniqueIds,
-    check_name,
-    check_path,
     find_in_folder,
     find_matching,
     ignored_columns,
@@ -372,8 +370,7 @@ def _csv_item(fields: Fields, *, classes: ClassList) -> LabelledMedium:
     for name in ("time_start", "time_end"):
         cell = fields.name(name)
         if cell and not _SECOND.fullmatch(cell):
-            what = f"must be whole seconds, got {shown(cell)}"
-            fields.place.add(name, what=what, fix="Write digits only")
+            fields.place.refuse(name, cell, wanted="whole seconds", fix="Write digits only")
         seconds.append(int(cell) if _SECOND.fullmatch(cell) else 0)
     youtube_id = fields.path("youtube_id")
     return _labelled_kinetics(

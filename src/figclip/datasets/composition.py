@@ -8,11 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from figclip.annotations.own_files import counted
-from figclip.annotations.reading import Place, is_list, is_object, nearest, raise_problems, shown
+from figclip.annotations.reading import (
+    Place,
+    check_name,
+    is_list,
+    is_object,
+    nearest,
+    raise_problems,
+    shown,
+)
 from figclip.datasets.files import (
     Fields,
     UniqueIds,
-    check_name,
     find_file,
     find_matching,
     read_json_lines,
@@ -247,8 +254,7 @@ def _attribute_pair(fields: Fields) -> str:
     """The two attributes of an item of ARO, as its evaluator joins them."""
     values = fields.values.get("attributes")
     if not is_list(values) or len(values) != 2:
-        what = f"must be a list of two attributes, got {shown(values)}"
-        fields.place.add("attributes", what=what, fix=_OFFICIAL)
+        fields.place.refuse("attributes", values, wanted="a list of two attributes", fix=_OFFICIAL)
         return ""
     pair = Fields({f"attributes[{index}]": one for index, one in enumerate(values)}, fields.place)
     return "_".join(pair.name(name) for name in pair.values)

@@ -16,13 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figclip.annotations.own_files import counted
-from figclip.annotations.reading import Place, check_text, is_list, is_object, raise_problems, shown
+from figclip.annotations.reading import (
+    Place,
+    check_name,
+    check_text,
+    is_list,
+    is_object,
+    raise_problems,
+    shown,
+)
 from figclip.annotations.splits import TRAIN_SPLIT
 from figclip.datasets.files import (
     MAX_NUMBER,
     TOP_ONLY,
     Member,
-    check_name,
     find_in_folder,
     read_json_members,
 )
@@ -251,8 +258,12 @@ def _reference_video(member: Member, *, tally: Counter[str]) -> Iterator[Referen
     before = len(place.problems)
     check_name(name, "", place=place)
     if not is_object(value):
-        what = f"must be an object, got {shown(value)}"
-        place.add("", what=what, fix='Write {"duration": …, "timestamps": …, "sentences": …}')
+        place.refuse(
+            "",
+            value,
+            wanted="an object",
+            fix='Write {"duration": …, "timestamps": …, "sentences": …}',
+        )
         return
     tally.update(key for key in value if key not in REFERENCE_KEYS)
     for key in REFERENCE_KEYS:
@@ -284,14 +295,17 @@ def _predicted_events(
 ) -> Iterator[CaptionedSpan]:
     """The events of a video; unknown keys are tallied."""
     if not is_list(value):
-        what = f"must be a list of events, got {shown(value)}"
-        place.add("", what=what, fix="Put the events in [ ]")
+        place.refuse("", value, wanted="a list of events", fix="Put the events in [ ]")
         return
     for index, entry in enumerate(value):
         name = f"[{index}]"
         if not is_object(entry):
-            what = f"must be an object, got {shown(entry)}"
-            place.add(name, what=what, fix='Write {"sentence": …, "timestamp": [start, end]}')
+            place.refuse(
+                name,
+                entry,
+                wanted="an object",
+                fix='Write {"sentence": …, "timestamp": [start, end]}',
+            )
             continue
         tally.update(key for key in entry if key not in PREDICTION_KEYS)
         missing = [key for key in PREDICTION_KEYS[:2] if key not in entry]
@@ -322,7 +336,7 @@ def _list(value: Mapping[str, object], key: str, *, place: Place) -> list[object
     found = value.get(key, [])
     if is_list(found):
         return found
-    place.add(key, what=f"must be a list, got {shown(found)}", fix="Write one entry an event")
+    place.refuse(key, found, wanted="a list", fix="Write one entry an event")
     return []
 
 
@@ -340,7 +354,7 @@ def _span(value: object, name: str, *, place: Place) -> tuple[float, float]:
 def _number(value: object, name: str, *, place: Place) -> float:
     """A JSON number of sane size; 0, with the problem noted, when it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        place.add(name, what=f"must be a number, got {shown(value)}", fix="Write it as a number")
+        place.refuse(name, value, wanted="a number", fix="Write it as a number")
         return 0.0
     if not abs(value) <= MAX_NUMBER:
         place.add(name, what=f"is {value:.3g}, beyond {MAX_NUMBER:,}", fix="Correct it")

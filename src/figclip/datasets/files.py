@@ -17,12 +17,18 @@ from typing import TypeVar
 from figclip.annotations.own_files import counted
 from figclip.annotations.reading import (
     Place,
+    check_columns,
+    check_filled,
     check_keys,
-    check_text,
+    check_name,
+    check_path,
     csv_rows,
+    filled_rows,
     is_list,
     is_object,
-    parse_json,
+    json_lines,
+    read_json,
+    read_json_list,
     read_text,
     shown,
 )
@@ -147,15 +153,9 @@ def read_json_lines(
 
     `valid` are the keys that may be there; None allows any.
     """
-    for place, line in read_lines(file):
-        try:
-            value = parse_json(line)
-        except ValueError as error:
-            place.add("", what=str(error), fix="Write one JSON object a line")
-            continue
+    for place, value in json_lines(read_text(Path(file.where), file), file):
         if not is_object(value):
-            what = f"must be an object, got {shown(value)}"
-            place.add("", what=what, fix="Write one JSON object a line")
+            place.refuse("", value, wanted="an object", fix="Write one JSON object a line")
             continue
         if valid is not None:
             check_keys(value, valid, place=place)
@@ -164,7 +164,7 @@ def read_json_lines(
 
 def read_json_members(file: Place) -> Iterator[Member]:
     """The members of the JSON object in a file; none when it holds something else."""
-    value = _read_json(file)
+    value = read_json(Path(file.where), file)
     if is_object(value):
         for key, member in value.items():
             yield Member(place=file.at(f"{file.where}: {shown(key)}"), key=key, value=member)
@@ -175,19 +175,13 @@ def read_json_members(file: Place) -> Iterator[Member]:
 
 def read_json_objects(file: Place) -> Iterator[tuple[Place, dict[str, object]]]:
     """The objects of the JSON list in a file; their places are named by number, counted from 0."""
-    value = _read_json(file)
-    if not is_list(value):
-        if value is not None:
-            what = f"must hold one list, got {shown(value)}"
-            file.add("", what=what, fix="Check that it is the official file")
-        return
-    for index, member in enumerate(value):
+    for index, member in enumerate(read_json_list(Path(file.where), file)):
         place = file.at(f"{file.where}: item {index}")
         if is_object(member):
             yield place, member
         else:
             fix = "Check that it is the official file"
-            place.add("", what=f"must be an object, got {shown(member)}", fix=fix)
+            place.refuse("", member, wanted="an object", fix=fix)
 
 
 def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
@@ -204,49 +198,12 @@ def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] 
     rows = csv_rows(text, file)
     first = next(rows, None)
     place, header = first if first else (file, list[str]())
-    before = len(file.problems)
-    for index, column in enumerate(header):
-        if column in header[:index]:
-            place.add(column, what="is the name of two columns", fix="Rename or remove one")
-    for column in required:
-        if column not in header:
-            fix = "The first row names the columns, separated by commas"
-            place.add(column, what="column is missing", fix=fix)
-    if len(file.problems) > before:
+    if not check_columns(place, header, required):
         return Table(rows=iter(()), ignored=())
     known = (*required, *optional)
     return Table(
-        rows=_filled_rows(rows, header), ignored=tuple(one for one in header if one not in known)
+        rows=filled_rows(rows, header), ignored=tuple(one for one in header if one not in known)
     )
-
-
-def _filled_rows(
-    rows: Iterator[tuple[Place, list[str]]], header: list[str]
-) -> Iterator[tuple[Place, dict[str, str]]]:
-    """The rows that have a cell for every column."""
-    for place, cells in rows:
-        if len(cells) == len(header):
-            yield place, dict(zip(header, cells, strict=True))
-        else:
-            what = f"has {len(cells)} cells, the first row has {len(header)}"
-            fix = "Give every row the same number; quote texts with commas"
-            place.add("", what=what, fix=fix)
-
-
-def _read_json(file: Place) -> object:
-    """The value in a JSON file; None, with the problem noted, when there is none."""
-    before = len(file.problems)
-    text = read_text(Path(file.where), file)
-    if len(file.problems) > before:
-        return None
-    try:
-        value = parse_json(text)
-    except ValueError as error:
-        file.add("", what=str(error), fix="Check that it is the official file, whole")
-        return None
-    if value is None:
-        file.add("", what="holds nothing but null", fix="Check that it is the official file")
-    return value
 
 
 def _check_folder(path: Path, wanted: str) -> None:
@@ -263,9 +220,6 @@ def _not_found(path: Path, wanted: str, subfolders: Sequence[str]) -> DataError:
 
 
 MAX_NUMBER = 1_000_000_000
-
-_NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_DRIVE = re.compile(r"[A-Za-z]:")
 
 ALL = "all"
 """The split that is everything."""
@@ -288,7 +242,7 @@ class Fields:
         """Text that says something, verbatim."""
         if not self._is_there(name):
             return ""
-        return check_caption(self.values[name], name, place=self.place)
+        return check_filled(self.values[name], name, place=self.place)
 
     def captions(self, name: str) -> tuple[str, ...]:
         """At least one text that says something, verbatim."""
@@ -302,7 +256,7 @@ class Fields:
             self.place.add(name, what=what, fix="Put at least one text in [ ]")
             return ()
         return tuple(
-            check_caption(value, f"{name}[{index}]", place=self.place)
+            check_filled(value, f"{name}[{index}]", place=self.place)
             for index, value in enumerate(values)
         )
 
@@ -334,8 +288,12 @@ class Fields:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            what = f"must be a whole number, got {shown(value)}"
-            self.place.add(name, what=what, fix="Write it without quotation marks and fraction")
+            self.place.refuse(
+                name,
+                value,
+                wanted="a whole number",
+                fix="Write it without quotation marks and fraction",
+            )
             return 0
         if abs(value) > MAX_NUMBER or (least is not None and value < least):
             bounds = f"{-MAX_NUMBER if least is None else least:,} … {MAX_NUMBER:,}"
@@ -362,40 +320,6 @@ class UniqueIds:
         if item_id and first != place.where:
             what = f"{shown(item_id)} is at {first}, too"
             place.add("", what=what, fix="Give every item an id of its own, or remove one")
-
-
-def check_caption(value: object, name: str, *, place: Place) -> str:
-    """The value as text that is not blank, verbatim."""
-    text = check_text(value, name, place=place)
-    if isinstance(value, str) and not value.strip():
-        place.add(name, what="is empty", fix="Write something, or remove the entry")
-    return text
-
-
-def check_name(value: object, name: str, *, place: Place) -> str:
-    """The value as text of one line without spaces around it."""
-    before = len(place.problems)
-    text = check_text(value, name, place=place)
-    if len(place.problems) == before and (
-        not text or text != text.strip() or _NOT_A_NAME.search(text)
-    ):
-        what = f"is {shown(text)}: empty, of several lines, or with spaces around it"
-        place.add(name, what=what, fix="Write it without them")
-    return text
-
-
-def check_path(value: object, name: str, *, place: Place) -> str:
-    """The value as a path below the folder of images or videos."""
-    path = check_name(value, name, place=place)
-    if "\\" in path:
-        place.add(name, what=f"{shown(path)} holds a backslash", fix="Separate folders by /")
-    elif path.startswith("/") or _DRIVE.match(path):
-        what = f"{shown(path)} is an absolute path"
-        place.add(name, what=what, fix="Write it relative to the folder of images or videos")
-    elif ".." in path.split("/"):
-        what = f'{shown(path)} has a ".." part'
-        place.add(name, what=what, fix="Write it from the folder of images or videos downwards")
-    return path
 
 
 def take_split(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from figclip.annotations.reading import Place, is_object, raise_problems, shown
+from figclip.annotations.reading import (
+    Place,
+    check_filled,
+    check_path,
+    is_object,
+    raise_problems,
+)
 from figclip.datasets.files import (
     Fields,
     UniqueIds,
-    check_caption,
-    check_path,
     find_file,
     read_json_members,
     read_table,
@@ -78,12 +82,11 @@ def _read_paragraphs(file: Place, *, separator: str) -> list[CaptionedMedium]:
         place, value = member.place, member.value
         name = check_path(member.key, "", place=place)
         if isinstance(value, str):
-            sentences = (check_caption(value, "", place=place),)
+            sentences = (check_filled(value, "", place=place),)
         elif is_object(value):
             sentences = Fields(value, place).captions("sentences")
         else:
-            what = f"must be an object or text, got {shown(value)}"
-            place.add("", what=what, fix='Write {"sentences": […]}')
+            place.refuse("", value, wanted="an object or text", fix='Write {"sentences": […]}')
             continue
         items.append(_video(name, " ".join(separator.join(sentences).split())))
     return items

@@ -12,7 +12,7 @@ Source:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePath
@@ -21,7 +21,16 @@ from typing import Literal, get_args
 import numpy as np
 
 from figclip.annotations.own_files import counted
-from figclip.annotations.reading import Place, check_text, is_list, is_object, raise_problems, shown
+from figclip.annotations.reading import (
+    Place,
+    check_text,
+    is_list,
+    is_object,
+    raise_problems,
+    read_json_list,
+    refuse_constant,
+    shown,
+)
 from figclip.annotations.role_tokens import short_role
 from figclip.annotations.vidsitu import (
     EVENT_NAMES,
@@ -29,7 +38,6 @@ from figclip.annotations.vidsitu import (
     OfficialFile,
     find_files,
     parse_segment_id,
-    read_list,
 )
 from figclip.records import AnnotationSet, Event, VideoRecord
 
@@ -270,10 +278,17 @@ def _is_of(file: OfficialFile, stem: str) -> bool:
     return name == stem or name.startswith(f"{stem}_")
 
 
+def _rows(
+    file: OfficialFile | None, *, constant: Callable[[str], object] = refuse_constant
+) -> list[object]:
+    """The entries of a file; none of one that is not there, which was noted."""
+    return [] if file is None else read_json_list(file.path, file.place, constant=constant)
+
+
 def _read_segments(file: OfficialFile | None) -> dict[str, str]:
     """The segments of a split in order, with the YouTube id of each."""
     segments: dict[str, str] = {}
-    for index, segment in enumerate([] if file is None else read_list(file)):
+    for index, segment in enumerate(_rows(file)):
         parts = parse_segment_id(segment) if isinstance(segment, str) else None
         assert file is not None
         if not isinstance(segment, str) or parts is None:
@@ -293,7 +308,7 @@ def _read_verb_ids(
     """The verbs that annotators chose for the events of each segment of the split."""
     chosen: dict[str, tuple[tuple[str, ...], ...]] = {}
     # Official files hold a bare NaN where a clip has no name.
-    for index, row in enumerate([] if file is None else read_list(file, constant=lambda _: None)):
+    for index, row in enumerate(_rows(file, constant=lambda _: None)):
         assert file is not None
         segment = row.get("vid_seg_int") if is_object(row) else None
         if not is_object(row) or not isinstance(segment, str):
@@ -328,7 +343,7 @@ def _read_annotations(
 ) -> dict[str, list[tuple[TrueEvent, ...]]]:
     """The annotations of each segment of the split, in the order of the file."""
     found: dict[str, list[tuple[TrueEvent, ...]]] = {}
-    for index, entry in enumerate([] if file is None else read_list(file)):
+    for index, entry in enumerate(_rows(file)):
         assert file is not None
         first = entry.get(EVENT_NAMES[0]) if is_object(entry) else None
         segment = first.get("vid_seg_int") if is_object(first) else None
@@ -364,8 +379,7 @@ def _true_event(value: object, place: Place, *, parts: Collection[Part], idx: in
 def _true_roles(value: object, place: Place) -> dict[str, str]:
     """The roles of an event by name."""
     if not is_object(value):
-        what = f"must be an object, got {shown(value)}"
-        place.add("Args", what=what, fix='Write {"Arg0 (walker)": …}')
+        place.refuse("Args", value, wanted="an object", fix='Write {"Arg0 (walker)": …}')
         return {}
     roles: dict[str, str] = {}
     for name, text in value.items():

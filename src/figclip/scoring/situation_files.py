@@ -477,7 +477,7 @@ def _parse_rows(
 def _video_idx(row: object, num_videos: int, place: Place) -> int | None:
     """The position that an entry refers to; None, with the problem noted, when it does not."""
     if not is_object(row):
-        place.add("", what=f"must be an object, got {shown(row)}", fix='Write {"ann_idx": 0, …}')
+        place.refuse("", row, wanted="an object", fix='Write {"ann_idx": 0, …}')
         return None
     idx = row.get("ann_idx")
     if isinstance(idx, bool) or not isinstance(idx, int):
@@ -529,8 +529,7 @@ def _parse_roles(
     """The roles of one video."""
     value = row["vb_output"]
     if not is_object(value):
-        what = f"must be an object, got {shown(value)}"
-        target.place.add("vb_output", what=what, fix='Write {"Ev1": {…}, …}')
+        target.place.refuse("vb_output", value, wanted="an object", fix='Write {"Ev1": {…}, …}')
         return RolePrediction(video_idx=target.video_idx, events=())
     at = target.place.inside("vb_output.")
     for name in value:
@@ -549,8 +548,7 @@ def _parse_roles(
 def _parse_event(value: object, place: Place, valid: Collection[str]) -> PredictedEvent:
     """The roles of one event."""
     if not is_object(value):
-        what = f"must be an object, got {shown(value)}"
-        place.add("", what=what, fix='Write {"vb_id": …, "Arg0": …}')
+        place.refuse("", value, wanted="an object", fix='Write {"vb_id": …, "Arg0": …}')
         return PredictedEvent()
     if "Args" in value:
         what = "is how annotations are written, not predictions"
@@ -584,7 +582,7 @@ def _event_lists(
         if is_list(listed):
             lists.append((name, listed))
         else:
-            place.add(name, what=f"must be a list, got {shown(listed)}", fix="Put it in [ ]")
+            place.refuse(name, listed, wanted="a list", fix="Put it in [ ]")
     return lists
 
 
@@ -596,7 +594,7 @@ def _texts(listed: list[object], name: str, place: Place) -> tuple[str, ...]:
 def _score(value: object, name: str, place: Place) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        place.add(name, what=f"must be a number, got {shown(value)}", fix="Leave the scores out")
+        place.refuse(name, value, wanted="a number", fix="Leave the scores out")
         return 0.0
     try:
         score = float(value)
