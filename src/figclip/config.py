@@ -421,9 +421,9 @@ class TransformerConfig:
     heads: int = 8
     """Attention heads; must divide `width`."""
     encoder_layers: int = 3
-    """Of the temporal transformer over frame features."""
+    """Layers of the temporal transformer over frame features."""
     decoder_layers: int = 3
-    """Of the decoder that writes text."""
+    """Layers of the decoder that writes text."""
     dropout: float = 0.1
     max_words: int = 60
     """Most tokens of a written text; longer ones are cut in training, and counted."""

@@ -203,7 +203,7 @@ class AdaptationResult:
     """How adapt ended.
 
     Attributes:
-        outcome: Of the training loop.
+        outcome: The training loop's outcome.
         model: The model folder; None when interrupted.
         kept_step: Step whose weights it holds; None when interrupted.
         strength: How its strength was chosen; None without `keep`, or when interrupted.

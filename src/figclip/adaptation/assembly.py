@@ -76,7 +76,7 @@ def assemble(
         cache: Folder of the cache of text embeddings; None keeps none.
         on_texts: Told how many texts of how many are embedded, while they are.
         device: Where the model goes.
-        processes: Of the run, which share the embedding of texts.
+        processes: Processes of the run, which share the embedding of texts.
 
     Raises:
         ModelError, StoreError, DataError: the base, a store, or its videos cannot be used.

@@ -70,7 +70,7 @@ class KeptPlan:
 
     Attributes:
         sources: With their tasks.
-        settings: Of the tasks.
+        settings: Settings of the tasks.
         cache: Folder for decoded pictures.
     """
 
@@ -89,7 +89,7 @@ class KeptTest:
     """A kept test, of the half that selects.
 
     Attributes:
-        name: Of the test, as in result files.
+        name: Name of the test, as in result files.
         work: The half that selects.
         hash: `evaluation.selection_split.items_hash` of the whole data.
         num_selecting: Groups of the half that selects.
@@ -145,7 +145,7 @@ class StrengthChoice:
         curve: By ascending strength, the base first; `alpha` is among them.
         kept: The tests that bound the loss, by name.
         media: `evaluation.seen_items.media_in` of their selecting halves.
-        seed: Of the bounds.
+        seed: Seed of the bounds.
     """
 
     alpha: float
@@ -201,7 +201,7 @@ def unproven(name: str, *, num_selecting: int) -> str | None:
     """What to say of a kept test that is too small to prove its bound; None if it is not.
 
     Args:
-        name: Of the test.
+        name: Name of the test.
         num_selecting: Groups of the half that selects.
     """
     unseen = unseen_loss(num_selecting)
@@ -221,7 +221,7 @@ def plan_kept(
 
     Args:
         keep: Data of the tests that must not suffer.
-        config: Of the run.
+        config: Config of the run.
         cache: Folder for decoded pictures.
 
     Returns:
@@ -342,9 +342,9 @@ def choose_strength(
         detail: Scores of a model on val: `score`, and the parts that it is the mean of; None where
             nothing was held back.
         micro_batch: Frames or texts in one forward pass.
-        seed: Of the bounds.
+        seed: Seed of the bounds.
         on_progress: Told how many strengths are scored.
-        processes: Of the run: each scores its share of the strengths, all get the same choice.
+        processes: The run's processes: each scores its share of the strengths, all get one choice.
 
     Raises:
         MetricError: embeddings that are not finite.

@@ -109,7 +109,7 @@ def read_activitynet_references(
     Args:
         path: The folder that holds `val_1.json` and `val_2.json`, or whose `captions/` does; or one
             file of annotations, whatever its name.
-        split: Of a folder, `train` (`train.json`, or PDVC's `train_modified.json`), `val_1` or
+        split: For a folder, `train` (`train.json`, or PDVC's `train_modified.json`), `val_1` or
             `val_2`; None for both of these, as papers do.
 
     Raises:
@@ -126,7 +126,7 @@ def read_youcook2_references(
 
     Args:
         path: The folder that holds `yc2_val.json`; or one file of annotations, whatever its name.
-        split: Of a folder, `train` (`yc2_train.json`) or `val`; None for `val`.
+        split: For a folder, `train` (`yc2_train.json`) or `val`; None for `val`.
 
     Raises:
         DataError: The file is not there, or there is no such split.

@@ -85,7 +85,7 @@ class TrueVideo:
         group: Videos of one group are resampled together.
         event_names: `Ev1`, `Ev2`, …; every annotation has these events.
         annotations: An entry an annotator, in the order of the file; empty when not annotated.
-        verb_ids: Of each event, what its annotators chose, the first ten; empty when unknown.
+        verb_ids: What each event's annotators chose, the first ten; empty when unknown.
     """
 
     id: str

@@ -145,7 +145,7 @@ def evaluate(
             else they are scored, and told. What chose a model is always left out.
         cache: Folder for embeddings and decoded pictures; None keeps none (annotated events only).
         device: Where the models run.
-        seed: Of negatives, of foreign videos and of the intervals.
+        seed: Seed of negatives, of foreign videos and of the intervals.
         preset: How whole videos are looked at, see `presets`.
         prompts: Put class names into these where their source names none, see `datasets.actions`.
         template: Wording of the dense captions.

@@ -61,7 +61,7 @@ class TaskSettings:
     Attributes:
         preset: How whole videos are looked at.
         prompts: Put class names into these where their source names none, see `datasets.actions`.
-        seed: Of negatives, of foreign videos and of intervals.
+        seed: Seed of negatives, of foreign videos and of intervals.
     """
 
     preset: Preset

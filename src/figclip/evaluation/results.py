@@ -75,7 +75,7 @@ class DataInfo:
         name: NAME of `--data`.
         source: Name of PATH of `--data`; results are passed on, so without its folder.
         split: None for all videos.
-        hash: Of annotations, videos and pixels.
+        hash: Hash of annotations, videos and pixels.
         coverage: How many videos of the split are listed, found, stored, by name.
     """
 
@@ -94,7 +94,7 @@ class TaskResult:
     Attributes:
         face: Whether it tests detail or what must be kept, on these data.
         settings: All that changes the scores besides data and models.
-        seed: Of the intervals.
+        seed: Seed of the intervals.
         trained_on: Ids of the scored items that show what a model was trained on.
         knows_training: False where a model was trained on more than is known.
     """

@@ -167,7 +167,7 @@ def unknown_notices(seen_by: Mapping[str, SeenMedia]) -> list[str]:
 
 
 def _media_of_items(content: Content) -> list[tuple[str, ...]]:
-    """Of each item, `medium_hash` of its images and videos that are there."""
+    """`medium_hash` of each item's images and videos that are there."""
     if isinstance(content, StoredVideos):
         return [(medium_hash(one),) for one in content.hash_of]
     clips = content.clips

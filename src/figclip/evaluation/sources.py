@@ -256,7 +256,7 @@ class OpenedSource:
             benchmarks say themselves which items they leave out.
         coverage: Files of the split that are listed, found, stored, quarantined (videos also:
             annotated); empty for a store that `prepare` did not finish.
-        hash: Of annotations, files and pixels of all that is in `content`.
+        hash: Hash of annotations, files and pixels of all that is in `content`.
     """
 
     content: Content

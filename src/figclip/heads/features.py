@@ -115,7 +115,7 @@ def contextualise(features: EventFeatures, contextualizer: VideoContextualizer) 
 
     Args:
         features: Frames embedded at strength 1, on which the contextualizer was trained.
-        contextualizer: Of the adapted model.
+        contextualizer: Contextualizer of the adapted model.
 
     Raises:
         ModelError: more events or frames than it has positions.
@@ -263,7 +263,7 @@ def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: 
     Args:
         run: Run folder, new or begun.
         models: Whose features the heads are to take.
-        task: Of the heads.
+        task: Task of the heads.
         model: What was asked for, for the message.
 
     Raises:

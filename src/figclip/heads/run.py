@@ -52,7 +52,7 @@ class HeadInfo:
     Attributes:
         task: `situations` or `captioning`.
         model: Hub id or folder of the model.
-        base: Of a full fine-tune; None else.
+        base: Base of a full fine-tune; None otherwise.
         feature_dim: D.
         models: By name, the models whose features the heads were trained on.
         vocabulary: What the heads can say, in the task's own form.
@@ -197,7 +197,7 @@ class HeadJob(Generic[Batch]):
     """A head to be trained on the features of one model.
 
     Attributes:
-        name: Of the model: `base`, `adapted` or `contextualizer`.
+        name: The model's name: `base`, `adapted` or `contextualizer`.
         head: The head, part of the trainee.
         trainee: What the loop trains.
         batches: In which order.
@@ -336,8 +336,8 @@ def write_head_run(
 
     Args:
         run: The run folder, which `check_data` has passed.
-        config: Of the heads.
-        content_hash: Of the data.
+        config: Config of the heads.
+        content_hash: Hash of the data.
         train: Ids of the videos that are trained on, with the hash of each.
         val: Those that are held back.
         device: Where the heads are trained.

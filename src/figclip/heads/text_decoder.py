@@ -64,7 +64,7 @@ class TextDecoder(nn.Module):
         width: D.
         num_layers: Decoder layers.
         num_heads: Attention heads; must divide `width`.
-        dropout: Of attention outputs and feed-forward.
+        dropout: Dropout of attention outputs and feed-forward.
         max_length: Most tokens of a sequence.
     """
 
@@ -106,7 +106,7 @@ class TextDecoder(nn.Module):
 
         Args:
             inputs_NLD: The prefix vector, or tokens (`embed`) that follow those of `state`.
-            state: Of the same sequences.
+            state: State of the same sequences.
         """
         length = state.length + inputs_NLD.shape[1]
         places = torch.arange(state.length, length, device=inputs_NLD.device)
@@ -305,7 +305,7 @@ class _Beams:
 
 
 def _log_probabilities(logits_NV: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
-    """Of the tokens that may be written."""
+    """Log-probabilities of the tokens that may be written."""
     logits_NV = logits_NV.float().clone()
     logits_NV[:, [PAD, UNKNOWN]] = -torch.inf
     return logits_NV.log_softmax(dim=-1)

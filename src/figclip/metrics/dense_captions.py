@@ -87,7 +87,7 @@ class _Items:
 
     Attributes:
         group_M: Group of each pair, from 0 without a gap.
-        cell_K: Of each group, its place in the table of thresholds by videos, row by row.
+        cell_K: Each group's place in the table of thresholds by videos, row by row.
     """
 
     corpus: CaptionCorpus

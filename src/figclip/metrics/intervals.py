@@ -48,7 +48,7 @@ def paired_bootstrap(
         weight_N: Weight of each item in the means, > 0; None: all equal. A resample's mean is
             weighted too (ratio estimator).
         num_resamples: Number of resamples, >= 1.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         MetricError: no resample, values that are not finite, weights that are not positive, or

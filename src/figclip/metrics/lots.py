@@ -21,7 +21,7 @@ class Lots:
     """The lots of N items.
 
     Args:
-        names: Of the items. Items of the same name have equal lots; the earlier one is drawn first.
+        names: Names of the items. Equal names have equal lots; the earlier item is drawn first.
         seed: Other seeds give other lots.
 
     Source:

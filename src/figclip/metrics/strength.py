@@ -163,7 +163,7 @@ def bound_losses(
         tests: Blocks of each test; a test's score is the mean of their means.
         alphas: Strength of each column of the blocks, the base first.
         num_resamples: Number of resamples, >= 1.
-        seed: Of the random weights.
+        seed: Seed of the random weights.
 
     Raises:
         MetricError: a test without blocks, a value that is not finite, a weight that is not

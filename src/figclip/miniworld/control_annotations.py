@@ -30,7 +30,7 @@ def write_control(source: Path, out: Path, *, control: ControlName, seed: int) -
         source: Annotations; one annotation of a video is used.
         out: The file.
         control: Which.
-        seed: Of the choices.
+        seed: Seed of the choices.
     """
     records = [one for one in load_source(source).records if one.split == TRAIN_SPLIT]
     rng = random.Random(f"{seed}:{control}")

@@ -76,7 +76,7 @@ class DrawStills:
     """Draws the captioned stills of a step.
 
     Attributes:
-        seed: Of everything in them; another text, other batches.
+        seed: Seed of everything in them; another text, other batches.
         size: N, stills a batch.
         image_size: Side of the stills in pixels.
     """
@@ -106,7 +106,7 @@ class WriteParaphrases:
     """Writes the paraphrases of a step.
 
     Attributes:
-        seed: Of everything in them; another text, other batches.
+        seed: Seed of everything in them; another text, other batches.
         size: N, situations a batch.
     """
 

@@ -376,7 +376,7 @@ class Shot:
 
     Attributes:
         situation: The event; None for an empty scene.
-        scene: Of `SCENES`; where there is an event, its own.
+        scene: One of `SCENES`; an event's own, where there is one.
         duration_s: Length; an event shorter than `EVENT_S` shows the first part of its enactment.
     """
 

@@ -45,7 +45,7 @@ def build_tokenizer(*, seed: int) -> CLIPTokenizer:
     text can be written, and ends with the start and end tokens.
 
     Args:
-        seed: Of the stories. The same seed gives the same tokenizer.
+        seed: Seed of the stories. The same seed gives the same tokenizer.
     """
     symbols = sorted(ByteLevel.alphabet())
     vocab = {symbol: i for i, symbol in enumerate([*symbols, *(s + _END_OF_WORD for s in symbols)])}
@@ -110,8 +110,8 @@ def build_mini_clip(
     """A CLIP of random weights with the mini world's tokenizer; 1.6 million weights by default.
 
     Args:
-        seed: Of the weights and of the tokenizer.
-        width: Of both towers and of the joint embedding; a multiple of 32.
+        seed: Seed of the weights and of the tokenizer.
+        width: Width of both towers and of the joint embedding; a multiple of 32.
         vision_layers: Layers of the vision tower.
         text_layers: Layers of the text tower.
     """
@@ -155,7 +155,7 @@ def write_mini_clip(path: Path, backbone: Backbone) -> None:
 
     Args:
         path: The folder.
-        backbone: Of `build_mini_clip`.
+        backbone: What `build_mini_clip` returns.
     """
     with StagedFolder(path) as folder:
         write_clip_files(
@@ -171,7 +171,7 @@ SHA256 = {
     0: "04f5c31a02a99d1f168196c7472d9dcf0dd7df4a8dd47815b11091023155ada7",
     1: "e6cff43071f87b3335bb40ff882f6a41e44ae1c41b1f03e341aa97af03fd7054",
 }
-"""Of the weights, by the seed of their pretraining; beside each file is the log of it."""
+"""File of the weights, by the seed of their pretraining; the log of it is beside it."""
 
 _FOLDER = Path(__file__).parent / "weights"
 

@@ -49,7 +49,7 @@ class NamedTest:
     Attributes:
         name: `role swap`.
         face: Detail or kept.
-        wording: Of a test of detail; None for what is kept.
+        wording: Wording of a test of detail; None for what is kept.
         source: Where it lies, as `figclip eval` takes it.
         metrics: Whose mean is the score: the headlines of the task.
     """
@@ -66,9 +66,9 @@ def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter
 
     Args:
         out: Folder.
-        num_pairs: Of each kind, a multiple of 10. A pair is two items; retrieval and verbs have as
-            many items. In retrieval every video has its twin in the gallery, of any kind of pair.
-        seed: Of everything.
+        num_pairs: Pairs of each kind, a multiple of 10. A pair is two items; retrieval and verbs
+            have as many items. In retrieval every video has its twin in the gallery, of any kind of pair.
+        seed: Seed of everything.
         painter: Draws the videos.
     """
     assert num_pairs % (2 * len(PAIR_TESTS)) == 0, "half are of new combinations, in each test"
@@ -90,8 +90,8 @@ def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter)
 
     Args:
         out: Folder.
-        num_stills: Of each of the two.
-        seed: Of everything.
+        num_stills: Stills of each of the two.
+        seed: Seed of everything.
         painter: Draws the stills.
     """
     rng = random.Random(f"{seed}:kept")

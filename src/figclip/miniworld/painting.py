@@ -31,7 +31,7 @@ class Order:
     Attributes:
         path: Where.
         shown: The shots of a video, or the situation of a picture.
-        seed: Of what the situations leave open.
+        seed: Seed of what the situations leave open.
     """
 
     path: Path

@@ -72,7 +72,7 @@ class PretrainingPlan:
         facts: Vision tower on facts of stills.
         paraphrases: Text tower on sentences that say the same.
         web: Both on stills with sparse captions.
-        vision_share: Of the rates of `web`, for the vision tower.
+        vision_share: The vision tower's share of the rates of `web`.
         web_paraphrases: Paraphrases a step of `web`.
         paraphrase_weight: Weight of their loss there.
         width: Width of the towers.
@@ -133,7 +133,7 @@ def pretrain(
     Args:
         out: Folder; gets one run folder a phase, `model/`, and the weights in half precision.
         plan: The phases.
-        seed: Of weights, stills and sentences. A folder is of one plan and one seed.
+        seed: Seed of weights, stills and sentences. A folder is of one plan and one seed.
         workers: Processes that draw; 0 draws in this one.
         on_step: Told about every step.
 

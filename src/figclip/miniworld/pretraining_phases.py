@@ -38,9 +38,9 @@ class Rates:
     """Learning rates and weight decay of a phase.
 
     Attributes:
-        matrices: Of the towers' hidden matrices, trained with Muon.
-        rest: Of everything else, trained with AdamW.
-        weight_decay: Of all matrices but embeddings.
+        matrices: Rate of the towers' hidden matrices, trained with Muon.
+        rest: Rate of everything else, trained with AdamW.
+        weight_decay: Weight decay of all matrices but embeddings.
     """
 
     matrices: float
@@ -82,7 +82,7 @@ class FactTrainee:
     Args:
         backbone: Its vision tower is trained; its projection is not.
         rates: Learning rates.
-        seed: Of the heads' first weights.
+        seed: Seed of the heads' first weights.
     """
 
     def __init__(self, backbone: Backbone, *, rates: Rates, seed: int) -> None:
@@ -178,8 +178,8 @@ class WebTrainee:
     Args:
         backbone: All of it is trained.
         rates: Learning rates.
-        vision_share: Of the rates, for the vision tower. The whole rate wipes out what it knows of
-            roles.
+        vision_share: The vision tower's share of the rates. The whole rate wipes out what it knows
+            of roles.
         paraphrase_weight: Weight of the paraphrases' loss.
         paraphrases: Those of a step.
     """

@@ -69,7 +69,7 @@ def run_quickstart(
 
     Args:
         out: Folder for all that is made: a new or empty one, or of an earlier call.
-        seed: Of the adaptation. The world and its tests are the same for all seeds.
+        seed: Seed of the adaptation. The world and its tests are the same for all seeds.
         on_progress: Told how far it is.
         size: How much is drawn; None for the usual.
 
@@ -144,7 +144,7 @@ def _open_workshop(out: Path, on_progress: DetailedProgress) -> Workshop:
 
 
 def _run_folder(workshop: Workshop, *, base: int, seed: int) -> Path:
-    """Of one adaptation."""
+    """Run folder of one adaptation."""
     return workshop.path / f"run-base{base}-seed{seed}"
 
 

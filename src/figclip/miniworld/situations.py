@@ -102,9 +102,9 @@ class Situation:
         verb: Key of `VERBS`.
         agent: Who does it.
         patient: To whom; None for verbs of one actor.
-        direction: Of `DIRECTIONS`: where they go, or look where they stay.
-        manner: Of `MANNERS`.
-        scene: Of `SCENES`.
+        direction: One of `DIRECTIONS`: where they go, or look if they stay.
+        manner: One of `MANNERS`.
+        scene: One of `SCENES`.
     """
 
     verb: str

@@ -54,7 +54,7 @@ class Workshop:
     Attributes:
         path: Folder for all that is made.
         on_progress: Told.
-        seconds: Of each stage, when it was last run.
+        seconds: How long each stage took when it was last run.
     """
 
     path: Path
@@ -115,8 +115,8 @@ def lay_out_base(folder: Path, seed: int) -> None:
     """Write the folder of a mini CLIP, or check the one that is there.
 
     Args:
-        folder: Of `transformers`' CLIP.
-        seed: Of its pretraining.
+        folder: Folder of transformers' CLIP.
+        seed: Seed of its pretraining.
 
     Raises:
         ModelError: it holds other weights than figclip came with, or cannot be loaded.
@@ -202,7 +202,7 @@ def evaluate_run(
     Args:
         workshop: Where the tests are.
         run: Run folder.
-        base: Of a full fine-tune; any other run knows its base.
+        base: Base of a full fine-tune; any other run knows its base.
         alpha: Strength to score; None: as merged.
     """
     with workshop.timed("evaluating"):
@@ -252,7 +252,7 @@ class HeadStage:
 
     Attributes:
         task: As `head.json` calls it.
-        config: Of the recipe.
+        config: The recipe's config.
         finetune: Trains.
         evaluate: Scores.
         training: What is trained on.

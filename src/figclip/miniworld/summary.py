@@ -36,7 +36,7 @@ class TestScores:
         test: Which.
         base_N: Score of each item under the base: the mean of the test's metrics.
         adapted_N: Under the adapted model, mean over the seeds.
-        groups: Of each item.
+        groups: Group of each item.
         is_new_N: Whether the item's own combination was never trained on.
         controls: Blind accuracy of both models and text-only accuracy, as the file says them.
     """
@@ -81,8 +81,8 @@ def summarise(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
     """The content of `summary.json` but for seeds, controls and times.
 
     Args:
-        scores: Of all named tests.
-        seed: Of the intervals.
+        scores: Scores of all named tests.
+        seed: Seed of the intervals.
     """
     natural = [one for one in scores if one.test.wording == "natural"]
     template = [one for one in scores if one.test.wording == "template"]
@@ -213,8 +213,8 @@ def summarise_heads(
     Args:
         results: One a seed, of the same data.
         names: Scores to tell.
-        seeds: Of the heads.
-        interval_seed: Of the intervals.
+        seeds: Seeds of the heads.
+        interval_seed: Seed of the intervals.
     """
     tasks: dict[str, Any] = {}
     for of_seeds in zip(*(result.tasks for result in results), strict=True):

@@ -163,7 +163,7 @@ def natural_sentence(
 
     Args:
         situation: What happens.
-        style: Of `TRAINING_STYLES` or `EVALUATION_STYLES`.
+        style: One of `TRAINING_STYLES` or `EVALUATION_STYLES`.
         tells: Facts to tell beside verb and kinds. The direction is that of a movement, and only
             told of verbs that move.
     """

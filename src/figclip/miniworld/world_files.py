@@ -19,10 +19,10 @@ WORLD_FORMAT = 3
 """Goes up when the same seeds draw something else."""
 
 TRAINING_SEED, SELECTION_SEED, EVALUATION_SEED = 11, 12, 13
-"""Of the annotated videos, of what the strength is chosen on, and of the named tests."""
+"""Seeds of the annotated videos, of what chooses the strength, and of the named tests."""
 
 TUNING_SEED = 14
-"""Of the named tests that settings were tuned on and ablations are scored on."""
+"""Seed of the named tests that settings were tuned on and ablations are scored on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def draw_world(
     Args:
         world: Where.
         size: How much.
-        evaluation_seed: Of the named tests.
+        evaluation_seed: Seed of the named tests.
         on_progress: Told how many pictures and videos of how many are there.
 
     Raises:

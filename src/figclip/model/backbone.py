@@ -53,8 +53,8 @@ class Preprocessing:
 
     Attributes:
         image_size: Edge in pixels after bicubic resize of the shortest edge and centre crop.
-        mean: Of each RGB channel, in [0, 1].
-        std: Of each RGB channel, in [0, 1].
+        mean: Mean of each RGB channel, in [0, 1].
+        std: Standard deviation of each RGB channel, in [0, 1].
     """
 
     image_size: int
@@ -67,8 +67,8 @@ class ChannelStatistics:
     """What pixels are normalised with.
 
     Attributes:
-        mean: Of each RGB channel, in [0, 1].
-        std: Of each RGB channel, in [0, 1].
+        mean: Mean of each RGB channel, in [0, 1].
+        std: Standard deviation of each RGB channel, in [0, 1].
     """
 
     mean: tuple[float, float, float]

@@ -70,7 +70,7 @@ class VideoContextualizer(nn.Module):
         dim: Width, the projection dim D of the CLIP.
         num_layers: Encoder layers; 6 in the paper.
         head_dim: Width of a head; must divide `dim`.
-        dropout: Of the encoder; 0 in the contextualizer, whose micro-batches must be repeatable.
+        dropout: The encoder's dropout; 0 in the contextualizer, whose micro-batches must repeat.
 
     Source:
         FiGCLIP (arXiv 2401.07669), section 3.2. Open there and chosen here: feed-forward width

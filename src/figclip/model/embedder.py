@@ -61,8 +61,8 @@ class Embedder:
         cache_file: Where embeddings are kept; None keeps none (for a model that is being trained).
             Models that share a tower share its embeddings.
         on_progress: Told how many items of how many are done, while missing ones are computed.
-        processes: Of the run, when all embed the same items: each computes its share, all get the
-            same rows. Micro-batches are dealt whole, so that each row has the very bits that one
+        processes: The run's processes, when all embed the same items: each computes its share, all
+            get the same rows. Micro-batches are dealt whole, so that each row has the very bits that one
             process would give it.
     """
 

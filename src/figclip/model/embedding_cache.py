@@ -77,8 +77,8 @@ class EmbeddingCache:
             compute: Embeds a list of items; its results are stored after every chunk, so an
                 interrupted run loses at most one chunk.
             chunk: Items passed to `compute` at once.
-            processes: Of the run, when all embed the same items. The main one's file counts, the
-                others' is left alone; all of them compute, and get the same rows.
+            processes: The run's processes, when all embed the same items. The main one's file
+                counts, the others' is left alone; all of them compute, and get the same rows.
 
         Returns:
             One row an item, in order.

@@ -22,7 +22,7 @@ def build_encoder(
         width: D.
         num_layers: Encoder layers, at least 1.
         num_heads: Attention heads; must divide `width`.
-        dropout: Of attention, of its output and of the feed-forward.
+        dropout: Dropout of attention, of its output and of the feed-forward.
 
     Source:
         `nn.TransformerEncoderLayer` of PyTorch 2.9.

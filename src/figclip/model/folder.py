@@ -58,7 +58,7 @@ class ModelInfo:
     """The content of `figclip.json`.
 
     Attributes:
-        activation: Of both towers; refused on load where config.json says otherwise.
+        activation: Activation of both towers; refused on load if config.json says otherwise.
         adaptation: `lora_image`, `lora_text`, `lora_both` or `full`.
         alpha: Strength that the weights are merged at; 0 base, 1 as trained.
         lora_scale: LoRA's own scale, lora_alpha / rank; 0 for a full fine-tune.

@@ -36,7 +36,7 @@ def add_adaptation(
         adaptation: `lora_image`, `lora_text`, `lora_both` or `full`.
         rank: LoRA's r. ViT-B/32 at 64 on the image tower: 3,538,944 trained parameters.
         lora_alpha: LoRA's own scale is lora_alpha / rank.
-        seed: Of LoRA's A matrices; B starts at zero, so the model starts as the base.
+        seed: Seed of LoRA's A matrices; B starts at zero, so the model starts as the base.
 
     Returns:
         The PEFT model that saves the adapter, or None for full fine-tuning.

@@ -137,7 +137,7 @@ def prepare_video_files(
     """Decode videos that are given by their paths, wherever they are; else as `prepare_clips`.
 
     Args:
-        paths: Of the files; repeats are allowed.
+        paths: Paths of the files; repeats are allowed.
         stores: Folder of the frame stores, made when absent.
         pipeline: Pixel pipeline of the frames.
         size: Side of the frames in pixels.

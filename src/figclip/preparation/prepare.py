@@ -363,7 +363,7 @@ def masked_warning(share: float) -> str:
     """What to say of so many masked negatives.
 
     Args:
-        share: Of all hard negatives, in [0, 1].
+        share: How many of all hard negatives are masked, in [0, 1].
     """
     return (
         f"{share:.0%} of the hard negatives cannot be drawn: too few verbs of these videos take "

@@ -31,7 +31,7 @@ SHOWN: tuple[Outcome, ...] = ("gained", "lost", "gained", "failed")
 
 MAX_EXAMPLES = 12
 MAX_PREVIEW_BYTES = 3_000_000
-"""Of all examples together, as text in the report."""
+"""Largest size of all examples together, as text in the report."""
 
 _ACCURACY, _TIES, _ALL = "accuracy", "ties, accuracy", "all"
 

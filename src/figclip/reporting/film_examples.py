@@ -31,7 +31,7 @@ from figclip.video.pixels import PixelPipeline
 
 MAX_VIDEOS = 4
 MAX_EVENTS = 12
-"""Of a lane; the first ones."""
+"""Most events of a lane; the first ones are shown."""
 NUM_FRAMES = 8
 ANNOTATED = "annotated"
 _MAX_CHARS = 300

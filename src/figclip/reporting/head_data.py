@@ -96,8 +96,8 @@ class HeadScore:
 
     Attributes:
         name: `Verbs, Acc@1`.
-        score: Of the heads on frames of base and adapted model.
-        context: Of the head on the contextualizer's outputs, against the same base; None where
+        score: Score of the heads on frames of base and adapted model.
+        context: Score of the head on the contextualizer's outputs, against the same base; None if
             there is none.
     """
 
@@ -143,7 +143,7 @@ class HeadData:
     Attributes:
         losses: Weighted sum of the losses, a series a model, adapted first.
         validation: The score that chooses, likewise; empty without validation.
-        num_steps: Of each head.
+        num_steps: Steps of each head.
         stages: Seconds of the training of each head.
     """
 

@@ -50,7 +50,7 @@ class ScoreRow:
     """One line of the table of tests.
 
     Attributes:
-        name: Of the test, or of the metric within its group.
+        name: Name of the test, or of the metric within its group.
         metric: `accuracy`; empty where the name says it.
         unit: `fraction`, or `rank` where lower is better.
         held_out: On combinations that training never showed; None where that is not reported.
@@ -92,7 +92,7 @@ class Mean:
     Attributes:
         score: Their unweighted mean.
         held_out: The same on combinations that training never showed.
-        spread: Of the difference over seeds of training; None of one seed.
+        spread: The difference over seeds of training; None for one seed.
     """
 
     tests: int
@@ -124,8 +124,8 @@ class ExtraScore:
 
     Attributes:
         name: `shuffled annotations, detail`.
-        score: Of both models, or a single number in `adapted`.
-        spread: Of the difference over seeds of training; None of one seed.
+        score: Score of both models, or a single number in `adapted`.
+        spread: The difference over seeds of training; None for one seed.
     """
 
     name: str

@@ -38,7 +38,7 @@ from figclip.runtime.files import write_atomically
 from figclip.training.run_folder import RunFolder
 
 MAX_BYTES = 4_000_000
-"""Of the page. Clips are bounded in `examples`; only very long texts could exceed it."""
+"""Largest page. `examples` bounds clips; only very long texts could exceed this."""
 
 OUTCOME_WORDS: dict[Outcome, str] = {
     "both": "both right",

@@ -37,7 +37,7 @@ class ResultFile:
     Attributes:
         base_name: None where only one model was scored.
         is_own_base: Whether the base is the adapted model itself at strength 0.
-        hashes: Of the data and of both models, by what they are of.
+        hashes: Hashes of the data and of both models, by what they belong to.
         headlines: The few of them that stand for the task.
         num_chose: Those of them that chose the strength of the model.
         num_trained: Items that were scored although a model was trained on them.

@@ -29,9 +29,9 @@ from figclip.video.sampling import event_times_s
 
 MAX_VIDEOS = 4
 MAX_EVENTS = 6
-"""Of a video; the first ones."""
+"""Most events of a video; the first ones are shown."""
 MAX_FRAME_BYTES = 500_000
-"""Of all frames together, as text in the report."""
+"""Largest size of all frames together, as text in the report."""
 _MAX_CHARS = 300
 _FRAME_PX = 128
 
@@ -87,7 +87,7 @@ class ShownVideo:
 
     Attributes:
         num_events: How many it has; the first `MAX_EVENTS` are shown.
-        num_right: Of all of them, those whose verb each head has right.
+        num_right: How many of all events have a verb that each head got right.
     """
 
     id: str

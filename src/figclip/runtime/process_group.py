@@ -32,7 +32,7 @@ class Processes:
     """Deals work over the processes of a run; all of them call the same methods in the same order.
 
     Attributes:
-        rank: Of this process, from 0; the main process is 0.
+        rank: Rank of this process, from 0; the main process is 0.
         num: How many there are.
     """
 

@@ -349,7 +349,7 @@ def _notices(
 
 
 def _hash(references: Sequence[DenseCaptionReferences]) -> str:
-    """Of videos, spans and sentences."""
+    """Hash of videos, spans and sentences."""
     found = hashlib.blake2b(digest_size=16)
     for each in references:
         found.update(repr(each.videos).encode("utf-8", errors="surrogatepass"))

@@ -51,7 +51,7 @@ def score_predictions(
             `events:FILE`, a frame store of either, `activitynet:DIR`, `youcook2:DIR`, or one or
             several files of the last two.
         out: Folder of the result, made if it is not there.
-        official_meteor: Of dense captions: `METEOR` and `SODA_c` instead of `meteor_exact` and
+        official_meteor: For dense captions, `METEOR` and `SODA_c` instead of `meteor_exact` and
             `soda_meteor_exact`. Needs Java and `figclip[metrics]`.
         is_partial: Score the videos that are predicted and leave the others out. Else situations
             refuse such a file, and dense captions count 0 for them. The annotators of situations

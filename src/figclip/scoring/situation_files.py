@@ -187,7 +187,7 @@ class VerbPrediction:
 
     Attributes:
         video_idx: Position of the video in the split.
-        verb_ids: Of each event, best first.
+        verb_ids: Verb ids of each event, best first.
         scores: Theirs, higher is better; empty when not given.
     """
 
@@ -214,7 +214,7 @@ class RolePrediction:
     """Roles of one video.
 
     Attributes:
-        events: Of each event; empty when nothing was predicted for the video.
+        events: One for each event; empty when nothing was predicted for the video.
     """
 
     video_idx: int
@@ -226,7 +226,7 @@ class RelationPrediction:
     """Relations of one video.
 
     Attributes:
-        labels: Of each event but the middle one: one label for all annotators, or one for each.
+        labels: For each event but the middle one, one label for all annotators, or one for each.
     """
 
     video_idx: int

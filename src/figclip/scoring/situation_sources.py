@@ -32,7 +32,7 @@ def open_truth(source: DataSource, *, parts: Collection[Part] = PARTS) -> Situat
     Args:
         source: `vidsitu` or `events`. Without a split it is that of `valid`; of own annotations
             without such a split, of all.
-        parts: Of VidSitu, what is to be scored; files that only other parts need are not read.
+        parts: For VidSitu, what to score; files that only other parts need are not read.
 
     Raises:
         AnnotationError: the annotation files have problems, or one is missing.

@@ -165,7 +165,7 @@ def score_verbs(
     Args:
         truth: With the verbs of several annotators; where no event has a second one, the verb of
             the only one counts in the recall.
-        predictions: Of every video that has verbs, or partial ones.
+        predictions: Predictions of every video that has verbs, or partial ones.
 
     Raises:
         MetricError: no video has verbs, or one that has them has no prediction.
@@ -201,7 +201,7 @@ def score_relations(
     Args:
         truth: With the relations of several annotators, of whom the first three count; where no
             event has a second one, the label of the only one counts.
-        predictions: Of every video that has relations, or partial ones.
+        predictions: Predictions of every video that has relations, or partial ones.
 
     Raises:
         MetricError: no video has relations, one that has them has no prediction, or annotators
@@ -257,7 +257,7 @@ def score_roles(
     Args:
         truth: With one annotation a video or more, of which three count, drawn over all videos as
             officially, also where only some of them are predicted.
-        predictions: Of every annotated video, or partial ones.
+        predictions: Predictions of every annotated video, or partial ones.
 
     Raises:
         MetricError: no video is annotated, one of them has no prediction, none has a role that is

@@ -127,7 +127,7 @@ class Score:
         is_headline: One of the few numbers that stand for the task; their mean is its place on
             the picture of detail against what is kept.
         is_detail: Only in the result file, not in the table.
-        is_bound: Of the numbers whose mean must not fall where a strength is chosen. A task
+        is_bound: One of the numbers whose mean must not fall when a strength is chosen. A task
             without any is bounded by its headlines.
     """
 

@@ -54,7 +54,7 @@ class DenseEvents:
 
     Attributes:
         videos: Only those that have events.
-        events: Of one annotation a video; the events of a video are neighbours.
+        events: Events of one annotation a video; the events of a video are neighbours.
     """
 
     videos: StoredVideos
@@ -77,8 +77,8 @@ class VisualMeans:
     """Means of frame embeddings, normalised.
 
     Attributes:
-        event_ND: Of each event's frames.
-        video_BD: Of all frames of all events of each video.
+        event_ND: Mean of each event's frames.
+        video_BD: Mean of all frames of all events of each video.
     """
 
     event_ND: Float32[np.ndarray, "N D"]

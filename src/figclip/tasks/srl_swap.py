@@ -185,7 +185,7 @@ class SrlSwap:
 
     Attributes:
         num_negatives: K counterfeits an event and kind, >= 1.
-        seed: Of the counterfeits and of the blind control.
+        seed: Seed of the counterfeits and of the blind control.
     """
 
     name: ClassVar[str] = "srl_swap"

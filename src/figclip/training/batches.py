@@ -87,7 +87,7 @@ class BatchPlan:
     Args:
         records: The videos, each with at least one annotation.
         videos_per_batch: Largest global batch.
-        seed: Of the order and of the annotations drawn.
+        seed: Seed of the order and of the annotations drawn.
 
     Attributes:
         steps_per_epoch: Number of batches that an epoch takes.

@@ -85,7 +85,7 @@ class LoopSettings:
         validate_every: Steps between validations.
         checkpoint_every: Steps between checkpoints.
         keep_checkpoints: Latest checkpoints kept besides the best.
-        seed: Of the random numbers of each step.
+        seed: Seed of the random numbers of each step.
     """
 
     num_steps: int

@@ -33,7 +33,7 @@ def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
 
     Args:
         run: The run folder.
-        config: Of an adaptation or a head, with its sections and the name of its recipe.
+        config: That of an adaptation or a head, with its sections and the name of its recipe.
         resume: Whether it is to go on.
 
     Raises:
@@ -188,7 +188,7 @@ def check_data(run: RunFolder, content_hash: str) -> None:
 
     Args:
         run: The run folder.
-        content_hash: Of the data now.
+        content_hash: Hash of the data now.
 
     Raises:
         CheckpointError: it was started on others, or `data.json` is damaged.

@@ -12,9 +12,9 @@ class SeenMedia:
 
     Attributes:
         trained_on: `medium_hash` of each image and video that it was trained on.
-        validated_on: Of each that chose its checkpoint.
-        selected_on: Of each that chose its strength; and of each set of which one half did, its
-            `evaluation.selection_split.items_hash`.
+        validated_on: That of each that chose its checkpoint.
+        selected_on: That of each that chose its strength; and for each set of which one half did,
+            its `evaluation.selection_split.items_hash`.
         is_whole: False where more was seen than is known: folders of earlier versions do not say.
     """
 

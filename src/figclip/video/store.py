@@ -148,8 +148,8 @@ class QuarantinedVideo:
     """A record that was left out.
 
     Attributes:
-        id: Of the record.
-        split: Of the record.
+        id: The record's id.
+        split: The record's split.
         path: Relative to the videos folder.
         reason: First word of the error: `damaged`.
         detail: The whole error.
@@ -445,7 +445,7 @@ class FrameStoreWriter:
         Args:
             video_hash: SHA-256 of the file, hex.
             path: Relative to the videos folder.
-            frames_NHWC: Of the store's size, one a time.
+            frames_NHWC: Frames of the store's size, one a time.
             times_us: As `to_time_us` makes them.
             duration_s: End of the video's last frame.
 

@@ -138,7 +138,7 @@ def evaluate_captioning(
         leave_out_trained: Leave out videos that a head or its model was trained on; else they are
             scored, and told. What chose them is always left out.
         device: Where models and heads run.
-        seed: Of the intervals.
+        seed: Seed of the intervals.
         on_progress: Told what is being decoded, embedded or written.
 
     Raises:

@@ -75,7 +75,7 @@ def finetune_captioning(
         data: Dense captions with `videos=DIR`: of a folder its split `train`, or one file, whole.
         out: Run folder.
         cache: Folder of embeddings and decoded frames.
-        base: Of a full fine-tune.
+        base: Base of a full fine-tune.
         resume: Go on with the run in `out`.
         cpu: Use the CPU even where there is a GPU.
         on_step: Told about every step.

@@ -33,7 +33,7 @@ class FrameTokens:
     """Encoded frames of B videos.
 
     Attributes:
-        token_BSD: Of each frame; padding is meaningless.
+        token_BSD: Token of each frame; padding is meaningless.
         place_BS: Time of each as a share of its video, in [0, 1].
         present_BS: True where a frame is there; at least one a video.
     """
@@ -79,7 +79,7 @@ class EventQueries(nn.Module):
         num_queries: Q.
         num_layers: L.
         num_heads: H; must divide `width`.
-        dropout: Of attention outputs and feed-forward.
+        dropout: Dropout of attention outputs and feed-forward.
 
     Source:
         Set prediction: Carion et al., DETR, ECCV 2020. Queries that are moved from layer to layer:
@@ -280,7 +280,7 @@ class SentenceMemory:
         """For N events.
 
         Args:
-            frames: Of all videos.
+            frames: Frames of all videos.
             found: By the queries.
             video_N: Row of the video of each.
             query_N: Query of each.
@@ -305,10 +305,10 @@ class CaptioningHead(nn.Module):
     from the query that found it.
 
     Args:
-        feature_dim: Of the frozen features.
+        feature_dim: Width of the frozen features.
         num_tokens: Size of the vocabulary.
-        size: Of the transformers.
-        queries: Of the queries.
+        size: Size of the transformers.
+        queries: Settings of the queries.
 
     Source:
         Wang et al., End-to-End Dense Video Captioning with Parallel Decoding (PDVC), ICCV 2021: set
@@ -377,7 +377,7 @@ class CaptioningHead(nn.Module):
     def sentence_logits(
         self, tokens_NL: Int[Tensor, "N L"], about: SentenceMemory
     ) -> Float[Tensor, "N L V"]:
-        """Of each word of given sentences, from those before it."""
+        """Logits of each word of given sentences, from those before it."""
         return self.decoder(
             tokens_NL,
             prefix_ND=about.prefix_ND,

@@ -21,9 +21,9 @@ from figclip.runtime.progress import CountProgress
 
 _VIDEOS_AT_ONCE = 16
 _PAIRS_AT_ONCE = 2**24
-"""Of frames that attend to each other, of all videos at once: half a gigabyte of eight heads."""
+"""Most pairs of frames that attend to each other at once: half a gigabyte with eight heads."""
 _FRAMES_AT_ONCE = 2**14
-"""Of frames that sentences look at, each counted once a sentence."""
+"""Most frames that sentences look at, each counted once a sentence."""
 
 
 @torch.inference_mode()
@@ -42,7 +42,7 @@ def predict_captions(
 
     Args:
         head: Trained.
-        features: Of the videos.
+        features: Features of the videos.
         video_idxs: Which of them.
         vocabulary: What the head can say.
         with_sentences: False leaves the sentences empty.

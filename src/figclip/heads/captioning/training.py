@@ -81,9 +81,9 @@ def build_caption_targets(
     """Spans and tokens of the events that lie within the video, at most `max_events`, in order.
 
     Args:
-        annotation: Of the video.
+        annotation: That of the video.
         vocabulary: Its words.
-        duration_s: Of the file, which may differ from what the annotation says.
+        duration_s: The file's duration, which may differ from what the annotation says.
         max_tokens: Longer sentences are cut.
         max_events: Further events are not learnt.
     """
@@ -142,7 +142,7 @@ class CaptioningTrainee:
 
     Args:
         head: On its device.
-        features: Of the videos.
+        features: Features of the videos.
         videos: In the order of the features.
         vocabulary: What the head can say.
         loss: Weights.
@@ -221,7 +221,7 @@ class CaptioningTrainee:
         return {"spans": spans, "words": words, "score": (spans + words) / 2}
 
     def _share_of_right_words(self, items: Sequence[BatchItem]) -> float:
-        """Of the words and ends of annotated sentences, from those before them."""
+        """Logits of the words and ends of annotated sentences, from those before them."""
         num_right, num_words = 0, 0
         size = self._train.videos_per_batch
         for start in range(0, len(items), size):

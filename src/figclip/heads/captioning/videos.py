@@ -39,8 +39,8 @@ class CaptionedVideo:
 
     Attributes:
         id: As in the annotations.
-        annotations: Of each annotator that saw it.
-        clip_idx: Of its frames.
+        annotations: One for each annotator who saw it.
+        clip_idx: The clip with its frames.
     """
 
     id: str
@@ -59,7 +59,7 @@ class OpenedCaptions:
         split: None for all that is not trained on, or for a file.
         left_out: Videos that are not there, and why.
         coverage: Videos that are listed, found, stored, quarantined.
-        hash: Of annotations and pixels.
+        hash: Hash of annotations and pixels.
         notices: What the reader handled by rule.
     """
 
@@ -113,7 +113,7 @@ class VideoFeatures:
 
     Attributes:
         rows: [S, D] of each video, L2-normalised.
-        times_s: Of its frames, at the midpoints of equal segments of the video.
+        times_s: Times of its frames, at the midpoints of equal segments of the video.
     """
 
     rows: tuple[Float32[Tensor, "_ D"], ...]
@@ -265,7 +265,7 @@ def embed_whole_videos(
     Args:
         embedder: The model.
         clips: Where the frames lie.
-        clip_idxs: Of the videos.
+        clip_idxs: Clips of the videos.
 
     Raises:
         StoreError: a frame is damaged.

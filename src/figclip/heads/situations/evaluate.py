@@ -75,7 +75,7 @@ def evaluate_situations(
             scored, and told. What chose them is always left out.
         cache: Folder of embeddings and decoded frames; None keeps none.
         device: Where models and heads run.
-        seed: Of the intervals.
+        seed: Seed of the intervals.
         on_progress: Told what is being decoded, embedded or written.
 
     Returns:
@@ -277,7 +277,7 @@ class _Scored:
         model: Whose features it takes.
         opened: The data.
         truth: What annotators say of the whole split.
-        video_ids: Of the scored videos.
+        video_ids: Ids of the scored videos.
         parts: Scores of verbs, roles and relations, by name.
     """
 

@@ -78,7 +78,7 @@ def finetune_situations(
         model: Hub id, model folder or run folder; a plain CLIP gives one head.
         data: Annotated events; heads are trained on its split `train`.
         out: Run folder.
-        base: Of a full fine-tune.
+        base: Base of a full fine-tune.
         resume: Go on with the run in `out`.
         cache: Folder of embeddings and decoded frames; None keeps none.
         cpu: Use the CPU even where there is a GPU.
@@ -183,7 +183,7 @@ class _Training:
     Args:
         config: The run's configuration.
         model: Where the features come from.
-        videos: Of the train split, with annotated events only.
+        videos: Videos of the train split, with annotated events only.
         device: Where the head is trained.
     """
 

@@ -51,9 +51,9 @@ class SituationHead(nn.Module):
     Relations: a small network on the outputs of the event and of the middle one.
 
     Args:
-        feature_dim: Of the frozen features.
+        feature_dim: Width of the frozen features.
         labels: What there is to say.
-        size: Of the transformers.
+        size: Size of the transformers.
 
     Source:
         Sadhu et al., Visual Semantic Role Labeling for Video Understanding, CVPR 2021, section 5:
@@ -113,13 +113,13 @@ class SituationHead(nn.Module):
         return self.temporal.encode(self.project(scaled_BPTD), frame_mask_BPT=frame_mask_BPT)
 
     def verb_logits(self, tokens: TokenOutputs) -> Float[Tensor, "B P V"]:
-        """Of each event's verb."""
+        """Logits of each event's verb."""
         return self.verb_classifier(tokens.event_BPD)
 
     def relation_logits(
         self, tokens: TokenOutputs, *, middle_B: Int[Tensor, " B"]
     ) -> Float[Tensor, "B P R"]:
-        """Of each event's relation to the middle event of its video, at these positions."""
+        """Logits of each event's relation to the middle event of its video, at these positions."""
         assert self.relation_classifier is not None, "training saw no relations"
         event_BPD = tokens.event_BPD
         rows_B = torch.arange(len(event_BPD), device=event_BPD.device)
@@ -137,7 +137,7 @@ class SituationHead(nn.Module):
         """What the roles of N events are written from.
 
         Args:
-            tokens: Of their videos.
+            tokens: Tokens of their videos.
             video_N: Row of the video of each.
             event_N: Position of each in its video.
             verb_N: Verb of each; `num_verbs` for one that is not known.
@@ -150,7 +150,7 @@ class SituationHead(nn.Module):
     def role_logits(
         self, memory: RoleMemory, tokens_NL: Int[Tensor, "N L"]
     ) -> Float[Tensor, "N L V"]:
-        """Of each token of given roles, from those before it."""
+        """Logits of each token of given roles, from those before it."""
         return self.decoder(
             tokens_NL,
             prefix_ND=memory.prefix_ND,

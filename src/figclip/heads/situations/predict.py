@@ -47,7 +47,7 @@ class SituationPredictions:
         """The same predictions under other positions of the videos.
 
         Args:
-            positions: Of each video, in their order.
+            positions: Positions in each video, in their order.
         """
         return SituationPredictions(
             verbs=tuple(replace(one, video_idx=positions[one.video_idx]) for one in self.verbs),
@@ -73,7 +73,7 @@ def predict_situations(
 
     Args:
         head: Trained.
-        features: Of these videos.
+        features: Features of these videos.
         records: Each has annotated events.
         vocabulary: What the head can say.
     """
@@ -103,7 +103,7 @@ def _predict(
     video_idxs: Sequence[int],
     vocabulary: SituationVocabulary,
 ) -> SituationPredictions:
-    """Of some videos at once."""
+    """Predictions for some videos at once."""
     device = head.own_event.device
     frames_BPTD, mask_BPT = features.padded([BatchItem(idx, 0) for idx in video_idxs])
     mask_BPT = mask_BPT.to(device)

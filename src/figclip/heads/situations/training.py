@@ -117,7 +117,7 @@ class SituationTrainee:
 
     Args:
         head: On its device.
-        features: Of all annotations of `records`.
+        features: Features of all annotations of `records`.
         records: The videos to train on, each with annotated events only.
         vocabulary: What the head can say.
         loss: Weights.

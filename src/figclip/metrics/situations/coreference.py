@@ -31,7 +31,7 @@ class CoreferenceVideo:
     """The mentions of one video.
 
     Attributes:
-        predicted: Of the prediction, no other names than his.
+        predicted: Mentions of the prediction, under no other names than the annotator's.
         cider: CIDEr of the predicted texts by name; a name without has 0.
     """
 

@@ -42,7 +42,7 @@ class GroupScores:
     """Scores of each group of items, as if there were no others.
 
     Attributes:
-        names: Of the groups, in the order of their first items.
+        names: Names of the groups, in the order of their first items.
         cider_M: CIDEr-D of each item among those of its group; NaN where it is not defined.
         cider_V: Its mean in each group; NaN where no reference of the group holds a word. A group
             of a single item has 0, whatever is predicted.

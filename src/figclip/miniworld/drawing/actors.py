@@ -50,9 +50,9 @@ class Pose:
     Attributes:
         near_arm, far_arm: Upper arm and forearm; near is towards the viewer.
         near_leg, far_leg: Thigh and shin.
-        lean: Of the torso, forward positive.
-        nod: Of the head, forward positive.
-        turn: Of the whole body, forward positive.
+        lean: Lean of the torso, forward positive.
+        nod: Nod of the head, forward positive.
+        turn: Turn of the whole body, forward positive.
         reach: Factor on the length of the arms.
         stretch: Factor on the length of the near leg.
         stick: Angle of a stick in the near hand.
@@ -159,7 +159,7 @@ def actor_sprite(actor: Actor, pose: Pose, *, mood: str, look: int, height_px: i
     Args:
         actor: Kind and colour; its size is what height_px says.
         pose: How the body is held.
-        mood: Of `faces.MOODS`.
+        mood: One of `faces.MOODS`.
         look: Skin and hair of people, below `NUM_LOOKS`.
         height_px: Height of the standing body without ears.
     """
@@ -222,7 +222,7 @@ def _draw_body(brush: Brush, actor: Actor, body: Joints, *, mood: str, look: int
 
 
 def _limb_colours(kind: str, tones: Shades, look: int) -> tuple[Colour, Colour, Colour]:
-    """Of the arms, the legs and the feet."""
+    """Colours of the arms, the legs and the feet."""
     if kind == "robot":
         steel = mixed(METAL, tones.base, 0.4)
         return steel, steel, mixed(steel, INK, 0.4)
@@ -236,7 +236,7 @@ def _limb_colours(kind: str, tones: Shades, look: int) -> tuple[Colour, Colour, 
 
 
 def _hand(kind: str, tones: Shades, look: int) -> Colour:
-    """Of the hands."""
+    """Colour of the hands."""
     if kind in ("man", "woman"):
         return SKINS[look]
     if kind == "robot":

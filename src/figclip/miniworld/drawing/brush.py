@@ -240,10 +240,10 @@ class Shades:
 
     Attributes:
         base: Itself.
-        dark: Of limbs on the far side, ears and tails.
-        light: Of bellies and muzzles.
+        dark: Limbs on the far side, ears and tails.
+        light: Bellies and muzzles.
         outline: Round everything; light round black, so that black shows in the dark.
-        line: Of closed eyes and brows on the base.
+        line: Closed eyes and brows on the base.
     """
 
     base: Colour

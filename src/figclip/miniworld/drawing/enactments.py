@@ -27,7 +27,7 @@ class Figure:
     """An actor in the picture.
 
     Attributes:
-        place: Of the spot below the torso; above the ground in a leap or on someone's hands.
+        place: The spot below the torso; above the ground in a leap or on someone's hands.
         ground: Height of the ground below, where its shadow falls.
         is_turned: Whether it looks against the direction.
     """

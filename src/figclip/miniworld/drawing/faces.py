@@ -38,7 +38,7 @@ def draw_eyes(
     Args:
         brush: In the head's frame.
         places: Centres of the far and the near eye.
-        mood: Of `MOODS`.
+        mood: One of `MOODS`.
         line: Colour of lines on the skin or fur.
         lid: Colour of what is round the eyes.
     """
@@ -111,8 +111,8 @@ def draw_head(brush: Brush, kind: str, *, shades: Shades, mood: str, look: int) 
     Args:
         brush: In the head's frame.
         kind: Which.
-        shades: Of the actor's colour.
-        mood: Of `faces.MOODS`.
+        shades: Shades of the actor's colour.
+        mood: One of `faces.MOODS`.
         look: Which of the skins and hairs people have.
     """
     if kind in _PEOPLE:

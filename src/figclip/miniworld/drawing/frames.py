@@ -37,7 +37,7 @@ def draw_frame(
     Args:
         situation: What happens.
         phase: In [0, 1), share of the event that has passed.
-        seed: Of what is not told. The same arguments give the same pixels.
+        seed: Seed of what the situation leaves open. The same arguments give the same pixels.
         size_px: Side of the picture.
 
     Returns:

@@ -14,7 +14,7 @@ from figclip.miniworld.layouts.vidsitu import youtube_id
 from figclip.miniworld.wording import EVALUATION_STYLES, natural_sentence
 
 TRAIN_FILES, VALID_FILES = ("train.json",), ("val_1.json", "val_2.json")
-"""Of each split, an annotator a file."""
+"""Files of each split, one for each annotator."""
 
 DISAGREEMENT_S = 0.2
 """By how much the second annotator's times differ at most."""
@@ -33,9 +33,9 @@ def write_dense_captions(
     Args:
         out: Folder.
         train: Films of the training split, at least one.
-        valid: Of the validation split, at least one.
+        valid: Films of the validation split, at least one.
         painter: Draws the videos.
-        seed: Of ids, words, second times and pictures.
+        seed: Seed of ids, words, second times and pictures.
 
     Raises:
         ConfigError: A split is empty.

@@ -130,11 +130,11 @@ def write_pairs(
 
     Args:
         out: Folder.
-        pairs: Of one kind.
-        name: Of the test.
+        pairs: Pairs of one kind.
+        name: Name of the test.
         wordings: By name.
         painter: Draws the videos of one event each.
-        seed: Of sentences and pictures.
+        seed: Seed of sentences and pictures.
 
     Returns:
         Both videos of each pair, one after the other.
@@ -183,9 +183,9 @@ def write_captions(
     Args:
         out: Folder.
         shown: No two read the same, or their sentences fit two videos.
-        name: Of the test.
+        name: Name of the test.
         wordings: By name.
-        seed: Of the sentences.
+        seed: Seed of the sentences.
     """
     for wording, tell in wordings.items():
         rows: list[dict[str, object]] = []
@@ -204,7 +204,7 @@ def write_classes(
     Args:
         out: Folder.
         shown: The videos or stills.
-        name: Of the test.
+        name: Name of the test.
         label: Class of what is shown.
     """
     rows = [(one.file, label(one.situation), one.group) for one in shown]
@@ -220,7 +220,7 @@ def write_stills(
         out: Folder.
         situations: One a still, of one actor each, as a picture has one class.
         painter: Draws the stills.
-        seed: Of the pictures.
+        seed: Seed of the pictures.
     """
     shown: list[Shown] = []
     for idx, situation in enumerate(situations):
@@ -243,7 +243,7 @@ def write_captioned_stills(
         out: Folder.
         situations: One a still.
         painter: Draws the stills.
-        seed: Of captions and pictures.
+        seed: Seed of captions and pictures.
     """
     rows: list[dict[str, object]] = []
     for idx, situation in enumerate(situations):

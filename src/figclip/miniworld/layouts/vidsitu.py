@@ -58,9 +58,9 @@ def write_vidsitu(
     Args:
         out: Folder.
         train: Stories of the training split, at least one.
-        valid: Of the validation split, at least one.
+        valid: Stories of the validation split, at least one.
         painter: Draws the videos.
-        seed: Of all that is drawn here.
+        seed: Seed of everything drawn here.
 
     Raises:
         ConfigError: A split is empty.
