@@ -67,7 +67,8 @@ def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter
     Args:
         out: Folder.
         num_pairs: Pairs of each kind, a multiple of 10. A pair is two items; retrieval and verbs
-            have as many items. In retrieval every video has its twin in the gallery, of any kind of pair.
+            have as many items. In retrieval every video has its twin in the gallery, of any
+            kind of pair.
         seed: Seed of everything.
         painter: Draws the videos.
     """

@@ -62,8 +62,8 @@ class Embedder:
             Models that share a tower share its embeddings.
         on_progress: Told how many items of how many are done, while missing ones are computed.
         processes: The run's processes, when all embed the same items: each computes its share, all
-            get the same rows. Micro-batches are dealt whole, so that each row has the very bits that one
-            process would give it.
+            get the same rows. Micro-batches are dealt whole, so that each row has the very
+            bits that one process would give it.
     """
 
     def __init__(
