@@ -7,7 +7,7 @@ import pytest
 
 from figclip.annotations.captions import TEMPLATES, caption_event, caption_video_hash, text_hash
 from figclip.annotations.texts import MASKED, TextTable, build_text_table
-from figclip.annotations.verb_negatives import build_sense_pool, hard_negatives
+from figclip.annotations.verb_negatives import build_sense_pool, negative_events
 from figclip.config import NegativePolicy
 from figclip.records import Annotation, Event, VideoRecord, event_key
 from tests.small_runs import make_records
@@ -125,18 +125,19 @@ def test_a_built_table_holds_captions_and_drawn_negatives() -> None:
         captions = [caption_event(event, template=TEMPLATE) for event in events]
         assert [table.texts[row] for row in texts.caption_P] == captions
         for event_idx, event in enumerate(events):
-            expected = hard_negatives(
+            expected = negative_events(
                 event,
                 video=record,
                 pool=pool,
                 policy="matched",
-                template=TEMPLATE,
                 num_negatives=3,
                 seed=7,
                 key=event_key(record.id, annotation_idx=0, event_idx=event_idx),
             )
             found = negatives_of(table, video_idx)[event_idx]
-            assert found == [text or "" for text in expected]
+            assert found == [
+                "" if one is None else caption_event(one, template=TEMPLATE) for one in expected
+            ]
             assert captions[event_idx] not in found
 
 

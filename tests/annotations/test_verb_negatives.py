@@ -11,7 +11,6 @@ from figclip.annotations.verb_negatives import (
     SensePool,
     build_sense_pool,
     event_seed,
-    hard_negatives,
     negative_events,
 )
 from figclip.config import NegativePolicy
@@ -50,21 +49,13 @@ def drawn_verbs(true: Event, of: VideoRecord, pool: SensePool, num_negatives: in
 def test_the_only_candidate_by_hand():
     mine = video("a", [event("walk", "01")])
     pool = build_sense_pool([mine, video("b", [event("hit", "01"), event("nap", "0")])])
-    captions = hard_negatives(
-        mine.annotations[0].events[0],
-        video=mine,
-        pool=pool,
-        policy="matched",
-        template=TEMPLATES["default"],
-        num_negatives=2,
-        seed=0,
-        key="k",
-    )
-    assert captions == (
+    negatives = draw(mine.annotations[0].events[0], mine, pool, 2)
+    captions = [one and caption_event(one, template=TEMPLATES["default"]) for one in negatives]
+    assert captions == [
         "In this photo, the action is hit, manner is slowly, the hiter 0 is man 0, "
         "the hiter 1 is man 1, scene is barn",
         None,
-    )
+    ]
 
 
 def test_matched_draws_only_senses_that_fill_the_same_slots():

@@ -16,16 +16,16 @@ def test_hand_worked_wins_losses_and_ties() -> None:
         rows([0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]),
         rows([0.4, 0.1], [0.5, 0.1], [0.5, 0.5], [0.5, 0.6]),
     )
-    assert found.right_N.tolist() == [1, 0, 0, 0]
-    assert found.tied_N.tolist() == [0, 1, 1, 0]
+    assert found.accuracy_N.tolist() == [1, 0, 0, 0]
+    assert found.ties_N.tolist() == [0, 1, 1, 0]
 
 
 def test_text_only_wants_the_true_captions_closer_than_either_to_the_false() -> None:
     found = judge_text_only(
         np.array([0.9, 0.9, 0.9], np.float32), rows([0.8, 0.7], [0.8, 0.95], [0.8, 0.9])
     )
-    assert found.right_N.tolist() == [1, 0, 0]
-    assert found.tied_N.tolist() == [0, 0, 1]
+    assert found.accuracy_N.tolist() == [1, 0, 0]
+    assert found.ties_N.tolist() == [0, 0, 1]
 
 
 def test_winoground_by_hand() -> None:
@@ -39,22 +39,22 @@ def test_winoground_by_hand() -> None:
         np.float32,
     )
     found = judge_winoground(sim)
-    assert found.text.right_N.tolist() == [1, 1, 0, 1]
-    assert found.image.right_N.tolist() == [1, 0, 1, 0]
-    assert found.group.right_N.tolist() == [1, 0, 0, 0]
-    assert found.image.tied_N.tolist() == [0, 0, 0, 1]
-    assert found.group.tied_N.tolist() == [0, 0, 0, 1]
+    assert found.text.accuracy_N.tolist() == [1, 1, 0, 1]
+    assert found.image.accuracy_N.tolist() == [1, 0, 1, 0]
+    assert found.group.accuracy_N.tolist() == [1, 0, 0, 0]
+    assert found.image.ties_N.tolist() == [0, 0, 0, 1]
+    assert found.group.ties_N.tolist() == [0, 0, 0, 1]
 
 
 def test_perfect_worst_and_all_tied() -> None:
     high, low = np.ones((4, 1), np.float32), np.zeros((4, 1), np.float32)
-    assert judge(high, low).right_N.mean() == 1
-    assert judge(low, high).right_N.mean() == judge(low, high).tied_N.mean() == 0
-    assert judge(low, low).right_N.mean() == 0
-    assert judge(low, low).tied_N.mean() == 1
+    assert judge(high, low).accuracy_N.mean() == 1
+    assert judge(low, high).accuracy_N.mean() == judge(low, high).ties_N.mean() == 0
+    assert judge(low, low).accuracy_N.mean() == 0
+    assert judge(low, low).ties_N.mean() == 1
     tied = judge_winoground(np.zeros((3, 2, 2), np.float32))
     for kind in (tied.text, tied.image, tied.group):
-        assert (kind.right_N.sum(), kind.tied_N.sum()) == (0, 3)
+        assert (kind.accuracy_N.sum(), kind.ties_N.sum()) == (0, 3)
 
 
 def test_a_random_model_is_at_chance() -> None:
@@ -72,7 +72,7 @@ def test_a_random_model_is_at_chance() -> None:
         (winoground.group, 1 / 6),
     ):
         sigma = np.sqrt(chance * (1 - chance) / num)
-        assert abs(verdicts.right_N.mean() - chance) < 3 * sigma
+        assert abs(verdicts.accuracy_N.mean() - chance) < 3 * sigma
 
 
 def test_undefined_judgements_are_refused() -> None:

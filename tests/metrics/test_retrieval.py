@@ -6,7 +6,7 @@ import pytest
 import figclip.metrics.ranking as similarity
 from figclip.errors import MetricError
 from figclip.metrics.ranking import Places, place, ranks
-from figclip.metrics.retrieval import BothDirections, retrieve, retrieve_dual_softmax
+from figclip.metrics.retrieval import BothDirections, retrieve
 
 
 def retrieve_from_table(
@@ -131,7 +131,7 @@ def test_dual_softmax_of_either_direction() -> None:
     texts = visual + 0.8 * rng.normal(size=(8, 4)).astype(np.float32)
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     sim = texts.astype(np.float64) @ visual.astype(np.float64).T
-    found = retrieve_dual_softmax(texts, visual, video_of_text_N=index, text_label_N=index)
+    found = retrieve(texts, visual, video_of_text_N=index, text_label_N=index, is_dual=True)
     gold = np.eye(8, dtype=bool)
     for ours, table in ((found.t2v, sim), (found.v2t, sim.T)):
         weights = np.exp(100 * table)
@@ -182,6 +182,4 @@ def test_undefined_retrieval_is_refused() -> None:
     with pytest.raises(MetricError, match="0 queries"):
         retrieve(np.zeros((0, 2)), np.eye(2), video_of_text_N=none, text_label_N=none)
     with pytest.raises(MetricError, match="not finite"):
-        retrieve_dual_softmax(
-            np.full((3, 2), np.inf), np.eye(2), video_of_text_N=label, text_label_N=label
-        )
+        retrieve(np.full((3, 2), np.inf), np.eye(2), video_of_text_N=label, text_label_N=label)

@@ -14,7 +14,7 @@ import pytest
 
 from figclip.annotations.captions import TEMPLATES, caption_clauses, caption_event, text_hash
 from figclip.annotations.roles import says_nothing
-from figclip.annotations.verb_negatives import build_sense_pool, hard_negatives
+from figclip.annotations.verb_negatives import build_sense_pool, negative_events
 from figclip.annotations.vidsitu import load_vidsitu
 from figclip.config import NegativePolicy
 from figclip.records import Event, VideoRecord, event_key
@@ -49,15 +49,17 @@ def write_all(records: tuple[VideoRecord, ...], *, template_name: str, policy: N
             record,
             event,
             caption_event(event, template=template),
-            hard_negatives(
-                event,
-                video=record,
-                pool=pool,
-                policy=policy,
-                template=template,
-                num_negatives=4,
-                seed=0,
-                key=event_key(record.id, annotation_idx=0, event_idx=event_idx),
+            tuple(
+                one and caption_event(one, template=template)
+                for one in negative_events(
+                    event,
+                    video=record,
+                    pool=pool,
+                    policy=policy,
+                    num_negatives=4,
+                    seed=0,
+                    key=event_key(record.id, annotation_idx=0, event_idx=event_idx),
+                )
             ),
         )
         for record in records

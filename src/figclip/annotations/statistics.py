@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from figclip.annotations.captions import Template, caption_clauses
-from figclip.annotations.verb_negatives import build_sense_pool, hard_negatives
+from figclip.annotations.captions import Template, caption_clauses, caption_event
+from figclip.annotations.verb_negatives import build_sense_pool, negative_events
 from figclip.config import NegativePolicy
 from figclip.records import AnnotationSet, Event, VideoRecord, event_key
 
@@ -92,12 +92,11 @@ def caption_statistics(
     pool = build_sense_pool(annotations.records)
     rows: list[EventCaption] = []
     for record, key, event in _keyed_events(annotations):
-        negatives = hard_negatives(
+        negatives = negative_events(
             event,
             video=record,
             pool=pool,
             policy=policy,
-            template=template,
             num_negatives=num_negatives,
             seed=seed,
             key=key,
@@ -108,7 +107,10 @@ def caption_statistics(
             EventCaption(
                 key=key,
                 caption=", ".join(clauses),
-                negatives=negatives,
+                negatives=tuple(
+                    None if one is None else caption_event(one, template=template)
+                    for one in negatives
+                ),
                 num_tokens=count_tokens(", ".join(clauses)),
                 num_fillers=len(clauses) - 1,
                 num_carried_fillers=_num_carried(clauses, count_tokens, max_tokens),

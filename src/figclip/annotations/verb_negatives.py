@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from figclip.annotations.captions import Template, caption_event, text_hash
+from figclip.annotations.captions import text_hash
 from figclip.annotations.roles import filled_roles, filled_slots
 from figclip.annotations.sense_exchange import (
     EventShape,
@@ -302,30 +302,6 @@ def negative_events(
             drawn = _matched_senses(filled_slots(event), excluded, pool, num_negatives, rng)
     negatives = [replace_verb(event, pool.frames[sense]) for sense in drawn]
     return (*negatives, *[None] * (num_negatives - len(negatives)))
-
-
-def hard_negatives(
-    event: Event,
-    *,
-    video: VideoRecord,
-    pool: SensePool,
-    policy: NegativePolicy,
-    template: Template,
-    num_negatives: int,
-    seed: int,
-    key: str,
-) -> tuple[str | None, ...]:
-    """The captions of `negative_events`."""
-    events = negative_events(
-        event,
-        video=video,
-        pool=pool,
-        policy=policy,
-        num_negatives=num_negatives,
-        seed=seed,
-        key=key,
-    )
-    return tuple(None if one is None else caption_event(one, template=template) for one in events)
 
 
 def event_seed(seed: int, key: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -34,130 +35,84 @@ class BenchmarkEntry:
         family: What kind of set it is, which decides the task.
         media: What it needs besides the files: images, videos; of one's own files, either.
         files: What PATH is, in a few words.
+        read: Loads a split.
         splits: Names of its splits; None where the files decide.
         default_split: Taken when none is named; `all` for everything.
     """
 
     family: Family
-    media: tuple[MediumKind, ...]
     files: str
-    splits: tuple[str, ...] | None
-    default_split: str
     read: Callable[[Path, str], Benchmark]
+    media: tuple[MediumKind, ...]
+    splits: tuple[str, ...] | None = (ALL,)
+    default_split: str = ALL
 
+
+_retrieval = partial(BenchmarkEntry, family="retrieval", media=("video",))
+_actions = partial(BenchmarkEntry, family="actions", media=("video",))
+_composition = partial(BenchmarkEntry, family="composition", media=("image",))
+_own = partial(BenchmarkEntry, media=("image", "video"), splits=None)
 
 BENCHMARKS: Mapping[str, BenchmarkEntry] = {
-    "msrvtt": BenchmarkEntry(
-        family="retrieval",
-        media=("video",),
+    "msrvtt": _retrieval(
         files="folder with MSRVTT_JSFUSION_test.csv",
+        read=read_msrvtt,
         splits=("1k-A",),
         default_split="1k-A",
-        read=read_msrvtt,
     ),
-    "youcook2": BenchmarkEntry(
-        family="retrieval",
-        media=("video",),
+    "youcook2": _retrieval(
         files="folder with yc2_val.json or para_yc2_val.json",
+        read=read_youcook2,
         splits=("val",),
         default_split="val",
-        read=read_youcook2,
     ),
-    "activitynet": BenchmarkEntry(
-        family="retrieval",
-        media=("video",),
+    "activitynet": _retrieval(
         files="folder with val_1.json, val_2.json",
+        read=read_activitynet,
         splits=("val_1", "val_2"),
         default_split="val_1",
-        read=read_activitynet,
     ),
-    "retrieval": BenchmarkEntry(
-        family="retrieval",
-        media=("image", "video"),
-        files="your .jsonl of captions",
-        splits=None,
-        default_split=ALL,
-        read=read_retrieval,
-    ),
-    "hmdb51": BenchmarkEntry(
-        family="actions",
-        media=("video",),
+    "retrieval": _own(family="retrieval", files="your .jsonl of captions", read=read_retrieval),
+    "hmdb51": _actions(
         files="folder with <class>_test_split<1..3>.txt",
-        splits=SPLITS,
-        default_split=SPLITS[0],
         read=read_hmdb51,
-    ),
-    "ucf101": BenchmarkEntry(
-        family="actions",
-        media=("video",),
-        files="folder with classInd.txt, testlist0<1..3>.txt",
         splits=SPLITS,
         default_split=SPLITS[0],
-        read=read_ucf101,
     ),
-    "kinetics": BenchmarkEntry(
-        family="actions",
-        media=("video",),
+    "ucf101": _actions(
+        files="folder with classInd.txt, testlist0<1..3>.txt",
+        read=read_ucf101,
+        splits=SPLITS,
+        default_split=SPLITS[0],
+    ),
+    "kinetics": _actions(
         files="folder with a class list and <split>.csv or <split>.txt",
+        read=read_kinetics,
         splits=None,
         default_split="val",
-        read=read_kinetics,
     ),
-    "actions": BenchmarkEntry(
-        family="actions",
-        media=("image", "video"),
-        files="your .csv of files and labels",
-        splits=None,
-        default_split=ALL,
-        read=read_actions,
+    "actions": _own(family="actions", files="your .csv of files and labels", read=read_actions),
+    "sugarcrepe": _composition(
+        files="folder with add_att.json … swap_obj.json", read=read_sugarcrepe
     ),
-    "sugarcrepe": BenchmarkEntry(
-        family="composition",
-        media=("image",),
-        files="folder with add_att.json … swap_obj.json",
-        splits=(ALL,),
-        default_split=ALL,
-        read=read_sugarcrepe,
+    "sugarcrepe_pp": _composition(
+        files="folder with replace_att.json … swap_obj.json", read=read_sugarcrepe_pp
     ),
-    "sugarcrepe_pp": BenchmarkEntry(
-        family="composition",
-        media=("image",),
-        files="folder with replace_att.json … swap_obj.json",
-        splits=(ALL,),
-        default_split=ALL,
-        read=read_sugarcrepe_pp,
-    ),
-    "aro": BenchmarkEntry(
-        family="composition",
-        media=("image",),
+    "aro": _composition(
         files="folder with visual_genome_relation.json, visual_genome_attribution.json",
+        read=read_aro,
         splits=tuple(ARO_FILES),
         default_split="vg_relation",
-        read=read_aro,
     ),
-    "winoground": BenchmarkEntry(
-        family="composition",
-        media=("image",),
-        files="folder with examples.jsonl",
-        splits=(ALL,),
-        default_split=ALL,
-        read=read_winoground,
-    ),
-    "velociti": BenchmarkEntry(
-        family="composition",
-        media=("video",),
+    "winoground": _composition(files="folder with examples.jsonl", read=read_winoground),
+    "velociti": _composition(
         files="folder with <test>.csv files",
-        splits=(ALL, VELOCITI_SUBSET),
-        default_split=ALL,
         read=read_velociti,
+        media=("video",),
+        splits=(ALL, VELOCITI_SUBSET),
     ),
-    "pairs": BenchmarkEntry(
-        family="composition",
-        media=("image", "video"),
-        files="your .jsonl of true and false captions",
-        splits=None,
-        default_split=ALL,
-        read=read_pairs,
+    "pairs": _own(
+        family="composition", files="your .jsonl of true and false captions", read=read_pairs
     ),
 }
 

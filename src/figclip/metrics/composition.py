@@ -11,36 +11,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from figclip.errors import MetricError
+from figclip.metrics.controls import Choices
 from figclip.metrics.ranking import check_finite
-
-
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """What became of each item.
-
-    Attributes:
-        right_N: 1 where every comparison is won, else 0.
-        tied_N: 1 where none is lost but one or more tie: right, had ties counted as won.
-    """
-
-    right_N: Float64[np.ndarray, " N"]
-    tied_N: Float64[np.ndarray, " N"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WinogroundVerdicts:
     """Winoground's three scores of each item."""
 
-    text: Verdicts
-    image: Verdicts
-    group: Verdicts
+    text: Choices
+    image: Choices
+    group: Choices
 
 
-def judge(higher_NM: Float32[np.ndarray, "N M"], lower_NM: Float32[np.ndarray, "N M"]) -> Verdicts:
-    """An item is right if each of its M scores exceeds its counterpart.
+def judge(higher_NM: Float32[np.ndarray, "N M"], lower_NM: Float32[np.ndarray, "N M"]) -> Choices:
+    """An item is right if each of its M scores exceeds its counterpart; else its accuracy is 0.
+
+    Ties are 1 for an item that loses no comparison and ties in some.
 
     Several true captions against several false ones: the least similar true one against the most
     similar false one, as SugarCrepe++ does (Sri-Harsha/scpp, VLMs/test_Variants_CLIP.py).
@@ -60,12 +50,12 @@ def judge(higher_NM: Float32[np.ndarray, "N M"], lower_NM: Float32[np.ndarray, "
     # Of each item, the comparison that is nearest to being lost.
     won_N = np.where(higher_NM > lower_NM, 1.0, 0.0).min(axis=1)
     not_lost_N = np.where(higher_NM >= lower_NM, 1.0, 0.0).min(axis=1)
-    return Verdicts(right_N=won_N, tied_N=not_lost_N - won_N)
+    return Choices(accuracy_N=won_N, ties_N=not_lost_N - won_N)
 
 
 def judge_text_only(
     positives_N: Float32[np.ndarray, " N"], positive_negative_N2: Float32[np.ndarray, "N 2"]
-) -> Verdicts:
+) -> Choices:
     """SugarCrepe++'s text-only task: two true captions are closer than either to the false one.
 
     Source: Sri-Harsha/scpp, VLMs/test_Variants_CLIP.py.

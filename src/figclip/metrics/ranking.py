@@ -124,10 +124,6 @@ def check_finite(values: Float[np.ndarray, ...]) -> None:
         )
 
 
-_RANKED_CELLS_AT_ONCE = 4_000_000
-"""Query-item pairs compared at once: 32 MB in float64."""
-
-
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where the one correct item of each query stands among all items.
@@ -173,12 +169,9 @@ def ranks(
     if not gold_QN.any(axis=1).all():
         query = int(np.flatnonzero(~gold_QN.any(axis=1))[0])
         raise MetricError("has no correct item", where=f"query {query}")
-    rows = max(1, _RANKED_CELLS_AT_ONCE // sim_QN.shape[1])
-    parts = [
-        _ranks(sim_QN[start : start + rows], gold_QN[start : start + rows])
-        for start in range(0, len(sim_QN), rows)
-    ]
-    return np.concatenate(parts)
+    best_Q = np.where(gold_QN, sim_QN, -np.inf).max(axis=1)
+    ahead_QN = (sim_QN >= best_Q[:, None]) & ~gold_QN
+    return 1 + ahead_QN.sum(axis=1, dtype=np.int64)
 
 
 def ranks_by_label(
@@ -279,15 +272,6 @@ def median_rank(rank_Q: Int64[np.ndarray, " Q"]) -> float:
     """
     _check_ranks(rank_Q)
     return float(np.median(rank_Q))
-
-
-def _ranks(
-    sim_QN: Float[np.ndarray, "Q N"], gold_QN: Bool[np.ndarray, "Q N"]
-) -> Int64[np.ndarray, " Q"]:
-    """`ranks` of a few queries."""
-    best_Q = np.where(gold_QN, sim_QN, -np.inf).max(axis=1)
-    ahead_QN = (sim_QN >= best_Q[:, None]) & ~gold_QN
-    return 1 + ahead_QN.sum(axis=1, dtype=np.int64)
 
 
 def _check_ranks(rank_Q: Int64[np.ndarray, " Q"]) -> None:

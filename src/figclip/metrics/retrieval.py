@@ -53,6 +53,7 @@ def retrieve(
     *,
     video_of_text_N: Int64[np.ndarray, " N"],
     text_label_N: Int64[np.ndarray, " N"],
+    is_dual: bool = False,
 ) -> BothDirections:
     """Rank videos for each text, and texts for each video, by dot product.
 
@@ -64,36 +65,18 @@ def retrieve(
     video with a text of its label, a video finds any text with a label of its own texts.
 
     Texts stand in the order of their videos, and every video has at least one. Equal texts have
-    equal labels, for example a hash.
+    equal labels, for example a hash. With `is_dual`, similarities of each direction go through
+    `dual_softmax` first, whose scores are never to be mixed with others.
 
     Raises:
         MetricError: an embedding is not finite, there is no text, a video has none, or the texts
             are in another order.
     """
-    return _retrieve(
-        dot_products(text_ND, visual_BD),
-        dot_products(visual_BD, text_ND),
-        answers=_answers(len(visual_BD), video_of_text_N, text_label_N),
-    )
-
-
-def retrieve_dual_softmax(
-    text_ND: Float[np.ndarray, "N D"],
-    visual_BD: Float[np.ndarray, "B D"],
-    *,
-    video_of_text_N: Int64[np.ndarray, " N"],
-    text_label_N: Int64[np.ndarray, " N"],
-) -> BothDirections:
-    """`retrieve` after `similarity.dual_softmax` of each direction: never to be mixed with it.
-
-    Raises:
-        MetricError: as `retrieve`.
-    """
-    return _retrieve(
-        dual_softmax(dot_products(text_ND, visual_BD)),
-        dual_softmax(dot_products(visual_BD, text_ND)),
-        answers=_answers(len(visual_BD), video_of_text_N, text_label_N),
-    )
+    t2v, v2t = dot_products(text_ND, visual_BD), dot_products(visual_BD, text_ND)
+    answers = _answers(len(visual_BD), video_of_text_N, text_label_N)
+    if is_dual:
+        t2v, v2t = dual_softmax(t2v), dual_softmax(v2t)
+    return BothDirections(t2v=_texts_to_videos(t2v, answers), v2t=_videos_to_texts(v2t, answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +153,6 @@ def _lists(list_P: Int64[np.ndarray, " P"], member_P: Int64[np.ndarray, " P"]) -
     list_M, member_M = np.divmod(np.unique(list_P * base + member_P), np.int64(base))
     starts_L = np.searchsorted(list_M, np.arange(int(list_P.max()) + 2))
     return _Lists(member_M, starts_L)
-
-
-def _retrieve(t2v: Similarities, v2t: Similarities, *, answers: _Answers) -> BothDirections:
-    """Both directions, each with its own similarities."""
-    return BothDirections(t2v=_texts_to_videos(t2v, answers), v2t=_videos_to_texts(v2t, answers))
 
 
 def _texts_to_videos(similarities: Similarities, answers: _Answers) -> DirectionScores:

@@ -20,7 +20,6 @@ from figclip.datasets.records import CompositionSet, Contrast
 from figclip.metrics.composition import (
     MIN_ATTRIBUTE_ITEMS,
     SYMMETRIC_RELATIONS,
-    Verdicts,
     judge,
     judge_text_only,
     judge_winoground,
@@ -368,7 +367,7 @@ def _highest(
     return np.maximum.reduceat(*_cosines(embedded, texts_of_item))
 
 
-def _judge_captions(embedded: _Embedded, items: Sequence[Contrast]) -> Verdicts:
+def _judge_captions(embedded: _Embedded, items: Sequence[Contrast]) -> Choices:
     """The true captions against the false ones."""
     return judge(
         _lowest(embedded, [item.positives for item in items])[:, None],
@@ -376,7 +375,7 @@ def _judge_captions(embedded: _Embedded, items: Sequence[Contrast]) -> Verdicts:
     )
 
 
-def _judge_texts(embedded: _Embedded, items: Sequence[Contrast]) -> Verdicts:
+def _judge_texts(embedded: _Embedded, items: Sequence[Contrast]) -> Choices:
     """SugarCrepe++: the two true captions are nearer to each other than to the false one."""
     first_ND, second_ND = (embedded.texts([item.positives[i] for item in items]) for i in (0, 1))
     false_ND = embedded.texts([item.negatives[0] for item in items])
@@ -409,8 +408,8 @@ def _winoground_blocks(items: Sequence[Contrast], embedded: _Embedded) -> tuple[
             item_ids=tuple(item.id for item in items),
             group_ids=tuple(item.group for item in items),
             values={
-                **{f"{kind} score": one.right_N for kind, one in kinds.items()},
-                **{f"{TIES}, {kind} score": one.tied_N for kind, one in kinds.items()},
+                **{f"{kind} score": one.accuracy_N for kind, one in kinds.items()},
+                **{f"{TIES}, {kind} score": one.ties_N for kind, one in kinds.items()},
             },
             chance={"text score": 1 / 4, "image score": 1 / 4, "group score": 1 / 6},
         ),
@@ -418,14 +417,14 @@ def _winoground_blocks(items: Sequence[Contrast], embedded: _Embedded) -> tuple[
 
 
 def _block(
-    name: str, metric: str, items: Sequence[Contrast], verdicts: Verdicts, *, chance: float
+    name: str, metric: str, items: Sequence[Contrast], verdicts: Choices, *, chance: float
 ) -> ItemScores:
     """Accuracy and ties of items."""
     return ItemScores(
         block=name,
         item_ids=tuple(item.id for item in items),
         group_ids=tuple(item.group for item in items),
-        values={metric: verdicts.right_N, f"{TIES}, {metric}": verdicts.tied_N},
+        values={metric: verdicts.accuracy_N, f"{TIES}, {metric}": verdicts.ties_N},
         chance={metric: chance},
     )
 
@@ -443,9 +442,8 @@ def _with_controls(overall: ItemScores, items: CompositionItems, embedded: _Embe
     if controls.foreign_N is not None:
         foreign = replace(embedded, medium_ND=embedded.medium_ND[controls.foreign_N])
         verdicts = _judge_captions(foreign, items.items)
-        choices = Choices(verdicts.right_N, verdicts.tied_N)
-        check_mirrored(choices, controls.mirrored)
-        values[BLIND] = with_half_ties(choices)
+        check_mirrored(verdicts, controls.mirrored)
+        values[BLIND] = with_half_ties(verdicts)
     if controls.text_only_N is not None:
         values[TEXT_ONLY] = controls.text_only_N
     chance = {**overall.chance, **dict.fromkeys((BLIND, TEXT_ONLY), _chance(items.items))}
@@ -461,7 +459,7 @@ def _missing_controls(controls: PairControls | None) -> list[LeftOut]:
 
 
 def _part_blocks(
-    protocol: str, items: Sequence[Contrast], verdicts: Verdicts, *, counted: Collection[str]
+    protocol: str, items: Sequence[Contrast], verdicts: Choices, *, counted: Collection[str]
 ) -> list[ItemScores]:
     """Each part of the benchmark; none where there is only one."""
     members_of: defaultdict[str, list[int]] = defaultdict(list)
@@ -472,7 +470,7 @@ def _part_blocks(
     blocks: list[ItemScores] = []
     for part, kept in members_of.items():
         members = [items[i] for i in kept]
-        values = Verdicts(verdicts.right_N[kept], verdicts.tied_N[kept])
+        values = Choices(verdicts.accuracy_N[kept], verdicts.ties_N[kept])
         chance = _chance(members)
         metric = f"accuracy, {part or '(none)'}"
         if protocol in MEAN_PROTOCOLS and part not in counted:
@@ -482,7 +480,7 @@ def _part_blocks(
 
 
 def _mean_over_parts(
-    protocol: str, items: Sequence[Contrast], verdicts: Verdicts, *, counted: Collection[str]
+    protocol: str, items: Sequence[Contrast], verdicts: Choices, *, counted: Collection[str]
 ) -> list[ItemScores]:
     """The mean in which each part counts alike, as ARO and VELOCITI report; else none.
 
@@ -498,7 +496,7 @@ def _mean_over_parts(
         block=MEAN,
         item_ids=tuple(items[i].id for i in kept),
         group_ids=tuple(items[i].group for i in kept),
-        values={MEAN: verdicts.right_N[kept]},
+        values={MEAN: verdicts.accuracy_N[kept]},
         weights=np.array([1 / size_of[items[i].subset] for i in kept]),
         chance={MEAN: _chance([items[i] for i in kept])},
     )

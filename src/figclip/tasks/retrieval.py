@@ -16,7 +16,6 @@ from figclip.metrics.retrieval import (
     DirectionScores,
     one_caption_scores,
     retrieve,
-    retrieve_dual_softmax,
     several_captions_scores,
 )
 from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
@@ -92,12 +91,13 @@ class Retrieval:
         medium_BD = embed_media(embedder, items.media.clips, [one.medium for one in items.items])
         text_ND = embedder.embed_texts(items.captions)
         blocks: list[ItemScores] = []
-        for prefix, search in (("", retrieve), (DUAL, retrieve_dual_softmax)):
-            found = search(
+        for prefix in ("", DUAL):
+            found = retrieve(
                 text_ND,
                 medium_BD,
                 video_of_text_N=items.item_of_caption_N,
                 text_label_N=np.array([text_hash(one) for one in items.captions], np.int64),
+                is_dual=prefix == DUAL,
             )
             blocks += [
                 _texts_block(f"{prefix}t2v", found.t2v, items),
