@@ -34,7 +34,7 @@ def write_small_clip(
         layers: Layers of each tower.
         activation: `quick_gelu` or `gelu`.
     """
-    tokenizer = _byte_tokenizer()
+    tokenizer = byte_tokenizer()
     tower = {
         "hidden_size": width,
         "intermediate_size": 4 * width,
@@ -68,7 +68,7 @@ def write_small_clip(
     )
 
 
-def _byte_tokenizer() -> CLIPTokenizer:
+def byte_tokenizer() -> CLIPTokenizer:
     """CLIP's tokenizer over bytes, with merges for the caption template's most frequent words.
 
     Without merges every letter is a token, and a dense caption would not fit 77 of them.

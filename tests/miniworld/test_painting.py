@@ -11,7 +11,7 @@ from PIL import Image
 
 from figclip.miniworld import painting as paint_orders
 from figclip.miniworld.grammar import FPS, sample_film, sample_situation
-from figclip.miniworld.painting import STILL_PX, PaintOrders, paint
+from figclip.miniworld.painting import PICTURE_PX, PaintOrders, paint
 from tests.layouts.plain_painter import digests
 
 
@@ -36,7 +36,7 @@ def test_any_number_of_processes_draws_the_same(tmp_path: Path):
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     assert len(digests(tmp_path / "one")) == 6
     with Image.open(tmp_path / "one/images/0.png") as image:
-        assert image.size == (STILL_PX, STILL_PX)
+        assert image.size == (PICTURE_PX, PICTURE_PX)
     with av.open(str(tmp_path / "one/videos/0.mp4")) as video:
         assert video.streams.video[0].frames == 2 * FPS
 

@@ -6,14 +6,23 @@ Half of the pairs start from combinations of verb and kinds that training never 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from figclip.evaluation.sources import DataSource
 from figclip.miniworld.captions import template_sentence
-from figclip.miniworld.grammar import EditKind, SituationPair, sample_pair, sample_situation
+from figclip.miniworld.grammar import (
+    EditKind,
+    SituationPair,
+    can_edit,
+    edit,
+    sample_pair,
+    sample_situation,
+)
 from figclip.miniworld.layouts.own_files import (
+    ClipPair,
     Painter,
     Shown,
     write_captioned_stills,
@@ -38,8 +47,6 @@ PAIR_TESTS: dict[str, EditKind] = {
 _WORDINGS: dict[str, Wording] = {"natural": evaluation_sentence, "template": template_sentence}
 _VERB_PROMPTS = {"natural": "this is someone {}", "template": "srl"}
 _KEPT_PROMPTS = {"kinds": "a photo of a {}", "colours": "something {}", "scenes": "the {}"}
-# By these every verb is drawn equally often: an edit of them asks for no patient and no direction.
-_DEEDS = ("verb", "manner")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +80,16 @@ def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter
         painter: Draws the videos.
     """
     assert num_pairs % (2 * len(PAIR_TESTS)) == 0, "half are of new combinations, in each test"
+    pairs = _draw_pairs(num_pairs=num_pairs, seed=seed)
     twins: list[Shown] = []
-    deeds: list[Shown] = []
-    told: set[str] = set()
-    for name, kind in PAIR_TESTS.items():
-        pairs = _draw_pairs(kind, num_pairs=num_pairs, seed=seed, told=told)
-        shown = write_pairs(out, pairs, name=kind, wordings=_WORDINGS, painter=painter, seed=seed)
-        twins += shown[: 2 * num_pairs // len(PAIR_TESTS)]
-        deeds += shown[::2] if name in _DEEDS else ()
+    num_twins = num_pairs // len(PAIR_TESTS)
+    for position, kind in enumerate(PAIR_TESTS.values()):
+        of_kind = pairs[kind]
+        write_pairs(out, of_kind, name=kind, wordings=_WORDINGS, painter=painter, seed=seed)
+        # Other numbers of each kind, so that no two share their first video.
+        start = position * num_twins
+        twins += [side for one in of_kind[start : start + num_twins] for side in one.shown]
+    deeds = [side for one in pairs["verb"] for side in one.shown]
     write_captions(out, twins, name="retrieval", wordings=_WORDINGS, seed=seed)
     write_classes(out, deeds, name="verbs-natural", label=lambda one: VERB_FORMS[one.verb].doing)
     write_classes(out, deeds, name="verbs-template", label=lambda one: one.verb)
@@ -172,19 +181,46 @@ def kept_tests(folder: Path) -> tuple[NamedTest, ...]:
     return (*classes, captions)
 
 
-def _draw_pairs(
-    kind: EditKind, *, num_pairs: int, seed: int, told: set[str]
-) -> list[SituationPair]:
-    """Pairs of which no side reads like another one; `told` gets how they read."""
-    rng = random.Random(f"{seed}:{kind}")
-    pairs: list[SituationPair] = []
-    while len(pairs) < num_pairs:
-        pair = sample_pair(rng, kind, held_out=len(pairs) % 2 == 0)
-        texts = {template_sentence(one, ALL_FACTS, rng) for one in (pair.first, pair.second)}
-        if told.isdisjoint(texts):
+def _draw_pairs(*, num_pairs: int, seed: int) -> dict[EditKind, list[ClipPair]]:
+    """Pairs of each kind; no two videos read alike, and pairs share their first where they can.
+
+    What two do to each other is edited by both swaps, what anyone does by verb and manner. The
+    direction is that of the latter, or where that one stays in its place, of the former.
+    """
+    rng = random.Random(f"{seed}:pairs")
+    pairs: dict[EditKind, list[ClipPair]] = {kind: [] for kind in PAIR_TESTS.values()}
+    told: set[str] = set()
+    while (number := len(pairs["verb"])) < num_pairs:
+        drawn = _draw_edits(rng, held_out=number % 2 == 0)
+        situations = {one for edits in drawn.values() for one in (edits[0].first, *_seconds(edits))}
+        texts = {template_sentence(one, ALL_FACTS, rng) for one in situations}
+        if len(texts) == len(situations) and told.isdisjoint(texts):
             told |= texts
-            pairs.append(pair)
+            for name, edits in drawn.items():
+                for pair in edits:
+                    pairs[pair.kind].append(ClipPair(pair=pair, clip=f"{name} {number:04d}"))
     return pairs
+
+
+def _draw_edits(rng: random.Random, *, held_out: bool) -> dict[str, list[SituationPair]]:
+    """One pair of each kind, by the name of the video that they share."""
+    both = sample_pair(rng, "role_swap", held_out=held_out).first
+    anyone = sample_pair(rng, "verb", held_out=held_out).first
+    kinds: dict[str, list[EditKind]] = {"both": ["role_swap", "attribute_swap"]}
+    kinds["anyone"] = ["verb", "manner"]
+    kinds["anyone" if can_edit(anyone, "direction") else "both"].append("direction")
+    return {
+        name: [
+            SituationPair(kind=kind, first=first, second=edit(first, kind, rng))
+            for kind in kinds[name]
+        ]
+        for name, first in (("both", both), ("anyone", anyone))
+    }
+
+
+def _seconds(edits: Sequence[SituationPair]) -> list[Situation]:
+    """The edited sides."""
+    return [one.second for one in edits]
 
 
 def _draw_alone(rng: random.Random) -> Situation:

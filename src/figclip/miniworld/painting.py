@@ -19,7 +19,7 @@ from figclip.runtime.files import write_atomically
 from figclip.runtime.progress import CountProgress
 from figclip.runtime.worker_pool import Lost, run_jobs
 
-VIDEO_PX, STILL_PX = 192, 128
+PICTURE_PX = 128
 _ORDERS_A_JOB = 8
 _LIMIT_S = 300.0
 
@@ -41,14 +41,19 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class PaintOrders:
-    """Collects orders; implements `layouts.painting.Painter`."""
+    """Collects orders, one a file; implements `layouts.own_files.Painter`."""
 
-    orders: list[Order] = field(default_factory=list[Order])
+    by_path: dict[Path, Order] = field(default_factory=dict[Path, Order])
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """All orders."""
+        return tuple(self.by_path.values())
 
     @property
     def still_px(self) -> int:
         """Side of pictures in pixels."""
-        return STILL_PX
+        return PICTURE_PX
 
     def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
         """Orders a video of the events, each whole."""
@@ -56,11 +61,15 @@ class PaintOrders:
 
     def paint_film(self, path: Path, film: Film, *, seed: int) -> None:
         """Orders a video of the shots."""
-        self.orders.append(Order(path=path, shown=film, seed=seed))
+        self._add(Order(path=path, shown=film, seed=seed))
 
     def paint_image(self, path: Path, situation: Situation, *, seed: int) -> None:
         """Orders a picture."""
-        self.orders.append(Order(path=path, shown=situation, seed=seed))
+        self._add(Order(path=path, shown=situation, seed=seed))
+
+    def _add(self, order: Order) -> None:
+        """The same file may be ordered again, not another one of its name."""
+        assert self.by_path.setdefault(order.path, order) == order, f"{order.path}: two pictures"
 
 
 def paint(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) -> None:
@@ -117,12 +126,12 @@ def _paint_all(orders: Sequence[Order]) -> int:
     """Draws some files; returns their number."""
     for order in orders:
         if isinstance(order.shown, Situation):
-            picture = draw_still(order.shown, seed=order.seed, size_px=STILL_PX)
+            picture = draw_still(order.shown, seed=order.seed, size_px=PICTURE_PX)
             aside = order.path.with_name(f"{order.path.name}.part")
             picture.save(aside, format=order.path.suffix[1:])
             aside.replace(order.path)
         else:
-            frames = draw_film(order.shown, seed=order.seed, fps=FPS, size_px=VIDEO_PX)
+            frames = draw_film(order.shown, seed=order.seed, fps=FPS, size_px=PICTURE_PX)
             write_video(order.path, frames, fps=FPS)
     return len(orders)
 

@@ -15,7 +15,7 @@ from figclip.miniworld.named_tests import write_detail_tests, write_kept_tests
 from figclip.miniworld.painting import PaintOrders, claim_folder, paint
 from figclip.runtime.progress import CountProgress
 
-WORLD_FORMAT = 3
+WORLD_FORMAT = 4
 """Goes up when the same seeds draw something else."""
 
 TRAINING_SEED, SELECTION_SEED, EVALUATION_SEED = 11, 12, 13

@@ -25,6 +25,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from figclip.errors import ModelError
+from figclip.model.image_tower import encode_pixels
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
 """Hub organisations whose CLIPs were all trained with QuickGELU."""
@@ -170,9 +171,7 @@ class Backbone(nn.Module):
                 for values in (statistics.mean, statistics.std)
             )
         pixels = (pixels - mean) / std
-        # contiguous: the permuted view would make oneDNN pick a slower, differently rounded path.
-        pooled = self.clip.vision_model(pixel_values=pixels.contiguous()).pooler_output
-        return _at_least_fp32(self.clip.visual_projection(pooled))
+        return _at_least_fp32(encode_pixels(self.clip, pixels))
 
     def encode_tokens(self, tokens: TokenBatch) -> Float[Tensor, "N D"]:
         """Embed tokenised texts.

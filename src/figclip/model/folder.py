@@ -30,7 +30,8 @@ from transformers import CLIPConfig, CLIPTokenizer
 from figclip.config import MAX_LAYERS, MAX_POSITIONS, Adaptation
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, Preprocessing
-from figclip.model.lora import ADAPTER_NAME, plain_state
+from figclip.model.image_tower import ADAPTER_NAME
+from figclip.model.lora import plain_state
 from figclip.runtime.files import write_atomically
 from figclip.video.seen_media import SeenMedia
 

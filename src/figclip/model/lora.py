@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from figclip.config import Adaptation
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone
+from figclip.model.image_tower import ADAPTER_NAME
 
-ADAPTER_NAME = "default"
 TOWER_PATTERNS = {
     "lora_image": r"vision_model\.encoder\.layers\.\d+\.self_attn\.(q|k|v)_proj",
     "lora_text": r"text_model\.encoder\.layers\.\d+\.self_attn\.(q|k|v)_proj",

@@ -114,16 +114,41 @@ class Shown:
     group: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipPair:
+    """Videos of two situations that differ in one thing.
+
+    Attributes:
+        pair: The situations.
+        clip: Name of the first one's video, `two 0012`. Pairs may share it, and then share the
+            first situation: they are of one group.
+    """
+
+    pair: SituationPair
+    clip: str
+
+    @property
+    def shown(self) -> tuple[Shown, Shown]:
+        """Both videos."""
+        name, _, number = self.clip.rpartition(" ")
+        sides = ("first", self.pair.first), (self.pair.kind, self.pair.second)
+        first, second = (
+            Shown(file=f"{name}/{_folder(one)}/{number}-{side}.mp4", situation=one, group=self.clip)
+            for side, one in sides
+        )
+        return first, second
+
+
 def write_pairs(
     out: Path,
-    pairs: Sequence[SituationPair],
+    pairs: Sequence[ClipPair],
     *,
     name: str,
     wordings: Mapping[str, Wording],
     painter: Painter,
     seed: int,
-) -> list[Shown]:
-    """Writes `out/{name}-{wording}.jsonl` and `out/videos/{name}/{new|known}/….mp4`.
+) -> None:
+    """Writes `out/{name}-{wording}.jsonl`, and `out/videos/….mp4` of one event each.
 
     A pair is two lines of one group. Both videos have the same seed: they differ in what was
     edited, and in nothing else. All wordings tell verb, kinds, colours and what was edited.
@@ -133,46 +158,32 @@ def write_pairs(
         pairs: Pairs of one kind.
         name: Name of the test.
         wordings: By name.
-        painter: Draws the videos of one event each.
+        painter: Draws the videos; one that pairs share is ordered with each.
         seed: Seed of sentences and pictures.
-
-    Returns:
-        Both videos of each pair, one after the other.
     """
     rows: dict[str, list[dict[str, object]]] = {wording: [] for wording in wordings}
-    shown: list[Shown] = []
-    for idx, pair in enumerate(pairs):
-        group = f"{name} {idx}"
-        rng = random.Random(f"{seed}:{group}")
-        video_seed, words_seed = media_seed(rng), media_seed(rng)
-        seen = pair.first, pair.second
-        videos = [
-            f"{name}/{_folder(one)}/{idx:04d}{side}.mp4"
-            for one, side in zip(seen, "ab", strict=True)
-        ]
-        for video, one in zip(videos, seen, strict=True):
-            painter.paint_video(out / "videos" / video, [one], seed=video_seed)
+    for one in pairs:
+        video_seed = media_seed(random.Random(f"{seed}:{one.clip}"))
+        words_seed = media_seed(random.Random(f"{seed}:{name}:{one.clip}"))
+        for side in one.shown:
+            painter.paint_video(out / "videos" / side.file, [side.situation], seed=video_seed)
         for wording, tell in wordings.items():
             first, second = (
-                tell(one, facts_to_tell(pair.kind), random.Random(words_seed)) for one in seen
+                tell(side.situation, facts_to_tell(one.pair.kind), random.Random(words_seed))
+                for side in one.shown
             )
-            for video, told in zip(videos, both_ways(seen, (first, second)), strict=True):
+            for side, told in zip(one.shown, both_ways(one.shown, (first, second)), strict=True):
                 rows[wording].append(
                     {
-                        "id": video,
-                        "video": video,
+                        "id": f"{name} {side.file}",
+                        "video": side.file,
                         "positives": [told.true],
                         "negatives": [told.false],
-                        "group": group,
+                        "group": side.group,
                     }
                 )
-        shown += [
-            Shown(file=video, situation=one, group=group)
-            for video, one in zip(videos, seen, strict=True)
-        ]
     for wording, lines in rows.items():
         write_json_lines(out / f"{name}-{wording}.jsonl", lines)
-    return shown
 
 
 def write_captions(

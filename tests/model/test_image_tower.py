@@ -1,0 +1,109 @@
+"""The lean image tower against transformers' own, forward and backward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+
+from figclip.config import Adaptation
+from figclip.model.backbone import IMAGENET, Backbone, Preprocessing
+from figclip.model.image_tower import ADAPTER_NAME, encode_pixels
+from figclip.model.lora import add_adaptation, lora_layers
+from tests.small_clip import byte_tokenizer
+
+SIZE = 24
+
+
+def build_clip(*, hidden_act: str = "quick_gelu", layers: int = 3, patch: int = 8) -> CLIPModel:
+    torch.manual_seed(0)
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
+        image_size=SIZE, patch_size=patch, hidden_act=hidden_act, projection_dim=16,
+        initializer_factor=3.0,
+    )  # fmt: skip
+    text = CLIPTextConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        vocab_size=64, projection_dim=16, hidden_act=hidden_act,
+    )  # fmt: skip
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)
+    clip = CLIPModel(config).eval()
+    for parameter in clip.parameters():
+        if parameter.ndim == 1:  # biases and norms of a fresh model are 0 and 1: they hide mistakes
+            torch.nn.init.normal_(parameter, std=0.2)
+    return clip
+
+
+def adapted(clip: CLIPModel, adaptation: Adaptation) -> CLIPModel:
+    preprocessing = Preprocessing(image_size=SIZE, mean=IMAGENET.mean, std=IMAGENET.std)
+    backbone = Backbone(clip, tokenizer=byte_tokenizer(), preprocessing=preprocessing, name="")
+    add_adaptation(backbone, adaptation, rank=3, lora_alpha=6, seed=0)
+    torch.manual_seed(1)
+    for layer in lora_layers(clip).values():
+        torch.nn.init.normal_(layer.lora_B[ADAPTER_NAME].get_parameter("weight"), std=0.3)
+    return clip
+
+
+def pixels(num: int = 5, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(num, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2), dtype=dtype)
+
+
+def oracle(clip: CLIPModel, pixels_NCHW: Tensor) -> Tensor:
+    return clip.visual_projection(clip.vision_model(pixel_values=pixels_NCHW).pooler_output)
+
+
+@pytest.mark.parametrize("hidden_act", ["quick_gelu", "gelu"])
+@pytest.mark.parametrize(("layers", "patch"), [(3, 8), (1, 12), (2, 24)])
+def test_it_embeds_as_transformers_does(hidden_act: str, layers: int, patch: int):
+    clip = build_clip(hidden_act=hidden_act, layers=layers, patch=patch)
+    with torch.no_grad():
+        expected = oracle(clip, pixels())
+        torch.testing.assert_close(encode_pixels(clip, pixels()), expected, atol=2e-5, rtol=1e-5)
+        exact = oracle(clip.double(), pixels(dtype=torch.float64))
+        found = encode_pixels(clip, pixels(dtype=torch.float64))
+    torch.testing.assert_close(found, exact, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("adaptation", ["lora_image", "lora_text", "lora_both", "full"])
+def test_its_gradients_are_those_of_transformers_and_peft(adaptation: Adaptation):
+    clip = adapted(build_clip(), adaptation).double()
+    frames = pixels(dtype=torch.float64)
+    weight = torch.randn(5, 16, dtype=torch.float64)
+    gradients: list[dict[str, Tensor]] = []
+    for encode in (oracle, encode_pixels):
+        clip.zero_grad()
+        out = encode(clip, frames)
+        if out.requires_grad:
+            (out * weight).sum().backward()
+        named = clip.named_parameters()
+        gradients.append({n: p.grad.clone() for n, p in named if p.grad is not None})
+    expected, found = gradients
+    assert found.keys() == expected.keys()
+    assert bool(found) == (adaptation != "lora_text")
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-10, rtol=1e-8, msg=name)
+
+
+def test_the_pixels_get_their_gradient_too():
+    clip = adapted(build_clip(), "lora_image").double()
+    gradients: list[Tensor] = []
+    for encode in (oracle, encode_pixels):
+        frames = pixels(dtype=torch.float64).requires_grad_()
+        encode(clip, frames).square().sum().backward()
+        assert frames.grad is not None
+        gradients.append(frames.grad)
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-10, rtol=1e-8)
+
+
+@pytest.mark.parametrize("adaptation", ["lora_image", "full"])
+def test_it_trains_under_autocast(adaptation: Adaptation):
+    clip = adapted(build_clip(), adaptation)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = oracle(clip, pixels()).float()
+        out = encode_pixels(clip, pixels())
+    out.float().square().sum().backward()
+    # Three digits of bfloat16, over three layers.
+    assert (out.float() - expected).norm() / expected.norm() < 0.03
+    trained = [p for p in clip.vision_model.parameters() if p.requires_grad]
+    assert trained and all(p.grad is not None and p.grad.dtype == torch.float32 for p in trained)
