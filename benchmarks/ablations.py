@@ -29,6 +29,7 @@ from figclip.miniworld.stages import (
     Workshop,
     draw,
     evaluate_run,
+    lay_out_base,
     mini_config,
     prepare_videos,
 )
@@ -116,11 +117,13 @@ def main() -> None:
 def draw_world(out: Path, on_progress: Progress) -> Workshop:
     """Videos to adapt to, a tenth of them in a store of their own, and the named tests."""
     workshop = Workshop(path=out, on_progress=on_progress)
-    draw(workshop, size=SIZE, bases=[0], evaluation_seed=TUNING_SEED)
+    for part in ("tests", "training"):
+        draw(workshop, part, size=SIZE, evaluation_seed=TUNING_SEED)
+    lay_out_base(workshop.base(0), 0)
     prepare_videos(workshop)
     few = Workshop(path=out / "few", on_progress=on_progress)
     # A story depends on its position only: these are the first of the others.
-    draw(few, size=FEW, bases=[], evaluation_seed=TUNING_SEED)
+    draw(few, "training", size=FEW, evaluation_seed=TUNING_SEED)
     prepare_videos(few)
     return workshop
 
@@ -175,9 +178,7 @@ def adapted_means(
     if not (run / "model").exists():
         resume = (run / "config.json").exists()
         adapt(config, data=[store], out=run, resume=resume, cache=workshop.cache, cpu=True)
-    # A full fine-tune does not know its base.
-    given = base if config.model.adaptation == "full" else None
-    scores = read_scores(workshop.tests, [evaluate_run(workshop, run, base=given)])
+    scores = read_scores(workshop.tests, [evaluate_run(workshop, run, base=base)])
     summary = summarise(scores, seed=0)
     return {mean: {model: summary[mean][model] for model in ("base", "adapted")} for mean in MEANS}
 

@@ -23,7 +23,7 @@ from figclip.miniworld.grammar import (
     sample_pair,
     sample_story_pair,
 )
-from figclip.miniworld.layouts.own_files import both_ways, write_pairs
+from figclip.miniworld.layouts.own_files import ClipPair, both_ways, write_pairs
 from figclip.miniworld.wording import (
     EVALUATION_STYLES,
     VERB_FORMS,
@@ -173,18 +173,21 @@ def test_velociti_names_the_event(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", get_args(EditKind))
 def test_own_pairs(tmp_path: Path, kind: EditKind):
-    pairs = [pair for pair in PAIRS if pair.kind == kind]
+    pairs = [
+        ClipPair(pair=pair, clip=f"clip {idx:04d}")
+        for idx, pair in enumerate(pair for pair in PAIRS if pair.kind == kind)
+    ]
     wordings = {"natural": evaluation_sentence, "template": template_sentence}
-    written = write_pairs(tmp_path, pairs, name=kind, wordings=wordings, painter=PAINTER, seed=0)
+    write_pairs(tmp_path, pairs, name=kind, wordings=wordings, painter=PAINTER, seed=0)
     for wording in wordings:
         loaded = composition("pairs", tmp_path / f"{kind}-{wording}.jsonl")
         assert loaded.notices == ()
         assert_mirrored(loaded.items, lambda name: video_at(tmp_path / "videos", name)[0])
         assert set(Counter(item.group for item in loaded.items).values()) == {2}
-        sides = [side for pair in pairs for side in (pair.first, pair.second)]
-        for item, one, side in zip(loaded.items, written, sides, strict=True):
-            assert (one.file, one.group, one.situation) == (item.media[0].name, item.group, side)
-            assert video_at(tmp_path / "videos", one.file)[1] == (side,)
+        sides = [side for one in pairs for side in one.shown]
+        for item, side in zip(loaded.items, sides, strict=True):
+            assert (side.file, side.group) == (item.media[0].name, item.group)
+            assert video_at(tmp_path / "videos", side.file)[1] == (side.situation,)
         for item in loaded.items:
             _, (shown,) = video_at(tmp_path / "videos", item.media[0].name)
             assert f"/{'new' if is_held_out(shown) else 'known'}/" in item.media[0].name
@@ -208,7 +211,8 @@ def test_same_seed_same_files_other_seed_other(tmp_path: Path):
         )
         write_velociti(out / "velociti", STORY_PAIRS, painter=PAINTER, seed=seed)
         wordings = {"natural": evaluation_sentence}
-        write_pairs(out / "pairs", PAIRS, name="p", wordings=wordings, painter=PAINTER, seed=seed)
+        pairs = [ClipPair(pair=pair, clip=f"p {idx:04d}") for idx, pair in enumerate(PAIRS)]
+        write_pairs(out / "pairs", pairs, name="p", wordings=wordings, painter=PAINTER, seed=seed)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     assert digests(tmp_path / "one") != digests(tmp_path / "other")
 

@@ -93,8 +93,21 @@ def test_every_video_of_retrieval_has_its_twin_beside_it(folder: Path):
         if test.name == "retrieval":
             items = load(test).items
             assert set(Counter(item.group for item in items).values()) == {2}
-            kinds = Counter(item.group.split()[0] for item in items)
-            assert set(kinds.values()) == {2 * NUM_PAIRS // 5} and len(kinds) == 5
+            sides = Counter(item.medium.name.rpartition("-")[2] for item in items)
+            assert sides.pop("first.mp4") == NUM_PAIRS
+            assert set(sides.values()) == {NUM_PAIRS // 5} and len(sides) == 5
+
+
+def test_pairs_share_their_first_video(folder: Path):
+    videos: dict[str, set[str]] = {}
+    for test in detail_tests(folder / "detail"):
+        if test.source.name == "pairs" and test.wording == "natural":
+            videos[test.name] = {item.media[0].name for item in load(test).items}
+    assert len(videos["role swap"] & videos["attribute swap"]) == NUM_PAIRS
+    assert len(videos["verb"] & videos["manner"]) == NUM_PAIRS
+    others = videos["role swap"] | videos["verb"]
+    assert len(videos["direction"] & others) == NUM_PAIRS
+    assert len(set.union(*videos.values())) == 7 * NUM_PAIRS
 
 
 def test_kept(folder: Path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import av
 import pytest
@@ -13,15 +15,23 @@ from figclip.annotations.vidsitu import load_source
 from figclip.datasets.dense_captions import read_caption_references
 from figclip.errors import ConfigError
 from figclip.miniworld.grammar import FPS
-from figclip.miniworld.world_files import WorldFolder, WorldSize, draw_world
+from figclip.miniworld.world_files import WorldFolder, WorldPart, WorldSize, draw_world
+from tests.layouts.plain_painter import digests
 
 SIZE = WorldSize(train=3, valid=2, pairs=10, stills=2, selection_stills=2, films=0, valid_films=0)
 
 
-def draw(out: Path, *, seed: int = 0, size: WorldSize = SIZE) -> list[tuple[int, int]]:
+def draw(
+    out: Path,
+    *,
+    seed: int = 0,
+    size: WorldSize = SIZE,
+    parts: Sequence[WorldPart] = get_args(WorldPart),
+) -> list[tuple[int, int]]:
     told: list[tuple[int, int]] = []
     draw_world(
         WorldFolder(out),
+        parts=parts,
         size=size,
         evaluation_seed=seed,
         on_progress=lambda done, total: told.append((done, total)),
@@ -30,12 +40,21 @@ def draw(out: Path, *, seed: int = 0, size: WorldSize = SIZE) -> list[tuple[int,
 
 
 def test_all_is_drawn_once(tmp_path: Path):
-    num_files = 5 + 2 * 5 * 10 + 2 * 2 + 2 * 2
+    num_files = 5 + 7 * 10 + 2 * 2 + 2 * 2
     assert draw(tmp_path)[-1] == (num_files, num_files)
     assert draw(tmp_path) == [(num_files, num_files)]
     records = load_source(WorldFolder(tmp_path).vidsitu / "annotations").records
     assert [record.split for record in records] == ["train"] * 3 + ["valid"] * 2
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_parts_are_drawn_apart_and_add_up(tmp_path: Path):
+    apart, together = tmp_path / "apart", tmp_path / "together"
+    draw(apart, parts=["tests"])
+    assert not WorldFolder(apart).vidsitu.exists() and WorldFolder(apart).detail.exists()
+    draw(apart, parts=["training"])
+    draw(together)
+    assert digests(apart) == digests(together)
 
 
 def test_films_are_drawn_beside_the_same_other_files(tmp_path: Path):

@@ -79,6 +79,10 @@ class ProgressDisplay:
                 left = f", {left_s:.0f} s left"
             print(f"{label} {done:,}/{total:,}{left} {detail}".rstrip(), file=sys.stderr)
 
+    def say(self, text: str) -> None:
+        """Say something once, above the bars."""
+        self._console.print(text, markup=False, highlight=False)
+
 
 def show_size(num_bytes: float) -> str:
     """A size for people: `1.4 GiB`."""

@@ -16,13 +16,19 @@ _MEANS = {
     "semantic": "kept",
 }
 
+_COMING = (
+    "Coming: draw the tests, score the base (its numbers come within a minute), draw and prepare\n"
+    "videos, adapt, score again, write a report. About four minutes on two cores."
+)
+_MORE = "One seed. --full adds two more, a second base, heads and controls: an hour or two."
+
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("quickstart"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the adaptation.")] = 0,
     full: Annotated[
         bool,
-        typer.Option("--full", help="Seeds 0, 1, 2 on both bases, and controls; an hour or two."),
+        typer.Option("--full", help="Three seeds, two bases, heads, controls; an hour or two."),
     ] = False,
 ) -> None:
     """Draw the mini world, adapt the mini CLIP to it, compare with its base, write a report.
@@ -44,14 +50,28 @@ def quickstart(
         if full:
             result = run_full(out, on_progress=display.update)
         else:
-            result = run_quickstart(out, seed=seed, on_progress=display.update)
+            display.say(_COMING)
+            result = run_quickstart(
+                out,
+                seed=seed,
+                on_progress=display.update,
+                on_base=lambda means: display.say(_base_line(means)),
+            )
     for line in _table(result.summary):
         typer.echo(line)
     if not full and len(seeds := result.summary["seeds"]) > 1:
         typer.echo(f"Summary and report stay those of --full, seeds {', '.join(map(str, seeds))}.")
+    if not full and len(seeds) == 1:
+        typer.echo(_MORE)
     typer.echo(f"Model (load it with transformers or figclip): {result.run / 'model'}")
     typer.echo(f"Results: {result.run / 'eval'}")
     typer.echo(f"Report (open it in a browser): {result.report.resolve().as_uri()}")
+
+
+def _base_line(means: Mapping[str, float]) -> str:
+    """What the base scores, in per cent."""
+    scores = ", ".join(f"{title} {100 * means[name]:.1f} %" for name, title in _MEANS.items())
+    return f"The base scores: {scores}. Chance in the pairs of detail is 50 %."
 
 
 def _table(summary: Mapping[str, Any]) -> list[str]:

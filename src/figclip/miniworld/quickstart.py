@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from figclip.errors import ConfigError
 from figclip.evaluation.results import EvaluationResult
@@ -16,17 +16,19 @@ from figclip.miniworld.stages import (
     Workshop,
     adapt_base,
     draw,
+    evaluate_base,
     evaluate_heads,
     evaluate_run,
     finetune_heads,
+    lay_out_base,
     mini_config,
     prepare_videos,
     summary_file,
     write_summary,
     write_timings,
 )
-from figclip.miniworld.summary import MEANS, read_scores, summarise, summarise_heads
-from figclip.miniworld.world_files import WorldSize
+from figclip.miniworld.summary import MEANS, means_of_one, read_scores, summarise, summarise_heads
+from figclip.miniworld.world_files import WorldPart, WorldSize
 from figclip.model.figclip import FiGCLIP
 from figclip.reporting.files import damage_named, read_object
 from figclip.reporting.report import write_report
@@ -42,6 +44,10 @@ _CONTROLS: dict[ControlName, str] = {
     "sparse": "sparse captions",
     "shuffled": "shuffled annotations",
 }
+
+
+OnBase = Callable[[Mapping[str, float]], None]
+"""Told the means of the base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +66,24 @@ class QuickstartResult:
 
 
 def run_quickstart(
-    out: Path, *, seed: int, on_progress: DetailedProgress, size: WorldSize | None = None
+    out: Path,
+    *,
+    seed: int,
+    on_progress: DetailedProgress,
+    on_base: OnBase | None = None,
+    size: WorldSize | None = None,
 ) -> QuickstartResult:
     """Adapt once and show what it did. What is already there is not made again.
 
-    The summary of `run_full` about the same run is kept as long as it holds: all of its runs are
-    there, and this one still scores what it says.
+    The base is scored before anything else is drawn than the tests: the first numbers come within a
+    minute. The summary of `run_full` about the same run is kept as long as it holds: all of its
+    runs are there, and this one still scores what it says.
 
     Args:
         out: Folder for all that is made: a new or empty one, or of an earlier call.
         seed: Seed of the adaptation. The world and its tests are the same for all seeds.
         on_progress: Told how far it is.
+        on_base: Told what the base scores, means over tests by their names in `MEANS`.
         size: How much is drawn; None for the usual.
 
     Raises:
@@ -78,22 +91,24 @@ def run_quickstart(
         ModelError: the folder of the mini CLIP holds another one.
         KeyboardInterrupt: interrupted by Ctrl-C; calling this again goes on.
     """
+    size = size or WorldSize()
     workshop = _open_workshop(out, on_progress)
-    draw(workshop, size=size or WorldSize(), bases=[0])
+    draw(workshop, "tests", size=size)
+    lay_out_base(workshop.base(0), 0)
+    base = evaluate_base(workshop, 0)
+    if on_base is not None:
+        on_base(means_of_one(workshop.tests, base))
+    draw(workshop, "training", size=size)
     prepare_videos(workshop)
     run, result = _adapted(workshop, base=0, seed=seed)
-    summary = {
-        **_summary(workshop, [result], seeds=[seed]),
-        "tasks": _tasks(workshop, seeds=[seed]),
-    }
-    write_timings(run, workshop.seconds)
+    summary = _summary(workshop, [result], seeds=[seed])
     return _finished(workshop, run, _summary_of_full(workshop, run, summary) or summary, seed=seed)
 
 
 def run_full(
     out: Path, *, on_progress: DetailedProgress, size: WorldSize | None = None
 ) -> QuickstartResult:
-    """Three seeds on both bases, and the controls that must not gain.
+    """Three seeds on both bases, heads, and the controls that must not gain.
 
     Args:
         out: Folder, also one that `run_quickstart` made.
@@ -107,7 +122,10 @@ def run_full(
         ConfigError, ModelError, KeyboardInterrupt: as `run_quickstart`.
     """
     workshop = _open_workshop(out, on_progress)
-    draw(workshop, size=size or WorldSize(), bases=[0, 1])
+    for part in get_args(WorldPart):
+        draw(workshop, part, size=size or WorldSize())
+    for base in (0, 1):
+        lay_out_base(workshop.base(base), base)
     prepare_videos(workshop)
     first, second = (
         [_adapted(workshop, base=base, seed=seed) for seed in FULL_SEEDS] for base in (0, 1)
@@ -152,7 +170,7 @@ def _adapted(workshop: Workshop, *, base: int, seed: int) -> tuple[Path, Evaluat
     """One adaptation, and what it scores."""
     run = _run_folder(workshop, base=base, seed=seed)
     adapt_base(workshop, run, config=mini_config(workshop.base(base), seed=seed))
-    result = evaluate_run(workshop, run)
+    result = evaluate_run(workshop, run, base=workshop.base(base))
     write_timings(run, workshop.seconds)
     return run, result
 
@@ -180,7 +198,7 @@ def _control(workshop: Workshop, control: ControlName, *, alpha: float) -> Evalu
     overrides = ["text.verb_negatives=0"] if control == "sparse" else []
     config = mini_config(workshop.base(0), seed=0, overrides=overrides)
     adapt_base(workshop, run, config=config, control=control)
-    return evaluate_run(workshop, run, alpha=alpha)
+    return evaluate_run(workshop, run, base=workshop.base(0), alpha=alpha)
 
 
 def _summary(
@@ -234,10 +252,12 @@ def _finished(
     """Write what was found; the page shows what the heads of this seed say."""
     write_summary(run, summary)
     data = [test.source for test in workshop.tests if test.source.name == "pairs"]
-    heads = [SITUATIONS.folder(workshop, seed=seed)]
-    films = CAPTIONING.test(workshop)
-    if films.path.exists():
-        heads.append(CAPTIONING.folder(workshop, seed=seed))
-        data.append(films)
+    heads = [
+        folder
+        for stage in (SITUATIONS, CAPTIONING)
+        if (folder := stage.folder(workshop, seed=seed)).exists()
+    ]
+    if CAPTIONING.folder(workshop, seed=seed) in heads:
+        data.append(CAPTIONING.test(workshop))
     report = write_report(run, data=data, store=workshop.store(), heads=heads)
     return QuickstartResult(run=run, summary=summary, report=report)

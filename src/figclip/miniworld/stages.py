@@ -31,6 +31,7 @@ from figclip.miniworld.world_files import (
     EVALUATION_SEED,
     TRAINING_SEED,
     WorldFolder,
+    WorldPart,
     WorldSize,
     draw_world,
 )
@@ -94,21 +95,24 @@ class Workshop:
 
 def draw(
     workshop: Workshop,
+    part: WorldPart,
     *,
     size: WorldSize,
-    bases: Sequence[int],
     evaluation_seed: int = EVALUATION_SEED,
 ) -> None:
-    """Draw the world, and lay out the bases.
+    """Draw a part of the world.
 
     Raises:
         ConfigError: the folder holds another world.
-        ModelError: the folder of a base holds another one.
     """
-    with workshop.timed("drawing") as told:
-        draw_world(workshop.world, size=size, evaluation_seed=evaluation_seed, on_progress=told)
-        for seed in bases:
-            lay_out_base(workshop.base(seed), seed)
+    with workshop.timed(f"drawing {part}") as told:
+        draw_world(
+            workshop.world,
+            parts=[part],
+            size=size,
+            evaluation_seed=evaluation_seed,
+            on_progress=told,
+        )
 
 
 def lay_out_base(folder: Path, seed: int) -> None:
@@ -194,27 +198,50 @@ def raise_again(number: int) -> None:
     raise KeyboardInterrupt  # whoever handles the signal let it pass
 
 
+def evaluate_base(workshop: Workshop, base: int) -> EvaluationResult:
+    """A base alone on the named tests; what it embeds is not embedded again beside an adaptation.
+
+    Args:
+        workshop: Where the tests are.
+        base: Its seed.
+    """
+    return _evaluated(
+        workshop, workshop.base(base), stage="base", out=workshop.path / f"base{base}-eval"
+    )
+
+
 def evaluate_run(
-    workshop: Workshop, run: Path, *, base: Path | None = None, alpha: float | None = None
+    workshop: Workshop, run: Path, *, base: Path, alpha: float | None = None
 ) -> EvaluationResult:
     """Base beside adapted on the named tests; the results are in the run's `eval/`.
 
     Args:
         workshop: Where the tests are.
         run: Run folder.
-        base: Base of a full fine-tune; any other run knows its base.
+        base: Folder of its base.
         alpha: Strength to score; None: as merged.
     """
-    with workshop.timed("evaluating"):
+    return _evaluated(
+        workshop,
+        run,
+        stage="evaluating",
+        out=run / "eval",
+        # Not the model at strength 0, whose last bits differ from run to run.
+        base=base,
+        alpha=alpha,
+    )
+
+
+def _evaluated(workshop: Workshop, model: Path, *, stage: str, **options: Any) -> EvaluationResult:
+    """A model on the named tests."""
+    with workshop.timed(stage):
         return evaluate(
-            run,
-            base=base,
-            alpha=alpha,
+            model,
             data=[test.source for test in workshop.tests],
-            out=run / "eval",
             cache=workshop.cache,
             preset=PRESET,
-            on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
+            on_progress=lambda label, done, total: workshop.on_progress(label, done, total, ""),
+            **options,
         )
 
 

@@ -26,6 +26,7 @@ from figclip.tasks.composition import BLIND, TEXT_ONLY
 NUM_RESAMPLES = 2000
 MEANS = ("detail", "detail_template", "semantic")
 """Means over tests, by their keys in the summary."""
+_KEY_OF_WORDING = {"natural": "detail", "template": "detail_template", None: "semantic"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +85,34 @@ def summarise(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
         scores: Scores of all named tests.
         seed: Seed of the intervals.
     """
-    natural = [one for one in scores if one.test.wording == "natural"]
-    template = [one for one in scores if one.test.wording == "template"]
-    kept = [one for one in scores if one.test.face == "kept"]
+    means = {
+        name: [one for one in scores if _KEY_OF_WORDING[one.test.wording] == name] for name in MEANS
+    }
     return {
         "format": SUMMARY_FORMAT,
-        "detail": _measured(natural, seed=seed),
-        "detail_template": _measured(template, seed=seed),
-        "semantic": _measured(kept, seed=seed),
+        **{name: _measured(tests, seed=seed) for name, tests in means.items()},
         "tests": [_described(one, seed=seed) for one in scores],
         "tasks": {},
+    }
+
+
+def means_of_one(tests: Sequence[NamedTest], result: EvaluationResult) -> dict[str, float]:
+    """What one model scores: its means over tests, by their names in `MEANS`.
+
+    Args:
+        tests: As they were given to `evaluate`.
+        result: Of a model without a base.
+    """
+    scores = [
+        float(_values(test, task.adapted_items).mean())
+        for test, task in zip(tests, result.tasks, strict=True)
+    ]
+    keys = [_KEY_OF_WORDING[test.wording] for test in tests]
+    return {
+        name: float(
+            np.mean([score for score, key in zip(scores, keys, strict=True) if key == name])
+        )
+        for name in MEANS
     }
 
 

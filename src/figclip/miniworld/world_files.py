@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from figclip.errors import ConfigError
 from figclip.miniworld.grammar import sample_film, sample_story
@@ -25,6 +27,10 @@ TUNING_SEED = 14
 """Seed of the named tests that settings were tuned on and ablations are scored on."""
 
 
+WorldPart = Literal["tests", "training", "films"]
+"""The named tests; annotated videos and what chooses the strength; untrimmed videos for heads."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSize:
     """How much is drawn.
@@ -39,7 +45,7 @@ class WorldSize:
         valid_films: The same of the validation split, of combinations never trained on.
     """
 
-    train: int = 600
+    train: int = 400
     valid: int = 60
     pairs: int = 500
     stills: int = 1000
@@ -92,6 +98,7 @@ class WorldFolder:
 def draw_world(
     world: WorldFolder,
     *,
+    parts: Collection[WorldPart],
     size: WorldSize,
     evaluation_seed: int,
     on_progress: CountProgress,
@@ -100,29 +107,32 @@ def draw_world(
 
     Args:
         world: Where.
-        size: How much.
-        evaluation_seed: Seed of the named tests.
+        parts: What to draw; others may follow.
+        size: How much of all parts.
+        evaluation_seed: Of the named tests.
         on_progress: Told how many pictures and videos of how many are there.
 
     Raises:
         ConfigError: the folder holds another world.
     """
     _claim(world, size=size, evaluation_seed=evaluation_seed)
-    rng = random.Random(f"{TRAINING_SEED}:stories")
     orders = PaintOrders()
-    write_vidsitu(
-        world.vidsitu,
-        train=[sample_story(rng, held_out=False) for _ in range(size.train)],
-        valid=[sample_story(rng, held_out=True) for _ in range(size.valid)],
-        painter=orders,
-        seed=TRAINING_SEED,
-    )
-    write_kept_tests(
-        world.selection, num_stills=size.selection_stills, seed=SELECTION_SEED, painter=orders
-    )
-    write_detail_tests(world.detail, num_pairs=size.pairs, seed=evaluation_seed, painter=orders)
-    write_kept_tests(world.kept, num_stills=size.stills, seed=evaluation_seed, painter=orders)
-    if size.films or size.valid_films:
+    if "tests" in parts:
+        write_detail_tests(world.detail, num_pairs=size.pairs, seed=evaluation_seed, painter=orders)
+        write_kept_tests(world.kept, num_stills=size.stills, seed=evaluation_seed, painter=orders)
+    if "training" in parts:
+        rng = random.Random(f"{TRAINING_SEED}:stories")
+        write_vidsitu(
+            world.vidsitu,
+            train=[sample_story(rng, held_out=False) for _ in range(size.train)],
+            valid=[sample_story(rng, held_out=True) for _ in range(size.valid)],
+            painter=orders,
+            seed=TRAINING_SEED,
+        )
+        write_kept_tests(
+            world.selection, num_stills=size.selection_stills, seed=SELECTION_SEED, painter=orders
+        )
+    if "films" in parts and (size.films or size.valid_films):
         rng = random.Random(f"{TRAINING_SEED}:films")
         write_dense_captions(
             world.films,
