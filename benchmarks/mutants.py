@@ -25,10 +25,10 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import pytest
 
@@ -65,6 +65,9 @@ PRELOADED = (
     "torch", "transformers.models.clip.modeling_clip", "peft", "accelerate", "scipy.stats", "av",
     "hypothesis", "beartype", "pdb",
 )  # fmt: skip
+NUM_KILLERS = 6
+"""So many of the tests that killed most mutants are run before all others."""
+
 SKIPPED_TESTS = "not slow and not real and not gpu"
 
 
@@ -132,13 +135,14 @@ def run_module(module: str, package: Path, *, file: Path, end: float) -> None:
         tests_s = time.monotonic() - started
         found = {"key": key.hexdigest(), "tests_s": tests_s, "outcomes": {}}
     outcomes = found["outcomes"]
+    killers: Counter[str] = Counter()
     for label, changed in mutants(source):
         if label not in outcomes:
             if time.monotonic() > end:
                 print(f"{module}: stopped after {len(outcomes)} mutants", flush=True)
                 break
             path.write_text(changed())
-            outcomes[label] = run_tests(module, limit_s=60 + 5 * found["tests_s"])
+            outcomes[label] = _killed_by(module, killers, limit_s=60 + 5 * found["tests_s"])
             file.write_text(json.dumps(found, indent=1, ensure_ascii=False))
     path.write_text(source)
     survivors = [label for label, outcome in outcomes.items() if not outcome]
@@ -148,34 +152,56 @@ def run_module(module: str, package: Path, *, file: Path, end: float) -> None:
         print(f"  {label}", flush=True)
 
 
-def run_tests(module: str, *, limit_s: float) -> str:
-    """Why the tests of a module fail; empty when they pass."""
-    child = os.fork()
-    if not child:
-        os.setpgid(0, 0)
-        os._exit(_tests_of(module))
-    deadline = time.monotonic() + limit_s
-    ended, status = 0, 0
-    while not ended and time.monotonic() < deadline:
-        time.sleep(0.02)
-        ended, status = os.waitpid(child, os.WNOHANG)
-    # What it has started ends too; where it runs without end, it itself.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    if not ended:
-        os.waitpid(child, 0)
-        return "time"
-    code = os.waitstatus_to_exitcode(status)
-    return f"exit {code}" if code else ""
+def _killed_by(module: str, killers: Counter[str], *, limit_s: float) -> str:
+    """Why tests fail, those first that killed most mutants; `killers` counts."""
+    often = [name for name, _ in killers.most_common(NUM_KILLERS)]
+    outcome = run_tests(module, limit_s=limit_s, only=often) if often else ""
+    outcome = outcome or run_tests(module, limit_s=limit_s)
+    killers.update([outcome] if "::" in outcome else [])
+    return outcome
 
 
-def _tests_of(module: str) -> int:
+def run_tests(module: str, *, limit_s: float, only: Sequence[str] = ()) -> str:
+    """The first of a module's tests that fails, or why they end; empty when they pass."""
+    with NamedTemporaryFile("w+") as failed:
+        child = os.fork()
+        if not child:
+            os.setpgid(0, 0)
+            os._exit(_tests_of(only or TESTS[module], Path(failed.name)))
+        deadline = time.monotonic() + limit_s
+        ended, status = 0, 0
+        while not ended and time.monotonic() < deadline:
+            time.sleep(0.02)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        # What it has started ends too; where it runs without end, it itself.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        if not ended:
+            os.waitpid(child, 0)
+            return "time"
+        code = os.waitstatus_to_exitcode(status)
+        return (failed.read() or f"exit {code}") if code else ""
+
+
+@dataclass(frozen=True)
+class _FirstFailure:
+    """Writes down which test fails first."""
+
+    file: Path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called by pytest."""
+        if report.failed and not self.file.stat().st_size:
+            self.file.write_text(report.nodeid)
+
+
+def _tests_of(tests: Sequence[str], failed: Path) -> int:
     """Exit code of pytest, in a process of its own."""
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-m", SKIPPED_TESTS]
-    return int(pytest.main([*options, *TESTS[module]]))
+    return int(pytest.main([*options, *tests], plugins=[_FirstFailure(failed)]))
 
 
 def mutants(source: str) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -15,7 +15,7 @@ from tests.processes import started_processes
 TESTS = Path(__file__).parent
 SIGNALLED = (
     "cli/test_cli.py::test_interrupted_while_libraries_are_imported_is_no_traceback",
-    "test_loop.py::test_a_second_signal_acts_as_usual",
+    "training/test_loop.py::test_a_second_signal_acts_as_usual",
 )
 """One test that interrupts a child, one that interrupts itself."""
 

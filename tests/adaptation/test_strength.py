@@ -128,7 +128,7 @@ def test_the_curve_bends_where_the_tests_do(
     world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model folder is at the chosen strength, and goes to any other from there."""
-    monkeypatch.setattr("figclip.metrics.strength.choose_strength_idx", lambda *_: 37)
+    monkeypatch.setattr("figclip.adaptation.strength.choose_strength_idx", lambda *_: 37)
     kept, plain = tmp_path / "kept", tmp_path / "plain"
     options = {"data": [world.store], "cache": cache, "cpu": True}
     chosen = selection.adapt(world.config(), out=kept, keep=world.keep, **options)
@@ -322,7 +322,7 @@ def test_resumed_with_other_tests_is_refused(
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(run[0], out)
-    monkeypatch.setattr("figclip.evaluation.plan.open_works", None)  # nothing is decoded
+    monkeypatch.setattr("figclip.adaptation.strength.open_works", None)  # nothing is decoded
     for keep in ([], world.keep[:1]):
         with pytest.raises(CheckpointError, match=r"other tests to keep \(2 then, \d now\)"):
             selection.adapt(
@@ -340,7 +340,7 @@ def test_what_cannot_be_chosen_is_refused_before_training(
     world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TrainingLoop, "run", None)
-    monkeypatch.setattr("figclip.evaluation.plan.open_works", None)  # nothing is decoded
+    monkeypatch.setattr("figclip.adaptation.strength.open_works", None)  # nothing is decoded
     monkeypatch.setattr(selection, "assemble", None)  # no model is loaded
     small = tmp_path / "small.csv"
     rows = world.colours.path.read_text().splitlines(keepends=True)

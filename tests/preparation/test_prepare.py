@@ -207,7 +207,7 @@ def test_a_disk_without_room_is_told_before_anything_is_decoded(
         prepare(source, videos=tmp_path / "videos", out=out, spec=SPEC, on_plan=stop)
     assert plans[0].missing_bytes == plans[0].store_bytes - 1000 > 0
     assert not out.parent.exists()
-    monkeypatch.setattr("figclip.video.store.FrameStoreWriter", None)
+    monkeypatch.setattr("figclip.preparation.prepare.FrameStoreWriter", None)
     with pytest.raises(TypeError):
         prepare_verb(source, videos=tmp_path / "videos", out=out)
     assert f"Warning: the disk of {out} has about" in capsys.readouterr().err

@@ -81,7 +81,7 @@ class ProgressDisplay:
 
     def say(self, text: str) -> None:
         """Say something once, above the bars."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_size(num_bytes: float) -> str:
