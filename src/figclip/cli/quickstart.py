@@ -59,10 +59,11 @@ def quickstart(
             )
     for line in _table(result.summary):
         typer.echo(line)
-    if not full and len(seeds := result.summary["seeds"]) > 1:
-        typer.echo(f"Summary and report stay those of --full, seeds {', '.join(map(str, seeds))}.")
-    if not full and len(seeds) == 1:
+    seeds = result.summary["seeds"]
+    if len(seeds) == 1:
         typer.echo(_MORE)
+    elif not full:
+        typer.echo(f"Summary and report stay those of --full, seeds {', '.join(map(str, seeds))}.")
     typer.echo(f"Model (load it with transformers or figclip): {result.run / 'model'}")
     typer.echo(f"Results: {result.run / 'eval'}")
     typer.echo(f"Report (open it in a browser): {result.report.resolve().as_uri()}")

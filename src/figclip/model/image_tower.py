@@ -65,8 +65,9 @@ def _embed_patches(tower: CLIPVisionModel, pixels_NCHW: Tensor) -> Tensor:
     return torch.cat([class_NLC, patches_NPC], dim=1) + embeddings.position_embedding.weight
 
 
-def _layer(layer: CLIPEncoderLayer, tokens_NLC: Tensor, *, num_read: int) -> Tensor:
+def _layer(layer: nn.Module, tokens_NLC: Tensor, *, num_read: int) -> Tensor:
     """One layer's output for the first `num_read` tokens."""
+    assert isinstance(layer, CLIPEncoderLayer)
     attended_NLC = _attention(layer.self_attn, layer.layer_norm1(tokens_NLC), num_read=num_read)
     tokens_NLC = tokens_NLC[:, :num_read] + attended_NLC
     return tokens_NLC + _mlp(layer.mlp, layer.layer_norm2(tokens_NLC))
