@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import figclip.miniworld.quickstart
 from figclip.cli.app import app
 from figclip.cli.quickstart import _table
-from figclip.miniworld.quickstart import QuickstartResult
+from figclip.miniworld.quickstart import OnBase, QuickstartResult
 
 
 def compared(base: float, adapted: float) -> dict[str, object]:
@@ -71,3 +71,20 @@ def test_a_kept_summary_of_several_seeds_is_announced(
     assert "second base: detail, natural sentences" in done.output
     said = "Summary and report stay those of --full, seeds 0, 1, 2."
     assert (said in done.output) == is_said
+    assert ("One seed. --full adds two more" in done.output) != is_said
+
+
+def test_what_is_coming_and_the_base_are_told_before_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*_: object, on_base: OnBase, **__: object) -> QuickstartResult:
+        on_base({"detail": 0.684, "detail_template": 0.679, "semantic": 0.788})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figclip.miniworld.quickstart, "run_quickstart", interrupted)
+    done = CliRunner().invoke(app, ["quickstart", "--out", str(tmp_path)])
+    coming, base = done.output.index("Coming: "), done.output.index("The base scores: ")
+    assert coming < base
+    assert "detail, natural sentences 68.4 %, detail, SRL template 67.9 %, kept 78.8 %" in (
+        done.output
+    )

@@ -108,6 +108,9 @@ def test_a_summary_is_shown_with_its_intervals(written: WrittenRun):
                if "aria-label" in one)  # fmt: skip
     assert "At most 812 MiB of memory" in page.text and "seeds of the summary 0, 1, 2" in page.text
     assert "not with another seed" not in page.text
+    assert "One seed of training." not in page.text
+    written.rewrite("eval/summary.json", seeds=[0])
+    assert "One seed of training. figclip quickstart --full adds" in page_of(written)[0].text
     tips = [one["data-tip"] for one in page.all("g") if "data-tip" in one]
     assert "strength 0.5: detail +10.0, kept \u22122.5 points" in tips
     assert "adapted: detail +8.8, kept \u22120.7 points" in tips

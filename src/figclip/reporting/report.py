@@ -118,6 +118,7 @@ def _page_of_adaptation(
         captioned=None if store is None else _captioned(store, read),
         captions_absent=_captions_absent(read),
         several_seeds=read.summary is not None and len(read.summary.seeds) > 1,
+        is_quick=read.summary is not None and len(read.summary.seeds) == 1,
         situation_heads=situations,
         shown_situations=None if situations is None else _situations(situations, of_heads, store),
         film_heads=films,
