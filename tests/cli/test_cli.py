@@ -51,7 +51,7 @@ def test_from_annotations_to_results(world: World, tmp_path: Path):
         "--size", "32", "--frames", "2",
     )  # fmt: skip
     assert prepared.returncode == 0, prepared.stderr
-    assert "VidSitu train: 3 of 3 segments have a video, 3 stored, 0 quarantined" in prepared.stdout
+    assert "VidSitu train: 3 of 3 segments have a file, 3 stored, 0 quarantined" in prepared.stdout
     adapted = figclip(
         "adapt", "--recipe", "tiny", "--base", world.base, "--data", store, "--out", run,
         "--set", "train.epochs=1", "--cpu", "--json", cache=cache,

@@ -168,9 +168,9 @@ def test_any_subset_is_normal_and_the_rest_is_named(
         "test": SplitCoverage(listed=1, annotated=1, found=0, stored=0, quarantined=0),
     }
     assert format_coverage(report) == [
-        "events test: 0 of 1 videos have a video, 0 stored, 0 quarantined",
-        "events train: 7 of 7 videos have a video, 3 stored, 4 quarantined",
-        "events valid: 3 of 4 videos have a video, 0 stored, 3 quarantined",
+        "events test: 0 of 1 videos have a file, 0 stored, 0 quarantined",
+        "events train: 7 of 7 videos have a file, 3 stored, 4 quarantined",
+        "events valid: 3 of 4 videos have a file, 0 stored, 3 quarantined",
     ]
     with FrameStore.open(tmp_path / "own.store") as store:
         assert [one.record.id for one in store.records()] == ["--b.mp4", "-a.mp4", "plain"]
@@ -224,8 +224,8 @@ def test_vidsitu_coverage_counts_what_the_splits_list(long_clip: Path, tmp_path:
     out = tmp_path / "v.store"
     report = prepare(folder, videos=tmp_path / "videos", out=out, spec=SPEC, num_workers=2)
     assert format_coverage(report) == [
-        "VidSitu train: 2 of 3 segments have a video, 2 stored, 0 quarantined",
-        "VidSitu valid: 2 of 3 segments have a video (2 are annotated), 1 stored, 1 quarantined",
+        "VidSitu train: 2 of 3 segments have a file, 2 stored, 0 quarantined",
+        "VidSitu valid: 2 of 3 segments have a file (2 are annotated), 1 stored, 1 quarantined",
     ]
     assert reasons(report) == {valid[0]: "empty"}
     with FrameStore.open(out) as store:
@@ -251,7 +251,7 @@ def test_thousands_are_written_with_commas() -> None:
         notices=(),
     )
     assert format_coverage(report) == [
-        "VidSitu valid: 12 of 1,324 segments have a video (1,224 are annotated), "
+        "VidSitu valid: 12 of 1,324 segments have a file (1,224 are annotated), "
         "10 stored, 2 quarantined"
     ]
 

@@ -103,7 +103,7 @@ def test_every_odd_file_is_stored_right_or_quarantined_by_name(tmp_path: Path) -
             frames = store.read_frames(one.video_hash, [to_time_us(t) for t in wanted_s])
             assert np.array_equal(frames, decoded.frames_NHWC), path.name
     assert format_coverage(report) == [
-        f"events train: {len(expected)} of {len(expected)} videos have a video, "
+        f"events train: {len(expected)} of {len(expected)} videos have a file, "
         f"{len(stored)} stored, {len(REFUSED)} quarantined"
     ]
 
@@ -174,7 +174,7 @@ def test_twelve_videos_of_the_official_annotations(tmp_path: Path) -> None:
     report = prepare(DATA / "vidsitu", videos=videos, out=out, num_workers=2)
     lines = format_coverage(report)
     assert lines[-1] == (
-        "VidSitu valid: 12 of 1,324 segments have a video (1,224 are annotated), "
+        "VidSitu valid: 12 of 1,324 segments have a file (1,224 are annotated), "
         "10 stored, 2 quarantined"
     )
     assert {one.id: one.reason for one in report.quarantine} == {

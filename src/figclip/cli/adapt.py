@@ -43,7 +43,7 @@ def adapt(
         list[str] | None,
         typer.Option(
             metavar="NAME:PATH[,…]",
-            help="Test that must not suffer: half of it chooses the strength; may be repeated.",
+            help="Test that must not suffer; half of it chooses the strength. May be repeated.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,

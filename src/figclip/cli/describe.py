@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def describe(
     run: Annotated[Path, typer.Argument(help="Run folder of `figclip finetune captioning`.")],
     videos: Annotated[list[Path], typer.Argument(help="Video files.")],
-    out: Annotated[Path, typer.Option(help="Folder of what is written.")] = Path("described"),
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("described"),
     cpu: Cpu = False,
 ) -> None:
     """Say what happens in videos, and when: a table, JSON, subtitles.
 
     Example: figclip describe runs/captioning holiday.mp4 party.mp4
 
-    Writes OUT/descriptions.json, and of each video OUT/NAME.vtt (subtitles that players and
+    Writes OUT/descriptions.json, and for each video OUT/NAME.vtt (subtitles that players and
     browsers load beside the video). Videos that cannot be read are named; then the exit code is 3.
     """
     import torch

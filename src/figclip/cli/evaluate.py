@@ -26,15 +26,14 @@ Preset = Annotated[
 Prompts = Annotated[
     str,
     typer.Option(
-        help="What class names are put into: bare, photo, kinetics, ucf101, srl, or a text with {} "
-        "in it."
+        help="Sentences for class names: bare, photo, kinetics, ucf101, srl, or a text with {}."
     ),
 ]
 Alpha = Annotated[
     float | None, typer.Option(help="Strength of the adaptation: 0 base, 1 as trained.")
 ]
 SweepAlpha = Annotated[
-    bool, typer.Option("--sweep-alpha", help="Also strengths 0, 0.1, ... 1, and a picture of them.")
+    bool, typer.Option("--sweep-alpha", help="Score strengths 0, 0.1, ... 1 too, and draw them.")
 ]
 LeaveOutTrained = Annotated[
     bool,
@@ -80,23 +79,25 @@ def evaluate(
 
     Example: figclip eval runs/mine --data events:my.jsonl,videos=clips --out runs/mine/eval
 
-    --data is NAME:PATH[,videos=DIR][,images=DIR][,split=S][,face=detail|kept][,prompts=P]. face=
-    says what these data test where that is not what their task mostly does; prompts= replaces
-    --prompts for one set of classes. NAME says what PATH holds:
+    --data is NAME:PATH[,videos=DIR][,images=DIR][,split=S][,face=detail|kept][,prompts=P]; see
+    docs/data.md. NAME says what PATH holds:
 
-    events (own annotations) and vidsitu: dense retrieval and SRL swap.
+    events (your annotations) and vidsitu: dense retrieval and SRL swap.
 
-    msrvtt, activitynet, youcook2, retrieval (own captions): retrieval.
+    msrvtt, activitynet, youcook2, retrieval (your captions): retrieval.
 
-    hmdb51, ucf101, kinetics, actions (own labels): actions.
+    hmdb51, ucf101, kinetics, actions (your labels): actions.
 
-    sugarcrepe, sugarcrepe_pp, aro, winoground, velociti, pairs (own true and false captions):
+    sugarcrepe, sugarcrepe_pp, aro, winoground, velociti, pairs (your true and false captions):
     composition.
 
-    Items that show an image or video which chose the model are left out; those that it was trained
-    on are told, and left out by --leave-out-trained.
+    face= says whether the data test detail or what must be kept, if not what their task mostly
+    tests. prompts= replaces --prompts for one set of classes.
 
-    MODEL may also be a run of `figclip finetune`: its heads are then scored, those for situations
+    Items that show an image or video which chose the model are left out. Those that it was trained
+    on are counted; --leave-out-trained leaves them out.
+
+    MODEL may also be a run of `figclip finetune`. Then its heads are scored: those for situations
     on events or vidsitu, those for captioning on activitynet or youcook2.
     """
     from figclip.cli.options import quiet_libraries

@@ -24,7 +24,7 @@ finetune = typer.Typer(
 
 Model = Annotated[str, typer.Option(help="Hub id, model folder or run folder.")]
 Data = Annotated[
-    str, typer.Option(metavar="NAME:PATH[,…]", help="What to train on; its split train is used.")
+    str, typer.Option(metavar="NAME:PATH[,…]", help="What to train on: its split train.")
 ]
 Out = Annotated[Path, typer.Option(help="Run folder.")]
 Base = Annotated[str | None, typer.Option(help="Base of a full fine-tune.")]
@@ -47,13 +47,13 @@ def situations(
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
-    """Verbs, semantic roles and event relations of annotated videos.
+    """Train heads for the verbs, roles and relations of annotated events.
 
     Example: figclip finetune situations --model runs/mine --data vidsitu:DIR,videos=CLIPS --out
     runs/situations
 
     --data is events:FILE or vidsitu:DIR with videos=DIR, or a frame store of `prepare`. The same
-    fresh head is trained on the features of base, adapted, and the adapted one through its
+    fresh head is trained on the features of the base, of the adapted model, and of its
     contextualizer. Then: figclip eval runs/situations --data vidsitu:DIR,videos=CLIPS --out DIR
 
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
@@ -86,7 +86,7 @@ def captioning(
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
-    """Spans and sentences of the events of untrimmed videos.
+    """Train heads that find the events of untrimmed videos and describe them.
 
     Example: figclip finetune captioning --model runs/mine --data activitynet:DIR,videos=CLIPS
     --out runs/captioning

@@ -15,15 +15,17 @@ SHOWN_QUARANTINE = 20
 
 def prepare(
     source: Annotated[Path, typer.Argument(help="A JSONL or CSV file, or VidSitu's folder.")],
-    videos: Annotated[Path, typer.Option(help="Folder with the video files, any part of them.")],
-    out: Annotated[Path, typer.Option(help="The frame store to make or to go on with.")],
+    videos: Annotated[Path, typer.Option(help="Folder with the video files; some may be missing.")],
+    out: Annotated[Path, typer.Option(help="Frame store to make, or to go on with.")],
     size: Annotated[int, typer.Option(help="Image size of the model, in pixels.")] = 224,
-    frames: Annotated[int, typer.Option(help="Frames an event; adapt's frames_per_event.")] = 4,
+    frames: Annotated[
+        int, typer.Option(help="Frames of each event; adapt's frames_per_event.")
+    ] = 4,
     pipeline: Annotated[
         str, typer.Option(help="pil: exactly transformers' pixels; swscale: faster.")
     ] = "pil",
     codec: Annotated[str, typer.Option(help="jpeg (quality 95) or raw (exact).")] = "jpeg",
-    workers: Annotated[int, typer.Option(help="Decoding processes; 0: one a core.")] = 0,
+    workers: Annotated[int, typer.Option(help="Decoding processes; 0: one for each core.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Decode the frames of annotated videos once, into one file.
@@ -54,7 +56,7 @@ def prepare(
         if plan.missing_bytes:
             typer.echo(
                 f"Warning: the disk of {out} has about {show_size(plan.missing_bytes)} too little "
-                "room. What is full can be run again.",
+                "room. If it fills up, make room and run the command again.",
                 err=True,
             )
 

@@ -24,7 +24,7 @@ _MORE = "One seed. --full adds two more, a second base, heads and controls: an h
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("quickstart"),
+    out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("quickstart"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the adaptation.")] = 0,
     full: Annotated[
         bool,

@@ -36,9 +36,9 @@ def report(
 
     Example: figclip report runs/mine --data pairs:pairs.jsonl,videos=clips --store frames.store
 
-    It is made from the files of the run and of its eval folder; no model is loaded. What is not
-    there is named on the page. Of a run of `figclip finetune` the page shows scores, training, and
-    events beside what the heads say of them.
+    It is made from the files of the run and of its eval folder; no model is loaded. The page names
+    what is missing. For a run of `figclip finetune` it shows scores, training, and events beside
+    what the heads say about them.
     """
     from figclip.cli.options import going_on, quiet_libraries
 

@@ -14,17 +14,20 @@ def score(
     predictions: Annotated[Path, typer.Argument(help="JSON, or a pickle of plain values.")],
     data: Annotated[
         str,
-        typer.Option(metavar="NAME:PATH[,PATH][,split=S]", help="The ground truth, see above."),
+        typer.Option(metavar="NAME:PATH[,PATH][,split=S]", help="The true answers, see above."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the result.")],
     official_meteor: Annotated[
-        bool, typer.Option("--official-meteor", help="METEOR and SODA_c, by Java: a minute or two.")
+        bool,
+        typer.Option(
+            "--official-meteor", help="METEOR and SODA_c; needs Java and a minute or two."
+        ),
     ] = False,
     partial: Annotated[
         bool,
         typer.Option(
             "--partial",
-            help="Leave videos without prediction out; else refused, or 0 in dense captions.",
+            help="Leave out videos without prediction; else refused, or 0 in dense captions.",
         ),
     ] = False,
     as_json: Json = False,
@@ -36,7 +39,7 @@ def score(
     NAME says what PATH holds:
 
     vidsitu (folder of the official files), events (own annotations), or a frame store of either:
-    verbs, roles or relations in VidSitu's format; which of them, the file tells.
+    verbs, roles or relations in VidSitu's format; the file tells which.
 
     activitynet, youcook2 (folder, or files of annotations): dense captions in the format of
     ActivityNet Captions.

@@ -224,11 +224,11 @@ def find_videos(source: Path, *, videos: Path, frames_per_event: int) -> FoundVi
 
 
 def format_coverage(report: PreparationReport) -> list[str]:
-    """Coverage as sentences, one a split: `VidSitu valid: 12 of 1,324 segments have a video, …`."""
+    """Coverage as sentences, one a split: `VidSitu valid: 12 of 1,324 segments have a file, …`."""
     name, noun = ("VidSitu", "segments") if report.name == "vidsitu" else ("events", "videos")
     lines: list[str] = []
     for split, part in sorted(report.splits.items()):
-        line = f"{name} {split}: {part.found:,} of {part.listed:,} {noun} have a video"
+        line = f"{name} {split}: {part.found:,} of {part.listed:,} {noun} have a file"
         if part.annotated < part.listed:
             line += f" ({part.annotated:,} are annotated)"
         lines.append(f"{line}, {part.stored:,} stored, {part.quarantined:,} quarantined")
