@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from figclip.annotations.role_tokens import END, PAD, UNKNOWN
-from figclip.heads.text_decoder import TextDecoder, beam_search
+from figclip.heads.text_decoder import TextDecoder, TextMemory, beam_search
 
 WIDTH, TOKENS, LENGTH = 8, 6, 4
 
@@ -21,20 +21,27 @@ def make_decoder(seed: int) -> TextDecoder:
     return decoder.eval()
 
 
-def make_inputs(seed: int, num: int = 5) -> dict[str, torch.Tensor]:
+def make_inputs(seed: int, num: int = 5) -> TextMemory:
     generator = torch.Generator().manual_seed(seed)
-    return {
-        "prefix_ND": 3 * torch.randn(num, WIDTH, generator=generator),
-        "memory_NSD": 3 * torch.randn(num, 3, WIDTH, generator=generator),
-        "memory_mask_NS": torch.ones(num, 3, dtype=torch.bool),
-    }
+    return TextMemory(
+        prefix_ND=3 * torch.randn(num, WIDTH, generator=generator),
+        memory_NSD=3 * torch.randn(num, 3, WIDTH, generator=generator),
+        memory_mask_NS=torch.ones(num, 3, dtype=torch.bool),
+    )
+
+
+def one_row(about: TextMemory, row: int) -> TextMemory:
+    part = slice(row, row + 1)
+    return TextMemory(about.prefix_ND[part], about.memory_NSD[part], about.memory_mask_NS[part])
 
 
 @torch.no_grad()
-def mean_log_probability(decoder: TextDecoder, inputs: dict, row: int, tokens: list[int]) -> float:
+def mean_log_probability(
+    decoder: TextDecoder, inputs: TextMemory, row: int, tokens: list[int]
+) -> float:
     """Of one sequence, by the decoder's own forward."""
-    one = {name: value[row : row + 1] for name, value in inputs.items()}
-    logits = decoder(torch.tensor([tokens]), **one)[0]
+    one = one_row(inputs, row)
+    logits = decoder(torch.tensor([tokens]), one)[0]
     logits[:, [PAD, UNKNOWN]] = -torch.inf
     return logits.log_softmax(dim=-1)[range(len(tokens)), tokens].mean().item()
 
@@ -50,7 +57,7 @@ def all_sequences() -> list[list[int]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_beam_that_holds_everything_finds_the_best_of_all_sequences(seed: int):
     decoder, inputs = make_decoder(seed), make_inputs(seed)
-    found = beam_search(decoder, **inputs, beam=500)
+    found = beam_search(decoder, inputs, beam=500)
     for row, tokens in enumerate(found):
         best = max(all_sequences(), key=lambda s: mean_log_probability(decoder, inputs, row, s))
         assert tokens == [token for token in best if token != END]
@@ -59,11 +66,11 @@ def test_a_beam_that_holds_everything_finds_the_best_of_all_sequences(seed: int)
 @torch.no_grad()
 def test_a_beam_of_one_takes_the_likeliest_token_each_time():
     decoder, inputs = make_decoder(7), make_inputs(7)
-    for row, tokens in enumerate(beam_search(decoder, **inputs, beam=1)):
-        one = {name: value[row : row + 1] for name, value in inputs.items()}
+    for row, tokens in enumerate(beam_search(decoder, inputs, beam=1)):
+        one = one_row(inputs, row)
         written: list[int] = []
         while len(written) < LENGTH:
-            logits = decoder(torch.tensor([[*written, 0]]), **one)[0, -1]
+            logits = decoder(torch.tensor([[*written, 0]]), one)[0, -1]
             logits[[PAD, UNKNOWN]] = -torch.inf
             written.append(int(logits.argmax()))
             if written[-1] == END:
@@ -73,18 +80,18 @@ def test_a_beam_of_one_takes_the_likeliest_token_each_time():
 
 def test_a_row_does_not_depend_on_those_beside_it():
     decoder, inputs = make_decoder(3), make_inputs(3)
-    together = beam_search(decoder, **inputs, beam=3)
+    together = beam_search(decoder, inputs, beam=3)
     for row in range(5):
-        one = {name: value[row : row + 1] for name, value in inputs.items()}
-        assert beam_search(decoder, **one, beam=3) == [together[row]]
+        one = one_row(inputs, row)
+        assert beam_search(decoder, one, beam=3) == [together[row]]
 
 
 def test_nothing_to_write_about_gives_nothing():
-    assert beam_search(make_decoder(0), **make_inputs(0, num=0), beam=2) == []
+    assert beam_search(make_decoder(0), make_inputs(0, num=0), beam=2) == []
 
 
 def test_padding_and_unknown_words_are_never_written():
     decoder, inputs = make_decoder(1), make_inputs(1, num=20)
     decoder.token_embedding.weight.data[[PAD, UNKNOWN]] *= 100
-    written = {token for row in beam_search(decoder, **inputs, beam=2) for token in row}
+    written = {token for row in beam_search(decoder, inputs, beam=2) for token in row}
     assert written.isdisjoint({PAD, UNKNOWN, END})

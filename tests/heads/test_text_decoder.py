@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from figclip.heads.text_decoder import TextDecoder
+from figclip.heads.text_decoder import TextDecoder, TextMemory
 
 WIDTH, HEADS, TOKENS = 16, 4, 11
 
@@ -17,22 +19,22 @@ def make_decoder(*, layers: int = 2) -> TextDecoder:
     return decoder.eval()
 
 
-def make_inputs(num: int = 3, places: int = 5) -> dict[str, torch.Tensor]:
+def make_inputs(num: int = 3, places: int = 5) -> TextMemory:
     generator = torch.Generator().manual_seed(1)
-    return {
-        "prefix_ND": torch.randn(num, WIDTH, generator=generator),
-        "memory_NSD": torch.randn(num, places, WIDTH, generator=generator),
-        "memory_mask_NS": torch.arange(places) < torch.tensor([[5], [3], [1]])[:num],
-    }
+    return TextMemory(
+        prefix_ND=torch.randn(num, WIDTH, generator=generator),
+        memory_NSD=torch.randn(num, places, WIDTH, generator=generator),
+        memory_mask_NS=torch.arange(places) < torch.tensor([[5], [3], [1]])[:num],
+    )
 
 
 @torch.no_grad()
 def test_writing_token_by_token_equals_reading_all_at_once():
     decoder, inputs = make_decoder(), make_inputs()
     tokens_NL = torch.randint(TOKENS, (3, 6), generator=torch.Generator().manual_seed(2))
-    at_once = decoder(tokens_NL, **inputs)
-    state = decoder.start(inputs["memory_NSD"], inputs["memory_mask_NS"])
-    step, state = decoder.write(inputs["prefix_ND"][:, None], state)
+    at_once = decoder(tokens_NL, inputs)
+    state = decoder.start(inputs)
+    step, state = decoder.write(inputs.prefix_ND[:, None], state)
     steps = [step]
     for place in range(5):
         step, state = decoder.write(decoder.embed(tokens_NL[:, place : place + 1]), state)
@@ -43,8 +45,8 @@ def test_writing_token_by_token_equals_reading_all_at_once():
 @torch.no_grad()
 def test_rows_of_a_state_go_on_as_their_own_sequences():
     decoder, inputs = make_decoder(), make_inputs()
-    state = decoder.start(inputs["memory_NSD"], inputs["memory_mask_NS"])
-    _, state = decoder.write(inputs["prefix_ND"][:, None], state)
+    state = decoder.start(inputs)
+    _, state = decoder.write(inputs.prefix_ND[:, None], state)
     order = torch.tensor([2, 0, 0])
     token = decoder.embed(torch.tensor([[4], [4], [4]]))
     whole, _ = decoder.write(token, state)
@@ -56,16 +58,16 @@ def test_rows_of_a_state_go_on_as_their_own_sequences():
 def test_a_token_sees_neither_later_tokens_nor_absent_memory():
     decoder, inputs = make_decoder(), make_inputs()
     tokens_NL = torch.full((3, 5), 3)
-    before = decoder(tokens_NL, **inputs)
+    before = decoder(tokens_NL, inputs)
     changed = tokens_NL.clone()
     changed[:, 3] = 7
-    after = decoder(changed, **inputs)
+    after = decoder(changed, inputs)
     torch.testing.assert_close(after[:, :4], before[:, :4], atol=0, rtol=0)
     assert not torch.allclose(after[:, 4], before[:, 4])
-    hidden = inputs["memory_NSD"].masked_fill(~inputs["memory_mask_NS"][..., None], 1e4)
-    unseen = decoder(tokens_NL, **{**inputs, "memory_NSD": hidden})
+    hidden = inputs.memory_NSD.masked_fill(~inputs.memory_mask_NS[..., None], 1e4)
+    unseen = decoder(tokens_NL, replace(inputs, memory_NSD=hidden))
     torch.testing.assert_close(unseen, before, atol=1e-6, rtol=0)
-    seen = decoder(tokens_NL, **{**inputs, "memory_NSD": inputs["memory_NSD"] + 1})
+    seen = decoder(tokens_NL, replace(inputs, memory_NSD=inputs.memory_NSD + 1))
     assert not torch.allclose(seen, before)
 
 
@@ -97,7 +99,7 @@ def test_layers_are_those_of_torchs_own_decoder():
         }
     )
     hidden = torch.randn(3, 6, WIDTH, generator=torch.Generator().manual_seed(3))
-    memory, mask = inputs["memory_NSD"], inputs["memory_mask_NS"]
+    memory, mask = inputs.memory_NSD, inputs.memory_mask_NS
     expected = theirs(
         hidden,
         memory,
@@ -111,12 +113,12 @@ def test_layers_are_those_of_torchs_own_decoder():
 def test_dropout_is_of_training_only():
     decoder, inputs = make_decoder(), make_inputs()
     tokens_NL = torch.full((3, 4), 3)
-    assert torch.equal(decoder(tokens_NL, **inputs), decoder(tokens_NL, **inputs))
+    assert torch.equal(decoder(tokens_NL, inputs), decoder(tokens_NL, inputs))
     decoder.train()
-    assert not torch.equal(decoder(tokens_NL, **inputs), decoder(tokens_NL, **inputs))
+    assert not torch.equal(decoder(tokens_NL, inputs), decoder(tokens_NL, inputs))
 
 
 @pytest.mark.parametrize("length", [1, 8])
 def test_lengths_up_to_the_largest_fit(length: int):
-    logits = make_decoder()(torch.zeros(1, length, dtype=torch.long), **make_inputs(1))
+    logits = make_decoder()(torch.zeros(1, length, dtype=torch.long), make_inputs(1))
     assert logits.shape == (1, length, TOKENS)

@@ -246,26 +246,33 @@ Content = StoredVideos | MediaSet[RetrievalSet] | MediaSet[ActionSet] | MediaSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedSource:
-    """The content of a source.
+class OpenedData:
+    """What is known of a source that was opened, besides its content.
 
     Attributes:
-        content: The videos or items of the chosen split.
-        split: Its name; None when everything was taken.
+        split: The chosen one; None when everything was taken.
         left_out: Videos of the split that could not be decoded, of annotated events; tasks on
             benchmarks say themselves which items they leave out.
         coverage: Files of the split that are listed, found, stored, quarantined (videos also:
             annotated); empty for a store that `prepare` did not finish.
-        hash: Hash of annotations, files and pixels of all that is in `content`.
+        hash: Hash of annotations, files and pixels of all that is in the content.
+        pipeline: Name of the pixel pipeline of the frames.
+        notices: What its reader handled by rule.
     """
 
-    content: Content
     split: str | None
     left_out: tuple[LeftOut, ...]
     coverage: dict[str, int]
     hash: str
     pipeline: str
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedSource(OpenedData):
+    """The content of a source: the videos or items of the chosen split."""
+
+    content: Content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,9 @@ from figclip.evaluation.results import ModelColumn
 from figclip.heads.run import HeadInfo, is_head_run, read_head_info
 from figclip.model.backbone import weights_hash
 from figclip.model.contextualizer import VideoContextualizer
-from figclip.model.embedder import Embedder
+from figclip.model.embedder import Embedder, StoredFrames
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.progress import Progress
-from figclip.tasks.base import FrameTextEmbedder
 from figclip.training.batches import BatchItem
 from figclip.training.run_files import read_seen
 from figclip.training.run_folder import RunFolder
@@ -78,7 +77,7 @@ def list_annotations(videos: StoredVideos) -> list[BatchItem]:
 
 
 def embed_event_frames(
-    embedder: FrameTextEmbedder, videos: StoredVideos, *, frames_per_event: int
+    embedder: Embedder, videos: StoredVideos, *, frames_per_event: int
 ) -> EventFeatures:
     """Embeddings of the frames of all annotated events.
 
@@ -98,15 +97,25 @@ def embed_event_frames(
         times_s = frame_times_s(annotation, frames_per_event=frames_per_event)
         frames += [(item.video_idx, time_s) for time_s in times_s]
         counts.append(len(times_s))
-    # Annotators of one video mostly share their spans.
+    embedded_FD = embed_each(embedder, videos, frames)
+    parts = [part.unflatten(0, (-1, frames_per_event)) for part in embedded_FD.split(counts)]
+    return EventFeatures(dict(zip(items, parts, strict=True)), embedded_FD.shape[1])
+
+
+def embed_each(
+    embedder: Embedder, reader: StoredFrames, frames: Sequence[tuple[int, float]]
+) -> Float32[Tensor, "F D"]:
+    """Embeddings of frames, L2-normalised; a frame that comes again is embedded once.
+
+    Args:
+        embedder: The model.
+        reader: Where the frames lie.
+        frames: Video or clip, and seconds; annotators of one video mostly share their spans.
+    """
     distinct = list(dict.fromkeys(frames))
-    embedded_ND = torch.from_numpy(embedder.embed_frames(videos, distinct))
+    embedded_ND = torch.from_numpy(embedder.embed_frames(reader, distinct))
     row_of = {frame: row for row, frame in enumerate(distinct)}
-    rows_F = torch.tensor([row_of[frame] for frame in frames])
-    parts = [
-        embedded_ND[rows].unflatten(0, (-1, frames_per_event)) for rows in rows_F.split(counts)
-    ]
-    return EventFeatures(dict(zip(items, parts, strict=True)), embedded_ND.shape[1])
+    return embedded_ND[torch.tensor([row_of[frame] for frame in frames])]
 
 
 @torch.no_grad()  # inference tensors could not be trained on

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,15 +20,14 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
-from figclip.config import HeadTrainConfig
+from figclip.config import CaptioningLoss, HeadTrainConfig, SituationLoss
 from figclip.errors import ModelError
 from figclip.evaluation.results import ModelColumn
 from figclip.runtime.files import write_atomically
 from figclip.training.batches import BatchItem, BatchPlan
 from figclip.training.loop import (
-    BatchSource,
     LoopSettings,
     Outcome,
     ParameterGroup,
@@ -41,7 +41,8 @@ from figclip.training.run_folder import RunFolder
 from figclip.video.seen_media import medium_hash
 
 HEAD_FORMAT = 1
-TASKS = ("situations", "captioning")
+SITUATIONS, CAPTIONING = "situations", "captioning"
+TASKS = (SITUATIONS, CAPTIONING)
 _FIX = "Fine-tune it again."
 
 
@@ -162,7 +163,7 @@ def load_head(file: Path, head: nn.Module) -> None:
         raise ModelError(f"cannot be read ({error})", where=str(file), fix=_FIX) from error
 
 
-Batch = TypeVar("Batch")
+Head = TypeVar("Head", bound=nn.Module)
 OnStep = Callable[[str, StepReport], None]
 """Told the name of the features and about every step."""
 
@@ -192,25 +193,87 @@ class ItemBatches:
         yield (ItemBatch(self.plan.batch(step)) for step in steps)
 
 
+class HeadTrainee(ABC, Generic[Head]):
+    """A head being trained; implements `training.loop.Trainee`.
+
+    Args:
+        head: On its device.
+        ids: Ids of the videos.
+        loss: Weights of the losses, by their names.
+        train: Optimisation.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        ids: Sequence[str],
+        *,
+        loss: SituationLoss | CaptioningLoss,
+        train: HeadTrainConfig,
+    ) -> None:
+        self.head = head
+        self._ids = ids
+        self._loss = loss
+        self._train = train
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All weights of the head: decay for matrices, none for vectors and embeddings."""
+        named = dict(self.head.named_parameters())
+        decayed = {k: p for k, p in named.items() if p.ndim >= 2 and "embedding" not in k}
+        rest: Mapping[str, nn.Parameter] = {k: p for k, p in named.items() if k not in decayed}
+        lr, decay = self._train.lr, self._train.weight_decay
+        return [
+            ParameterGroup(name="head", parameters=decayed, lr=lr, weight_decay=decay),
+            ParameterGroup(name="head_no_decay", parameters=rest, lr=lr, weight_decay=0.0),
+        ]
+
+    def accumulate_gradients(self, batch: ItemBatch, *, loss_scale: float) -> Mapping[str, float]:
+        """Gradients of the weighted sum of the losses."""
+        self.head.train()
+        losses = self._losses(batch.items)
+        total = torch.stack([getattr(self._loss, part) * one for part, one in losses.items()]).sum()
+        (total * loss_scale).backward()
+        return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in losses.items()}}
+
+    def after_step(self) -> None:
+        """Nothing is bounded."""
+
+    def name_items(self, batch: ItemBatch) -> list[str]:
+        """Video ids, with the annotation drawn."""
+        return [f"{self._ids[i.video_idx]}#{i.annotation_idx}" for i in batch.items]
+
+    @abstractmethod
+    def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
+        """The losses of some annotations, by their names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeadJob(Generic[Batch]):
-    """A head to be trained on the features of one model.
+class HeadTraining:
+    """What the head on the features of one model is trained on, and how.
 
     Attributes:
         name: The model's name: `base`, `adapted` or `contextualizer`.
         head: The head, part of the trainee.
         trainee: What the loop trains.
-        batches: In which order.
-        steps_per_epoch: Batches of an epoch.
+        plan: In which order.
         validator: Scores the head on val; None without one.
+        train: Ids of the videos that are trained on, with the hash of each.
+        val: Those that are held back.
+        feature_dim: D.
+        vocabulary: What the head can say, as `head.json` keeps it.
+        notices: Says what the user must know of the data.
     """
 
     name: str
     head: nn.Module
-    trainee: Trainee[Batch]
-    batches: BatchSource[Batch]
-    steps_per_epoch: int
+    trainee: Trainee[ItemBatch]
+    plan: BatchPlan
     validator: Validator | None
+    train: Mapping[str, str]
+    val: Mapping[str, str]
+    feature_dim: int
+    vocabulary: Mapping[str, Sequence[str]]
+    notices: Callable[[], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,21 +293,8 @@ class FinetuneResult:
     notices: tuple[str, ...]
 
 
-def head_parameters(head: nn.Module, train: HeadTrainConfig) -> list[ParameterGroup]:
-    """Matrices with weight decay; vectors and embeddings without."""
-    named = dict(head.named_parameters())
-    decayed = {k: p for k, p in named.items() if p.ndim >= 2 and "embedding" not in k}
-    rest: Mapping[str, nn.Parameter] = {k: p for k, p in named.items() if k not in decayed}
-    return [
-        ParameterGroup(
-            name="head", parameters=decayed, lr=train.lr, weight_decay=train.weight_decay
-        ),
-        ParameterGroup(name="head_no_decay", parameters=rest, lr=train.lr, weight_decay=0.0),
-    ]
-
-
 def train_heads(
-    jobs: Sequence[HeadJob[Any]],
+    training: Sequence[HeadTraining],
     run: Path,
     *,
     train: HeadTrainConfig,
@@ -257,7 +307,7 @@ def train_heads(
     Without val the last weights are kept. A finished head is not trained again.
 
     Args:
-        jobs: What to train.
+        training: What to train.
         run: Run folder; the files of a head go below `run/NAME`.
         train: Optimisation.
         cpu: Use the CPU even where there is a GPU.
@@ -270,12 +320,12 @@ def train_heads(
     """
     kept: dict[str, int] = {}
     interrupted_by = None
-    for job in jobs:
-        outcome = _train_head(job, run, train=train, cpu=cpu, on_step=on_step)
+    for one in training:
+        outcome = _train_head(one, run, train=train, cpu=cpu, on_step=on_step)
         interrupted_by = outcome.interrupted_by
         if interrupted_by is None:
-            kept[job.name] = _kept_step(outcome)
-            interrupted_by = outcome.late_signal if job is not jobs[-1] else None
+            kept[one.name] = _kept_step(outcome)
+            interrupted_by = outcome.late_signal if one is not training[-1] else None
         if interrupted_by is not None:
             break
     return FinetuneResult(
@@ -284,21 +334,22 @@ def train_heads(
 
 
 def _train_head(
-    job: HeadJob[Any], run: Path, *, train: HeadTrainConfig, cpu: bool, on_step: OnStep | None
+    one: HeadTraining, run: Path, *, train: HeadTrainConfig, cpu: bool, on_step: OnStep | None
 ) -> Outcome:
     """Train one head."""
+    settings = _loop_settings(train, one.plan.steps_per_epoch)
     loop = TrainingLoop(
-        job.trainee,
-        _loop_settings(train, job.steps_per_epoch),
-        run=RunFolder(run / job.name),
+        one.trainee,
+        settings,
+        run=RunFolder(run / one.name),
         accelerator=Accelerator(cpu=cpu),
-        validator=job.validator,
-        on_step=None if on_step is None else lambda report: on_step(job.name, report),
+        validator=one.validator,
+        on_step=None if on_step is None else lambda report: on_step(one.name, report),
     )
-    outcome = loop.run(job.batches, resume=True)
+    outcome = loop.run(ItemBatches(one.plan, settings.num_steps), resume=True)
     if outcome.interrupted_by is None:
         loop.load_weights(_kept_step(outcome))
-        write_head(head_file(run, job.name), job.head)
+        write_head(head_file(run, one.name), one.head)
     return outcome
 
 

@@ -27,6 +27,21 @@ def join_heads(heads_NHLE: Float[Tensor, "N H L E"]) -> Float[Tensor, "N L D"]:
 
 
 @dataclass(frozen=True, slots=True)
+class TextMemory:
+    """What N sequences are written from.
+
+    Attributes:
+        prefix_ND: What each is about: an event and its verb, or the query that found the event.
+        memory_NSD: What it may look at: tokens of its video.
+        memory_mask_NS: True where it may; at least one place a row.
+    """
+
+    prefix_ND: Float[Tensor, "N D"]
+    memory_NSD: Float[Tensor, "N S D"]
+    memory_mask_NS: Bool[Tensor, "N S"]
+
+
+@dataclass(frozen=True, slots=True)
 class DecoderState:
     """What a decoder has read and written so far, a row a sequence.
 
@@ -92,12 +107,10 @@ class TextDecoder(nn.Module):
             nn.init.normal_(table.weight, std=0.02)
         nn.init.normal_(self.token_embedding.weight, std=1.0)
 
-    def start(
-        self, memory_NSD: Float[Tensor, "N S D"], memory_mask_NS: Bool[Tensor, "N S"]
-    ) -> DecoderState:
+    def start(self, about: TextMemory) -> DecoderState:
         """A state in which nothing is written yet."""
-        memory = tuple(_layer(layer).read_memory(memory_NSD) for layer in self.layers)
-        return DecoderState(0, (None,) * len(self.layers), memory, memory_mask_NS)
+        memory = tuple(_layer(layer).read_memory(about.memory_NSD) for layer in self.layers)
+        return DecoderState(0, (None,) * len(self.layers), memory, about.memory_mask_NS)
 
     def write(
         self, inputs_NLD: Float[Tensor, "N L D"], state: DecoderState
@@ -122,24 +135,10 @@ class TextDecoder(nn.Module):
         """Embeddings of tokens, to be written."""
         return self.token_embedding(tokens_NL) * self._output_scale
 
-    def forward(
-        self,
-        tokens_NL: Int[Tensor, "N L"],
-        *,
-        prefix_ND: Float[Tensor, "N D"],
-        memory_NSD: Float[Tensor, "N S D"],
-        memory_mask_NS: Bool[Tensor, "N S"],
-    ) -> Float[Tensor, "N L V"]:
-        """Logits of each token of given sequences, from the prefix and the tokens before it.
-
-        Args:
-            tokens_NL: The sequences.
-            prefix_ND: What they are about.
-            memory_NSD: What they may look at.
-            memory_mask_NS: True where the memory is there; at least one place a row.
-        """
-        inputs = torch.cat([prefix_ND[:, None], self.embed(tokens_NL[:, :-1])], dim=1)
-        return self.write(inputs, self.start(memory_NSD, memory_mask_NS))[0]
+    def forward(self, tokens_NL: Int[Tensor, "N L"], about: TextMemory) -> Float[Tensor, "N L V"]:
+        """Logits of each token of given sequences, from the prefix and the tokens before it."""
+        inputs = torch.cat([about.prefix_ND[:, None], self.embed(tokens_NL[:, :-1])], dim=1)
+        return self.write(inputs, self.start(about))[0]
 
 
 def _layer(module: nn.Module) -> _DecoderLayer:
@@ -202,14 +201,7 @@ class _DecoderLayer(nn.Module):
 
 
 @torch.inference_mode()
-def beam_search(
-    decoder: TextDecoder,
-    *,
-    prefix_ND: Float[Tensor, "N D"],
-    memory_NSD: Float[Tensor, "N S D"],
-    memory_mask_NS: Bool[Tensor, "N S"],
-    beam: int,
-) -> list[list[int]]:
+def beam_search(decoder: TextDecoder, about: TextMemory, *, beam: int) -> list[list[int]]:
     """Write a sequence a row: the one of largest mean log-probability a token, END counted.
 
     Padding and the unknown word are never written. A sequence that does not end within the
@@ -217,18 +209,16 @@ def beam_search(
 
     Args:
         decoder: Without dropout (`eval`).
-        prefix_ND: What each sequence is about.
-        memory_NSD: What it may look at.
-        memory_mask_NS: True where the memory is there.
+        about: What the sequences are written from.
         beam: Sequences held at once, at least 1; 1 takes the most probable token each time.
 
     Returns:
         Token ids without END.
     """
-    num_rows, device = len(prefix_ND), prefix_ND.device
+    num_rows, device = len(about.prefix_ND), about.prefix_ND.device
     if num_rows == 0:
         return []
-    logits, state = decoder.write(prefix_ND[:, None], decoder.start(memory_NSD, memory_mask_NS))
+    logits, state = decoder.write(about.prefix_ND[:, None], decoder.start(about))
     beams = _Beams(_log_probabilities(logits[:, -1]), beam=beam)
     row_N = torch.arange(num_rows, device=device)[:, None].expand(-1, beams.width).flatten()
     state = state.rows(row_N)

@@ -12,10 +12,8 @@ from figclip import config as configs
 from figclip.config import CaptioningConfig, SituationConfig
 from figclip.errors import DataError
 from figclip.heads.captioning import evaluate as captioning_evaluation
-from figclip.heads.captioning import finetune as captioning_finetuning
 from figclip.heads.features import ADAPTED, BASE
-from figclip.heads.run import HeadInfo, read_head_info
-from figclip.heads.situations import finetune as situation_finetuning
+from figclip.heads.run import CAPTIONING, SITUATIONS, HeadInfo, read_head_info
 from figclip.heads.situations.evaluate import CONTEXT_TASK, FRAMES_TASK
 from figclip.reporting.examples import Outcome
 from figclip.reporting.files import damage_named, read_object
@@ -54,7 +52,7 @@ class ShownTask:
 
 
 SHOWN_TASKS: dict[str, ShownTask] = {
-    situation_finetuning.TASK: ShownTask(
+    SITUATIONS: ShownTask(
         config=SituationConfig,
         result=FRAMES_TASK,
         context=CONTEXT_TASK,
@@ -70,9 +68,9 @@ SHOWN_TASKS: dict[str, ShownTask] = {
             "relations macro Top-1": "Relations, macro Top-1",
         },
     ),
-    captioning_finetuning.TASK: ShownTask(
+    CAPTIONING: ShownTask(
         config=CaptioningConfig,
-        result=captioning_evaluation.TASK,
+        result=captioning_evaluation.RESULT,
         context="",
         claimed=SENTENCES,
         scores={

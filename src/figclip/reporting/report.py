@@ -16,10 +16,8 @@ from figclip import __version__
 from figclip.datasets.dense_captions import REFERENCE_READERS
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.sources import ANNOTATED, DataSource
-from figclip.heads.captioning import finetune as captioning_finetuning
 from figclip.heads.features import ADAPTED
-from figclip.heads.run import is_head_run
-from figclip.heads.situations import finetune as situation_finetuning
+from figclip.heads.run import CAPTIONING, SITUATIONS, is_head_run
 from figclip.reporting import charts, claims
 from figclip.reporting import records as numbers
 from figclip.reporting.examples import Outcome, changed_words, pick_examples
@@ -48,7 +46,6 @@ OUTCOME_WORDS: dict[Outcome, str] = {
 }
 """In the order of the bar."""
 
-SITUATIONS, CAPTIONING = situation_finetuning.TASK, captioning_finetuning.TASK
 SCORED_ON = {SITUATIONS: tuple(ANNOTATED), CAPTIONING: tuple(REFERENCE_READERS)}
 """NAMEs of `--data` that heads of a task are scored on."""
 

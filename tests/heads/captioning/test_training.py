@@ -27,7 +27,7 @@ from figclip.datasets.dense_captions import (
     DenseCaptionReferences,
     ReferenceVideo,
 )
-from figclip.heads.captioning.finetune import build_captioning_head
+from figclip.heads.captioning.finetune import TASK
 from figclip.heads.captioning.head import edges, generalised_iou
 from figclip.heads.captioning.predict import predict_captions
 from figclip.heads.captioning.training import (
@@ -91,13 +91,11 @@ def trainee_of(
 ) -> CaptioningTrainee:
     vocabulary = build_caption_vocabulary(videos, min_word_count=1)
     return CaptioningTrainee(
-        build_captioning_head(config, vocabulary, feature_dim=DIM),
+        TASK.fresh_head(config, vocabulary, feature_dim=DIM),
         features,
         videos,
         vocabulary=vocabulary,
-        loss=config.loss,
-        train=config.train,
-        max_tokens=config.head.max_words,
+        config=config,
     )
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import figclip.heads.situations.evaluate as situation_evaluation
 import figclip.heads.situations.finetune as situation_finetuning
+import figclip.heads.task as head_task
 from figclip.adaptation.adapt import adapt
 from figclip.config import HeadTrainConfig, SituationConfig, TransformerConfig, apply_overrides
 from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
@@ -302,7 +303,7 @@ def test_what_cannot_be_learnt_or_scored_is_told_before_anything_is_decoded(
     source_of = DataSource(name="vidsitu", path=only_valid)
     (tmp_path / "file").write_text("")
     with monkeypatch.context() as patch:
-        patch.setattr(situation_finetuning, "load_frozen_models", None)
+        patch.setattr(head_task, "load_frozen_models", None)
         with pytest.raises(DataError, match="no videos of split 'train'"):
             finetune(world, model, tmp_path / "new", data=source_of)
         with pytest.raises(ConfigError, match="cannot be written into"):

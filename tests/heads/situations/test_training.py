@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from figclip.annotations.role_tokens import told_roles
 from figclip.config import HeadTrainConfig, SituationConfig, SituationLoss, TransformerConfig
 from figclip.heads.features import EventFeatures, contextualise, list_annotations
 from figclip.heads.run import ItemBatches
-from figclip.heads.situations.finetune import build_head
+from figclip.heads.situations.finetune import TASK
 from figclip.heads.situations.predict import SituationPredictions, predict_situations
 from figclip.heads.situations.training import (
     SituationTrainee,
@@ -89,13 +90,11 @@ def train(records, features, run, *, config=CONFIG) -> tuple[SituationTrainee, S
     """A head trained to the end."""
     vocabulary = build_situation_vocabulary(records, min_word_count=1)
     trainee = SituationTrainee(
-        build_head(config, vocabulary, feature_dim=DIM),
+        TASK.fresh_head(config, vocabulary, feature_dim=DIM),
         features,
         records,
         vocabulary=vocabulary,
-        loss=config.loss,
-        train=config.train,
-        max_tokens=config.head.max_words,
+        config=config,
     )
     plan = BatchPlan(records, videos_per_batch=config.train.videos_per_batch, seed=0)
     steps = plan.steps_per_epoch * config.train.epochs
@@ -189,9 +188,12 @@ def test_weights_leave_parts_out(tmp_path):
         (SituationLoss(verbs=0), {"loss", "loss/roles", "loss/relations"}),
     ):
         trainee = SituationTrainee(
-            build_head(CONFIG, vocabulary, feature_dim=DIM), features, records,
-            vocabulary=vocabulary, loss=loss, train=CONFIG.train, max_tokens=12,
-        )  # fmt: skip
+            TASK.fresh_head(CONFIG, vocabulary, feature_dim=DIM),
+            features,
+            records,
+            vocabulary=vocabulary,
+            config=replace(CONFIG, loss=loss),
+        )
         batch = next(iter(_batches(records)))
         losses = trainee.accumulate_gradients(batch, loss_scale=1.0)
         assert set(losses) == named

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
 
-from figclip import config as configs
 from figclip.annotations.role_tokens import Vocabulary
 from figclip.config import CaptioningConfig
 from figclip.datasets.dense_captions import (
@@ -17,10 +16,9 @@ from figclip.datasets.dense_captions import (
     DenseCaptionPredictions,
     write_captioning_predictions,
 )
-from figclip.evaluation.results import DataInfo, EvaluationResult, TaskResult, compare, write_result
-from figclip.evaluation.seen_items import trained_notice, unknown_notices
+from figclip.evaluation.results import EvaluationResult
 from figclip.evaluation.sources import DataSource
-from figclip.heads.captioning.finetune import build_captioning_head, caption_vocabulary
+from figclip.heads.captioning.finetune import TASK
 from figclip.heads.captioning.head import CaptioningHead
 from figclip.heads.captioning.predict import predict_captions
 from figclip.heads.captioning.videos import (
@@ -29,87 +27,19 @@ from figclip.heads.captioning.videos import (
     embed_whole_videos,
     open_captions,
 )
-from figclip.heads.features import ADAPTED, BASE, FrozenModel, load_models_of_head, seen_by_heads
-from figclip.heads.run import HeadInfo, head_file, head_hash, load_head, read_head_info
+from figclip.heads.features import ADAPTED, BASE, FrozenModel
+from figclip.heads.task import HeadScores, TrainedHeads, compare_heads, load_heads, write_results
 from figclip.preparation.clips import prepare_video_files
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.progress import Progress
-from figclip.runtime.versions import package_versions
 from figclip.scoring.dense_captions import of_predicted_videos, score_dense_captions
-from figclip.scoring.scores import PredictionScores
-from figclip.training.run_files import read_text
-from figclip.training.run_folder import RunFolder
 from figclip.video.sampling import FrameRate
 from figclip.video.seen_media import SeenMedia
-from figclip.video.store import StoreSpec
 
-TASK = "dense_captioning"
+RESULT = "dense_captioning"
+"""What result files call the task."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptioningHeads:
-    """The trained heads of a run, with the models whose features they take.
-
-    Attributes:
-        run: The run folder.
-        config: Its configuration.
-        vocabulary: What the heads can say.
-        models: Base and adapted, or one plain CLIP.
-        heads: On the features of each model, by its name.
-        notices: What is to be said of the models.
-    """
-
-    run: Path
-    config: CaptioningConfig
-    vocabulary: Vocabulary
-    models: tuple[FrozenModel, ...]
-    heads: Mapping[str, CaptioningHead]
-    notices: tuple[str, ...]
-
-    @classmethod
-    def load(
-        cls, run: Path, *, cache: Path | None, device: str, on_progress: Progress | None
-    ) -> CaptioningHeads:
-        """Load config, vocabulary, heads and models, and check that they belong together.
-
-        Raises:
-            ModelError: the run is not finished or damaged, or its model is not the one it was
-                trained on.
-        """
-        info = read_head_info(run, task="captioning")
-        file = RunFolder(run).config
-        config = configs.from_json(read_text(file), CaptioningConfig, where=str(file))
-        vocabulary = caption_vocabulary(info.vocabulary, where=str(run / "head.json"))
-        models, notices = load_models_of_head(
-            info, cache=cache, device=device, on_progress=on_progress
-        )
-        heads = {name: _load_head(run, info, config, vocabulary, name) for name in info.models}
-        return cls(
-            run=run,
-            config=config,
-            vocabulary=vocabulary,
-            models=models,
-            heads={name: head.to(device) for name, head in heads.items()},
-            notices=notices,
-        )
-
-
-def _load_head(
-    run: Path, info: HeadInfo, config: CaptioningConfig, vocabulary: Vocabulary, name: str
-) -> CaptioningHead:
-    """The head on the features of a model."""
-    head = build_captioning_head(config, vocabulary, feature_dim=info.feature_dim)
-    load_head(head_file(run, name), head)
-    return head
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """What one head got."""
-
-    model: FrozenModel
-    opened: OpenedCaptions
-    scores: PredictionScores
+CaptioningHeads = TrainedHeads[CaptioningConfig, Vocabulary, CaptioningHead]
 
 
 def evaluate_captioning(
@@ -147,10 +77,9 @@ def evaluate_captioning(
     """
     check_writable(out)
     check_captioned(data, cache=cache)
-    heads = CaptioningHeads.load(run, cache=cache, device=device, on_progress=on_progress)
-    seen_by = seen_by_heads(run, heads.models)
-    seen = reduce(or_, seen_by.values())
-    opened_of = {
+    heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
+    seen = reduce(or_, heads.seen_by().values())
+    opened = {
         spec: open_captions(
             data,
             spec=spec,
@@ -160,37 +89,31 @@ def evaluate_captioning(
         ).without_seen(seen, leave_out_trained=leave_out_trained, where=str(data.path))
         for spec in dict.fromkeys(model.spec for model in heads.models)
     }
-    result = _compared(heads, data, opened_of, seen, out, seed, on_progress)
-    file = write_result(result, out, taken=(), versions=package_versions())
-    notices = (*heads.notices, *unknown_notices(seen_by), *result.notices)
-    return EvaluationResult(tasks=(result,), files=(file,), notices=notices)
-
-
-def _compared(
-    heads: CaptioningHeads,
-    source: DataSource,
-    opened_of: Mapping[StoreSpec, OpenedCaptions],
-    seen: SeenMedia,
-    out: Path,
-    seed: int,
-    on_progress: Progress | None,
-) -> TaskResult:
-    """All heads on one data set, side by side."""
-    scored: dict[str, _Scored] = {}
+    scored: dict[str, HeadScores] = {}
     for model in heads.models:
-        opened = opened_of[model.spec]
-        events = describe_opened(heads, model, opened, on_progress=on_progress)
+        there = opened[model.spec]
+        events = _describe_opened(heads, model, there, on_progress=on_progress)
         folder = out / "predictions" / model.name
         folder.mkdir(parents=True, exist_ok=True)
-        name = "-".join((source.name, *([source.split] if source.split else ())))
+        name = "-".join((data.name, *([data.split] if data.split else ())))
         write_captioning_predictions(
             folder / f"{name}.json", events, details=f"CLIP features, {model.info.name}"
         )
-        scored[model.name] = _Scored(model, opened, _score(events, source, opened))
-    return _result(heads, source, scored.get(BASE), scored[ADAPTED], seen, seed=seed)
+        scored[model.name] = _score(model, events, data, opened=there, seen=seen)
+    result = compare_heads(
+        RESULT,
+        data,
+        base=scored.get(BASE),
+        adapted=scored[ADAPTED],
+        settings={"features": "frames", "meteor": "exact", "head": heads.hash_of(ADAPTED)},
+        notices=(*scored[ADAPTED].opened.notices, *scored[ADAPTED].notices),
+        seen=seen,
+        seed=seed,
+    )
+    return write_results([result], out, heads=heads)
 
 
-def describe_opened(
+def _describe_opened(
     heads: CaptioningHeads,
     model: FrozenModel,
     opened: OpenedCaptions,
@@ -217,68 +140,32 @@ def describe_opened(
 
 
 def _score(
-    events: dict[str, tuple[CaptionedSpan, ...]], source: DataSource, opened: OpenedCaptions
-) -> PredictionScores:
+    model: FrozenModel,
+    events: dict[str, tuple[CaptionedSpan, ...]],
+    source: DataSource,
+    *,
+    opened: OpenedCaptions,
+    seen: SeenMedia,
+) -> HeadScores:
     """By the protocol of ActivityNet Captions, of the videos that are there."""
     there = of_predicted_videos(opened.references, events)
-    return score_dense_captions(
+    scores = score_dense_captions(
         DenseCaptionPredictions(name="predictions", events_by_video=events),
         [replace(each, notices=()) for each in there],
         name=source.name,
         source=source.path.name,
         split=source.split,
     )
-
-
-def _result(
-    heads: CaptioningHeads,
-    source: DataSource,
-    base: _Scored | None,
-    adapted: _Scored,
-    seen: SeenMedia,
-    *,
-    seed: int,
-) -> TaskResult:
-    """Two heads side by side."""
-    opened, scores = adapted.opened, adapted.scores
-    trained_on = opened.trained_on(seen)
-    return TaskResult(
-        task=TASK,
-        face=source.face or "detail",
-        data=DataInfo(
-            name=source.name,
-            source=source.path.name,
-            split=opened.split,
-            hash=opened.hash,
-            pipeline=adapted.model.spec.pipeline,
-            coverage=opened.coverage,
-        ),
-        settings={
-            "features": "frames",
-            "meteor": "exact",
-            "head": head_hash(head_file(heads.run, ADAPTED)),
-        },
+    return HeadScores(
+        model=model,
+        opened=opened,
+        video_ids=tuple(video.id for video in opened.videos),
+        trained_on=opened.trained_on(seen),
         counts=scores.counts,
         left_out=(*opened.left_out, *scores.left_out),
-        base=None if base is None else base.model.info,
-        adapted=adapted.model.info,
-        metrics=compare(
-            (None if base is None else base.scores.scores, scores.scores),
-            (None if base is None else base.scores.items, scores.items),
-            seed=seed,
-        ),
-        base_items=None if base is None else base.scores.items,
-        adapted_items=scores.items,
-        notices=(
-            *trained_notice(
-                trained_on, num_scored=len(opened.videos), test=f"{TASK} on {source.name}"
-            ),
-            *opened.notices,
-            *scores.notices,
-        ),
-        seed=seed,
-        trained_on=trained_on,
-        knows_training=seen.is_whole,
+        scores=scores.scores,
+        items=scores.items,
+        notices=scores.notices,
     )
 
 
@@ -326,7 +213,7 @@ def describe(
         ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
         StoreError: a store in the cache cannot be used.
     """
-    heads = CaptioningHeads.load(run, cache=cache, device=device, on_progress=on_progress)
+    heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
     model = next(one for one in heads.models if one.name == ADAPTED)
     paths = list(dict.fromkeys(videos))
     clips = prepare_video_files(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from figclip.config import EventQueries as QueryConfig
 from figclip.config import TransformerConfig
-from figclip.heads.text_decoder import TextDecoder, beam_search, join_heads, split_heads
+from figclip.heads.text_decoder import TextDecoder, TextMemory, join_heads, split_heads
 from figclip.model.encoder import build_encoder
 
 WAVES = 16
@@ -253,49 +253,32 @@ _LONGEST_S = 4096.0
 """Up to here the network tells times apart; later ones look alike to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SentenceMemory:
-    """What some sentences are written from.
+def sentence_memory(
+    frames: FrameTokens,
+    found: FoundEvents,
+    *,
+    video_N: Int[Tensor, " N"],
+    query_N: Int[Tensor, " N"],
+    edge_N2: Float[Tensor, "N 2"],
+) -> TextMemory:
+    """What the sentences of N events are written from: the query, and the frames of the span.
 
-    Attributes:
-        prefix_ND: The query that found the event.
-        memory_NSD: The frames of its video.
-        memory_mask_NS: True for those of its span.
+    Args:
+        frames: Frames of all videos.
+        found: By the queries.
+        video_N: Row of the video of each.
+        query_N: Query of each.
+        edge_N2: Start and end of each, as shares of the video; where no frame lies within, the
+            one nearest to the middle is taken.
     """
-
-    prefix_ND: Float[Tensor, "N D"]
-    memory_NSD: Float[Tensor, "N S D"]
-    memory_mask_NS: Bool[Tensor, "N S"]
-
-    @classmethod
-    def of_spans(
-        cls,
-        frames: FrameTokens,
-        found: FoundEvents,
-        *,
-        video_N: Int[Tensor, " N"],
-        query_N: Int[Tensor, " N"],
-        edge_N2: Float[Tensor, "N 2"],
-    ) -> SentenceMemory:
-        """For N events.
-
-        Args:
-            frames: Frames of all videos.
-            found: By the queries.
-            video_N: Row of the video of each.
-            query_N: Query of each.
-            edge_N2: Start and end of each, as shares of the video; where no frame lies within, the
-                one nearest to the middle is taken.
-        """
-        place_NS, present_NS = frames.place_BS[video_N], frames.present_BS[video_N]
-        start_N1, end_N1 = edge_N2[:, :1], edge_N2[:, 1:]
-        distance_NS = (place_NS - (start_N1 + end_N1) / 2).abs()
-        distance_NS = distance_NS.masked_fill(~present_NS, torch.inf)
-        nearest_NS = distance_NS == distance_NS.amin(dim=1, keepdim=True)
-        within_NS = (place_NS >= start_N1) & (place_NS <= end_N1) & present_NS
-        return cls(
-            found.query_BQD[video_N, query_N], frames.token_BSD[video_N], within_NS | nearest_NS
-        )
+    place_NS, present_NS = frames.place_BS[video_N], frames.present_BS[video_N]
+    start_N1, end_N1 = edge_N2[:, :1], edge_N2[:, 1:]
+    distance_NS = (place_NS - (start_N1 + end_N1) / 2).abs()
+    distance_NS = distance_NS.masked_fill(~present_NS, torch.inf)
+    nearest_NS = distance_NS == distance_NS.amin(dim=1, keepdim=True)
+    within_NS = (place_NS >= start_N1) & (place_NS <= end_N1) & present_NS
+    query_ND = found.query_BQD[video_N, query_N]
+    return TextMemory(query_ND, frames.token_BSD[video_N], within_NS | nearest_NS)
 
 
 class CaptioningHead(nn.Module):
@@ -321,7 +304,7 @@ class CaptioningHead(nn.Module):
     ) -> None:
         super().__init__()
         width = size.width
-        self._beam = size.beam
+        self.beam = size.beam
         self.project = nn.Linear(feature_dim, width)
         self.place = nn.Linear(4 * WAVES, width)
         self.temporal = build_encoder(
@@ -373,24 +356,3 @@ class CaptioningHead(nn.Module):
         """What the queries found, and logits of how many events there are: 1, 2, … Q."""
         found = self.queries(frames)
         return found, self.count(found.query_BQD.amax(dim=1))
-
-    def sentence_logits(
-        self, tokens_NL: Int[Tensor, "N L"], about: SentenceMemory
-    ) -> Float[Tensor, "N L V"]:
-        """Logits of each word of given sentences, from those before it."""
-        return self.decoder(
-            tokens_NL,
-            prefix_ND=about.prefix_ND,
-            memory_NSD=about.memory_NSD,
-            memory_mask_NS=about.memory_mask_NS,
-        )
-
-    def write_sentences(self, about: SentenceMemory) -> list[list[int]]:
-        """Token ids of each sentence, by beam search."""
-        return beam_search(
-            self.decoder,
-            prefix_ND=about.prefix_ND,
-            memory_NSD=about.memory_NSD,
-            memory_mask_NS=about.memory_mask_NS,
-            beam=self._beam,
-        )

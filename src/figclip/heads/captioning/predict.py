@@ -13,10 +13,11 @@ from figclip.heads.captioning.head import (
     CaptioningHead,
     FoundEvents,
     FrameTokens,
-    SentenceMemory,
     edges,
+    sentence_memory,
 )
 from figclip.heads.captioning.videos import VideoFeatures
+from figclip.heads.text_decoder import beam_search
 from figclip.runtime.progress import CountProgress
 
 _VIDEOS_AT_ONCE = 16
@@ -103,8 +104,7 @@ def _sentences(
     sentences: list[str] = []
     parts = zip(*(one.split(at_once) for one in events), strict=True)
     for video_N, query_N, edge_N2 in parts:
-        memory = SentenceMemory.of_spans(
-            frames, found, video_N=video_N, query_N=query_N, edge_N2=edge_N2
-        )
-        sentences += [vocabulary.text(tokens) for tokens in head.write_sentences(memory)]
+        memory = sentence_memory(frames, found, video_N=video_N, query_N=query_N, edge_N2=edge_N2)
+        written = beam_search(head.decoder, memory, beam=head.beam)
+        sentences += [vocabulary.text(tokens) for tokens in written]
     return sentences

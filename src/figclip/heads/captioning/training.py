@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,23 +14,22 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from figclip.annotations.role_tokens import END, PAD, UNKNOWN, Vocabulary, build_vocabulary
-from figclip.config import CaptioningLoss, HeadTrainConfig
+from figclip.config import CaptioningConfig, CaptioningLoss
 from figclip.datasets.dense_captions import CaptionedSpan, ReferenceVideo
 from figclip.heads.captioning.head import (
     CaptioningHead,
     FoundEvents,
     FrameTokens,
-    SentenceMemory,
     edges,
     generalised_iou,
+    sentence_memory,
 )
 from figclip.heads.captioning.predict import predict_captions
 from figclip.heads.captioning.videos import CaptionedVideo, VideoFeatures
-from figclip.heads.run import ItemBatch, head_parameters
+from figclip.heads.run import HeadTrainee
 from figclip.metrics.captions import tokenize
 from figclip.metrics.localisation import TIOUS, SpanLists, f1, localise
 from figclip.training.batches import BatchItem
-from figclip.training.loop import ParameterGroup
 
 _IGNORED = -100
 _FOCAL_ALPHA, _FOCAL_GAMMA = 0.25, 2.0
@@ -137,17 +136,15 @@ class _Matched:
     event_N: Int[Tensor, " N"]
 
 
-class CaptioningTrainee:
-    """A head being trained; implements `training.loop.Trainee`.
+class CaptioningTrainee(HeadTrainee[CaptioningHead]):
+    """A head being trained.
 
     Args:
         head: On its device.
         features: Features of the videos.
         videos: In the order of the features.
         vocabulary: What the head can say.
-        loss: Weights.
-        train: Optimisation.
-        max_tokens: Most tokens of a sentence.
+        config: The settings of the head.
     """
 
     def __init__(
@@ -157,46 +154,25 @@ class CaptioningTrainee:
         videos: Sequence[CaptionedVideo],
         *,
         vocabulary: Vocabulary,
-        loss: CaptioningLoss,
-        train: HeadTrainConfig,
-        max_tokens: int,
+        config: CaptioningConfig,
     ) -> None:
-        self.head = head
+        ids = [video.id for video in videos]
+        super().__init__(head, ids, loss=config.loss, train=config.train)
+        self._matching = config.loss
         self._features = features
         self._videos = videos
         self._vocabulary = vocabulary
-        self._loss = loss
-        self._train = train
         self._targets = {
             BatchItem(video_idx, annotation_idx): build_caption_targets(
                 annotation,
                 vocabulary,
                 duration_s=features.duration_s(video_idx),
-                max_tokens=max_tokens,
+                max_tokens=config.head.max_words,
                 max_events=head.num_queries,
             )
             for video_idx, video in enumerate(videos)
             for annotation_idx, annotation in enumerate(video.annotations)
         }
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """All weights of the head."""
-        return head_parameters(self.head, self._train)
-
-    def accumulate_gradients(self, batch: ItemBatch, *, loss_scale: float) -> Mapping[str, float]:
-        """Gradients of the weighted sum of the losses."""
-        self.head.train()
-        losses = self._losses(batch.items)
-        total = torch.stack([getattr(self._loss, part) * one for part, one in losses.items()]).sum()
-        (total * loss_scale).backward()
-        return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in losses.items()}}
-
-    def after_step(self) -> None:
-        """Nothing is bounded."""
-
-    def name_items(self, batch: ItemBatch) -> list[str]:
-        """Video ids, with the annotation drawn."""
-        return [f"{self._videos[i.video_idx].id}#{i.annotation_idx}" for i in batch.items]
 
     @torch.no_grad()
     def validate(self, video_idxs: Sequence[int]) -> dict[str, float]:
@@ -281,7 +257,7 @@ class CaptioningTrainee:
                 found.span_LBQ2[layer, row],
                 found.confidence_LBQ[layer, row],
                 self._targets[item].edge_G2.to(device),
-                loss=self._loss,
+                loss=self._matching,
             )
             for row, item in enumerate(items)
         ]
@@ -305,7 +281,7 @@ class CaptioningTrainee:
         matched: _Matched,
     ) -> tuple[Float[Tensor, "N L V"], Int[Tensor, "N L"]]:
         """Logits and targets of the words of the matched events' sentences."""
-        memory = SentenceMemory.of_spans(
+        memory = sentence_memory(
             frames,
             found,
             video_N=matched.video_N,
@@ -321,7 +297,7 @@ class CaptioningTrainee:
         )
         tokens_NL = tokens_NL.to(matched.video_N.device)
         unlearnt_NL = (tokens_NL == PAD) | (tokens_NL == UNKNOWN)
-        logits_NLV = self.head.sentence_logits(tokens_NL, memory)
+        logits_NLV = self.head.decoder(tokens_NL, memory)
         return logits_NLV, tokens_NL.masked_fill(unlearnt_NL, _IGNORED)
 
 

@@ -21,8 +21,9 @@ from figclip.datasets.records import Medium
 from figclip.datasets.retrieval import youtube_video
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.seen_items import left_out_reason, part_hash, split_items
-from figclip.evaluation.sources import DataSource, check_source
+from figclip.evaluation.sources import DataSource, OpenedData, check_source
 from figclip.heads.captioning.head import FrameRows
+from figclip.heads.features import embed_each
 from figclip.model.embedder import Embedder
 from figclip.preparation.clips import prepare_clips
 from figclip.runtime.progress import Progress
@@ -49,28 +50,23 @@ class CaptionedVideo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedCaptions:
+class OpenedCaptions(OpenedData):
     """Dense captions with those of their videos that are there.
 
     Attributes:
         references: All annotations, as read.
         videos: In the order of the annotations.
         clips: Their frames.
-        split: None for all that is not trained on, or for a file.
-        left_out: Videos that are not there, and why.
-        coverage: Videos that are listed, found, stored, quarantined.
-        hash: Hash of annotations and pixels.
-        notices: What the reader handled by rule.
     """
 
     references: tuple[DenseCaptionReferences, ...]
     videos: tuple[CaptionedVideo, ...]
     clips: StoredClips
-    split: str | None
-    left_out: tuple[LeftOut, ...]
-    coverage: dict[str, int]
-    hash: str
-    notices: tuple[str, ...]
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of annotations and pixels."""
+        return self.hash
 
     def file_hash(self, video_idx: int) -> str:
         """Content hash of a video's file."""
@@ -218,6 +214,7 @@ def open_captions(
         ),
         coverage=clips.coverage,
         hash=content.hexdigest(),
+        pipeline=spec.pipeline,
         notices=tuple(f"{each.name}: {one}" for each in references for one in each.notices),
     )
 
@@ -276,9 +273,5 @@ def embed_whole_videos(
         for clip_idx, of_video in zip(clip_idxs, times_s, strict=True)
         for time_s in of_video
     ]
-    distinct = list(dict.fromkeys(frames))
-    embedded_ND = torch.from_numpy(embedder.embed_frames(clips, distinct))
-    row_of = {frame: row for row, frame in enumerate(distinct)}
-    rows_F = torch.tensor([row_of[frame] for frame in frames])
-    parts = embedded_ND[rows_F].split([len(of_video) for of_video in times_s])
+    parts = embed_each(embedder, clips, frames).split([len(of_video) for of_video in times_s])
     return VideoFeatures(parts, times_s)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from figclip.config import TransformerConfig
-from figclip.heads.text_decoder import TextDecoder, beam_search
+from figclip.heads.text_decoder import TextDecoder, TextMemory
 from figclip.model.contextualizer import TokenOutputs, VideoContextualizer
 
 
@@ -26,21 +26,6 @@ class SituationLabels:
     num_verbs: int
     num_relations: int
     num_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class RoleMemory:
-    """What the roles of some events are written from.
-
-    Attributes:
-        prefix_ND: The event and its verb.
-        memory_NSD: All tokens of its video, its own ones marked.
-        memory_mask_NS: True where a token is there.
-    """
-
-    prefix_ND: Float[Tensor, "N D"]
-    memory_NSD: Float[Tensor, "N S D"]
-    memory_mask_NS: Bool[Tensor, "N S"]
 
 
 class SituationHead(nn.Module):
@@ -66,7 +51,7 @@ class SituationHead(nn.Module):
     ) -> None:
         super().__init__()
         width = size.width
-        self._beam = size.beam
+        self.beam = size.beam
         self.project = nn.Linear(feature_dim, width)
         self.temporal = VideoContextualizer(
             width,
@@ -133,11 +118,11 @@ class SituationHead(nn.Module):
         video_N: Int[Tensor, " N"],
         event_N: Int[Tensor, " N"],
         verb_N: Int[Tensor, " N"],
-    ) -> RoleMemory:
-        """What the roles of N events are written from.
+    ) -> TextMemory:
+        """What the roles of N events are written from: the event and its verb, and its video.
 
         Args:
-            tokens: Tokens of their videos.
+            tokens: Tokens of their videos; those of the event itself are marked.
             video_N: Row of the video of each.
             event_N: Position of each in its video.
             verb_N: Verb of each; `num_verbs` for one that is not known.
@@ -145,25 +130,4 @@ class SituationHead(nn.Module):
         own_NS = tokens.event_of_token_S == event_N[:, None]
         memory_NSD = tokens.token_BSD[video_N] + own_NS[..., None] * self.own_event
         prefix_ND = tokens.event_BPD[video_N, event_N] + self.verb_embedding(verb_N)
-        return RoleMemory(prefix_ND, memory_NSD, tokens.present_BS[video_N])
-
-    def role_logits(
-        self, memory: RoleMemory, tokens_NL: Int[Tensor, "N L"]
-    ) -> Float[Tensor, "N L V"]:
-        """Logits of each token of given roles, from those before it."""
-        return self.decoder(
-            tokens_NL,
-            prefix_ND=memory.prefix_ND,
-            memory_NSD=memory.memory_NSD,
-            memory_mask_NS=memory.memory_mask_NS,
-        )
-
-    def write_roles(self, memory: RoleMemory) -> list[list[int]]:
-        """Token ids of the roles of each event, by beam search."""
-        return beam_search(
-            self.decoder,
-            prefix_ND=memory.prefix_ND,
-            memory_NSD=memory.memory_NSD,
-            memory_mask_NS=memory.memory_mask_NS,
-            beam=self._beam,
-        )
+        return TextMemory(prefix_ND, memory_NSD, tokens.present_BS[video_N])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from figclip.datasets.situations import related_events
 from figclip.heads.features import EventFeatures
 from figclip.heads.situations.head import SituationHead
 from figclip.heads.situations.training import SituationVocabulary, middle_event, verb_of
+from figclip.heads.text_decoder import beam_search
 from figclip.model.contextualizer import TokenOutputs
 from figclip.records import VideoRecord
 from figclip.scoring.situation_files import (
@@ -24,6 +26,7 @@ from figclip.scoring.situation_files import (
 )
 from figclip.training.batches import BatchItem
 
+_OfVideo = TypeVar("_OfVideo", VerbPrediction, RolePrediction, RelationPrediction)
 _VIDEOS_AT_ONCE = 32
 
 
@@ -49,16 +52,15 @@ class SituationPredictions:
         Args:
             positions: Positions in each video, in their order.
         """
+
+        def moved(predictions: Sequence[_OfVideo]) -> tuple[_OfVideo, ...]:
+            return tuple(replace(one, video_idx=positions[one.video_idx]) for one in predictions)
+
         return SituationPredictions(
-            verbs=tuple(replace(one, video_idx=positions[one.video_idx]) for one in self.verbs),
-            roles=tuple(replace(one, video_idx=positions[one.video_idx]) for one in self.roles),
-            roles_of_predicted_verbs=tuple(
-                replace(one, video_idx=positions[one.video_idx])
-                for one in self.roles_of_predicted_verbs
-            ),
-            relations=tuple(
-                replace(one, video_idx=positions[one.video_idx]) for one in self.relations
-            ),
+            verbs=moved(self.verbs),
+            roles=moved(self.roles),
+            roles_of_predicted_verbs=moved(self.roles_of_predicted_verbs),
+            relations=moved(self.relations),
         )
 
 
@@ -174,9 +176,10 @@ class _RoleWriter:
         memory = self.head.role_memory(
             self.tokens, video_N=video_N, event_N=event_N, verb_N=verb_N.to(video_N.device)
         )
+        written = beam_search(self.head.decoder, memory, beam=self.head.beam)
         events = [
-            PredictedEvent(verb_id=verb, texts=decode_roles(written, self.vocabulary.roles))
-            for verb, written in zip(verbs, self.head.write_roles(memory), strict=True)
+            PredictedEvent(verb_id=verb, texts=decode_roles(tokens, self.vocabulary.roles))
+            for verb, tokens in zip(verbs, written, strict=True)
         ]
         return tuple(
             RolePrediction(video_idx=idx, events=tuple(events[first:last]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,14 +21,13 @@ from figclip.annotations.role_tokens import (
     encode_roles,
     told_roles,
 )
-from figclip.config import HeadTrainConfig, SituationLoss
+from figclip.config import SituationConfig
 from figclip.heads.features import EventFeatures
-from figclip.heads.run import ItemBatch, head_parameters
+from figclip.heads.run import HeadTrainee
 from figclip.heads.situations.head import SituationHead, SituationLabels
 from figclip.model.contextualizer import TokenOutputs
 from figclip.records import Annotation, Event, VideoRecord
 from figclip.training.batches import BatchItem
-from figclip.training.loop import ParameterGroup
 
 _IGNORED = -100
 
@@ -112,17 +111,15 @@ def build_targets(
     )
 
 
-class SituationTrainee:
-    """A head being trained; implements `training.loop.Trainee`.
+class SituationTrainee(HeadTrainee[SituationHead]):
+    """A head being trained.
 
     Args:
         head: On its device.
         features: Features of all annotations of `records`.
         records: The videos to train on, each with annotated events only.
         vocabulary: What the head can say.
-        loss: Weights.
-        train: Optimisation.
-        max_tokens: Most tokens of an event's roles.
+        config: The settings of the head.
     """
 
     def __init__(
@@ -132,44 +129,20 @@ class SituationTrainee:
         records: Sequence[VideoRecord],
         *,
         vocabulary: SituationVocabulary,
-        loss: SituationLoss,
-        train: HeadTrainConfig,
-        max_tokens: int,
+        config: SituationConfig,
     ) -> None:
-        self.head = head
+        ids = [record.id for record in records]
+        super().__init__(head, ids, loss=config.loss, train=config.train)
         self._features = features
-        self._records = records
-        self._loss = loss
-        self._train = train
         self._targets = {
             item: build_targets(
                 records[item.video_idx].annotations[item.annotation_idx],
                 vocabulary,
-                max_tokens=max_tokens,
+                max_tokens=config.head.max_words,
             )
             for item in features.rows
         }
         self._num_verbs = len(vocabulary.verbs)
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """All weights of the head."""
-        return head_parameters(self.head, self._train)
-
-    def accumulate_gradients(self, batch: ItemBatch, *, loss_scale: float) -> Mapping[str, float]:
-        """Gradients of the weighted sum of the losses."""
-        self.head.train()
-        losses = self._losses(batch.items)
-        weights = {part: getattr(self._loss, part) for part in losses}
-        total = torch.stack([weights[part] * loss for part, loss in losses.items()]).sum()
-        (total * loss_scale).backward()
-        return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in losses.items()}}
-
-    def after_step(self) -> None:
-        """Nothing is bounded."""
-
-    def name_items(self, batch: ItemBatch) -> list[str]:
-        """Video ids, with the annotation drawn."""
-        return [f"{self._records[i.video_idx].id}#{i.annotation_idx}" for i in batch.items]
 
     @torch.no_grad()
     def validate(self, items: Sequence[BatchItem]) -> dict[str, float]:
@@ -223,7 +196,7 @@ class SituationTrainee:
                 verb_N.masked_fill(verb_N == self._num_verbs, _IGNORED),
             ),
             roles=_Answers(
-                self.head.role_logits(memory, roles_NL).flatten(0, 1),
+                self.head.decoder(roles_NL, memory).flatten(0, 1),
                 role_target_NL.flatten(),
             ),
             relations=self._relations(tokens, targets, (video_N, event_N)),

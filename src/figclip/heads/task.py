@@ -1,0 +1,340 @@
+"""What all task heads share: how they are fine-tuned, loaded, and scored base beside adapted."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import nn
+
+from figclip import config as configs
+from figclip.config import CaptioningConfig, SituationConfig
+from figclip.evaluation.results import (
+    DataInfo,
+    EvaluationResult,
+    Setting,
+    TaskResult,
+    compare,
+    write_result,
+)
+from figclip.evaluation.seen_items import trained_notice, unknown_notices
+from figclip.evaluation.sources import DataSource, OpenedData
+from figclip.heads.features import (
+    CONTEXTUALIZER,
+    FrozenModel,
+    check_models,
+    contextualizer_hash,
+    load_frozen_models,
+    load_models_of_head,
+    seen_by_heads,
+)
+from figclip.heads.run import (
+    FinetuneResult,
+    HeadInfo,
+    HeadTraining,
+    OnStep,
+    head_file,
+    head_hash,
+    load_head,
+    model_reference,
+    read_head_info,
+    train_heads,
+    write_head_info,
+    write_head_run,
+)
+from figclip.runtime.launcher import require_one_process
+from figclip.runtime.progress import Progress
+from figclip.runtime.versions import package_versions
+from figclip.tasks.base import ItemScores, LeftOut, Score
+from figclip.training.run_files import check_data, check_run, read_text
+from figclip.training.run_folder import RunFolder
+from figclip.video.seen_media import SeenMedia
+from figclip.video.store import StoreSpec
+
+
+@runtime_checkable
+class TrainingVideos(Protocol):
+    """Videos that heads are trained on."""
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of annotations, videos and pixels."""
+        ...
+
+
+Config = TypeVar("Config", SituationConfig, CaptioningConfig)
+Videos = TypeVar("Videos", bound=TrainingVideos)
+Words = TypeVar("Words")
+Head = TypeVar("Head", bound=nn.Module)
+
+
+class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
+    """What tells one kind of head from another.
+
+    Attributes:
+        name: `situations` or `captioning`.
+        config: Class of the settings.
+        has_context: Whether a head is also trained on the contextualizer's outputs.
+    """
+
+    name: str
+    config: type[Config]
+    has_context: bool
+
+    @abstractmethod
+    def check_training(self, data: DataSource, config: Config, *, cache: Path | None) -> None:
+        """Refuse data that heads cannot learn from, before any work."""
+
+    @abstractmethod
+    def open_training(
+        self,
+        data: DataSource,
+        config: Config,
+        *,
+        spec: StoreSpec,
+        cache: Path | None,
+        on_progress: Progress | None,
+    ) -> Videos:
+        """The videos to train on, their frames decoded."""
+
+    @abstractmethod
+    def prepare(
+        self, config: Config, model: FrozenModel, *, videos: Videos, device: str
+    ) -> HeadTraining:
+        """A fresh head on the features of a model, and how it is trained."""
+
+    @abstractmethod
+    def read_vocabulary(self, content: Mapping[str, Any], *, where: str) -> Words:
+        """What heads can say, as `head.json` holds it.
+
+        Raises:
+            ModelError: it holds something else.
+        """
+
+    @abstractmethod
+    def build_head(self, config: Config, vocabulary: Words, *, feature_dim: int) -> Head:
+        """A head with the weights that torch's generator gives."""
+
+    def fresh_head(self, config: Config, vocabulary: Words, *, feature_dim: int) -> Head:
+        """A head with seeded weights."""
+        with torch.random.fork_rng():
+            torch.manual_seed(config.train.seed)
+            return self.build_head(config, vocabulary, feature_dim=feature_dim)
+
+
+def finetune_heads(
+    task: HeadTask[Config, Any, Any, Any],
+    config: Config,
+    *,
+    model: str | Path,
+    data: DataSource,
+    out: Path,
+    base: str | Path | None,
+    resume: bool,
+    cache: Path | None,
+    cpu: bool,
+    on_step: OnStep | None,
+    on_progress: Progress | None,
+) -> FinetuneResult:
+    """Train the same fresh head on the frozen features of each model.
+
+    Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
+    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads).
+    """
+    require_one_process(f"finetune {task.name}")
+    run = RunFolder(out)
+    check_run(run, config, resume=resume)
+    task.check_training(data, config, cache=cache)
+    device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+    models, notices = load_frozen_models(
+        model, base=base, cache=cache, device=device, on_progress=on_progress
+    )
+    models = tuple(one for one in models if task.has_context or one.name != CONTEXTUALIZER)
+    check_models(out, models, task=task.name, model=model)
+    videos = {
+        spec: task.open_training(data, config, spec=spec, cache=cache, on_progress=on_progress)
+        for spec in dict.fromkeys(one.spec for one in models)
+    }
+    content_hash = videos[models[0].spec].content_hash
+    check_data(run, content_hash)
+    training = [task.prepare(config, m, videos=videos[m.spec], device=device) for m in models]
+    first = training[0]
+    write_head_run(
+        run, config, content_hash=content_hash, train=first.train, val=first.val, device=device
+    )
+    info = HeadInfo(
+        task=task.name,
+        model=model_reference(model),
+        base=None if base is None else model_reference(base),
+        feature_dim=first.feature_dim,
+        models={one.name: one.info for one in models},
+        vocabulary=first.vocabulary,
+        contextualizer=contextualizer_hash(models),
+    )
+    write_head_info(out, info)
+    return train_heads(
+        training,
+        out,
+        train=config.train,
+        cpu=cpu,
+        on_step=on_step,
+        notices=(*notices, *first.notices()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedHeads(Generic[Config, Words, Head]):
+    """The heads of a run, with the models whose features they take.
+
+    Attributes:
+        run: The run folder.
+        config: Its configuration.
+        vocabulary: What the heads can say.
+        models: Base and adapted, or one plain CLIP; the contextualizer where there is a head on it.
+        heads: On the features of each model, by its name.
+        notices: What is to be said of the models.
+    """
+
+    run: Path
+    config: Config
+    vocabulary: Words
+    models: tuple[FrozenModel, ...]
+    heads: Mapping[str, Head]
+    notices: tuple[str, ...]
+
+    def hash_of(self, name: str) -> str:
+        """What tells the head on a model's features from others."""
+        return head_hash(head_file(self.run, name))
+
+    def seen_by(self) -> dict[str, SeenMedia]:
+        """What models and heads have seen, by their names."""
+        return seen_by_heads(self.run, self.models)
+
+
+def load_heads(
+    task: HeadTask[Config, Any, Words, Head],
+    run: Path,
+    *,
+    cache: Path | None,
+    device: str,
+    on_progress: Progress | None,
+) -> TrainedHeads[Config, Words, Head]:
+    """Load config, vocabulary, heads and models, and check that they belong together.
+
+    Raises:
+        ModelError: the run is not finished or damaged, or its model is not the one it was
+            trained on.
+    """
+    info = read_head_info(run, task=task.name)
+    file = RunFolder(run).config
+    config = configs.from_json(read_text(file), task.config, where=str(file))
+    vocabulary = task.read_vocabulary(info.vocabulary, where=str(run / "head.json"))
+    models, notices = load_models_of_head(info, cache=cache, device=device, on_progress=on_progress)
+    heads: dict[str, Head] = {}
+    for name in info.models:
+        head = task.fresh_head(config, vocabulary, feature_dim=info.feature_dim)
+        load_head(head_file(run, name), head)
+        heads[name] = head.to(device)
+    return TrainedHeads(
+        run=run, config=config, vocabulary=vocabulary, models=models, heads=heads, notices=notices
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadScores:
+    """What the head on one model's features got.
+
+    Attributes:
+        model: Whose features it takes.
+        opened: The data.
+        video_ids: Ids of the scored videos.
+        trained_on: Ids of those that a head or its model was trained on.
+        counts: How many there are of what was scored, by name.
+        left_out: What was not scored.
+        scores: By name.
+        items: Values of single items.
+        notices: What the reader must know of the scores.
+    """
+
+    model: FrozenModel
+    opened: OpenedData
+    video_ids: tuple[str, ...]
+    trained_on: tuple[str, ...]
+    counts: Mapping[str, int]
+    left_out: tuple[LeftOut, ...]
+    scores: Mapping[str, Score]
+    items: tuple[ItemScores, ...]
+    notices: tuple[str, ...]
+
+
+def compare_heads(
+    task: str,
+    source: DataSource,
+    *,
+    base: HeadScores | None,
+    adapted: HeadScores,
+    settings: Mapping[str, Setting],
+    notices: Sequence[str],
+    seen: SeenMedia,
+    seed: int,
+) -> TaskResult:
+    """Two heads side by side.
+
+    Args:
+        task: As result files call it.
+        source: What was scored.
+        base: None without a base.
+        adapted: The head that is compared with it.
+        settings: All that changes the scores besides data and models.
+        notices: What the reader must know.
+        seen: By heads and models.
+        seed: Seed of the intervals.
+    """
+    opened = adapted.opened
+    said = trained_notice(
+        adapted.trained_on, num_scored=len(adapted.video_ids), test=f"{task} on {source.name}"
+    )
+    return TaskResult(
+        task=task,
+        face=source.face or "detail",
+        data=DataInfo(
+            name=source.name,
+            source=source.path.name,
+            split=opened.split,
+            hash=opened.hash,
+            pipeline=opened.pipeline,
+            coverage=opened.coverage,
+        ),
+        settings=settings,
+        counts=adapted.counts,
+        left_out=adapted.left_out,
+        base=None if base is None else base.model.info,
+        adapted=adapted.model.info,
+        metrics=compare(
+            (None if base is None else base.scores, adapted.scores),
+            (None if base is None else base.items, adapted.items),
+            seed=seed,
+        ),
+        base_items=None if base is None else base.items,
+        adapted_items=adapted.items,
+        notices=(*said, *notices),
+        seed=seed,
+        trained_on=adapted.trained_on,
+        knows_training=seen.is_whole,
+    )
+
+
+def write_results(
+    results: Sequence[TaskResult], out: Path, *, heads: TrainedHeads[Any, Any, Any]
+) -> EvaluationResult:
+    """Write the results, and gather what is to be said of them."""
+    files: list[Path] = []
+    for result in results:
+        files.append(write_result(result, out, taken=files, versions=package_versions()))
+    said = (notice for one in results for notice in one.notices)
+    notices = (*heads.notices, *unknown_notices(heads.seen_by()), *said)
+    return EvaluationResult(tasks=tuple(results), files=tuple(files), notices=notices)
