@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from figclip.annotations.texts import MASKED
 from figclip.config import LossConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
+from figclip.model.backbone import Backbone
+from figclip.training.clip_trainee import ClipTrainee
 from tests.small_runs import SmallRun, make_run, write_tiny_clip
 
 CONFIG = RunConfig(
@@ -239,3 +242,55 @@ def test_a_learnt_temperature_stays_within_clips_bound(clip_folder: Path, learns
 def test_items_are_named_with_their_annotation(clip_folder: Path):
     run = make_run(clip_folder, CONFIG)
     assert run.trainee.name_items(run.batch) == ["v0#0", "v1#0", "v2#0", "v3#0"]
+
+
+def test_dropout_is_off_however_the_backbone_comes(clip_folder: Path):
+    trainee = make_run(clip_folder, CONFIG).trainee
+    ClipTrainee(
+        trainee.backbone.train(),
+        trainee.contextualizer,
+        config=CONFIG,
+        texts=trainee._texts,
+        text_embeddings_MD=trainee._text_embeddings_MD,
+        video_ids=trainee._video_ids,
+        accelerator=trainee._accelerator,
+    )
+    assert not any(module.training for module in trainee.backbone.modules())
+
+
+@pytest.mark.parametrize(("micro_batch", "num_encoded"), [(9, 4), (8, 6)])
+def test_four_micro_batches_are_encoded_once_and_more_twice(
+    clip_folder: Path, monkeypatch: pytest.MonkeyPatch, micro_batch: int, num_encoded: int
+):
+    """36 frames: four parts fit, of five the first one is encoded again."""
+    run = make_run(clip_folder, with_micro_batch(CONFIG, micro_batch))
+    sizes: list[int] = []
+    encode = Backbone.encode_frames
+
+    def counted(backbone: Backbone, frames_NHWC: Tensor) -> Tensor:
+        sizes.append(len(frames_NHWC))
+        return encode(backbone, frames_NHWC)
+
+    monkeypatch.setattr(Backbone, "encode_frames", counted)
+    run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
+    assert len(sizes) == num_encoded
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
+)
+def test_products_are_of_the_precision_that_was_set(clip_folder: Path, precision: str, dtype):
+    train = dataclasses.replace(CONFIG.train, precision=precision)
+    trainee = make_run(clip_folder, dataclasses.replace(CONFIG, train=train)).trainee
+    with trainee._autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_masked_negatives_are_no_text(clip_folder: Path):
+    text = dataclasses.replace(CONFIG.text, verb_negatives=50)
+    run = make_run(clip_folder, dataclasses.replace(CONFIG, text=text))
+    rows = [run.texts.event_texts(i.video_idx, i.annotation_idx) for i in run.batch.items]
+    assert any((row.negative_PK == MASKED).any() for row in rows), "nothing is tested"
+    _, embeddings_MD, row_of = run.trainee._embed_texts(run.batch)
+    assert MASKED not in row_of and len(row_of) == len(embeddings_MD)
