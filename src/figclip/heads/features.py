@@ -81,11 +81,6 @@ def embed_event_frames(
 ) -> EventFeatures:
     """Embeddings of the frames of all annotated events.
 
-    Args:
-        embedder: The model.
-        videos: At least one has events.
-        frames_per_event: T.
-
     Raises:
         StoreError: the stores lack a frame.
     """
@@ -105,13 +100,7 @@ def embed_event_frames(
 def embed_each(
     embedder: Embedder, reader: StoredFrames, frames: Sequence[tuple[int, float]]
 ) -> Float32[Tensor, "F D"]:
-    """Embeddings of frames, L2-normalised; a frame that comes again is embedded once.
-
-    Args:
-        embedder: The model.
-        reader: Where the frames lie.
-        frames: Video or clip, and seconds; annotators of one video mostly share their spans.
-    """
+    """Embeddings of frames, L2-normalised; a frame that comes again is embedded once."""
     distinct = list(dict.fromkeys(frames))
     embedded_ND = torch.from_numpy(embedder.embed_frames(reader, distinct))
     row_of = {frame: row for row, frame in enumerate(distinct)}
@@ -122,9 +111,7 @@ def embed_each(
 def contextualise(features: EventFeatures, contextualizer: VideoContextualizer) -> EventFeatures:
     """The contextualizer's output of each event, as its one frame (T = 1).
 
-    Args:
-        features: Frames embedded at strength 1, on which the contextualizer was trained.
-        contextualizer: Contextualizer of the adapted model.
+    The frames are those at strength 1, on which the contextualizer was trained.
 
     Raises:
         ModelError: more events or frames than it has positions.
@@ -186,13 +173,6 @@ def load_frozen_models(
     on_progress: Progress | None,
 ) -> tuple[tuple[FrozenModel, ...], tuple[str, ...]]:
     """Base and adapted model, and the adapted one through its contextualizer where it has one.
-
-    Args:
-        model: Hub id, model folder or run folder; at the strength it is merged at.
-        base: Needed for a full fine-tune only.
-        cache: Folder of embeddings; None keeps none.
-        device: Where the models run.
-        on_progress: Told how many frames are embedded.
 
     Returns:
         The models, base first (a plain CLIP is `adapted` alone), and what is to be said of them.
@@ -268,12 +248,6 @@ def load_models_of_head(
 
 def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: str | Path) -> None:
     """Refuse to go on with heads of other models, before anything is decoded or embedded.
-
-    Args:
-        run: Run folder, new or begun.
-        models: Whose features the heads are to take.
-        task: Task of the heads.
-        model: What was asked for, for the message.
 
     Raises:
         CheckpointError: heads in there were begun on other features.

@@ -91,10 +91,6 @@ def write_head_info(run: Path, info: HeadInfo) -> None:
 def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
     """Read `head.json`.
 
-    Args:
-        run: Run folder.
-        task: Whose heads are wanted; None for any.
-
     Raises:
         ModelError: absent, damaged, of another format or of another task.
     """
@@ -170,11 +166,7 @@ OnStep = Callable[[str, StepReport], None]
 
 @dataclass(frozen=True, slots=True)
 class ItemBatch:
-    """Some annotations of different videos, whose features are in memory.
-
-    Attributes:
-        items: Which.
-    """
+    """Some annotations of different videos, whose features are in memory."""
 
     items: tuple[BatchItem, ...]
 
@@ -194,14 +186,7 @@ class ItemBatches:
 
 
 class HeadTrainee(ABC, Generic[Head]):
-    """A head being trained; implements `training.loop.Trainee`.
-
-    Args:
-        head: On its device.
-        ids: Ids of the videos.
-        loss: Weights of the losses, by their names.
-        train: Optimisation.
-    """
+    """A head being trained; implements `training.loop.Trainee`."""
 
     def __init__(
         self,
@@ -306,14 +291,6 @@ def train_heads(
 
     Without val the last weights are kept. A finished head is not trained again.
 
-    Args:
-        training: What to train.
-        run: Run folder; the files of a head go below `run/NAME`.
-        train: Optimisation.
-        cpu: Use the CPU even where there is a GPU.
-        on_step: Told about every step.
-        notices: Passed on to the result.
-
     Raises:
         TrainingError: a loss is not finite.
         CheckpointError: a checkpoint is damaged.
@@ -384,14 +361,6 @@ def write_head_run(
     device: str,
 ) -> None:
     """Write config.json, environment.json and data.json of heads.
-
-    Args:
-        run: The run folder, which `check_data` has passed.
-        config: Config of the heads.
-        content_hash: Hash of the data.
-        train: Ids of the videos that are trained on, with the hash of each.
-        val: Those that are held back.
-        device: Where the heads are trained.
 
     Raises:
         CheckpointError: a file of the run is damaged.

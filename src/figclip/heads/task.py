@@ -282,18 +282,7 @@ def compare_heads(
     seen: SeenMedia,
     seed: int,
 ) -> TaskResult:
-    """Two heads side by side.
-
-    Args:
-        task: As result files call it.
-        source: What was scored.
-        base: None without a base.
-        adapted: The head that is compared with it.
-        settings: All that changes the scores besides data and models.
-        notices: What the reader must know.
-        seen: By heads and models.
-        seed: Seed of the intervals.
-    """
+    """Two heads side by side."""
     opened = adapted.opened
     said = trained_notice(
         adapted.trained_on, num_scored=len(adapted.video_ids), test=f"{task} on {source.name}"

@@ -72,16 +72,7 @@ class DecoderState:
 
 
 class TextDecoder(nn.Module):
-    """Pre-norm transformer decoder; position 0 reads a prefix vector instead of a token.
-
-    Args:
-        num_tokens: Size of the vocabulary.
-        width: D.
-        num_layers: Decoder layers.
-        num_heads: Attention heads; must divide `width`.
-        dropout: Dropout of attention outputs and feed-forward.
-        max_length: Most tokens of a sequence.
-    """
+    """Pre-norm transformer decoder; position 0 reads a prefix vector instead of a token."""
 
     def __init__(
         self,
@@ -232,12 +223,7 @@ def beam_search(decoder: TextDecoder, about: TextMemory, *, beam: int) -> list[l
 
 
 class _Beams:
-    """The sequences held, `width` a row; an ended one keeps its place as it is.
-
-    Args:
-        first_NV: Log-probabilities of the first token.
-        beam: Sequences a row; fewer when the vocabulary is smaller.
-    """
+    """The sequences held, `width` a row; an ended one keeps its place as it is."""
 
     def __init__(self, first_NV: Float[Tensor, "N V"], *, beam: int) -> None:
         self.width = min(beam, first_NV.shape[1])

@@ -44,10 +44,6 @@ def web_caption(situation: Situation, rng: random.Random) -> str:
     A fact is a kind, colour, size, verb, direction, manner or scene. `a red cat in the park`,
     `dog chasing`, `snowy day`, `two animals`, `rabbit, street`. A fifth name the verb; where there
     are two actors, one in forty says who does it to whom.
-
-    Args:
-        situation: What is seen.
-        rng: The writer.
     """
     (shape,) = rng.choices(list(_SHAPES), weights=list(_SHAPES.values()))
     if shape == "tags":
@@ -214,10 +210,6 @@ def annotate(story: Sequence[Situation], rng: random.Random) -> tuple[dict[str, 
     for. Now and then a direction or manner is `-` or missing, a scene `-`; roles that the scorer of
     VidSitu compares between annotators are always there.
 
-    Args:
-        story: The events of a video.
-        rng: The annotator.
-
     Returns:
         For each event its `Args`: from `Arg0 (chaser)`, … to the text, in VidSitu's order.
     """
@@ -265,13 +257,7 @@ def _or_dash(text: str, rng: random.Random) -> str:
 def dense_captions(
     story: Sequence[Situation], rng: random.Random, *, template: Template = TEMPLATES["default"]
 ) -> tuple[str, ...]:
-    """One caption an event, as adaptation would get it.
-
-    Args:
-        story: The events of a video, or a single situation.
-        rng: The annotator.
-        template: Wording of the captions.
-    """
+    """One caption an event, as adaptation would get it."""
     annotated = annotate(story, rng)
     return tuple(
         caption_event(_event(situation, args), template=template)

@@ -26,11 +26,7 @@ def write_control(source: Path, out: Path, *, control: ControlName, seed: int) -
     the scene; no deed, no roles, no direction, no manner. `shuffled`: each video gets the events of
     another one.
 
-    Args:
-        source: Annotations; one annotation of a video is used.
-        out: The file.
-        control: Which.
-        seed: Seed of the choices.
+    One annotation of a video is used.
     """
     records = [one for one in load_source(source).records if one.split == TRAIN_SPLIT]
     rng = random.Random(f"{seed}:{control}")

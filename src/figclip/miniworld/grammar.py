@@ -58,9 +58,7 @@ def sample_situation(rng: random.Random, *, held_out: bool | None) -> Situation:
 
     Agent and patient differ in kind and in colour, so that each fact tells them apart.
 
-    Args:
-        rng: Where chance comes from.
-        held_out: Only combinations that are held out, or that are not; None for all.
+    `held_out`: only combinations that are held out, or that are not; None for all.
     """
     verb = rng.choice(_VERB_NAMES)
     num_actors = 1 + VERBS[verb].is_transitive
@@ -75,10 +73,6 @@ def sample_story(rng: random.Random, *, held_out: bool | None) -> Story:
 
     Now and then the verb stays and the roles change: who chased is chased. Neighbouring events
     differ in the verb or in who does it to whom, all five in something.
-
-    Args:
-        rng: Where chance comes from.
-        held_out: As for `sample_situation`, of every event.
     """
     cast = _actors(rng, rng.sample(KINDS, rng.choice((2, 3))))
     scene = rng.choice(SCENES)
@@ -159,12 +153,9 @@ def edit(situation: Situation, kind: EditKind, rng: random.Random) -> Situation:
     person's colour). The change can be undone by an edit of the same kind. Agent and patient still
     differ in kind and colour.
 
-    Args:
-        situation: One that `can_edit`.
-        kind: `role_swap` exchanges agent and patient, `attribute_swap` their colours; the others
-            put something else in. A verb is replaced by one of as many actors that moves as well
-            or does not either; `kind` and `colour` change one of the actors.
-        rng: Chooses what to put in.
+    `role_swap` exchanges agent and patient, `attribute_swap` their colours; the others put
+    something else in. A verb is replaced by one of as many actors that moves as well or does not
+    either; `kind` and `colour` change one of the actors.
     """
     assert can_edit(situation, kind), f"{situation} has no {kind}"
     return _EDITS[kind](situation, rng)
@@ -268,13 +259,7 @@ EDIT_OF_TEST: dict[StoryTest, EditKind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SituationPair:
-    """Two situations that differ in one thing.
-
-    Attributes:
-        kind: In which.
-        first: As it was drawn.
-        second: Edited.
-    """
+    """Two situations that differ in one thing."""
 
     kind: EditKind
     first: Situation
@@ -301,12 +286,8 @@ class StoryPair:
 def sample_pair(rng: random.Random, kind: EditKind, *, held_out: bool | None) -> SituationPair:
     """Draws a situation that can be edited so, and edits it.
 
-    Args:
-        rng: Where chance comes from.
-        kind: What differs.
-        held_out: As for `grammar.sample_situation`. False holds for both sides, True for the first
-            only: another verb or kind mostly leads out of what is held out. Every other edit keeps
-            it.
+    False for `held_out` holds for both sides, True for the first only: another verb or kind mostly
+    leads out of what is held out. Every other edit keeps it.
     """
     while True:
         first = sample_situation(rng, held_out=held_out)
@@ -409,10 +390,6 @@ def sample_film(rng: random.Random, *, held_out: bool) -> Film:
     The events are linked as those of a story, so that neighbours differ in the verb or in who does
     it to whom. In some films the cast goes on in another scene. An empty shot shows the scenery of
     an event next to it.
-
-    Args:
-        rng: Where chance comes from.
-        held_out: Only combinations that are held out from training, or only others.
     """
     film: list[Shot] = []
     for before, after in pairwise((None, *_events(rng, held_out=held_out), None)):

@@ -44,8 +44,7 @@ def build_tokenizer(*, seed: int) -> CLIPTokenizer:
     As CLIP's, the vocabulary begins with the bytes, then the bytes at a word's end, so that every
     text can be written, and ends with the start and end tokens.
 
-    Args:
-        seed: Seed of the stories. The same seed gives the same tokenizer.
+    The same seed gives the same tokenizer.
     """
     symbols = sorted(ByteLevel.alphabet())
     vocab = {symbol: i for i, symbol in enumerate([*symbols, *(s + _END_OF_WORD for s in symbols)])}
@@ -107,14 +106,7 @@ _HEAD_WIDTH = 32
 def build_mini_clip(
     *, seed: int, width: int = 128, vision_layers: int = 4, text_layers: int = 3
 ) -> Backbone:
-    """A CLIP of random weights with the mini world's tokenizer; 1.6 million weights by default.
-
-    Args:
-        seed: Seed of the weights and of the tokenizer.
-        width: Width of both towers and of the joint embedding; a multiple of 32.
-        vision_layers: Layers of the vision tower.
-        text_layers: Layers of the text tower.
-    """
+    """A CLIP of random weights with the mini world's tokenizer; 1.6 million weights by default."""
     tokenizer = build_tokenizer(seed=seed)
     tower = {
         "hidden_size": width,
@@ -151,12 +143,7 @@ def build_mini_clip(
 
 
 def write_mini_clip(path: Path, backbone: Backbone) -> None:
-    """Write the folder that `transformers` and figclip load as a CLIP; an existing one is replaced.
-
-    Args:
-        path: The folder.
-        backbone: What `build_mini_clip` returns.
-    """
+    """Write the folder that is loaded as a CLIP; an existing one is replaced."""
     with StagedFolder(path) as folder:
         write_clip_files(
             folder,
@@ -183,9 +170,6 @@ def weights_file(folder: Path, seed: int) -> Path:
 
 def load_mini_clip(seed: int) -> Backbone:
     """A mini CLIP as `python -m figclip.miniworld.pretraining OUT --seed SEED` made it.
-
-    Args:
-        seed: A key of `SHA256`.
 
     Raises:
         ModelError: the file is not the one that was shipped.

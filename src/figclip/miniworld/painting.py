@@ -137,13 +137,7 @@ def _paint_all(orders: Sequence[Order]) -> int:
 
 
 def claim_folder(file: Path, claim: Mapping[str, object], *, refusal: FigclipError) -> None:
-    """Write down what a folder is of, or refuse one of something else.
-
-    Args:
-        file: JSON in the folder, which is made when absent.
-        claim: What the folder is of.
-        refusal: Raised when the file says anything else.
-    """
+    """Write down what a folder is of, or refuse one of something else."""
     content = json.dumps(claim, indent=2) + "\n"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -107,12 +107,7 @@ FULL_PLAN = PretrainingPlan(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseReport:
-    """A step of a phase, for progress displays.
-
-    Attributes:
-        phase: `facts`, `paraphrases` or `web`.
-        step: What the training loop reports.
-    """
+    """A step of a phase, for progress displays."""
 
     phase: str
     step: StepReport
@@ -130,12 +125,8 @@ def pretrain(
 
     The checkpoints of a phase that is done are kept: its last is where the next one starts.
 
-    Args:
-        out: Folder; gets one run folder a phase, `model/`, and the weights in half precision.
-        plan: The phases.
-        seed: Seed of weights, stills and sentences. A folder is of one plan and one seed.
-        workers: Processes that draw; 0 draws in this one.
-        on_step: Told about every step.
+    `out` gets one run folder a phase, `model/`, and the weights in half precision. A folder is of
+    one plan and one seed.
 
     Returns:
         The model's folder; None when interrupted.

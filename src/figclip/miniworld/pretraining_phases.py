@@ -79,10 +79,7 @@ class FactTrainee:
     This teaches the tower by labels what web-scale pretraining teaches a real CLIP's: contrastive
     training from scratch does not learn to see within the budget of a mini world.
 
-    Args:
-        backbone: Its vision tower is trained; its projection is not.
-        rates: Learning rates.
-        seed: Seed of the heads' first weights.
+    The projection is not trained.
     """
 
     def __init__(self, backbone: Backbone, *, rates: Rates, seed: int) -> None:
@@ -138,12 +135,7 @@ class FactTrainee:
 
 
 class ParaphraseTrainee:
-    """The text tower, told which sentences say the same; implements `training.loop.Trainee`.
-
-    Args:
-        backbone: Its text tower and text projection are trained.
-        rates: Learning rates.
-    """
+    """The text tower, told which sentences say the same; implements `training.loop.Trainee`."""
 
     def __init__(self, backbone: Backbone, *, rates: Rates) -> None:
         self._backbone = backbone
@@ -175,13 +167,7 @@ class WebTrainee:
 
     Paraphrases go on beside, at a low weight: web captions alone let the text tower forget them.
 
-    Args:
-        backbone: All of it is trained.
-        rates: Learning rates.
-        vision_share: The vision tower's share of the rates. The whole rate wipes out what it knows
-            of roles.
-        paraphrase_weight: Weight of the paraphrases' loss.
-        paraphrases: Those of a step.
+    The vision tower takes `vision_share` of the rates: the whole wipes out what it knows of roles.
     """
 
     def __init__(
@@ -281,9 +267,7 @@ _PHRASES = {
 def paraphrase_loss(backbone: Backbone, batch: ParaphraseBatch) -> tuple[Float[Tensor, ""], float]:
     """InfoNCE of anchors and positives, and how often an anchor's own positive is nearest.
 
-    Args:
-        backbone: Embeds the texts.
-        batch: Negatives that read like their positive are masked.
+    Negatives that read like their positive are masked.
     """
     texts = [*batch.anchors, *batch.positives, *batch.negatives]
     anchors_ND, positives_ND, negatives_ND = _embed_texts(backbone, texts).chunk(3)

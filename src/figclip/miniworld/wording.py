@@ -161,11 +161,7 @@ def natural_sentence(
 
     Two situations in the same style and with the same facts read the same but for what differs.
 
-    Args:
-        situation: What happens.
-        style: One of `TRAINING_STYLES` or `EVALUATION_STYLES`.
-        tells: Facts to tell beside verb and kinds. The direction is that of a movement, and only
-            told of verbs that move.
+    `tells` are facts beside verb and kinds; the direction is only told of verbs that move.
     """
     forms, patient = VERB_FORMS[situation.verb], situation.patient
     frame = style.intransitive if patient is None else style.transitive

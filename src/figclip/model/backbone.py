@@ -174,11 +174,7 @@ class Backbone(nn.Module):
         return _at_least_fp32(encode_pixels(self.clip, pixels))
 
     def encode_tokens(self, tokens: TokenBatch) -> Float[Tensor, "N D"]:
-        """Embed tokenised texts.
-
-        Returns:
-            Projected embeddings, fp32, not normalised.
-        """
+        """Projected embeddings of tokenised texts, fp32, not normalised."""
         pooled = self.clip.text_model(
             input_ids=tokens.ids_NL.to(self.device),
             attention_mask=tokens.present_NL.to(self.device),
@@ -287,11 +283,7 @@ def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
 
 
 def weights_hash(clip: nn.Module) -> str:
-    """Hash of all parameters, by name, shape and bytes: the model's name in caches and provenance.
-
-    Returns:
-        32 hex digits.
-    """
+    """Hash of all parameters by name, shape and bytes: the model's name in caches, provenance."""
     return state_hash(clip.state_dict())
 
 

@@ -114,12 +114,7 @@ class Embedder:
     def embed_clips(
         self, clips: StoredClips, clip_idxs: Sequence[int]
     ) -> Float32[np.ndarray, "N D"]:
-        """L2-normalised embeddings of images and whole videos, pooled as the preset says.
-
-        Args:
-            clips: Where they lie.
-            clip_idxs: Which, any order; of repeated ones each is embedded once.
-        """
+        """L2-normalised embeddings of images and whole videos, pooled as the preset says."""
         kind_of = clips.kind_of
         distinct = list(dict.fromkeys(clip_idxs))
         for_videos = IMAGENET if self._preset.imagenet_normalisation else None

@@ -18,12 +18,6 @@ def build_encoder(
     deviation (3 fan_in)^-½, where fan_in is D, or 4 D in the second of the feed-forward), biases of
     attention 0, those of the feed-forward within ± fan_in^-½, norms 1 and 0.
 
-    Args:
-        width: D.
-        num_layers: Encoder layers, at least 1.
-        num_heads: Attention heads; must divide `width`.
-        dropout: Dropout of attention, of its output and of the feed-forward.
-
     Source:
         `nn.TransformerEncoderLayer` of PyTorch 2.9.
     """

@@ -98,13 +98,6 @@ def write_clip_files(
 
     Written by hand where transformers 5 writes what version 4 does not read: weights under their
     plain names, `preprocessor_config.json`, and the tokenizer's vocabulary and merges.
-
-    Args:
-        path: Folder; made when absent.
-        state: `CLIPModel.state_dict()`.
-        config: Its configuration.
-        tokenizer: Its tokenizer.
-        preprocessing: What its image processor does.
     """
     path.mkdir(parents=True, exist_ok=True)
     _save_tensors(state, path / "model.safetensors", metadata={"format": "pt"})
@@ -141,12 +134,7 @@ def write_adapted(
 ) -> None:
     """Write a whole model folder, or nothing.
 
-    Args:
-        target: Folder; an existing one is replaced.
-        backbone: The adapted CLIP; merged at `info.alpha` on the way.
-        adapter: Its PEFT model; None for a full fine-tune.
-        contextualizer: None when the recipe trains none.
-        info: What goes into `figclip.json`.
+    An existing folder is replaced; the CLIP is merged at `info.alpha` on the way.
     """
     with StagedFolder(target) as folder:
         write_clip_files(

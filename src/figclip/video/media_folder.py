@@ -19,10 +19,6 @@ VIDEO_SUFFIXES = frozenset(
 class MediaFolder:
     """The files of some kind in a folder and below it; linked folders are not searched.
 
-    Args:
-        root: The folder.
-        suffixes: Lower-case endings of the kind, with their dots.
-
     Raises:
         DataError: no such folder.
     """

@@ -60,13 +60,7 @@ class PixelPipeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orientation:
-    """One of the eight ways to turn a coded picture upright: transpose first, then flip.
-
-    Attributes:
-        transpose: Swap x and y.
-        flip_x: Then mirror left and right.
-        flip_y: Then mirror top and bottom.
-    """
+    """One of the eight ways to turn a coded picture upright: transpose first, then flip."""
 
     transpose: bool = False
     flip_x: bool = False

@@ -178,10 +178,6 @@ class FrameStore:
     def open(cls, path: str | Path, *, require: StoreSpec | None = None) -> FrameStore:
         """Open a store for reading.
 
-        Args:
-            path: The store's file.
-            require: Refuse a store of other pixels.
-
         Raises:
             StoreError: No store, one of a newer format, or one that holds other pixels than
                 required; the error then shows the command that makes the right one.
@@ -311,9 +307,7 @@ class FrameStore:
     def read_frames(self, video_hash: str, times_us: Sequence[int]) -> UInt8[np.ndarray, "N S S 3"]:
         """Frames of one video in the order asked for, in one query; checksums are verified.
 
-        Args:
-            video_hash: SHA-256 of the video.
-            times_us: Times as `to_time_us` makes them; repeats allowed.
+        Times are those of `to_time_us`, and may repeat.
 
         Raises:
             StoreError: A frame is missing or damaged.
@@ -442,13 +436,6 @@ class FrameStoreWriter:
     ) -> None:
         """Store frames of a video, beside those that it may have already.
 
-        Args:
-            video_hash: SHA-256 of the file, hex.
-            path: Relative to the videos folder.
-            frames_NHWC: Frames of the store's size, one a time.
-            times_us: As `to_time_us` makes them.
-            duration_s: End of the video's last frame.
-
         Raises:
             StoreError: The path is absolute; as `commit`.
         """
@@ -521,9 +508,6 @@ class FrameStoreWriter:
 
     def set_source(self, archive: bytes) -> None:
         """Keep the annotation files, in place of others, and commit.
-
-        Args:
-            archive: As `source_archive.pack_source` makes it.
 
         Raises:
             StoreError: As `commit`.

@@ -134,10 +134,6 @@ class StoredVideos:
 def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
     """Open stores whose frames fit a model.
 
-    Args:
-        paths: Stores that `prepare` wrote.
-        size: The model's image size in pixels.
-
     Raises:
         StoreError: not a store, frames of another size, stores of different pipelines, one id in
             two stores, or no video with events at all.

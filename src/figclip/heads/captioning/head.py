@@ -74,13 +74,6 @@ def edges(span_N2: Float[Tensor, "*N 2"]) -> Float[Tensor, "*N 2"]:
 class EventQueries(nn.Module):
     """A transformer decoder whose queries are spans.
 
-    Args:
-        width: D.
-        num_queries: Q.
-        num_layers: L.
-        num_heads: H; must divide `width`.
-        dropout: Dropout of attention outputs and feed-forward.
-
     Source:
         Set prediction: Carion et al., DETR, ECCV 2020. Queries that are moved from layer to layer:
         Liu et al., DAB-DETR, ICLR 2022. Attention that leans on the query's own span, so that
@@ -204,9 +197,7 @@ def generalised_iou(
 ) -> Float[Tensor, "*K"]:
     """IoU of spans less the share of their hull that neither covers, in (-1, 1]; shapes broadcast.
 
-    Args:
-        first_N2: Start and end.
-        second_M2: Start and end.
+    Spans are start and end.
 
     Source:
         Rezatofighi et al., Generalized Intersection over Union, CVPR 2019, in one dimension.
@@ -263,13 +254,8 @@ def sentence_memory(
 ) -> TextMemory:
     """What the sentences of N events are written from: the query, and the frames of the span.
 
-    Args:
-        frames: Frames of all videos.
-        found: By the queries.
-        video_N: Row of the video of each.
-        query_N: Query of each.
-        edge_N2: Start and end of each, as shares of the video; where no frame lies within, the
-            one nearest to the middle is taken.
+    Spans are shares of the video; where no frame lies within, the one nearest to the middle is
+    taken.
     """
     place_NS, present_NS = frames.place_BS[video_N], frames.present_BS[video_N]
     start_N1, end_N1 = edge_N2[:, :1], edge_N2[:, 1:]
@@ -286,12 +272,6 @@ class CaptioningHead(nn.Module):
 
     The number of frames is not bounded. Each sentence is written from the frames of its span, and
     from the query that found it.
-
-    Args:
-        feature_dim: Width of the frozen features.
-        num_tokens: Size of the vocabulary.
-        size: Size of the transformers.
-        queries: Settings of the queries.
 
     Source:
         Wang et al., End-to-End Dense Video Captioning with Parallel Decoding (PDVC), ICCV 2021: set

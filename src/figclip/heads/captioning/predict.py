@@ -40,14 +40,6 @@ def predict_captions(
     """The events of each video in the order of their starts, cut at its ends, in milliseconds.
 
     As many as the head counts, those it is surest of. The same features give the same answer.
-
-    Args:
-        head: Trained.
-        features: Features of the videos.
-        video_idxs: Which of them.
-        vocabulary: What the head can say.
-        with_sentences: False leaves the sentences empty.
-        on_progress: Told how many videos of how many are done.
     """
     head.eval()
     predicted: list[tuple[CaptionedSpan, ...]] = []

@@ -79,12 +79,8 @@ def build_caption_targets(
 ) -> CaptioningTargets:
     """Spans and tokens of the events that lie within the video, at most `max_events`, in order.
 
-    Args:
-        annotation: That of the video.
-        vocabulary: Its words.
-        duration_s: The file's duration, which may differ from what the annotation says.
-        max_tokens: Longer sentences are cut.
-        max_events: Further events are not learnt.
+    `duration_s` is that of the file, which may differ from what the annotation says; longer
+    sentences are cut.
     """
     told = [(span_within(event, duration_s), event.sentence) for event in annotation.events]
     kept = [(span, sentence) for span, sentence in told if span is not None][:max_events]
@@ -137,15 +133,7 @@ class _Matched:
 
 
 class CaptioningTrainee(HeadTrainee[CaptioningHead]):
-    """A head being trained.
-
-    Args:
-        head: On its device.
-        features: Features of the videos.
-        videos: In the order of the features.
-        vocabulary: What the head can say.
-        config: The settings of the head.
-    """
+    """A head being trained."""
 
     def __init__(
         self,

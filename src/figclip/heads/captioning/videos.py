@@ -168,13 +168,6 @@ def open_captions(
 ) -> OpenedCaptions:
     """Dense captions, their videos decoded if they are not yet.
 
-    Args:
-        source: `activitynet` or `youcook2`, with `videos=DIR`.
-        spec: Pixels to decode.
-        per_second: Frames a second.
-        cache: Folder of stores.
-        on_progress: Told what is being done, how much of how much.
-
     Raises:
         DataError, AnnotationError: the annotations cannot be used, or no video is there.
         StoreError: a store in the cache cannot be used.
@@ -258,11 +251,6 @@ def embed_whole_videos(
     embedder: Embedder, clips: StoredClips, clip_idxs: Sequence[int]
 ) -> VideoFeatures:
     """Embeddings of all frames of some videos.
-
-    Args:
-        embedder: The model.
-        clips: Where the frames lie.
-        clip_idxs: Clips of the videos.
 
     Raises:
         StoreError: a frame is damaged.

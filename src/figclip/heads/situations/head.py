@@ -35,11 +35,6 @@ class SituationHead(nn.Module):
     video's tokens, so that an entity keeps its words from event to event; it is told the verb.
     Relations: a small network on the outputs of the event and of the middle one.
 
-    Args:
-        feature_dim: Width of the frozen features.
-        labels: What there is to say.
-        size: Size of the transformers.
-
     Source:
         Sadhu et al., Visual Semantic Role Labeling for Video Understanding, CVPR 2021, section 5:
         event features through a transformer, verb classifier, autoregressive role decoder given
@@ -87,9 +82,7 @@ class SituationHead(nn.Module):
     ) -> TokenOutputs:
         """Contextualised tokens of B videos.
 
-        Args:
-            frames_BPTD: Features, L2-normalised; scaled to unit variance here.
-            frame_mask_BPT: True where a frame is there.
+        Features are L2-normalised; they are scaled to unit variance here.
 
         Raises:
             ModelError: more events or frames than there are positions.
@@ -121,11 +114,7 @@ class SituationHead(nn.Module):
     ) -> TextMemory:
         """What the roles of N events are written from: the event and its verb, and its video.
 
-        Args:
-            tokens: Tokens of their videos; those of the event itself are marked.
-            video_N: Row of the video of each.
-            event_N: Position of each in its video.
-            verb_N: Verb of each; `num_verbs` for one that is not known.
+        `verb_N` is `num_verbs` for a verb that is not known.
         """
         own_NS = tokens.event_of_token_S == event_N[:, None]
         memory_NSD = tokens.token_BSD[video_N] + own_NS[..., None] * self.own_event

@@ -47,11 +47,7 @@ class SituationPredictions:
     relations: tuple[RelationPrediction, ...]
 
     def placed(self, positions: Sequence[int]) -> SituationPredictions:
-        """The same predictions under other positions of the videos.
-
-        Args:
-            positions: Positions in each video, in their order.
-        """
+        """The same predictions under other positions of the videos."""
 
         def moved(predictions: Sequence[_OfVideo]) -> tuple[_OfVideo, ...]:
             return tuple(replace(one, video_idx=positions[one.video_idx]) for one in predictions)
@@ -71,14 +67,7 @@ def predict_situations(
     records: Sequence[VideoRecord],
     vocabulary: SituationVocabulary,
 ) -> SituationPredictions:
-    """Verbs, roles and relations of the events of each video's first annotation.
-
-    Args:
-        head: Trained.
-        features: Features of these videos.
-        records: Each has annotated events.
-        vocabulary: What the head can say.
-    """
+    """Verbs, roles and relations of the events of each video's first annotation."""
     head.eval()
     parts = [
         _predict(

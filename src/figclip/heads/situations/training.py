@@ -112,15 +112,7 @@ def build_targets(
 
 
 class SituationTrainee(HeadTrainee[SituationHead]):
-    """A head being trained.
-
-    Args:
-        head: On its device.
-        features: Features of all annotations of `records`.
-        records: The videos to train on, each with annotated events only.
-        vocabulary: What the head can say.
-        config: The settings of the head.
-    """
+    """A head being trained."""
 
     def __init__(
         self,

@@ -156,12 +156,8 @@ _LEFT, _RIGHT, _UP, _DOWN = 0.9, 1.1, 1.65, 0.3
 def actor_sprite(actor: Actor, pose: Pose, *, mood: str, look: int, height_px: int) -> Sprite:
     """Draws an actor that looks right; the anchor is on the ground below the torso.
 
-    Args:
-        actor: Kind and colour; its size is what height_px says.
-        pose: How the body is held.
-        mood: One of `faces.MOODS`.
-        look: Skin and hair of people, below `NUM_LOOKS`.
-        height_px: Height of the standing body without ears.
+    `height_px` is the height of the standing body without ears; `mood` one of `faces.MOODS`; `look`
+    skin and hair of people, below `NUM_LOOKS`.
     """
     factor = 4 if height_px < 40 else 3
     unit = height_px * factor

@@ -33,15 +33,7 @@ _THROAT: Colour = (120, 26, 44)
 def draw_eyes(
     brush: Brush, places: tuple[complex, complex], *, mood: str, line: Colour, lid: Colour
 ) -> None:
-    """Both eyes.
-
-    Args:
-        brush: In the head's frame.
-        places: Centres of the far and the near eye.
-        mood: One of `MOODS`.
-        line: Colour of lines on the skin or fur.
-        lid: Colour of what is round the eyes.
-    """
+    """Both eyes."""
     for place, side in zip(places, (-1, 1), strict=True):
         if mood in ("happy", "asleep"):
             bow = 0.2j if mood == "happy" else -0.16j
@@ -106,15 +98,7 @@ def draw_mouth(brush: Brush, place: complex, *, mood: str, line: Colour) -> None
 
 
 def draw_head(brush: Brush, kind: str, *, shades: Shades, mood: str, look: int) -> None:
-    """Draws the head of one of `situations.KINDS`.
-
-    Args:
-        brush: In the head's frame.
-        kind: Which.
-        shades: Shades of the actor's colour.
-        mood: One of `faces.MOODS`.
-        look: Which of the skins and hairs people have.
-    """
+    """Draws the head of one of `situations.KINDS`."""
     if kind in _PEOPLE:
         _PEOPLE[kind](brush, shades, mood, SKINS[look], HAIRS[look])
     else:

@@ -34,14 +34,8 @@ def draw_frame(
     All that the situation tells is visible in it. The seed varies the rest: the scenery's layout,
     the light, where in the picture the actors are, people's skin and hair.
 
-    Args:
-        situation: What happens.
-        phase: In [0, 1), share of the event that has passed.
-        seed: Seed of what the situation leaves open. The same arguments give the same pixels.
-        size_px: Side of the picture.
-
-    Returns:
-        An RGB picture, size_px wide and high.
+    The same arguments give the same pixels. `phase` in [0, 1) is the share of the event that has
+    passed.
     """
     return _draw(situation, phase, scenery_seed=seed, place_seed=f"{seed}", size_px=size_px)
 
@@ -164,10 +158,7 @@ def write_video(path: Path, frames: Iterable[Image.Image], *, fps: int) -> None:
 
     It is written aside and renamed, so that a file of this name is always whole.
 
-    Args:
-        path: Where; its folder must exist. It is an MP4 by any name.
-        frames: RGB, of one even size, at least one.
-        fps: Frames a second.
+    Frames are RGB, of one even size, at least one. The folder must exist.
     """
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

@@ -30,13 +30,6 @@ def write_dense_captions(
     the times of `val_1.json` are those of the shots, in `val_2.json` each is a little earlier or
     later. Id, words and pictures of a film depend on the seed, the split and the position only.
 
-    Args:
-        out: Folder.
-        train: Films of the training split, at least one.
-        valid: Films of the validation split, at least one.
-        painter: Draws the videos.
-        seed: Seed of ids, words, second times and pictures.
-
     Raises:
         ConfigError: A split is empty.
     """

@@ -191,12 +191,7 @@ def write_captions(
 ) -> None:
     """Writes `out/{name}-{wording}.jsonl`: videos that are there, with a sentence of all facts.
 
-    Args:
-        out: Folder.
-        shown: No two read the same, or their sentences fit two videos.
-        name: Name of the test.
-        wordings: By name.
-        seed: Seed of the sentences.
+    No two of `shown` read the same, or their sentences fit two videos.
     """
     for wording, tell in wordings.items():
         rows: list[dict[str, object]] = []
@@ -210,14 +205,7 @@ def write_captions(
 def write_classes(
     out: Path, shown: Sequence[Shown], *, name: str, label: Callable[[Situation], str]
 ) -> None:
-    """Writes `out/{name}.csv`: videos or stills that are there, with their classes.
-
-    Args:
-        out: Folder.
-        shown: The videos or stills.
-        name: Name of the test.
-        label: Class of what is shown.
-    """
+    """Writes `out/{name}.csv`: videos or stills that are there, with their classes."""
     rows = [(one.file, label(one.situation), one.group) for one in shown]
     write_table(out / f"{name}.csv", header=("file", "label", "group"), rows=rows)
 
@@ -227,11 +215,7 @@ def write_stills(
 ) -> None:
     """Writes `out/{kind,colour,scene}s.csv` of stills, and `out/images/….png`.
 
-    Args:
-        out: Folder.
-        situations: One a still, of one actor each, as a picture has one class.
-        painter: Draws the stills.
-        seed: Seed of the pictures.
+    Each shows one actor, as a picture has one class.
     """
     shown: list[Shown] = []
     for idx, situation in enumerate(situations):
@@ -248,14 +232,7 @@ def write_stills(
 def write_captioned_stills(
     out: Path, situations: Sequence[Situation], *, painter: Painter, seed: int
 ) -> None:
-    """Writes `out/stills.jsonl` of stills with a sparse caption each, and `out/images/….png`.
-
-    Args:
-        out: Folder.
-        situations: One a still.
-        painter: Draws the stills.
-        seed: Seed of captions and pictures.
-    """
+    """Writes `out/stills.jsonl` of stills with a sparse caption each, and `out/images/….png`."""
     rows: list[dict[str, object]] = []
     for idx, situation in enumerate(situations):
         rng = random.Random(f"{seed}:captioned stills:{idx}")

@@ -55,13 +55,6 @@ def write_vidsitu(
     of three segments are of one YouTube video. Ids, words and pictures of a segment depend on the
     seed, the split and the position only.
 
-    Args:
-        out: Folder.
-        train: Stories of the training split, at least one.
-        valid: Stories of the validation split, at least one.
-        painter: Draws the videos.
-        seed: Seed of everything drawn here.
-
     Raises:
         ConfigError: A split is empty.
     """
