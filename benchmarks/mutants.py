@@ -154,7 +154,9 @@ def run_module(module: str, package: Path, *, file: Path, end: float) -> None:
 
 def _killed_by(module: str, killers: Counter[str], *, limit_s: float) -> str:
     """Why tests fail, those first that killed most mutants; `killers` counts."""
-    often = [name for name, _ in killers.most_common(NUM_KILLERS)]
+    # Files in their order: those that take longest come last.
+    most = [name for name, _ in killers.most_common(NUM_KILLERS)]
+    often = sorted(most, key=lambda name: TESTS[module].index(name.partition("::")[0]))
     outcome = run_tests(module, limit_s=limit_s, only=often) if often else ""
     outcome = outcome or run_tests(module, limit_s=limit_s)
     killers.update([outcome] if "::" in outcome else [])
