@@ -18,6 +18,7 @@ from figclip.video.container import hash_video, probe_video
 from figclip.video.decoding import decode_frames, sample_midpoints, to_time_us
 from figclip.video.pixels import PixelPipeline
 from figclip.video.store import FrameStore, FrameStoreWriter, StoreSpec
+from tests.real import odd_videos as refused
 
 pytestmark = pytest.mark.real
 
@@ -25,23 +26,7 @@ VIDEOS = Path(os.environ.get("FIGCLIP_REAL_DATA", "/nonexistent"), "data/videos"
 NUM_FRAMES = 20
 LIMIT_S = 10.0
 # What odd.csv leaves open ("decodes or clear error"), and the reason of each refusal.
-REFUSED = {
-    "rot_truncated.mp4": "damaged",
-    "corrupt_midway.mp4": "damaged",
-    "audio_only.mp3": "no-video-stream",
-    "cover_picture_only.m4a": "cover-only",
-    "bad_bitstream.webm": "damaged",
-    "two_first_slices.mp4": "damaged",
-    "not_decodable.mp4": "damaged",
-    "encrypted.mp4": "encrypted",
-    "no_video_streams.mkv": "no-video-stream",
-    "header_32_bytes.mp4": "unreadable",
-    "empty.mp4": "empty",
-    "bit_damage.mp4": "damaged",
-    "text.mp4": "unreadable",
-    "random.bin.mp4": "unreadable",
-    "folder.mp4": "not-a-file",
-}
+REFUSED = {**refused.REFUSED, "rot_truncated.mp4": "damaged"}
 
 
 def listed_files() -> list[tuple[str, str]]:
