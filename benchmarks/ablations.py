@@ -13,6 +13,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import textwrap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,7 +26,6 @@ from figclip.adaptation.adapt import adapt
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
 from figclip.miniworld.stages import (
-    Progress,
     Workshop,
     draw,
     evaluate_run,
@@ -37,6 +37,7 @@ from figclip.miniworld.summary import read_scores, summarise
 from figclip.miniworld.world_files import TUNING_SEED, WorldSize
 from figclip.runtime.cpu_settings import tune_for_cpu
 from figclip.runtime.files import write_atomically
+from figclip.runtime.progress import DetailedProgress
 
 SIZE = WorldSize(
     train=300, valid=1, pairs=150, stills=600, selection_stills=2, films=0, valid_films=0
@@ -114,7 +115,7 @@ def main() -> None:
     write_atomically(DOCS, _page(found, num_seeds=arguments.seeds))
 
 
-def draw_world(out: Path, on_progress: Progress) -> Workshop:
+def draw_world(out: Path, on_progress: DetailedProgress) -> Workshop:
     """Videos to adapt to, a tenth of them in a store of their own, and the named tests."""
     workshop = Workshop(path=out, on_progress=on_progress)
     for part in ("tests", "training"):
@@ -185,14 +186,17 @@ def adapted_means(
 
 def _page(found: dict[str, list[Means]], *, num_seeds: int) -> str:
     """The page of the documentation."""
+    about = (
+        f"`make ablations` runs the recipe `mini` on {SIZE.train} videos, one change at a time, "
+        f"with {num_seeds} seeds at strength 1. Each test of detail has {2 * SIZE.pairs} items, "
+        f"each kept test {SIZE.stills}, drawn from the seed that settings were tuned on. Numbers "
+        "are points against the base: mean of the seeds, their lowest and highest. "
+        "[The mini world](mini_world.md#the-named-tests) describes the tests."
+    )
     lines = [
         "# Ablations in the mini world",
         "",
-        f"`make ablations`: the recipe `mini` on {SIZE.train} videos (half of the quickstart's), "
-        f"one change at a time, {num_seeds} seeds, strength 1, {2 * SIZE.pairs} items a test of "
-        f"detail and {SIZE.stills} a kept test, drawn from the seed that settings were tuned on. "
-        "Points against the base: mean of the seeds, their lowest and highest. The tests are "
-        "those of [the mini world](mini_world.md).",
+        *textwrap.wrap(about, width=100, break_long_words=False, break_on_hyphens=False),
         "",
         "| change | `--set` | " + " | ".join(MEANS.values()) + " |",
         "|---|---|" + "---|" * len(MEANS),

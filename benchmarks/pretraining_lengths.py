@@ -17,8 +17,8 @@ from ablations import MEANS, SIZE, adapted_means, draw_world, points_cell
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
 from figclip.miniworld.pretraining import FULL_PLAN, PretrainingPlan, pretrain
-from figclip.miniworld.stages import Progress
 from figclip.runtime.cpu_settings import tune_for_cpu
+from figclip.runtime.progress import DetailedProgress
 
 _SEED = 0
 
@@ -67,7 +67,7 @@ def _plan(steps: int) -> PretrainingPlan:
     return dataclasses.replace(FULL_PLAN, web=dataclasses.replace(FULL_PLAN.web, steps=steps))
 
 
-def _pretrained(out: Path, steps: int, on_progress: Progress) -> Path:
+def _pretrained(out: Path, steps: int, on_progress: DetailedProgress) -> Path:
     """A mini CLIP of this length; its first phases are copied from a length that has them."""
     folder = out / "pretraining" / str(steps)
     for phase in ("facts", "paraphrases"):

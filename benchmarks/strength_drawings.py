@@ -20,6 +20,7 @@ from figclip.adaptation.assembly import RunParts, assemble
 from figclip.adaptation.strength import StrengthChoice, choose_strength, open_kept, plan_kept
 from figclip.annotations.counterfactuals import build_counterfeit_pools
 from figclip.config import RunConfig, from_json
+from figclip.evaluation.seen_items import media_in
 from figclip.miniworld.mini_clip import IMAGE_SIZE
 from figclip.miniworld.named_tests import kept_tests, write_kept_tests
 from figclip.miniworld.painting import PaintOrders, paint
@@ -27,10 +28,11 @@ from figclip.miniworld.quickstart import WorldSize
 from figclip.model.folder import read_info
 from figclip.tasks.dense_retrieval import build_validation
 from figclip.training.run_folder import RunFolder
+from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 
 FIRST_SEED = 101
-"""Apart from the seeds of `quickstart/world_files.py`."""
+"""Apart from the seeds of `miniworld/world_files.py`."""
 
 
 def load_parts(quickstart: Path, config: RunConfig, run: RunFolder) -> RunParts:
@@ -62,9 +64,10 @@ def choose(parts: RunParts, config: RunConfig, folder: Path, *, seed: int) -> St
         frames_per_event=config.data.frames_per_event,
         seed=config.train.seed,
     )
+    seen = SeenMedia(trained_on=media_in(parts.train), validated_on=media_in(parts.val))
     return choose_strength(
         parts.backbone,
-        open_kept(planned, StoreSpec(size=IMAGE_SIZE), on_progress=None),
+        open_kept(planned, StoreSpec(size=IMAGE_SIZE), seen=seen, on_progress=None),
         detail=validation.scores,
         micro_batch=config.train.micro_batch,
         seed=config.train.seed,

@@ -106,3 +106,22 @@ def test_python_in_documents_uses_public_names(block: str):
 def test_documents_name_no_inner_module(file: Path):
     inner = {path.stem for path in (ROOT / "src" / "figclip").iterdir()} - {"metrics"}
     assert not inner & set(re.findall(r"`figclip\.(\w+)\.\w+", file.read_text()))
+
+
+def anchors_of(page: str) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.name)
+def test_links_between_documents_lead_somewhere(document: Path):
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if path.startswith("http"):
+            continue
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target.read_text()), link
