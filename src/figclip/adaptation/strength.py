@@ -490,7 +490,7 @@ def _detail_curve(scored: Sequence[_Scored]) -> Float64[np.ndarray, " A"] | None
 def _curve(
     scored: Sequence[_Scored], bounds: LossBounds, names: Sequence[str]
 ) -> tuple[StrengthPoint, ...]:
-    """A point a scored strength, by ascending strength; the base was scored first."""
+    """A point per scored strength, by ascending strength; the base was scored first."""
     base_K = np.array([_mean_score(kept) for kept in scored[0].kept])
     points: list[StrengthPoint] = []
     for one in sorted(scored, key=lambda one: one.alpha):

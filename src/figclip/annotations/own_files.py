@@ -1,4 +1,4 @@
-"""Read figclip's own annotation files: JSON Lines (one video a line) and CSV (one event a row).
+"""Read figclip's own annotation files: JSON Lines (one video per line) and CSV (one event per row).
 
 `docs/annotations.md` describes the format for people, `annotations.schema.json` beside this file
 for tools. Checked here is what a schema cannot say: ends come after starts, slots of roles exist.

@@ -1,4 +1,4 @@
-"""The command line: one file a verb. Heavy imports are inside the verbs, `--help` needs none."""
+"""The command line: one file per verb. Heavy imports are inside the verbs, `--help` needs none."""
 
 from __future__ import annotations
 

@@ -18,14 +18,12 @@ def prepare(
     videos: Annotated[Path, typer.Option(help="Folder with the video files; some may be missing.")],
     out: Annotated[Path, typer.Option(help="Frame store to make, or to go on with.")],
     size: Annotated[int, typer.Option(help="Image size of the model, in pixels.")] = 224,
-    frames: Annotated[
-        int, typer.Option(help="Frames of each event; adapt's frames_per_event.")
-    ] = 4,
+    frames: Annotated[int, typer.Option(help="Frames per event; adapt's frames_per_event.")] = 4,
     pipeline: Annotated[
         str, typer.Option(help="pil: exactly transformers' pixels; swscale: faster.")
     ] = "pil",
     codec: Annotated[str, typer.Option(help="jpeg (quality 95) or raw (exact).")] = "jpeg",
-    workers: Annotated[int, typer.Option(help="Decoding processes; 0: one for each core.")] = 0,
+    workers: Annotated[int, typer.Option(help="Decoding processes; 0: one per core.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Decode the frames of annotated videos once, into one file.

@@ -18,7 +18,7 @@ def preview(
         str, typer.Option(help="Hub id or folder of the CLIP whose tokenizer counts.")
     ] = "openai/clip-vit-base-patch32",
     template: Annotated[str, typer.Option(help="default, srl_clip or figclip_v1.")] = "default",
-    negatives: Annotated[int, typer.Option(help="Hard negatives of each event.")] = 4,
+    negatives: Annotated[int, typer.Option(help="Hard negatives per event.")] = 4,
     policy: Annotated[
         str, typer.Option(help="balanced, matched, or uniform as in the papers.")
     ] = "balanced",

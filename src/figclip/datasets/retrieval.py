@@ -76,7 +76,7 @@ def read_youcook2(path: Path, split: str) -> RetrievalSet:
 
 
 def _read_paragraphs(file: Place, *, separator: str) -> list[CaptionedMedium]:
-    """One paragraph a video, from text or from `{"sentences": […]}`."""
+    """One paragraph per video, from text or from `{"sentences": […]}`."""
     items: list[CaptionedMedium] = []
     for member in read_json_members(file):
         place, value = member.place, member.value

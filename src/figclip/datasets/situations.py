@@ -84,7 +84,7 @@ class TrueVideo:
         id: Segment id, or the id of an own video.
         group: Videos of one group are resampled together.
         event_names: `Ev1`, `Ev2`, …; every annotation has these events.
-        annotations: An entry an annotator, in the order of the file; empty when not annotated.
+        annotations: An entry per annotator, in the order of the file; empty when not annotated.
         verb_ids: What each event's annotators chose, the first ten; empty when unknown.
     """
 

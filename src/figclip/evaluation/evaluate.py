@@ -130,7 +130,7 @@ def evaluate(
     frames_per_event: int = 4,
     on_progress: Progress | None = None,
 ) -> EvaluationResult:
-    """Score a model and its base on the same items, and write one result file a task and data set.
+    """Score a model and its base on the same items, and write a result file per task and set.
 
     Args:
         model: Hub id, model folder or run folder.

@@ -33,7 +33,7 @@ class TextMemory:
     Attributes:
         prefix_ND: What each is about: an event and its verb, or the query that found the event.
         memory_NSD: What it may look at: tokens of its video.
-        memory_mask_NS: True where it may; at least one place a row.
+        memory_mask_NS: True where it may; at least one place per row.
     """
 
     prefix_ND: Float[Tensor, "N D"]

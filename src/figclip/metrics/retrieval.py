@@ -41,7 +41,7 @@ class DirectionScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BothDirections:
-    """Texts that search videos (a rank a text), and videos that search texts (a rank a video)."""
+    """Texts that search videos (a rank per text), and videos that search texts (per video)."""
 
     t2v: DirectionScores
     v2t: DirectionScores
@@ -199,7 +199,7 @@ def _best_rank(
     query_P: Int64[np.ndarray, " P"],
     item_P: Int64[np.ndarray, " P"],
 ) -> Int64[np.ndarray, " R"]:
-    """`ranking.ranks` with the correct items as pairs, sorted by query, at least one a query."""
+    """`ranking.ranks` with the correct items as pairs, sorted by query, at least one per query."""
     correct_P = sim_RN[query_P, item_P]
     first_R = np.searchsorted(query_P, np.arange(len(sim_RN)))
     best_R = np.maximum.reduceat(correct_P, first_R)

@@ -257,7 +257,7 @@ def _or_dash(text: str, rng: random.Random) -> str:
 def dense_captions(
     story: Sequence[Situation], rng: random.Random, *, template: Template = TEMPLATES["default"]
 ) -> tuple[str, ...]:
-    """One caption an event, as adaptation would get it."""
+    """One caption per event, as adaptation would get it."""
     annotated = annotate(story, rng)
     return tuple(
         caption_event(_event(situation, args), template=template)

@@ -1,7 +1,7 @@
 """The mini world's CLIP: its tokenizer, its first random weights, and the weights that we ship.
 
 The tokenizer is CLIP's own byte-level BPE, with merges learnt from the mini world. The pretrained
-weights are one file a seed, in half precision.
+weights are one file per seed, in half precision.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class PaintOrders:
-    """Collects orders, one a file; implements `layouts.own_files.Painter`."""
+    """Collects orders, one per file; implements `layouts.own_files.Painter`."""
 
     by_path: dict[Path, Order] = field(default_factory=dict[Path, Order])
 

@@ -125,7 +125,7 @@ def pretrain(
 
     The checkpoints of a phase that is done are kept: its last is where the next one starts.
 
-    `out` gets one run folder a phase, `model/`, and the weights in half precision. A folder is of
+    `out` gets one run folder per phase, `model/`, and the weights in half precision. A folder is of
     one plan and one seed.
 
     Returns:

@@ -68,7 +68,7 @@ def read_scores(
 
     Args:
         tests: As they were given to `evaluate`.
-        results: One a seed, of the same tests and the same base.
+        results: One per seed, of the same tests and the same base.
 
     Raises:
         DataError: something could not be scored, so that a test is not the one it is named for; or
@@ -230,7 +230,7 @@ def summarise_heads(
     videos, each with the mean of its seeds, where a score is a mean over items.
 
     Args:
-        results: One a seed, of the same data.
+        results: One per seed, of the same data.
         names: Scores to tell.
         seeds: Seeds of the heads.
         interval_seed: Seed of the intervals.

@@ -72,7 +72,7 @@ class EmbeddingCache:
 
         Args:
             items: What to embed.
-            contents: One byte string an item that determines its embedding.
+            contents: One byte string per item that determines its embedding.
             dim: D, numbers in an embedding.
             compute: Embeds a list of items; its results are stored after every chunk, so an
                 interrupted run loses at most one chunk.
@@ -81,7 +81,7 @@ class EmbeddingCache:
                 counts, the others' is left alone; all of them compute, and get the same rows.
 
         Returns:
-            One row an item, in order.
+            One row per item, in order.
 
         Raises:
             StoreError: the file cannot be read or written, or holds something else than vectors.

@@ -148,7 +148,7 @@ class FiGCLIP:
 
         Args:
             paths: Video files.
-            spans: One (start_s, end_s) a path, None for the whole video; None for all whole.
+            spans: One (start_s, end_s) per path, None for the whole video; None for all whole.
             pooling: `mean` of the frames, or `vc`: the contextualizer's video output, always at
                 strength 1, as the contextualizer was trained on it. None: as figclip.json says,
                 `mean` for a plain CLIP.

@@ -6,7 +6,7 @@ tokenizer files, vocab.json, merges.txt   CLIPTokenizer
 adapter/                                  PEFT's files (LoRA only)
 contextualizer.safetensors                the Video Contextualizer (if trained)
 figclip.json                              format, activation, alpha, pixels, provenance
-trained_on.txt                            what it was trained on, a hash a line
+trained_on.txt                            what it was trained on, a hash per line
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def prepare_clips(
         pipeline: Pixel pipeline of the video frames.
         size: Side of the frames in pixels.
         sampling: Which frames of a video.
-        num_workers: Decoding processes; None: one a core.
+        num_workers: Decoding processes; None: one per core.
         limit_s: Seconds that one file may take.
         on_progress: Told what is being read or decoded, how many files of how many.
 
@@ -134,7 +134,7 @@ def prepare_video_files(
     sampling: Sampling,
     on_progress: Progress | None = None,
 ) -> StoredClips:
-    """Decode videos that are given by their paths, wherever they are; else as `prepare_clips`.
+    """Decode videos by their paths, wherever they are; otherwise like `prepare_clips`.
 
     Args:
         paths: Paths of the files; repeats are allowed.

@@ -117,7 +117,7 @@ def prepare(
         out: The frame store, new or begun.
         spec: Pixels of the store.
         frames_per_event: T, frames at the midpoints of T equal segments of each event.
-        num_workers: Decoding processes; None: one a core.
+        num_workers: Decoding processes; None: one per core.
         limit_s: Seconds that one video may take.
         on_plan: Told once what is about to be done.
         on_video: Told after every video: done, of how many, quarantined so far.
@@ -224,7 +224,7 @@ def find_videos(source: Path, *, videos: Path, frames_per_event: int) -> FoundVi
 
 
 def format_coverage(report: PreparationReport) -> list[str]:
-    """Coverage as sentences, one a split: `VidSitu valid: 12 of 1,324 segments have a file, …`."""
+    """One sentence per split: `VidSitu valid: 12 of 1,324 segments have a file, …`."""
     name, noun = ("VidSitu", "segments") if report.name == "vidsitu" else ("events", "videos")
     lines: list[str] = []
     for split, part in sorted(report.splits.items()):
@@ -386,7 +386,7 @@ def _masked_negatives(records: Sequence[VideoRecord]) -> float:
 
 
 def _estimate(jobs: Sequence[VideoJob], spec: StoreSpec, out: Path) -> PreparationPlan:
-    """Size of the work, from measured bytes a pixel (LOG.md, pixel pipelines)."""
+    """Size of the work, from measured bytes per pixel (LOG.md, pixel pipelines)."""
     num_frames = sum(len(job.times_us) for job in jobs)
     bytes_per_pixel = 3.0 if spec.codec == "raw" else 0.33
     store_bytes = int(num_frames * spec.size**2 * bytes_per_pixel)

@@ -40,7 +40,7 @@ class DecodedVideo:
 
     Attributes:
         video_hash: SHA-256 of the file, hex.
-        frames_NHWC: One frame a time; None when the store has them already.
+        frames_NHWC: One frame per time; None when the store has them already.
         duration_s: End of its last frame; 0 when the store has the frames.
     """
 
@@ -110,7 +110,7 @@ class DecodedClip:
 
     Attributes:
         times_us: Times of its frames, distinct, ascending; 0 for an image.
-        frames_NHWC: One frame a time.
+        frames_NHWC: One frame per time.
         duration_s: End of its last frame; 0 for an image.
     """
 

@@ -52,7 +52,7 @@ class Processes:
         """Results of all tasks in their order, from each process's own ones.
 
         Args:
-            own: One a task that `is_own`, in order; they are pickled.
+            own: One per task that `is_own`, in order; they are pickled.
         """
         if self.num == 1:
             return list(own)

@@ -1,12 +1,12 @@
 """Predictions of verbs, roles and relations, in VidSitu's own format.
 
-A file is a list with one object a video. `ann_idx` is the position of the video in the split:
+A file is a list with one object per video. `ann_idx` is the position of the video in the split:
 
 - verbs: `pred_vbs_ev`, of each event a list of verb ids, best first; `pred_scores_ev`, their
   scores, which no metric uses
 - roles: `vb_output`, an object with an object for each event `Ev1` …: `vb_id`, and texts by the
   short names of roles (`Arg0`, `ALoc`, `AScn`, …)
-- relations: `pred_evrels_ev`, of each event but the middle one a list of labels, one an annotator
+- relations: `pred_evrels_ev`, of each event but the middle one a list of labels, one per annotator
 
 VidSitu pickles this; read are JSON and such pickles, written is JSON.
 
@@ -240,7 +240,7 @@ _ParseOne = Callable[[dict[str, object], "_Target"], Prediction]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions(Generic[Prediction]):
-    """Predictions of one kind, at most one a video.
+    """Predictions of one kind, at most one per video.
 
     Attributes:
         videos: In the order of the split.
@@ -257,7 +257,7 @@ class PredictionFile:
     """A file as it was read, not yet compared with a split.
 
     Attributes:
-        rows: An entry a video.
+        rows: An entry per video.
     """
 
     path: Path

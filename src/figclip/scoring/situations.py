@@ -255,7 +255,7 @@ def score_roles(
     """CIDEr, CIDEr-Vb, CIDEr-Arg, ROUGE-L, Lea and Lea-soft of roles.
 
     Args:
-        truth: With one annotation a video or more, of which three count, drawn over all videos as
+        truth: With one annotation per video or more, of which three count, drawn over all videos as
             officially, also where only some of them are predicted.
         predictions: Predictions of every annotated video, or partial ones.
 

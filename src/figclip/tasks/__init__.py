@@ -1,1 +1,1 @@
-"""One file a task, on one small interface."""
+"""One file per task, on one small interface."""

@@ -54,7 +54,7 @@ class DenseEvents:
 
     Attributes:
         videos: Only those that have events.
-        events: Events of one annotation a video; the events of a video are neighbours.
+        events: Events of one annotation per video; the events of a video are neighbours.
     """
 
     videos: StoredVideos
@@ -90,7 +90,7 @@ def list_events(
 ) -> tuple[DenseEvents, tuple[LeftOut, ...]]:
     """The events of each video's first annotation that has any.
 
-    One annotation a video: further ones describe the same events in other words, and a text that
+    One annotation per video: further ones describe the same events in other words, and a text that
     fits two equal items of the gallery has no rank.
 
     Videos that have none are left out.

@@ -18,7 +18,7 @@ def equal_text_mask(
     """Pairs of different items with the same text: false negatives of each other.
 
     Args:
-        hashes_N: One hash an item, equal where the texts are (`annotations.captions.text_hash`).
+        hashes_N: One hash per item, equal where the texts are (`annotations.captions.text_hash`).
 
     Returns:
         True where i != j and the hashes agree; the diagonal, each item's own positive, is False.

@@ -116,7 +116,7 @@ def decode_frames(
         allow_skip: False decodes every frame: slower, same pixels; for checks and benchmarks.
 
     Returns:
-        One frame a time.
+        One frame per time.
 
     Raises:
         VideoError: See the module's docstring.

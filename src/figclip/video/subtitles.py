@@ -24,7 +24,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def write_webvtt(path: Path, events: Sequence[CaptionedSpan]) -> None:
-    """Write one cue an event, by start; events that start together stay in their order.
+    """Write one cue per event, by start; events that start together stay in their order.
 
     Times are rounded to the millisecond. A cue lasts at least 1 ms, because WebVTT has none that
     ends as it begins: of an event that is shorter the end moves, the start never does. Text is

@@ -207,7 +207,7 @@ def describe(
         on_progress: Told what is being decoded, embedded or written.
 
     Returns:
-        One a file, in the order given; a file that cannot be read has a problem instead of events.
+        One per file, in their order; a file that cannot be read has a problem instead of events.
 
     Raises:
         ModelError: the run is not finished, damaged, or its model is not the one it was trained on.

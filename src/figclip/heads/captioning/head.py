@@ -35,7 +35,7 @@ class FrameTokens:
     Attributes:
         token_BSD: Token of each frame; padding is meaningless.
         place_BS: Time of each as a share of its video, in [0, 1].
-        present_BS: True where a frame is there; at least one a video.
+        present_BS: True where a frame is there; at least one per video.
     """
 
     token_BSD: Float[Tensor, "B S D"]
@@ -222,7 +222,7 @@ class FrameRows:
         frames_BSD: L2-normalised.
         place_BS: Time of each frame as a share of its video.
         duration_B: Seconds.
-        present_BS: True where a frame is there; at least one a video.
+        present_BS: True where a frame is there; at least one per video.
     """
 
     frames_BSD: Float32[Tensor, "B S D"]

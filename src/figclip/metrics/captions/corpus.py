@@ -191,7 +191,7 @@ class CaptionCorpus:
 
     Args:
         candidates: The sentence to score of each item; may be empty (`""`).
-        references: What it is scored against; may be empty strings, but at least one an item.
+        references: What it is scored against; may be empty strings, but at least one per item.
 
     Attributes:
         sentences: Distinct sentences, in the order of their first use.

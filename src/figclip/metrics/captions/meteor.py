@@ -149,7 +149,7 @@ class Meteor:
     """A METEOR, with the names of its scores.
 
     Attributes:
-        stats: Counts of each pair of a hypothesis and a reference, tokenised; a row a pair.
+        stats: Counts of each pair of a hypothesis and a reference, tokenised; a row per pair.
         scores: Score of each row, a pair's counts or the sum of several pairs'.
     """
 

@@ -83,7 +83,7 @@ class OfficialMeteor:
         """Score of each pair, and the one of all their statistics added up.
 
         Args:
-            stats: What `stats` gave, one a pair; not empty.
+            stats: What `stats` gave, one per pair; not empty.
 
         Raises:
             MetricError: the list is empty, or the jar stops.

@@ -214,7 +214,7 @@ def tokenize(sentences: Sequence[str]) -> list[str]:
     letter nor a known sign, as emoji, is left out.
 
     Returns:
-        One line a sentence; a token may hold a no-break space (`1 3/4`), no other space.
+        One line per sentence; a token may hold a no-break space (`1 3/4`), no other space.
     """
     lines = [_known(sentence) for sentence in sentences]
     text = "\n".join([*lines, ""])
