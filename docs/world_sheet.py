@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from figclip.miniworld import situations as world
-from figclip.miniworld.drawing import draw_frame
+from figclip.miniworld.drawing.frames import draw_frame
 
 CELL_PX = 160
 NUM_COLUMNS = 8

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from figclip.miniworld.grammar import SituationPair, actors_of
-from figclip.miniworld.layouts.own_files import Painter, Told, both_ways, media_seed, write_json
+from figclip.miniworld.layouts.own_files import Told, both_ways, media_seed, write_json
 from figclip.miniworld.situations import Actor, Situation
 from figclip.miniworld.wording import VERB_FORMS, Fact, noun_phrase
+from tests.layouts.plain_painter import PlainPainter
 
 _KIND_ONLY: frozenset[Fact] = frozenset()
 _KIND_AND_COLOUR: frozenset[Fact] = frozenset({"colour"})
@@ -20,7 +21,7 @@ def write_aro(
     *,
     relations: Sequence[SituationPair],
     attributions: Sequence[SituationPair],
-    painter: Painter,
+    painter: PlainPainter,
     seed: int,
 ) -> None:
     """Writes the two JSON files and `out/images/….png`; boxes are whole pictures.

@@ -16,12 +16,10 @@ from figclip.metrics.composition import SYMMETRIC_RELATIONS
 from figclip.miniworld.captions import template_sentence
 from figclip.miniworld.grammar import (
     EditKind,
-    StoryTest,
     actors_of,
     facts_to_tell,
     is_held_out,
     sample_pair,
-    sample_story_pair,
 )
 from figclip.miniworld.layouts.own_files import ClipPair, both_ways, write_pairs
 from figclip.miniworld.wording import (
@@ -32,6 +30,7 @@ from figclip.miniworld.wording import (
 )
 from tests.layouts.aro import write_aro
 from tests.layouts.plain_painter import PAINTER, digests, still_at, video_at
+from tests.layouts.story_pairs import StoryTest, sample_story_pair
 from tests.layouts.sugarcrepe import SUBSET_OF_KIND, write_sugarcrepe
 from tests.layouts.velociti import write_velociti
 

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from figclip.miniworld.grammar import NUM_EVENTS, Story, StoryPair
+from figclip.miniworld.grammar import NUM_EVENTS, Story
 from figclip.miniworld.layouts.own_files import Painter, both_ways, media_seed, write_table
 from figclip.miniworld.layouts.vidsitu import EVENT_S, youtube_id
 from figclip.miniworld.wording import EVALUATION_STYLES, Fact, Style, natural_sentence
+from tests.layouts.story_pairs import StoryPair
 
 _ORDERS = ("first {}, then {}", "{} before {}", "{} and then {}")
 _CLAUSE = Style(

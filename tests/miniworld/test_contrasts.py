@@ -9,11 +9,10 @@ import pytest
 
 from figclip.miniworld.grammar import (
     EditKind,
-    StoryTest,
     is_held_out,
     sample_pair,
-    sample_story_pair,
 )
+from tests.layouts.story_pairs import StoryTest, sample_story_pair
 
 KINDS: tuple[EditKind, ...] = get_args(EditKind)
 TESTS: tuple[StoryTest, ...] = get_args(StoryTest)

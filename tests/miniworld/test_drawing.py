@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figclip.miniworld.drawing import draw_film, draw_frame, draw_still, write_video
 from figclip.miniworld.drawing.actors import actor_sprite, joints
 from figclip.miniworld.drawing.enactments import Rope, stage
+from figclip.miniworld.drawing.frames import draw_film, draw_frame, draw_still, write_video
 from figclip.miniworld.drawing.scenes import scene_picture
 from figclip.miniworld.grammar import Shot, whole_events
 from figclip.miniworld.situations import (
@@ -43,7 +43,7 @@ PHASES = (0.0, 0.3, 0.6, 0.95)
 
 ONE_FRAME_HASHED = """
 import hashlib
-from figclip.miniworld.drawing import draw_frame
+from figclip.miniworld.drawing.frames import draw_frame
 from figclip.miniworld.situations import Actor, Situation
 pixels = b""
 for scene, verb in (("park", "push"), ("cave", "greet")):

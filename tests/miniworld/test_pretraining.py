@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from figclip.errors import CheckpointError
+from figclip.miniworld.__main__ import main
 from figclip.miniworld.drawn_batches import DrawStills, ParaphraseBatch, WriteParaphrases
 from figclip.miniworld.mini_clip import IMAGE_SIZE, build_mini_clip
-from figclip.miniworld.pretraining import Phase, PhaseReport, PretrainingPlan, main, pretrain
+from figclip.miniworld.pretraining import Phase, PhaseReport, PretrainingPlan, pretrain
 from figclip.miniworld.pretraining_phases import (
     QUESTIONS,
     FactTrainee,

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from figclip.miniworld.captions import dense_captions, web_caption
-from figclip.miniworld.drawing import draw_still
+from figclip.miniworld.drawing.frames import draw_still
 from figclip.miniworld.grammar import EditKind, can_edit, edit, sample_situation
 from figclip.miniworld.situations import Situation
 from figclip.miniworld.wording import TRAINING_STYLES, natural_sentence

@@ -193,21 +193,6 @@ def _replace_verb(situation: Situation, rng: random.Random) -> Situation:
     return replace(situation, verb=_another(names, [situation.verb], rng))
 
 
-def _replace_direction(situation: Situation, rng: random.Random) -> Situation:
-    """The other way."""
-    return replace(situation, direction=_another(DIRECTIONS, [situation.direction], rng))
-
-
-def _replace_manner(situation: Situation, rng: random.Random) -> Situation:
-    """Another manner."""
-    return replace(situation, manner=_another(MANNERS, [situation.manner], rng))
-
-
-def _replace_scene(situation: Situation, rng: random.Random) -> Situation:
-    """Another place."""
-    return replace(situation, scene=_another(SCENES, [situation.scene], rng))
-
-
 def _replace_kind(situation: Situation, rng: random.Random) -> Situation:
     """Someone else of the same colour and size in one of the roles."""
     kind = _another(KINDS, [actor.kind for actor in actors_of(situation)], rng)
@@ -238,22 +223,11 @@ _EDITS: dict[EditKind, Callable[[Situation, random.Random], Situation]] = {
     "role_swap": _swap_roles,
     "attribute_swap": _swap_colours,
     "verb": _replace_verb,
-    "direction": _replace_direction,
-    "manner": _replace_manner,
+    "direction": lambda s, rng: replace(s, direction=_another(DIRECTIONS, [s.direction], rng)),
+    "manner": lambda s, rng: replace(s, manner=_another(MANNERS, [s.manner], rng)),
     "kind": _replace_kind,
     "colour": _replace_colour,
-    "scene": _replace_scene,
-}
-
-StoryTest = Literal["agent_bind", "agent_random", "action_adv", "action_manner", "chrono"]
-"""Tests of VELOCITI: who did it is exchanged or replaced, the verb or the manner replaced, the
-order of two events exchanged."""
-
-EDIT_OF_TEST: dict[StoryTest, EditKind] = {
-    "agent_bind": "role_swap",
-    "agent_random": "kind",
-    "action_adv": "verb",
-    "action_manner": "manner",
+    "scene": lambda s, rng: replace(s, scene=_another(SCENES, [s.scene], rng)),
 }
 
 
@@ -264,23 +238,6 @@ class SituationPair:
     kind: EditKind
     first: Situation
     second: Situation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoryPair:
-    """Two stories that differ in one event, or in the order of two.
-
-    Attributes:
-        test: In which way.
-        first: As it was drawn.
-        second: Edited.
-        event_idxs: The event that differs; or the two that change places, in order.
-    """
-
-    test: StoryTest
-    first: Story
-    second: Story
-    event_idxs: tuple[int, ...]
 
 
 def sample_pair(rng: random.Random, kind: EditKind, *, held_out: bool | None) -> SituationPair:
@@ -296,49 +253,6 @@ def sample_pair(rng: random.Random, kind: EditKind, *, held_out: bool | None) ->
         second = edit(first, kind, rng)
         if held_out is not False or not is_held_out(second):
             return SituationPair(kind=kind, first=first, second=second)
-
-
-def sample_story_pair(rng: random.Random, test: StoryTest, *, held_out: bool | None) -> StoryPair:
-    """Draws a story and changes it so that no event of one fits the other's sentence.
-
-    The verbs of the changed events, before and after, occur in no other event.
-
-    Args:
-        rng: Where chance comes from.
-        test: What differs.
-        held_out: As for `sample_pair`.
-    """
-    while True:
-        story = sample_story(rng, held_out=held_out)
-        num_changed = 2 if test == "chrono" else 1
-        idxs = tuple(sorted(rng.sample(range(NUM_EVENTS), num_changed)))
-        changed = _change(story, test, idxs, rng)
-        if changed is None or not _stand_out(story, changed, idxs):
-            continue
-        if held_out is not False or not any(map(is_held_out, changed)):
-            return StoryPair(test=test, first=story, second=changed, event_idxs=idxs)
-
-
-def _change(story: Story, test: StoryTest, idxs: Sequence[int], rng: random.Random) -> Story | None:
-    """The other story; None where the event has nothing of the kind to change."""
-    events = list(story)
-    if test == "chrono":
-        early, late = idxs
-        events[early], events[late] = events[late], events[early]
-        return tuple(events)
-    event = events[idxs[0]]
-    if not can_edit(event, EDIT_OF_TEST[test]):
-        return None
-    events[idxs[0]] = edit(event, EDIT_OF_TEST[test], rng)
-    return tuple(events)
-
-
-def _stand_out(story: Story, changed: Story, idxs: Sequence[int]) -> bool:
-    """Whether the verbs at these places differ and are nowhere else."""
-    others = {event.verb for idx, event in enumerate(story) if idx not in idxs}
-    verbs = [story[idx].verb for idx in idxs]
-    after = {changed[idx].verb for idx in idxs}
-    return len(set(verbs)) == len(verbs) and others.isdisjoint({*verbs, *after})
 
 
 FPS = 6

@@ -169,7 +169,7 @@ def weights_file(folder: Path, seed: int) -> Path:
 
 
 def load_mini_clip(seed: int) -> Backbone:
-    """A mini CLIP as `python -m figclip.miniworld.pretraining OUT --seed SEED` made it.
+    """A mini CLIP as `python -m figclip.miniworld OUT --seed SEED` made it.
 
     Raises:
         ModelError: the file is not the one that was shipped.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from figclip.errors import FigclipError
-from figclip.miniworld.drawing import draw_film, draw_still, write_video
+from figclip.miniworld.drawing.frames import draw_film, draw_still, write_video
 from figclip.miniworld.grammar import FPS, Film, whole_events
 from figclip.miniworld.situations import Situation
 from figclip.runtime.files import write_atomically
@@ -49,11 +49,6 @@ class PaintOrders:
     def orders(self) -> tuple[Order, ...]:
         """All orders."""
         return tuple(self.by_path.values())
-
-    @property
-    def still_px(self) -> int:
-        """Side of pictures in pixels."""
-        return PICTURE_PX
 
     def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
         """Orders a video of the events, each whole."""

@@ -1,23 +1,20 @@
 """Pretrain the mini world's CLIP from nothing: facts, then paraphrases, then web captions.
 
 Each phase is a run of the training loop in a folder of its own, so that a killed pretraining goes
-on from its last checkpoint and ends in the same bits. `python -m figclip.miniworld.pretraining OUT`
-starts it.
+on from its last checkpoint and ends in the same bits. `python -m figclip.miniworld OUT` starts it.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accelerate import Accelerator
 
-from figclip.errors import CheckpointError, FigclipError
+from figclip.errors import CheckpointError
 from figclip.miniworld.drawn_batches import DrawnBatches, DrawStills, StillBatch, WriteParaphrases
 from figclip.miniworld.mini_clip import (
     IMAGE_SIZE,
@@ -35,7 +32,6 @@ from figclip.miniworld.pretraining_phases import (
     zero_shot_accuracy,
 )
 from figclip.model.backbone import Backbone
-from figclip.runtime.cpu_settings import tune_for_cpu
 from figclip.training.loop import (
     BatchSource,
     LoopSettings,
@@ -264,51 +260,3 @@ class _Job:
             image_size=IMAGE_SIZE,
         )
         return functools.cache(lambda: draw(0))
-
-
-if TYPE_CHECKING:
-    pass
-
-_REPORT_EVERY = 50
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Reads the command line; 0 when done, 1 when interrupted or refused."""
-    parser = argparse.ArgumentParser(
-        prog="python -m figclip.miniworld.pretraining", description=__doc__
-    )
-    parser.add_argument("out", type=Path, help="folder; the same again goes on where it stopped")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw stills")
-    arguments = parser.parse_args(argv)
-    tune_for_cpu()
-    pass  # torch, after the settings
-
-    try:
-        model = pretrain(
-            arguments.out,
-            plan=FULL_PLAN,
-            seed=arguments.seed,
-            workers=arguments.workers,
-            on_step=_show,
-        )
-    except FigclipError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"wrote {model}" if model else "interrupted: the same command goes on")
-    return 0 if model else 1
-
-
-def _show(report: PhaseReport) -> None:
-    """A line now and then."""
-    step = report.step
-    if step.validation is not None:
-        scores = " ".join(f"{name} {value:.3f}" for name, value in step.validation.items())
-        print(f"{report.phase} {step.step}/{step.num_steps}: {scores}", flush=True)
-    elif step.loss is not None and step.step % _REPORT_EVERY == 0:
-        speed = f"loss {step.loss:.3f}, {step.step_s:.2f} s a step"
-        print(f"{report.phase} {step.step}/{step.num_steps}: {speed}", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

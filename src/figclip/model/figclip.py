@@ -30,7 +30,7 @@ FRAMES_PER_VIDEO = 20
 
 
 class FiGCLIP:
-    """Embeds images, videos and texts into one space.
+    """Embeds images, videos and texts into one space: L2-normalised, on the CPU.
 
     Example:
         >>> from figclip import FiGCLIP
@@ -124,12 +124,6 @@ class FiGCLIP:
     def encode_image(self, images: Sequence[Image.Image | str | Path]) -> Float32[Tensor, "N D"]:
         """Embed images.
 
-        Args:
-            images: PIL images of any mode, or paths of image files.
-
-        Returns:
-            L2-normalised, on the CPU.
-
         Raises:
             VideoError: a file that is not a picture, see `video.images.read_image`.
         """
@@ -153,9 +147,6 @@ class FiGCLIP:
                 strength 1, as the contextualizer was trained on it. None: as figclip.json says,
                 `mean` for a plain CLIP.
 
-        Returns:
-            L2-normalised, on the CPU.
-
         Raises:
             VideoError: a video cannot be decoded at these times.
             ModelError: pooling `vc` without a contextualizer, or spans of another number.
@@ -170,11 +161,7 @@ class FiGCLIP:
         return torch.stack(rows) if rows else torch.empty(0, self.backbone.dim)
 
     def encode_text(self, texts: Sequence[str]) -> Float32[Tensor, "N D"]:
-        """Embed texts; what does not fit the context length is cut.
-
-        Returns:
-            L2-normalised, on the CPU.
-        """
+        """Embed texts; what does not fit the context length is cut."""
         rows = torch.empty(len(texts), self.backbone.dim)
         with torch.inference_mode():
             for part in self.backbone.micro_batches(texts, size=self._micro_batch):
@@ -184,11 +171,7 @@ class FiGCLIP:
         return rows
 
     def encode_frames(self, frames_NHWC: UInt8[np.ndarray, "N H W C"]) -> Float32[Tensor, "N D"]:
-        """Embed frames that are already resized and cropped, for example from a frame store.
-
-        Returns:
-            L2-normalised, on the CPU.
-        """
+        """Embed frames that are already resized and cropped, for example from a frame store."""
         return self._encode_frames_with(self.backbone, frames_NHWC)
 
     def _encode_frames_with(

@@ -52,27 +52,13 @@ from figclip.video.container import (
     DEFAULT_DEADLINE_S,
     Deadline,
     PacketScan,
-    VideoProbe,
     bad_timestamps,
-    hash_video,
     open_video,
     packets_of,
     pixel_aspect,
-    probe_video,
     scan_packets,
 )
 from figclip.video.pixels import UPRIGHT, Orientation, PixelPipeline, frame_to_pixels
-
-__all__ = [
-    "DEFAULT_DEADLINE_S",
-    "DecodedFrames",
-    "VideoProbe",
-    "decode_frames",
-    "hash_video",
-    "probe_video",
-    "sample_midpoints",
-    "to_time_us",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,6 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from types import TracebackType
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
@@ -35,17 +34,6 @@ from figclip.errors import ConfigError, StoreError
 from figclip.records import VideoRecord
 from figclip.video.decoding import to_time_us
 from figclip.video.pixels import PixelPipeline
-
-__all__ = [
-    "FORMAT_VERSION",
-    "FrameStore",
-    "FrameStoreWriter",
-    "QuarantinedVideo",
-    "StoreSpec",
-    "StoredRecord",
-    "StoredVideo",
-    "to_time_us",
-]
 
 FORMAT_VERSION = 1
 CODECS = ("raw", "jpeg")
@@ -204,12 +192,7 @@ class FrameStore:
     def __enter__(self) -> FrameStore:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -390,12 +373,7 @@ class FrameStoreWriter:
     def __enter__(self) -> FrameStoreWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

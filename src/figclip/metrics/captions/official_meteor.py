@@ -11,7 +11,6 @@ import subprocess
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 
 from figclip.errors import MetricError
 
@@ -44,12 +43,7 @@ class OfficialMeteor:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
 

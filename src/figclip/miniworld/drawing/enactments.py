@@ -107,10 +107,6 @@ class Beat:
         return Figure(actor=self.situation.patient, pose=pose, mood=mood, is_turned=is_turned)
 
 
-def _walk(beat: Beat) -> Stage:
-    return Stage(figures=(beat.agent(poses.walking(beat.step(0.9))),))
-
-
 def _run(beat: Beat) -> Stage:
     step = beat.step(1.4)
     lift = 0.025 * abs(math.cos(2 * math.pi * step))
@@ -126,10 +122,6 @@ def _jump(beat: Beat) -> Stage:
     return Stage(figures=(jumper,), behind=(trail,))
 
 
-def _crawl(beat: Beat) -> Stage:
-    return Stage(figures=(beat.agent(poses.crawling(beat.step(0.7))),))
-
-
 def _sleep(beat: Beat) -> Stage:
     sleeper = replace(beat.agent(poses.sleeping()), mood="asleep")
     head = sleeper.point(joints(sleeper.pose).head)
@@ -137,10 +129,6 @@ def _sleep(beat: Beat) -> Stage:
     snooze = Sign(name="snooze", place=head + complex(0.09, 0.13 + drift), side=0.17)
     pillow = Sign(name="pillow", place=complex(head.real + 0.02, 0.03), side=0.6 * sleeper.height)
     return Stage(figures=(sleeper,), behind=(pillow,), before=(snooze,))
-
-
-def _sit(beat: Beat) -> Stage:
-    return Stage(figures=(beat.agent(poses.sitting()),))
 
 
 def _dance(beat: Beat) -> Stage:
@@ -302,12 +290,12 @@ def _dust_behind(figure: Figure) -> Sign:
 
 
 ENACTMENTS: dict[str, Callable[[Beat], Stage]] = {
-    "walk": _walk,
+    "walk": lambda beat: Stage(figures=(beat.agent(poses.walking(beat.step(0.9))),)),
     "run": _run,
     "jump": _jump,
-    "crawl": _crawl,
+    "crawl": lambda beat: Stage(figures=(beat.agent(poses.crawling(beat.step(0.7))),)),
     "sleep": _sleep,
-    "sit": _sit,
+    "sit": lambda beat: Stage(figures=(beat.agent(poses.sitting()),)),
     "dance": _dance,
     "fall": _fall,
     "chase": _chase,

@@ -51,11 +51,6 @@ def both_ways(seen: tuple[Seen, Seen], sentences: tuple[str, str]) -> tuple[Told
 class Painter(Protocol):
     """Makes the media files of a layout, or sees to it that they are made."""
 
-    @property
-    def still_px(self) -> int:
-        """Side of pictures in pixels."""
-        ...
-
     def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
         """Orders a video of the events, each whole; its folder need not exist."""
         ...

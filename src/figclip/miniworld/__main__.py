@@ -1,0 +1,57 @@
+"""`python -m figclip.miniworld OUT`: pretrains the mini world's CLIP."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from figclip.errors import FigclipError
+from figclip.runtime.cpu_settings import tune_for_cpu
+
+if TYPE_CHECKING:
+    from figclip.miniworld.pretraining import PhaseReport
+
+_REPORT_EVERY = 50
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Reads the command line; 0 when done, 1 when interrupted or refused."""
+    parser = argparse.ArgumentParser(prog="python -m figclip.miniworld", description=__doc__)
+    parser.add_argument("out", type=Path, help="folder; the same again goes on where it stopped")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw stills")
+    arguments = parser.parse_args(argv)
+    tune_for_cpu()
+    from figclip.miniworld.pretraining import FULL_PLAN, pretrain  # torch, after the settings
+
+    try:
+        model = pretrain(
+            arguments.out,
+            plan=FULL_PLAN,
+            seed=arguments.seed,
+            workers=arguments.workers,
+            on_step=_show,
+        )
+    except FigclipError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {model}" if model else "interrupted: the same command goes on")
+    return 0 if model else 1
+
+
+def _show(report: PhaseReport) -> None:
+    """A line now and then."""
+    step = report.step
+    if step.validation is not None:
+        scores = " ".join(f"{name} {value:.3f}" for name, value in step.validation.items())
+        print(f"{report.phase} {step.step}/{step.num_steps}: {scores}", flush=True)
+    elif step.loss is not None and step.step % _REPORT_EVERY == 0:
+        speed = f"loss {step.loss:.3f}, {step.step_s:.2f} s a step"
+        print(f"{report.phase} {step.step}/{step.num_steps}: {speed}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
