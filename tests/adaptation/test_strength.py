@@ -18,8 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPModel
 
 import figclip.adaptation.adapt as selection
+from figclip.adaptation import strength
 from figclip.adaptation.adapt import AdaptationPlan
 from figclip.adaptation.strength import (
+    LITTLE,
     SCORED,
     KeptInfo,
     StrengthChoice,
@@ -27,6 +29,7 @@ from figclip.adaptation.strength import (
     open_kept,
     plan_kept,
 )
+from figclip.annotations.splits import MIN_GROUPS
 from figclip.errors import CheckpointError, ConfigError, DataError
 from figclip.evaluation.evaluate import evaluate
 from figclip.evaluation.results import format_table
@@ -435,7 +438,19 @@ def test_a_strength_of_zero_says_why() -> None:
     little = (point_of(0.0, 0.4), point_of(0.05, 0.41), point_of(0.2, 0.5, 0.031))
     [notice] = choice_of(*little, alpha=0.05).notices
     assert notice.startswith("Strength 0.05: the model is nearly its base. Already at 0.2 ")
-    assert choice_of(point_of(0.0, 0.4), point_of(0.2, 0.5), alpha=0.2).notices == ()
+    enough = choice_of(point_of(0.0, 0.4), point_of(LITTLE, 0.5), alpha=LITTLE)
+    assert enough.notices == ()
+    assert (enough.base.alpha, enough.chosen.alpha) == (0.0, LITTLE)
+
+
+@pytest.mark.parametrize("num_groups", [MIN_GROUPS - 1, MIN_GROUPS])
+def test_so_many_groups_choose_a_strength(num_groups: int) -> None:
+    source = DataSource(name="actions", path=Path("kinds.csv"))
+    if num_groups == MIN_GROUPS:
+        strength._check_groups(source, num_groups)
+        return
+    with pytest.raises(DataError, match="39 groups of items are too few"):
+        strength._check_groups(source, num_groups)
 
 
 def test_a_kept_set_too_small_to_prove_its_bound_says_so() -> None:
@@ -444,6 +459,9 @@ def test_a_kept_set_too_small_to_prove_its_bound_says_so() -> None:
     [notice] = choice_of(*points, alpha=0.2, groups=148).notices
     assert "148 groups that choose are too few to prove that at most 2 points" in notice
     assert choice_of(*points, alpha=0.2, groups=149).notices == ()
+    [notice] = choice_of(*points, alpha=0.2, groups=50).notices
+    # 1 - 0.05 ** (1 / 50)
+    assert "even if none of them shows a loss, it may be 5.8." in notice
     assert 0.98**148 > 0.05 > 0.98**149
 
 
