@@ -188,16 +188,7 @@ def finetune_heads(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedHeads(Generic[Config, Words, Head]):
-    """The heads of a run, with the models whose features they take.
-
-    Attributes:
-        run: The run folder.
-        config: Its configuration.
-        vocabulary: What the heads can say.
-        models: Base and adapted, or one plain CLIP; the contextualizer where there is a head on it.
-        heads: On the features of each model, by its name.
-        notices: What is to be said of the models.
-    """
+    """The heads of a run, with the models whose features they take."""
 
     run: Path
     config: Config

@@ -73,13 +73,7 @@ class ParaphraseBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawStills:
-    """Draws the captioned stills of a step.
-
-    Attributes:
-        seed: Seed of everything in them; another text, other batches.
-        size: N, stills a batch.
-        image_size: Side of the stills in pixels.
-    """
+    """Draws the captioned stills of a step."""
 
     seed: str
     size: int
@@ -103,12 +97,7 @@ class DrawStills:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteParaphrases:
-    """Writes the paraphrases of a step.
-
-    Attributes:
-        seed: Seed of everything in them; another text, other batches.
-        size: N, situations a batch.
-    """
+    """Writes the paraphrases of a step."""
 
     seed: str
     size: int
@@ -146,10 +135,7 @@ class _Steps(Dataset[Batch]):
 class DrawnBatches(Generic[Batch]):
     """The batches of a phase; implements `training.loop.BatchSource`.
 
-    Attributes:
-        make: Makes the batch of a step; picklable.
-        num_steps: Steps of the phase.
-        workers: Worker processes; 0 makes them in this one.
+    `make` is picklable; 0 workers make batches in this process.
     """
 
     make: Callable[[int], Batch]

@@ -26,13 +26,7 @@ _LIMIT_S = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One file to draw.
-
-    Attributes:
-        path: Where.
-        shown: The shots of a video, or the situation of a picture.
-        seed: Seed of what the situations leave open.
-    """
+    """One file to draw."""
 
     path: Path
     shown: Film | Situation
@@ -69,11 +63,6 @@ class PaintOrders:
 
 def paint(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) -> None:
     """Draws what does not exist yet. Every file is whole or absent, also when this is killed.
-
-    Args:
-        orders: No two of one path.
-        workers: Processes; 0 draws in this one.
-        on_progress: Told how many files of how many are there.
 
     Raises:
         FigclipError: a process died or hung.

@@ -47,11 +47,7 @@ from figclip.training.run_folder import RunFolder
 class Phase:
     """The size of a phase.
 
-    Attributes:
-        steps: Optimiser steps.
-        batch: Stills, or situations told twice, a step.
-        rates: Peak learning rates; they rise over `warmup_steps` and fall as a cosine.
-        warmup_steps: Steps with rising rates.
+    Rates are peaks: they rise over `warmup_steps` and fall as a cosine.
     """
 
     steps: int

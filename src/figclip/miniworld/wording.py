@@ -52,13 +52,7 @@ _PREPOSITIONS = {"beach": "on", "street": "on"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """A sentence with gaps: `{agent}`, `{patient}`, `{does}`, `{doing}`, `{done}`, `{way}`, ….
-
-    Attributes:
-        name: Unique among all styles.
-        transitive: For verbs of two.
-        intransitive: For verbs of one.
-    """
+    """A sentence with gaps: `{agent}`, `{patient}`, `{does}`, `{doing}`, `{done}`, `{way}`, …."""
 
     name: str
     transitive: str

@@ -135,12 +135,7 @@ class StoredRecord:
 class QuarantinedVideo:
     """A record that was left out.
 
-    Attributes:
-        id: The record's id.
-        split: The record's split.
-        path: Relative to the videos folder.
-        reason: First word of the error: `damaged`.
-        detail: The whole error.
+    `reason` is the first word of the error, `detail` the whole; the path is relative to the videos.
     """
 
     id: str

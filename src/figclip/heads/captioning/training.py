@@ -119,13 +119,7 @@ def match_events(
 
 @dataclass(frozen=True, slots=True)
 class _Matched:
-    """Which query of which video is to hold which event, of one layer.
-
-    Attributes:
-        video_N: Row of the video.
-        query_N: Query.
-        event_N: Position of the event in its video.
-    """
+    """Which query of which video is to hold which event, of one layer."""
 
     video_N: Int[Tensor, " N"]
     query_N: Int[Tensor, " N"]

@@ -36,13 +36,7 @@ from figclip.video.stored import StoredClips
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedVideo:
-    """A video that is there, with what annotators say of it.
-
-    Attributes:
-        id: As in the annotations.
-        annotations: One for each annotator who saw it.
-        clip_idx: The clip with its frames.
-    """
+    """A video that is there, with what annotators say of it."""
 
     id: str
     annotations: tuple[ReferenceVideo, ...]
@@ -51,13 +45,7 @@ class CaptionedVideo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedCaptions(OpenedData):
-    """Dense captions with those of their videos that are there.
-
-    Attributes:
-        references: All annotations, as read.
-        videos: In the order of the annotations.
-        clips: Their frames.
-    """
+    """Dense captions with those of their videos that are there."""
 
     references: tuple[DenseCaptionReferences, ...]
     videos: tuple[CaptionedVideo, ...]

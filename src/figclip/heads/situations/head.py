@@ -15,13 +15,7 @@ from figclip.model.contextualizer import TokenOutputs, VideoContextualizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SituationLabels:
-    """What a head can say.
-
-    Attributes:
-        num_verbs: Verbs that it knows.
-        num_relations: Relations that it knows; 0 without a relation classifier.
-        num_tokens: Size of the vocabulary of roles.
-    """
+    """What a head can say."""
 
     num_verbs: int
     num_relations: int

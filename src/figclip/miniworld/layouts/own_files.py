@@ -25,13 +25,7 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told(Generic[Seen]):
-    """What is seen with a true and a false sentence.
-
-    Attributes:
-        seen: A situation or a story.
-        true: Its sentence.
-        false: The other one's.
-    """
+    """What is seen with a true and a false sentence."""
 
     seen: Seen
     true: str
