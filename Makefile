@@ -10,7 +10,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dis
 # Types and shapes checked while the tests run, which doubles their time; lines counted.
 CHECKED := --jaxtyping-packages=figclip,tests.typechecking.check --cov=figclip --cov-fail-under=90
 
-.PHONY: setup quickstart check test test-slow test-real bench ablations mutants clean
+.PHONY: setup quickstart check test test-slow test-real test-lowest wheel bench ablations mutants \
+  clean
 
 setup: .venv/.ready
 
@@ -45,6 +46,28 @@ else
 	@echo "skipped: FIGCLIP_REAL_DATA is not set (the folder with data/vidsitu and data/videos)"
 endif
 
+# The default tests on the lowest versions that pyproject.toml promises, in .venv-lowest.
+test-lowest: .venv-lowest/.ready
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q --numprocesses auto --dist loadfile \
+	  --ignore tests/test_style.py
+
+.venv-lowest/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	sed -n 's/^  "\([A-Za-z0-9_-]*\)>=\([0-9.]*\)",$$/\1==\2/p' pyproject.toml \
+	  > .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install --quiet $(PIP_ARGS) --constraint .venv-lowest/lowest.txt \
+	  --editable ".[dev]"
+	@touch $@
+
+# dist/figclip-….whl, installed into an empty environment and used from there.
+wheel: setup
+	rm -rf build dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv build/wheel-env
+	build/wheel-env/bin/pip install --quiet $(PIP_ARGS) --constraint constraints.txt dist/*.whl
+	build/wheel-env/bin/figclip --version
+	build/wheel-env/bin/python -I tests/slow/from_wheel.py build/quickstart
+
 bench: setup
 	$(BIN)/python benchmarks/training_step.py
 
@@ -57,4 +80,4 @@ mutants: setup
 	$(BIN)/python benchmarks/mutants.py mutants
 
 clean:
-	rm -rf .venv quickstart ablations mutants
+	rm -rf .venv .venv-lowest build dist quickstart ablations mutants

@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from figclip import __version__
 from figclip.cli.adapt import adapt
 from figclip.cli.describe import describe
 from figclip.cli.evaluate import evaluate
@@ -60,13 +61,24 @@ app.command()(report)
 app.command()(recipes)
 
 
+def _show_version(is_asked: bool) -> None:
+    """Print the version, and end."""
+    if is_asked:
+        typer.echo(f"figclip {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
 ) -> None:
     """Options that come before the verb."""
-    del debug  # read from sys.argv by `run`, which also handles errors of parsing
+    # --debug is read from sys.argv by `run`, which also handles errors of parsing.
+    del debug, version
     if context.invoked_subcommand is not None and context.invoked_subcommand != "adapt":
         require_one_process(context.invoked_subcommand)
 

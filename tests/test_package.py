@@ -1,0 +1,55 @@
+"""What pyproject.toml says of the package is so: version, dependencies, bounds."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import figclip
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def plain(name: str) -> str:
+    """A distribution's name without the differences that package indexes ignore."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported_packages() -> set[str]:
+    """Top-level modules of others that figclip imports anywhere."""
+    found = set()
+    for path in (ROOT / "src" / "figclip").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"figclip"}
+
+
+def test_dependencies_are_what_is_imported():
+    declared = {plain(re.split(r"[<>=]", one)[0]) for one in PROJECT["dependencies"]}
+    of_module = packages_distributions()
+    assert declared == {plain(of_module[module][0]) for module in imported_packages()}
+
+
+def test_every_requirement_has_a_lower_bound_that_make_test_lowest_reads():
+    extras = PROJECT["optional-dependencies"]
+    lines = [f'  "{one}",' for one in (*PROJECT["dependencies"], *extras["dev"])]
+    assert all(re.fullmatch(r'  "[A-Za-z0-9_-]+>=[0-9.]+",', line) for line in lines)
+    assert set(lines) <= set((ROOT / "pyproject.toml").read_text().splitlines())
+
+
+def test_there_is_one_version():
+    assert "version" in PROJECT["dynamic"]
+    cited = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)
+    assert cited == [figclip.__version__]
+    command = [sys.executable, "-m", "figclip", "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout == f"figclip {figclip.__version__}\n"
