@@ -109,7 +109,7 @@ def dual_softmax(raw: Similarities) -> Similarities:
     return Similarities(num_queries=raw.num_queries, num_items=raw.num_items, rows=rows)
 
 
-def check_finite(values: Float[np.ndarray, "..."]) -> None:
+def check_finite(values: Float[np.ndarray, ...]) -> None:
     """Raise for NaN and infinity: comparisons with NaN are False, and would count as right.
 
     Raises:
