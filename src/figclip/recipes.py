@@ -195,7 +195,7 @@ def build_recipe(name: str) -> RunConfig:
     """
     if name not in RECIPES:
         raise ConfigError(
-            f"unknown recipe {name!r}", where="--recipe", fix=f"Choose of {', '.join(RECIPES)}."
+            f"unknown recipe {name!r}", where="--recipe", fix=f"Choose one of {', '.join(RECIPES)}."
         )
     return RECIPES[name]()
 

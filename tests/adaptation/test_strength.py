@@ -211,7 +211,7 @@ def test_the_training_file_is_no_test(
             test = f"{task.task} on {source.name}"
             assert (
                 f"{test}: 42 of the 42 items scored show what the model was trained on: the scores "
-                "say little of others. --leave-out-trained leaves these out."
+                "say little about others. --leave-out-trained leaves these out."
             ) in task.notices
             content = json.loads(file.read_text())["trained_on"]
             assert content == {"count": 42, "is_whole": True, "items": list(task.trained_on)}
@@ -457,7 +457,7 @@ def test_a_kept_set_too_small_to_prove_its_bound_says_so() -> None:
     """Of 2 % lost, 148 groups show none more than once in twenty times; 149 do not."""
     points = (point_of(0.0, 0.4), point_of(0.2, 0.5))
     [notice] = choice_of(*points, alpha=0.2, groups=148).notices
-    assert "148 groups that choose are too few to prove that at most 2 points" in notice
+    assert "148 choosing groups are too few to prove that at most 2 points" in notice
     assert choice_of(*points, alpha=0.2, groups=149).notices == ()
     [notice] = choice_of(*points, alpha=0.2, groups=50).notices
     # 1 - 0.05 ** (1 / 50)

@@ -208,7 +208,7 @@ def test_a_strength_is_chosen_and_the_rest_is_reported(tmp_path: Path):
     )  # fmt: skip
     adapted = figclip(*command, "--set", "data.val_fraction=0.5", cache=cache)
     assert adapted.returncode == 0, adapted.stderr
-    too_few = "groups that choose are too few to prove that at most 2 points are lost"
+    too_few = "choosing groups are too few to prove that at most 2 points are lost"
     assert adapted.stderr.count(too_few) == 2, "before training, and with the choice"
     chosen = json.loads((run / "strength.json").read_text())["alpha"]
     assert f"Strength {chosen:g}: detail on val " in adapted.stdout

@@ -102,7 +102,7 @@ class AdaptationPlan:
             f"{self.tower_parameters:,} parameters of the towers are trained, "
             f"{self.contextualizer_parameters:,} of the contextualizer",
             *([f"the strength is chosen by {self._choosers}"] if self.kept else []),
-            f"about {self.memory_bytes / 2**30:.1f} GiB of memory a process",
+            f"about {self.memory_bytes / 2**30:.1f} GiB of memory per process",
             *(f"Warning: {warning}" for warning in self.warnings),
         ]
 

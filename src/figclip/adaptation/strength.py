@@ -208,7 +208,7 @@ def unproven(name: str, *, num_selecting: int) -> str | None:
     if unseen <= MAX_TEST_LOSS:
         return None
     return (
-        f"{name}: {num_selecting:,} groups that choose are too few to prove that at most "
+        f"{name}: {num_selecting:,} choosing groups are too few to prove that at most "
         f"{100 * MAX_TEST_LOSS:g} points are lost: even if none of them shows a loss, it may be "
         f"{100 * unseen:.1f}. Take a larger set."
     )

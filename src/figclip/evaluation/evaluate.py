@@ -57,7 +57,7 @@ def check_sweep(faces: Sequence[Face]) -> None:
             "a sweep needs tests of detail (composition, dense retrieval) and of what must be "
             "kept (actions, retrieval of plain captions)",
             where="--sweep-alpha",
-            fix="Add --data of the other kind, or say face=detail or face=kept of some",
+            fix="Add --data of the other kind, or add face=detail or face=kept to some",
         )
 
 

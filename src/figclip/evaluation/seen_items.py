@@ -152,12 +152,12 @@ def trained_notice(trained: Sequence[str], *, num_scored: int, test: str) -> lis
         return []
     return [
         f"{test}: {len(trained):,} of the {num_scored:,} items scored show what the model was "
-        "trained on: the scores say little of others. --leave-out-trained leaves these out."
+        "trained on: the scores say little about others. --leave-out-trained leaves these out."
     ]
 
 
 def unknown_notices(seen_by: Mapping[str, SeenMedia]) -> list[str]:
-    """Says of which models it is not known what they were trained on, by their names."""
+    """Names the models whose training data are not known."""
     return [
         f"It is not known which images and videos {name} learnt from, as an earlier version wrote "
         "the folder: they may be among those scored."

@@ -238,8 +238,8 @@ def _path(text: str, where: str) -> Path:
 
 
 _OLD_STORE = (
-    "the store was prepared before stores kept the annotation files, so that what is asked is made "
-    "of the words of its own videos only: run `figclip prepare` again"
+    "the store was prepared before stores kept the annotation files, so the tests draw words from "
+    "its own videos only: run `figclip prepare` again"
 )
 
 Content = StoredVideos | MediaSet[RetrievalSet] | MediaSet[ActionSet] | MediaSet[CompositionSet]
