@@ -110,7 +110,7 @@ def test_hmdb51_problems_are_all_named(tmp_path: Path) -> None:
 
 def test_hmdb51_without_test_videos(tmp_path: Path) -> None:
     write_hmdb51(tmp_path, {"1": {"kick": ["a_kick_0.avi 1"]}})
-    assert problems_of("hmdb51", tmp_path, split="1") == [("", "", "holds no test videos")]
+    assert problems_of("hmdb51", tmp_path, split="1") == [("", "", "holds no videos")]
     assert refusal_of("hmdb51", tmp_path / "none").startswith("does not exist. Give the folder")
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -9,7 +9,6 @@ from figclip.errors import MetricError
 from figclip.tasks.dense_events import (
     ContrastEmbeddings,
     Contrasts,
-    choose_texts,
     draw_counterfeits,
     list_events,
     word_counterfeits,
@@ -72,10 +71,10 @@ def test_choices_by_hand() -> None:
     embedder = KnowingEmbedder()
     texts = ContrastEmbeddings(embedder, contrasts)
     assert embedder.num_texts == 4
-    lead_NK = texts.leads(np.stack([direction("a"), direction("a")]))
+    lead_NK = texts._leads(np.stack([direction("a"), direction("a")]))
     expected = direction("a") @ direction("b") - 1
     assert lead_NK[0] == pytest.approx([expected, 0.0, 0.0], abs=1e-6)
-    choices = choose_texts(contrasts, texts, np.stack([direction("a"), direction("b")]))
+    choices = texts.choose(np.stack([direction("a"), direction("b")]))
     assert choices.accuracy_N.tolist() == [0.5, 1.0]
     assert choices.ties_N.tolist() == [0.5, 0.0]
     with pytest.raises(MetricError, match="not finite"):

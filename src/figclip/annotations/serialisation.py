@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any, cast
+from dataclasses import asdict, fields
+from functools import cache
+from typing import Any, TypeVar
 
 from figclip.errors import StoreError
 from figclip.records import Annotation, Event, Role, VideoRecord
@@ -33,11 +34,7 @@ def record_from_json(text: str) -> VideoRecord:
         StoreError: Anything else: no JSON, a missing or unknown field, a value of another type.
     """
     try:
-        fields = _fields(
-            json.loads(text), str, names=("id", "video", "split", "group"), other=("annotations",)
-        )
-        annotations = tuple(_annotation(each) for each in _list(fields.pop("annotations")))
-        return VideoRecord(**fields, annotations=annotations)
+        return _built(VideoRecord, json.loads(text))
     except (ValueError, RecursionError) as error:
         raise StoreError(
             f"a stored record is damaged ({error})",
@@ -46,53 +43,39 @@ def record_from_json(text: str) -> VideoRecord:
         ) from error
 
 
-def _annotation(value: object) -> Annotation:
-    """One annotation."""
-    fields = _fields(value, str, names=(), other=("events", "captions"))
-    captions = _list(fields["captions"])
-    if not all(isinstance(caption, str) for caption in captions):
-        raise ValueError("a caption is not text")
-    return Annotation(
-        events=tuple(_event(each) for each in _list(fields["events"])),
-        captions=tuple(cast(list[str], captions)),
-    )
+_RECORDS = {"Annotation": Annotation, "Event": Event, "Role": Role}
+_Record = TypeVar("_Record", VideoRecord, Annotation, Event, Role)
 
 
-def _event(value: object) -> Event:
-    """One event."""
-    fields = _fields(
-        value,
-        str,
-        names=("verb", "gloss", "sense", "scene", "relation"),
-        other=("start_s", "end_s", "roles"),
-    )
-    for name in ("start_s", "end_s"):
-        if isinstance(fields[name], bool) or not isinstance(fields[name], int | float):
-            raise ValueError(f"{name} is not a number")
-    roles = tuple(
-        Role(**_fields(each, str, names=("name", "text", "slot"), other=()))
-        for each in _list(fields.pop("roles"))
-    )
-    return Event(**fields, roles=roles)
-
-
-def _fields(
-    value: object, kind: type, *, names: tuple[str, ...], other: tuple[str, ...]
-) -> dict[str, Any]:
-    """The object's fields: exactly these, those in `names` of the given type."""
+def _built(record: type[_Record], value: object) -> _Record:
+    """The object as a record: it has exactly its fields, each of its type."""
     if not isinstance(value, dict):
         raise ValueError("an object is missing")
-    fields = cast(dict[str, Any], value)
-    if fields.keys() != {*names, *other}:
-        raise ValueError(f"fields {sorted(fields)} instead of {sorted({*names, *other})}")
-    for name in names:
-        if not isinstance(fields[name], kind):
+    types = _types_of(record)
+    if value.keys() != types.keys():
+        raise ValueError(f"fields {sorted(value)} instead of {sorted(types)}")
+    return record(**{name: _checked(value[name], types[name], name) for name in types})
+
+
+def _checked(value: object, type_name: str, name: str) -> Any:
+    """A text, a number, or a list of texts or of records, which becomes a tuple."""
+    if type_name == "str":
+        if not isinstance(value, str):
             raise ValueError(f"{name} is not text")
-    return dict(fields)
-
-
-def _list(value: object) -> list[object]:
-    """The value, when it is a list."""
-    if not isinstance(value, list):
+    elif type_name == "float":
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} is not a number")
+    elif not isinstance(value, list):
         raise ValueError("a list is missing")
-    return cast(list[object], value)
+    else:
+        of = type_name.removeprefix("tuple[").removesuffix(", ...]")
+        if of in _RECORDS:
+            return tuple(_built(_RECORDS[of], one) for one in value)
+        return tuple(_checked(one, of, name) for one in value)
+    return value
+
+
+@cache
+def _types_of(record: type[Any]) -> dict[str, str]:
+    """Fields of a record with the names of their types."""
+    return {field.name: str(field.type) for field in fields(record)}

@@ -2,6 +2,9 @@
 
 Also here: class names in words, as prompts need them. A class has one text a prompt; how their
 embeddings are pooled is up to the caller.
+
+Readers raise `DataError` where there is no such file or split, and `AnnotationError` with all that
+is wrong with what is there.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from figclip.datasets.files import (
     find_in_folder,
     find_matching,
     ignored_columns,
+    raise_unless_items,
     read_lines,
     read_table,
 )
@@ -116,13 +120,8 @@ def read_hmdb51(path: Path, split: str) -> ActionSet:
     Classes are in alphabetical order. A clip's group is the film it was cut from: what its name
     says before the class. Videos are named as in the lists, without a folder.
 
-    Args:
-        path: The folder of `<class>_test_split<1..3>.txt`.
-        split: `1`, `2` or `3`, or several as `1+2+3`.
-
-    Raises:
-        DataError: No lists, or none of a split.
-        AnnotationError: All that is wrong with them.
+    `path` is the folder of `<class>_test_split<1..3>.txt`; splits are `1`, `2` and `3`, several as
+    `1+2+3`.
     """
     wanted = "<class>_test_split<1..3>.txt"
     found = find_matching(path, _HMDB51_FILE, wanted=wanted, subfolders=HMDB51_FOLDERS)
@@ -157,13 +156,8 @@ def read_ucf101(path: Path, split: str) -> ActionSet:
     The class of a video is the folder it is listed in: file names spell `HandstandPushups`
     differently. Clips of one class and group number (`g01`) are cut from one video.
 
-    Args:
-        path: The folder of `classInd.txt` and `testlist0<1..3>.txt`.
-        split: `1`, `2` or `3`, or several as `1+2+3`.
-
-    Raises:
-        DataError: A file is missing; the message names it.
-        AnnotationError: All that is wrong with them.
+    `path` is the folder of `classInd.txt` and `testlist0<1..3>.txt`; splits are `1`, `2` and `3`,
+    several as `1+2+3`.
     """
     root = Place(str(path))
     class_file = find_in_folder(path, "classInd.txt", subfolders=UCF101_FOLDERS)
@@ -251,9 +245,7 @@ def _checked(
 ) -> ActionSet:
     """The set, when nothing was wrong."""
     class_names = classes.in_words(root)
-    if not items and not root.problems:
-        root.add("", what="holds no test videos", fix="Check that the lists are whole")
-    raise_problems(root.problems)
+    raise_unless_items(root, items, lacking="videos")
     return ActionSet(
         split=split,
         classes=tuple(classes.names),
@@ -282,14 +274,9 @@ def read_kinetics(path: Path, split: str) -> ActionSet:
             `<split>.txt` with lines `path number`, classes counted from 0, as ViFi-CLIP has them.
             Names ending in `_<split>` or `-<split>` are good, too.
         split: `val`, `test`, or what else the name of a list ends in.
-
-    Raises:
-        DataError: A file is missing, or several could be meant; the message says which.
-        AnnotationError: All that is wrong with them.
     """
     root = Place(str(path))
     classes = ClassList(_read_classes(path, root=root))
-    class_names = classes.in_words(root)
     file = _find_list(path, split=split, root=root)
     ids = UniqueIds()
     items: list[LabelledMedium] = []
@@ -304,16 +291,7 @@ def read_kinetics(path: Path, split: str) -> ActionSet:
         for place, line in read_lines(file):
             items.append(_line_item(line, classes=classes, place=place))
             ids.check(items[-1].id, place=place)
-    if not items and not root.problems:
-        file.add("", what="holds no videos", fix="Check that it is whole")
-    raise_problems(root.problems)
-    return ActionSet(
-        split=split,
-        classes=tuple(classes.names),
-        class_names=class_names,
-        items=tuple(items),
-        notices=notices,
-    )
+    return _checked(root, split=split, classes=classes, items=items, notices=notices)
 
 
 def _read_classes(path: Path, *, root: Place) -> list[str]:
@@ -373,9 +351,10 @@ def _csv_item(fields: Fields, *, classes: ClassList) -> LabelledMedium:
             fields.place.refuse(name, cell, wanted="whole seconds", fix="Write digits only")
         seconds.append(int(cell) if _SECOND.fullmatch(cell) else 0)
     youtube_id = fields.path("youtube_id")
-    return _labelled_kinetics(
+    return _labelled(
         f"{youtube_id}_{seconds[0]:06d}_{seconds[1]:06d}",
         class_idx=classes.find(fields.name("label"), "label", place=fields.place),
+        split="",
         group=youtube_id,
     )
 
@@ -390,15 +369,8 @@ def _line_item(line: str, *, classes: ClassList, place: Place) -> LabelledMedium
         what = f"{shown(line)} does not end in a class number below {len(classes.names)}"
         place.add("", what=what, fix="A line is `path number`, classes counted from 0")
     match = _CLIP.fullmatch(PurePosixPath(name).stem)
-    return _labelled_kinetics(
-        name, class_idx=class_idx, group=match["youtube_id"] if match else name
-    )
-
-
-def _labelled_kinetics(name: str, *, class_idx: int, group: str) -> LabelledMedium:
-    """A video with its class."""
-    medium = Medium(kind="video", name=name)
-    return LabelledMedium(id=name, medium=medium, class_idx=class_idx, split="", group=group)
+    group = match["youtube_id"] if match else name
+    return _labelled(name, class_idx=class_idx, split="", group=group)
 
 
 _MEDIA = ("photo", "video", "example", "demonstration")
@@ -429,10 +401,8 @@ PROMPT_SETS: dict[str, tuple[str, ...]] = {
 def find_prompts(prompts: str, *, where: str = "--prompts") -> tuple[str, ...]:
     """The prompts of a set, or the one that is given.
 
-    Args:
-        prompts: A key of `PROMPT_SETS`; or a text with `{}` where the class goes, which is its own
-            only prompt.
-        where: Where it was asked for, for the error.
+    `prompts` is a key of `PROMPT_SETS`, or a text with `{}` where the class goes, which is its own
+    only prompt.
 
     Raises:
         ConfigError: Neither; the message lists the sets.
@@ -450,9 +420,5 @@ def find_prompts(prompts: str, *, where: str = "--prompts") -> tuple[str, ...]:
 
 
 def prompts_for(class_name: str, prompts: str) -> tuple[str, ...]:
-    """The texts that stand for a class.
-
-    Raises:
-        ConfigError: As `find_prompts`.
-    """
+    """The texts that stand for a class."""
     return tuple(prompt.replace("{}", class_name) for prompt in find_prompts(prompts))

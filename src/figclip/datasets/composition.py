@@ -1,4 +1,8 @@
-"""Reads the benchmarks of composition: true and false captions of images and videos."""
+"""Reads the benchmarks of composition: true and false captions of images and videos.
+
+Readers raise `DataError` where there is no such file or split, and `AnnotationError` with all that
+is wrong with what is there.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ from figclip.datasets.files import (
     UniqueIds,
     find_file,
     find_matching,
+    raise_unless_items,
     read_json_lines,
     read_json_members,
     read_json_objects,
@@ -55,14 +60,8 @@ def read_sugarcrepe(path: Path, split: str) -> CompositionSet:
     Captions are verbatim, with the spaces at their ends. Ids are `<subset>/<key>`; the keys have
     gaps.
 
-    Args:
-        path: The folder of `add_att.json` … `swap_obj.json` (seven files; what is missing is named
-            in a notice), or one of them.
-        split: `all`.
-
-    Raises:
-        DataError: None of the files is there.
-        AnnotationError: All that is wrong with them.
+    `path` is the folder of `add_att.json` … `swap_obj.json` (seven files; a notice names what is
+    missing), or one of them.
     """
     root = Place(str(path))
     items: list[Contrast] = []
@@ -85,14 +84,8 @@ def read_sugarcrepe_pp(path: Path, split: str) -> CompositionSet:
 
     Format of Sri-Harsha/scpp@c083bbf `data/`. In two items the false caption is also a true one.
 
-    Args:
-        path: The folder of `replace_att.json` … `swap_obj.json` (five files; what is missing is
-            named in a notice), or one of them.
-        split: `all`.
-
-    Raises:
-        DataError: None of the files is there.
-        AnnotationError: All that is wrong with them.
+    `path` is the folder of `replace_att.json` … `swap_obj.json` (five files; a notice names what is
+    missing), or one of them.
     """
     root = Place(str(path))
     items: list[Contrast] = []
@@ -117,14 +110,8 @@ def read_aro(path: Path, split: str) -> CompositionSet:
     the Order sets, which are not read here, clean their captions and cut them to 30 words. A
     subset is a relation, or a pair of attributes in their order as `<first>_<second>`.
 
-    Args:
-        path: The folder of `visual_genome_relation.json` and `visual_genome_attribution.json`, or
-            the one that is wanted.
-        split: `vg_relation` or `vg_attribution`; also the protocol of the set.
-
-    Raises:
-        DataError: The file is not there.
-        AnnotationError: All that is wrong with it.
+    `path` is the folder of `visual_genome_relation.json` and `visual_genome_attribution.json`, or
+    the one that is wanted. The split, `vg_relation` or `vg_attribution`, is also the protocol.
     """
     file = Place(str(find_file(path, ARO_FILES[split])))
     items: list[Contrast] = []
@@ -156,13 +143,7 @@ def read_winoground(path: Path, split: str) -> CompositionSet:
 
     A subset is what the file calls `collapsed_tag` (object, relation or both), if it is there.
 
-    Args:
-        path: `examples.jsonl`, or its folder. Images are named `<image_0>.png`.
-        split: `all`.
-
-    Raises:
-        DataError: The file is not there.
-        AnnotationError: All that is wrong with it.
+    `path` is `examples.jsonl`, or its folder. Images are named `<image_0>.png`.
     """
     file = Place(str(find_file(path, "examples.jsonl", subfolders=("", "data"))))
     items: list[Contrast] = []
@@ -191,14 +172,9 @@ def read_velociti(path: Path, split: str) -> CompositionSet:
     Fields as in katha-ai/VELOCITI@8d66ddb data.py:26-28; `event` is not used: the evaluator scores
     whole videos. Ids are `<test>/<running number>`.
 
-    Args:
-        path: A folder of CSV files, or one, with columns `video_id`, `pos`, `neg` and `test_name`;
-            without the last, a file is named after its test. `in_subset` may be there.
-        split: `all`, or `subset` for the rows whose `in_subset` is `True`.
-
-    Raises:
-        DataError: There are no files, or no rows of the subset.
-        AnnotationError: All that is wrong with them.
+    `path` is a folder of CSV files, or one, with columns `video_id`, `pos`, `neg` and `test_name`;
+    without the last, a file is named after its test. `in_subset` may be there: the split `subset`
+    takes the rows where it is `True`.
     """
     root = Place(str(path))
     numbers: Counter[str] = Counter()
@@ -290,9 +266,7 @@ def _checked(
     notices: tuple[str, ...] = (),
 ) -> CompositionSet:
     """The set, when nothing was wrong."""
-    if not items and not root.problems:
-        root.add("", what="holds no items", fix="Check that the files are whole")
-    raise_problems(root.problems)
+    raise_unless_items(root, items)
     return CompositionSet(
         protocol=protocol,
         split=split,

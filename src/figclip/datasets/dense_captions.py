@@ -5,6 +5,9 @@ Predictions: `{"results": {video: [{"sentence": text, "timestamp": [start, end]}
 entry may have a `score`. What cannot be scored (a wrong type, a missing field, a time that is no
 number) is an error, all of a file at once; what is only odd is kept as written and counted in a
 notice.
+
+Readers raise `DataError` where there is no such file or split, and `AnnotationError` with all that
+is wrong with what is there.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from figclip.datasets.files import (
     TOP_ONLY,
     Member,
     find_in_folder,
+    raise_unless_items,
     read_json_members,
 )
 from figclip.datasets.retrieval import ACTIVITYNET_SUBFOLDERS, YOUCOOK2_FILES
@@ -111,10 +115,6 @@ def read_activitynet_references(
             file of annotations, whatever its name.
         split: For a folder, `train` (`train.json`, or PDVC's `train_modified.json`), `val_1` or
             `val_2`; None for both of these, as papers do.
-
-    Raises:
-        DataError: A file is not there, or there is no such split.
-        AnnotationError: All that is wrong with a file.
     """
     return _read_splits(path, split, files=ACTIVITYNET_FILES, subfolders=ACTIVITYNET_SUBFOLDERS)
 
@@ -124,13 +124,8 @@ def read_youcook2_references(
 ) -> tuple[DenseCaptionReferences, ...]:
     """YouCook2.
 
-    Args:
-        path: The folder that holds `yc2_val.json`; or one file of annotations, whatever its name.
-        split: For a folder, `train` (`yc2_train.json`) or `val`; None for `val`.
-
-    Raises:
-        DataError: The file is not there, or there is no such split.
-        AnnotationError: All that is wrong with it.
+    `path` is the folder that holds `yc2_val.json`, or one file of annotations, whatever its name.
+    Splits of a folder are `train` (`yc2_train.json`) and `val`, the default.
     """
     return _read_splits(path, split, files=YOUCOOK2_CAPTION_FILES)
 
@@ -164,20 +159,14 @@ REFERENCE_READERS: dict[str, Callable[[Path, str | None], tuple[DenseCaptionRefe
 
 
 def read_caption_references(path: Path) -> DenseCaptionReferences:
-    """Any file of annotations in ActivityNet's format.
-
-    Raises:
-        AnnotationError: All that is wrong with it.
-    """
+    """Any file of annotations in ActivityNet's format."""
     file, tally = Place(str(path)), Counter[str]()
     videos = tuple(
         video
         for member in read_json_members(file)
         for video in _reference_video(member, tally=tally)
     )
-    if not videos and not file.problems:
-        file.add("", what="holds no videos", fix="Check that it is the official file, whole")
-    raise_problems(file.problems)
+    raise_unless_items(file, videos, lacking="videos")
     noun = "annotated event"
     return DenseCaptionReferences(
         name=path.name,
@@ -194,9 +183,6 @@ def read_predictions(path: Path) -> DenseCaptionPredictions:
     """A file of predictions in ActivityNet's format.
 
     Other keys, as those of a model's own, are ignored and named in a notice.
-
-    Raises:
-        AnnotationError: All that is wrong with it.
     """
     file, tally = Place(str(path)), Counter[str]()
     members = {member.key: member for member in read_json_members(file)}

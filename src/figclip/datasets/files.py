@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +27,7 @@ from figclip.annotations.reading import (
     is_list,
     is_object,
     json_lines,
+    raise_problems,
     read_json,
     read_json_list,
     read_text,
@@ -225,6 +226,14 @@ ALL = "all"
 """The split that is everything."""
 
 Item = TypeVar("Item")
+
+
+def raise_unless_items(place: Place, items: Sized, *, lacking: str = "items") -> None:
+    """Raise all that was noted, or that there is nothing where nothing else is wrong."""
+    if not items and not place.problems:
+        fix = "Check that the files are whole"
+        place.add("", what=f"holds no {lacking}", fix=fix)
+    raise_problems(place.problems)
 
 
 @dataclass(frozen=True, slots=True)

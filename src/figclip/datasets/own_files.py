@@ -1,4 +1,8 @@
-"""Reads the simple files that anyone can write: captions, contrasts (JSONL) and classes (CSV)."""
+"""Reads the simple files that anyone can write: captions, contrasts (JSONL) and classes (CSV).
+
+Readers raise `DataError` where there is no such file or split, and `AnnotationError` with all that
+is wrong with what is there.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from figclip.annotations.reading import raise_problems, shown
+from figclip.annotations.reading import shown
 from figclip.datasets.actions import ClassList
 from figclip.datasets.composition import never_right
 from figclip.datasets.files import (
@@ -14,6 +18,7 @@ from figclip.datasets.files import (
     UniqueIds,
     find_own_file,
     ignored_columns,
+    raise_unless_items,
     read_json_lines,
     read_table,
     take_split,
@@ -39,14 +44,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".ti
 def read_retrieval(path: Path, split: str) -> RetrievalSet:
     """Images or videos with their captions.
 
-    Args:
-        path: JSON Lines: `{"video": path, "captions": [text, …]}` or `{"image": …}`; `id` (default:
-            the path), `group` (default: the path) and `split` may be there, nothing else.
-        split: Only items of this split; `all` for all.
-
-    Raises:
-        DataError: No such file, or no items of the split.
-        AnnotationError: All that is wrong with it.
+    `path` is JSON Lines: `{"video": path, "captions": [text, …]}` or `{"image": …}`; `id` (default:
+    the path), `group` (default: the path) and `split` may be there, nothing else.
     """
     file = find_own_file(path, ".jsonl")
     ids = UniqueIds()
@@ -68,9 +67,7 @@ def read_retrieval(path: Path, split: str) -> RetrievalSet:
             place.add(medium.kind, what=what, fix="Give all captions of it in one line")
         seen.add(medium)
         items.append((fields.optional_name("split", default=""), item))
-    if not items and not file.problems:
-        file.add("", what="holds no items", fix="Write at least one")
-    raise_problems(file.problems)
+    raise_unless_items(file, items)
     name, taken = take_split(items, split, where=file.where)
     return RetrievalSet(split=name, items=taken)
 
@@ -78,15 +75,9 @@ def read_retrieval(path: Path, split: str) -> RetrievalSet:
 def read_actions(path: Path, split: str) -> ActionSet:
     """Videos or images with their classes, which are the different labels of the file, sorted.
 
-    Args:
-        path: CSV with columns `file` and `label`; `split` and `group` (default: the file) may be
-            there; other columns are ignored and named in a notice. Files that end like images are
-            images, all others videos.
-        split: Only files of this split; `all` for all, where each split is a test list of its own.
-
-    Raises:
-        DataError: No such file, or no items of the split.
-        AnnotationError: All that is wrong with it.
+    `path` is a CSV with columns `file` and `label`; `split`, each a test list of its own, and
+    `group` (default: the file) may be there; other columns are ignored and named in a notice. Files
+    that end like images are images, all others videos.
     """
     file = find_own_file(path, ".csv")
     table = read_table(file, required=("file", "label"), optional=("split", "group"))
@@ -102,9 +93,7 @@ def read_actions(path: Path, split: str) -> ActionSet:
         for label, item in rows
     ]
     class_names = classes.in_words(file)
-    if not items and not file.problems:
-        file.add("", what="holds no items", fix="Write at least one")
-    raise_problems(file.problems)
+    raise_unless_items(file, items)
     name, taken = take_split(items, split, where=file.where)
     return ActionSet(
         split=name,
@@ -118,15 +107,9 @@ def read_actions(path: Path, split: str) -> ActionSet:
 def read_pairs(path: Path, split: str) -> CompositionSet:
     """Images or videos with true and false captions.
 
-    Args:
-        path: JSON Lines: `{"image": path, "positives": [text, …], "negatives": [text, …]}` or
-            `{"video": …}`; `id` (default: a running number), `group` (default: the path), `subset`
-            (a part that has an accuracy of its own) and `split` may be there, nothing else.
-        split: Only items of this split; `all` for all.
-
-    Raises:
-        DataError: No such file, or no items of the split.
-        AnnotationError: All that is wrong with it.
+    `path` is JSON Lines: `{"image": path, "positives": [text, …], "negatives": [text, …]}` or
+    `{"video": …}`; `id` (default: a running number), `group` (default: the path), `subset` (a part
+    that has an accuracy of its own) and `split` may be there, nothing else.
     """
     file = find_own_file(path, ".jsonl")
     ids = UniqueIds()
@@ -144,9 +127,7 @@ def read_pairs(path: Path, split: str) -> CompositionSet:
         )
         ids.check(item.id, place=place)
         items.append((fields.optional_name("split", default=""), item))
-    if not items and not file.problems:
-        file.add("", what="holds no items", fix="Write at least one")
-    raise_problems(file.problems)
+    raise_unless_items(file, items)
     name, taken = take_split(items, split, where=file.where)
     return CompositionSet(protocol="pairs", split=name, items=taken, notices=never_right(taken))
 

@@ -1,4 +1,7 @@
-"""What the readers of benchmark files return: pictures and videos, and what is said of them."""
+"""What the readers of benchmark files return: pictures and videos, and what is said of them.
+
+Ids are unique in a set. Items of one group are not independent, and are resampled together.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,7 @@ class CaptionedMedium:
     """An image or video with its captions.
 
     Attributes:
-        id: Unique in the set.
         captions: At least one, as written.
-        group: Items of one group are not independent, and are resampled together.
     """
 
     id: str
@@ -71,7 +72,6 @@ class LabelledMedium:
         id: Unique in its split.
         split: Which of the benchmark's test lists it is on (`1`, `2`, `3`); empty where there is
             one only.
-        group: Items of one group are not independent, and are resampled together.
     """
 
     id: str
@@ -104,14 +104,12 @@ class Contrast:
     """True and false captions of one image or video, or of two that exchange them.
 
     Attributes:
-        id: Unique in the set.
         subset: Part of the benchmark that has an accuracy of its own: `swap_obj`, a relation, a
             test; empty where there are no parts.
         media: One; or two (Winoground), of which the second is truly described by the one negative
             and falsely by the one positive.
         positives: True of `media[0]`; at least one.
         negatives: False of `media[0]`; at least one.
-        group: Items of one group are not independent, and are resampled together.
     """
 
     id: str

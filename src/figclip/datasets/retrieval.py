@@ -9,12 +9,12 @@ from figclip.annotations.reading import (
     check_filled,
     check_path,
     is_object,
-    raise_problems,
 )
 from figclip.datasets.files import (
     Fields,
     UniqueIds,
     find_file,
+    raise_unless_items,
     read_json_members,
     read_table,
 )
@@ -28,10 +28,8 @@ YOUCOOK2_FILES = ("yc2_val.json", "para_yc2_val.json")
 def read_msrvtt(path: Path, split: str) -> RetrievalSet:
     """MSR-VTT's 1k-A test: 1,000 videos of one sentence each.
 
-    Args:
-        path: `MSRVTT_JSFUSION_test.csv` (columns `video_id` and `sentence`; `key` and `vid_key` are
-            not used), or its folder.
-        split: `1k-A`.
+    `path` is `MSRVTT_JSFUSION_test.csv` (columns `video_id` and `sentence`; `key` and `vid_key` are
+    not used), or its folder.
     """
     file = Place(str(find_file(path, MSRVTT_FILE)))
     table = read_table(file, required=("video_id", "sentence"))
@@ -52,9 +50,8 @@ def read_activitynet(path: Path, split: str) -> RetrievalSet:
     space, which CLIP's tokenizer does not see, are single spaces here. Videos are named as in the
     file, `v_<YouTube id>`.
 
-    Args:
-        path: The folder of `val_1.json` and `val_2.json`, or the one that is wanted.
-        split: `val_1` or `val_2`, two annotations of the same videos.
+    `path` is the folder of `val_1.json` and `val_2.json`, two annotations of the same videos, or
+    the one that is wanted.
     """
     file = Place(str(find_file(path, f"{split}.json", subfolders=ACTIVITYNET_SUBFOLDERS)))
     return _checked(file, split=split, items=_read_paragraphs(file, separator=" "))
@@ -67,9 +64,7 @@ def read_youcook2(path: Path, split: str) -> RetrievalSet:
     The sentences end without a full stop, so they are joined by one, which gives what the
     paragraph file holds. Videos are named as in the file, `v_<YouTube id>`.
 
-    Args:
-        path: `yc2_val.json` or `para_yc2_val.json`, or their folder.
-        split: `val`.
+    `path` is `yc2_val.json` or `para_yc2_val.json`, or their folder.
     """
     file = Place(str(find_file(path, *YOUCOOK2_FILES)))
     return _checked(file, split=split, items=_read_paragraphs(file, separator=". "))
@@ -105,7 +100,5 @@ def youtube_video(name: str) -> Medium:
 
 def _checked(file: Place, *, split: str, items: list[CaptionedMedium]) -> RetrievalSet:
     """The set, when nothing was wrong."""
-    if not items and not file.problems:
-        file.add("", what="holds no videos", fix="Check that it is the official file, whole")
-    raise_problems(file.problems)
+    raise_unless_items(file, items, lacking="videos")
     return RetrievalSet(split=split, items=tuple(items))

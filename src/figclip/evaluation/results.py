@@ -36,7 +36,6 @@ class ModelColumn:
 
     Attributes:
         name: Hub id, or the name of its folder.
-        hash: `weights_hash`, at this strength.
         alpha: Strength of its adaptation; 0 for a plain CLIP.
     """
 

@@ -2,6 +2,8 @@
 
 Media are known by the content of their files: it does not matter in which data set, and under which
 name, they come again. Items that a model was trained on are told, and left out on request.
+
+It is a `DataError` if nothing would remain of data.
 """
 
 from __future__ import annotations
@@ -53,11 +55,7 @@ def left_out_reason(
 def without_seen(
     source: OpenedSource, seen: SeenMedia, *, leave_out_trained: bool, where: str
 ) -> OpenedSource:
-    """A source without the items that are not reported; the same if all are.
-
-    Raises:
-        DataError: nothing would remain.
-    """
+    """A source without the items that are not reported; the same if all are."""
     reasons = [
         left_out_reason(media, seen, leave_out_trained=leave_out_trained)
         for media in _media_of_items(source.content)
@@ -117,9 +115,6 @@ def split_items(ids: Sequence[str], reasons: Sequence[str | None], *, where: str
     """Set those items apart that are left out.
 
     `reasons` has None for items that stay.
-
-    Raises:
-        DataError: nothing would remain.
     """
     both = list(zip(ids, reasons, strict=True))
     split = SplitItems(

@@ -86,11 +86,7 @@ def reported_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Wo
 
 
 def unseen_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Work:
-    """A task without the items that show an image or video which chose a model.
-
-    Raises:
-        DataError: nothing would remain.
-    """
+    """A task without the items that show an image or video which chose a model."""
     opened = {
         spec: without_seen(
             source, seen, leave_out_trained=leave_out_trained, where=str(work.source.path)

@@ -144,11 +144,7 @@ def parse_source(text: str, *, option: str = "--data") -> DataSource:
 
 
 def check_source(source: DataSource, *, cache: Path | None) -> None:
-    """Find out whether a source can be opened, before any long work.
-
-    Raises:
-        DataError: PATH does not exist, or options that contradict each other.
-    """
+    """Find out whether a source can be opened, before any long work."""
     where = str(source.path)
     if not source.path.exists():
         files = BENCHMARKS[source.name].files if source.name in BENCHMARKS else ""
@@ -321,11 +317,6 @@ def read_annotated(source: DataSource, *, frames_per_event: int) -> frozenset[st
 
     Returns:
         Groups of the chosen split that have a video; of videos without a group, each its own.
-
-    Raises:
-        DataError: a split without videos.
-        AnnotationError: the annotations have problems.
-        StoreError: PATH is a store that cannot be used, or one of other frames an event.
     """
     if is_store(source.path):
         stored = open_stored_videos([source.path], size=FrameStore.open(source.path).spec.size)
@@ -414,10 +405,6 @@ def read_benchmark(source: DataSource) -> Benchmark:
     """Read a benchmark's files.
 
     `check_source` has passed the source.
-
-    Raises:
-        DataError: PATH lacks the files, or a medium of a kind for which no folder is given.
-        AnnotationError: the files have problems.
     """
     benchmark = load_benchmark(source.name, source.path, split=source.split)
     folders = {"image": source.images, "video": source.videos}

@@ -63,9 +63,6 @@ def judge_text_only(
     Args:
         positives_N: Cosine of the two true captions.
         positive_negative_N2: Cosine of each true caption with the false one.
-
-    Raises:
-        MetricError: as `judge`.
     """
     return judge(np.repeat(positives_N[:, None], 2, axis=1), positive_negative_N2)
 
@@ -78,9 +75,6 @@ def judge_winoground(sim_N22: Float32[np.ndarray, "N 2 2"]) -> WinogroundVerdict
     Args:
         sim_N22: Score of each caption (row) with each image (column) of an item; caption i is true
             of image i.
-
-    Raises:
-        MetricError: as `judge`.
     """
     true_N2 = np.stack([sim_N22[:, 0, 0], sim_N22[:, 1, 1]], axis=1)
     # What competes: for text, the other caption of the same image; for image, the other image.

@@ -184,9 +184,6 @@ def ranks_by_label(
     """`ranks` of embeddings, where an item answers a query of its own label.
 
     The similarity is `similarity.dot_products`.
-
-    Raises:
-        MetricError: as `ranks`.
     """
     parts = [
         ranks(sim_RN, query_label_Q[part, None] == item_label_N[None, :])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -201,6 +201,37 @@ def draw_lot(name: str) -> tuple[bytes, str]:
     return hashlib.blake2b(name.encode(), digest_size=8).digest(), name
 
 
+def choose_videos(scored: Sequence[str], known: Collection[str], *, where: str) -> list[str]:
+    """The scored videos that are known, in an order that is nobody's choice.
+
+    Raises:
+        DataError: none is.
+    """
+    order = sorted((one for one in scored if one in known), key=draw_lot)
+    if order:
+        return order
+    raise DataError(
+        "holds none of the videos that were scored",
+        where=where,
+        fix="Give the annotations or the frame store that `figclip eval` was given",
+    )
+
+
+def only_file(found: Sequence[Path], what: str, folder: MediaFolder) -> Path:
+    """The one file of an image or video.
+
+    Raises:
+        DataError: it is not there, or there are several.
+    """
+    if len(found) == 1:
+        return found[0]
+    raise DataError(
+        f"the {what} is not there any more, or not once",
+        where=str(folder.root),
+        fix="Give the folder that `figclip eval` was given",
+    )
+
+
 class _Folders:
     """Finds media as `figclip eval` does, each folder listed once."""
 
@@ -208,11 +239,7 @@ class _Folders:
         self._folders: dict[tuple[Path, str], MediaFolder] = {}
 
     def find(self, source: DataSource, medium: Medium) -> Path:
-        """The file of a medium.
-
-        Raises:
-            DataError: it is not there, or there are several.
-        """
+        """The file of a medium."""
         root = source.images if medium.kind == "image" else source.videos
         if root is None:
             raise DataError(
@@ -222,15 +249,12 @@ class _Folders:
         if key not in self._folders:
             suffixes = IMAGE_SUFFIXES if medium.kind == "image" else VIDEO_SUFFIXES
             self._folders[key] = MediaFolder(root, suffixes=suffixes)
+        folder, found = self._folders[key], []
         for name in (medium.name, *medium.also):
-            found = self._folders[key].find_anywhere(name, any_suffix=medium.kind == "video")
+            found = folder.find_anywhere(name, any_suffix=medium.kind == "video")
             if len(found) == 1:
-                return found[0]
-        raise DataError(
-            f"the {medium.kind} {medium.name!r} is not there any more, or not once",
-            where=str(root),
-            fix="Give the folder that `figclip eval` was given",
-        )
+                break
+        return only_file(found, f"{medium.kind} {medium.name!r}", folder)
 
 
 _WORD = re.compile(r"\s*(?:\w+|[^\w\s])")

@@ -20,7 +20,7 @@ from figclip.errors import DataError
 from figclip.evaluation.results import shorten
 from figclip.evaluation.sources import DataSource
 from figclip.reporting.charts import Axis, svg, tag
-from figclip.reporting.examples import draw_lot
+from figclip.reporting.examples import choose_videos, only_file
 from figclip.reporting.head_data import HeadData
 from figclip.reporting.previews import jpeg_address
 from figclip.reporting.records import plain
@@ -94,13 +94,7 @@ def pick_films(head: HeadData, source: DataSource) -> Films:
     annotated = _first_annotations(source)
     said = {name: _predictions(head, name) for name in head.columns}
     ids = list(next(iter(said.values())))
-    order = sorted((one for one in ids if one in annotated), key=draw_lot)
-    if not order:
-        raise DataError(
-            "holds none of the videos that were scored",
-            where=f"--data {source.name}:{source.path}",
-            fix="Give the annotations that `figclip eval` was given",
-        )
+    order = choose_videos(ids, annotated, where=f"--data {source.name}:{source.path}")
     folder = None
     if source.videos is not None:
         folder = MediaFolder(source.videos, suffixes=VIDEO_SUFFIXES)
@@ -123,13 +117,7 @@ def _first_annotations(source: DataSource) -> dict[str, ReferenceVideo]:
 
 def _predictions(head: HeadData, name: str) -> Mapping[str, Sequence[CaptionedSpan]]:
     """What the head on a model's features said last."""
-    if head.newest is None:
-        raise DataError(
-            "was not scored",
-            where=str(head.path),
-            fix="Run `figclip eval` on it first, with --out set to its eval folder",
-        )
-    scored = head.newest.result
+    scored = head.scored().result
     stem = f"{scored.data}-{scored.split}" if scored.split else scored.data
     file = _prediction_folder(head, name) / f"{stem}.json"
     if not file.exists():
@@ -188,13 +176,7 @@ def _lane(name: str, events: Sequence[CaptionedSpan]) -> Lane:
 def _find(video_id: str, folder: MediaFolder) -> Path:
     """The file of a video that was scored."""
     found = folder.find_medium(youtube_video(video_id))
-    if len(found) != 1:
-        raise DataError(
-            f"the video {video_id!r} is not there any more, or not once",
-            where=str(folder.root),
-            fix="Give the folder that `figclip eval` was given",
-        )
-    return found[0]
+    return only_file(found, f"video {video_id!r}", folder)
 
 
 def _frames(path: Path, duration_s: float) -> tuple[str, ...]:

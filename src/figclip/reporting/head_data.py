@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any, get_args
+from typing import get_args
 
 from figclip import config as configs
 from figclip.config import CaptioningConfig, SituationConfig
@@ -16,7 +16,7 @@ from figclip.heads.features import ADAPTED, BASE
 from figclip.heads.run import CAPTIONING, SITUATIONS, HeadInfo, read_head_info
 from figclip.heads.situations.evaluate import CONTEXT_TASK, FRAMES_TASK
 from figclip.reporting.examples import Outcome
-from figclip.reporting.files import damage_named, read_object
+from figclip.reporting.files import read_object
 from figclip.reporting.records import Compared, Fact, Series, TrainingLog, plain
 from figclip.reporting.result_files import (
     ResultFile,
@@ -25,7 +25,12 @@ from figclip.reporting.result_files import (
     read_items,
     read_result_files,
 )
-from figclip.reporting.run_data import environment_facts, read_training_log, typed_command
+from figclip.reporting.run_data import (
+    data_facts,
+    environment_facts,
+    read_training_log,
+    typed_command,
+)
 from figclip.training.run_files import ENVIRONMENT_FORMAT, RUN_FORMAT
 from figclip.training.run_folder import RunFolder
 
@@ -168,6 +173,20 @@ class HeadData:
         """The models side by side: base, where there is one, and adapted."""
         return tuple(name for name in (BASE, ADAPTED) if name in self.info.models)
 
+    def scored(self) -> HeadScores:
+        """As `newest`.
+
+        Raises:
+            DataError: nothing was scored.
+        """
+        if self.newest is not None:
+            return self.newest
+        raise DataError(
+            "was not scored",
+            where=str(self.path),
+            fix="Run `figclip eval` on it first, with --out set to its eval folder",
+        )
+
     @property
     def newest(self) -> HeadScores | None:
         """The scores of the predictions that lie beside them: each evaluation replaces these."""
@@ -218,11 +237,8 @@ def read_head_data(path: Path) -> HeadData:
         stages=tuple((name, log.steps_s + log.validations_s) for name, log in logs.items()),
         facts=(
             *_facts(info, config),
-            *_data_facts(read_object(run.data, newest_format=RUN_FORMAT), run.data),
-            *(
-                Fact(name=f"hash of {o.result.source}", value=o.result.hashes["data"])
-                for o in tables
-            ),
+            *data_facts(read_object(run.data, newest_format=RUN_FORMAT), run.data),
+            *(Fact(f"hash of {o.result.source}", o.result.hashes["data"]) for o in tables),
             *environment_facts(environment, file=run.environment),
         ),
         command=typed_command(environment, file=run.environment),
@@ -298,14 +314,4 @@ def _facts(info: HeadInfo, config: SituationConfig | CaptioningConfig) -> list[F
     for name, model in info.models.items():
         strength = plain(model.alpha, decimals=2)
         facts[f"features, {name}"] = f"strength (alpha) {strength}, hash {model.hash}"
-    return [Fact(name=name, value=value) for name, value in facts.items()]
-
-
-def _data_facts(data: dict[str, Any], file: Path) -> list[Fact]:
-    """How many videos, and their hash."""
-    with damage_named(file):
-        return [
-            Fact(name="videos trained on", value=f"{len(data['train']):,}"),
-            Fact(name="videos that chose", value=f"{len(data['val']):,}"),
-            Fact(name="hash of the training data", value=str(data["hash"])),
-        ]
+    return [Fact(name, value) for name, value in facts.items()]

@@ -190,7 +190,7 @@ class TrainingLog:
     validations_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Fact:
     """A line of the environment: `seed`, `0`."""
 

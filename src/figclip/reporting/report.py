@@ -179,11 +179,7 @@ def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: ob
 
 
 def _check_of_run(head: HeadData, read: RunFiles) -> None:
-    """Refuse heads on another model than the one whose results are shown.
-
-    Raises:
-        DataError: their features are of another model.
-    """
+    """Refuse heads on another model than the one whose results are shown."""
     scored = {one.hashes["adapted"] for one in read.results}
     if scored and head.info.models[ADAPTED].hash not in scored:
         raise DataError(

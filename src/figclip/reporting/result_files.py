@@ -1,6 +1,8 @@
 """Read the result files of `figclip eval`, and `eval/summary.json`, as a report shows them.
 
 The summary has named tests in two groups, where a run has them (docs/report.md).
+
+A file that is damaged or of a newer format is a `DataError`.
 """
 
 from __future__ import annotations
@@ -78,11 +80,7 @@ class ItemLine:
 
 
 def read_result_files(folder: Path) -> tuple[ResultFile, ...]:
-    """All result files of a folder, by name; other JSON files there are not looked into.
-
-    Raises:
-        DataError: a result file is damaged, or of another version.
-    """
+    """All result files of a folder, by name; other JSON files there are not looked into."""
     # A result file always has its items beside it: they are written first.
     stems = sorted(path.name.removesuffix(".items.jsonl") for path in folder.glob("*.items.jsonl"))
     files = (folder / f"{stem}.json" for stem in stems)
@@ -109,11 +107,7 @@ def scored_again(results: Sequence[ResultFile]) -> list[str]:
 
 
 def read_items(result: ResultFile) -> Iterator[ItemLine]:
-    """The per-item scores of a result.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """The per-item scores of a result."""
     with damage_named(result.items_file):
         for line in result.items_file.read_text(encoding="utf-8").splitlines():
             one = json.loads(line)
@@ -236,14 +230,9 @@ def _read(file: Path) -> ResultFile:
 
 def _row(name: str, one: Any) -> ScoreRow:
     """A metric; corrected scores where the official ones are wrong, as their interval is theirs."""
-    score = compared(
-        {
-            "base": None if one["base"] is None else _value(one["base"]),
-            "adapted": _value(one["adapted"]),
-            "difference": one["difference"],
-            "interval": one["interval_95"],
-        }
-    )
+    base, adapted = (None if one[of] is None else _value(one[of]) for of in ("base", "adapted"))
+    interval = {"difference": one["difference"], "interval": one["interval_95"]}
+    score = compared({"base": base, "adapted": adapted, **interval})
     unit = one["unit"]
     if unit not in ("fraction", "rank"):
         raise ValueError(f"unknown unit {unit!r}")
@@ -308,11 +297,7 @@ class Costs:
 
 
 def read_summary(file: Path) -> Summary:
-    """Read `summary.json`.
-
-    Raises:
-        DataError: it is damaged, or of a newer format.
-    """
+    """Read `summary.json`."""
     content = read_object(file, newest_format=SUMMARY_FORMAT)
     with damage_named(file):
         groups = _groups(content["tests"])
@@ -329,9 +314,6 @@ def read_costs(file: Path) -> Costs:
     """Read `timings.json`: seconds by stage, and `peak_memory_mib` where that was measured.
 
     It is apart from the summary, which is the same for the same seed.
-
-    Raises:
-        DataError: it is damaged.
     """
     with damage_named(file):
         seconds = {

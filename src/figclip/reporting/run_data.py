@@ -2,6 +2,9 @@
 
 Read are `environment.json` (what was typed, where, on which versions), the curve over the strength
 of the adaptation, and `metrics.jsonl` as series over the steps. Models and videos are not opened.
+
+A file that is damaged or of a newer format is a `DataError`; of `metrics.jsonl` it may be a
+`CheckpointError`.
 """
 
 from __future__ import annotations
@@ -50,11 +53,7 @@ from figclip.training.run_folder import RunFolder, read_metrics
 
 
 def typed_command(environment: dict[str, Any] | None, *, file: Path) -> str:
-    """What was typed to train, with the program by its name; empty where that is not known.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """What was typed to train, with the program by its name; empty where that is not known."""
     if environment is None:
         return ""
     with damage_named(file):
@@ -63,33 +62,35 @@ def typed_command(environment: dict[str, Any] | None, *, file: Path) -> str:
 
 
 def environment_facts(environment: dict[str, Any] | None, *, file: Path) -> list[Fact]:
-    """Commit, machine and versions of the last session, as far as they are known; all sessions.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """Commit, machine and versions of the last session, as far as they are known; all sessions."""
     if environment is None:
         return []
     with damage_named(file):
         sessions = sessions_of(environment)
         last = sessions[-1]
         packages = [f"{name} {version}" for name, version in last["packages"].items()]
-        facts = [
-            Fact(name="commit", value=str(last["commit"]) or "an installed package"),
-            Fact(name="Python", value=str(last["python"])),
-            Fact(name="platform", value=str(last["platform"])),
+        facts = {
+            "commit": str(last["commit"]) or "an installed package",
+            "Python": str(last["python"]),
+            "platform": str(last["platform"]),
             # Runs of earlier versions do not say where they ran.
-            *(
-                Fact(name=one, value=str(last[one]))
-                for one in ("device", "processes")
-                if one in last
-            ),
-            Fact(name="threads", value=str(last["threads"])),
-            Fact(name="packages", value=", ".join(packages)),
-        ]
+            **{one: str(last[one]) for one in ("device", "processes") if one in last},
+            "threads": str(last["threads"]),
+            "packages": ", ".join(packages),
+        }
         if resumed := [str(one["step"]) for one in sessions[1:]]:
-            facts.append(Fact(name="resumed after step", value=", ".join(resumed)))
-        return facts
+            facts["resumed after step"] = ", ".join(resumed)
+    return [Fact(name, value) for name, value in facts.items()]
+
+
+def data_facts(data: dict[str, Any], file: Path) -> list[Fact]:
+    """How many videos a run was trained on, and their hash."""
+    with damage_named(file):
+        return [
+            Fact("videos trained on", f"{len(data['train']):,}"),
+            Fact("videos that chose", f"{len(data['val']):,}"),
+            Fact("hash of the training data", str(data["hash"])),
+        ]
 
 
 _SWEPT = (
@@ -107,9 +108,6 @@ def read_curve(
     """The curve that the strength was chosen from, or else that of `--sweep-alpha`.
 
     None without either file, or without detail in the first.
-
-    Raises:
-        DataError: a file is damaged, or newer.
     """
     chosen_from, swept = run / "strength.json", run / "eval" / "sweep.json"
     if chosen_from.exists():
@@ -189,11 +187,7 @@ _WORDS = {
 
 
 def read_training_log(file: Path) -> TrainingLog:
-    """Losses, validation scores and seconds of a run.
-
-    Raises:
-        CheckpointError, DataError: the file is damaged.
-    """
+    """Losses, validation scores and seconds of a run."""
     values: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
     seconds = {"steps": 0.0, "validations": 0.0}
     with damage_named(file):
@@ -311,11 +305,7 @@ def read_run_files(path: Path) -> RunFiles:
 
 
 def report_data(files: RunFiles) -> ReportData:
-    """Put the files of a run together.
-
-    Raises:
-        CheckpointError, DataError: a file is damaged.
-    """
+    """Put the files of a run together."""
     run, summary = RunFolder(files.path), files.summary
     absent = list(files.absent)
     training = read_training_log(run.metrics) if run.metrics.exists() else None
@@ -391,33 +381,29 @@ def _weights_hash(file: Path) -> str:
 
 def _facts(files: RunFiles) -> list[Fact]:
     """Environment, seeds and hashes, as far as they are known."""
-    facts: list[tuple[str, str]] = []
+    facts: list[Fact] = []
     if files.config is not None:
+        model = files.config.model
         facts += [
-            ("recipe", files.config.recipe),
-            ("base", files.base or PurePath(files.config.model.base).name),
-            ("adaptation", f"{files.config.model.adaptation}, rank {files.config.model.lora_rank}"),
+            Fact("recipe", files.config.recipe),
+            Fact("base", files.base or PurePath(model.base).name),
+            Fact("adaptation", f"{model.adaptation}, rank {model.lora_rank}"),
         ]
     if files.alpha is not None:
-        facts.append(("strength (alpha)", plain(files.alpha, decimals=2)))
+        facts.append(Fact("strength (alpha)", plain(files.alpha, decimals=2)))
     if files.config is not None:
-        facts.append(("seed of training", str(files.config.train.seed)))
+        facts.append(Fact("seed of training", str(files.config.train.seed)))
     if files.summary is not None:
-        facts.append(("seeds of the summary", ", ".join(map(str, files.summary.seeds))))
+        facts.append(Fact("seeds of the summary", ", ".join(map(str, files.summary.seeds))))
     if files.data is not None:
-        with damage_named(files.path / "data.json"):
-            facts += [
-                ("videos trained on", f"{len(files.data['train']):,}"),
-                ("videos that chose", f"{len(files.data['val']):,}"),
-                ("hash of the training data", str(files.data["hash"])),
-            ]
+        facts += data_facts(files.data, files.path / "data.json")
     if files.base_hash:
-        facts.append(("hash of the base", files.base_hash))
+        facts.append(Fact("hash of the base", files.base_hash))
     adapted = dict.fromkeys(one.hashes["adapted"] for one in files.results)
-    facts += [("hash of the adapted model", one) for one in adapted]
-    facts += [(f"hash of {one.source}", one.hashes["data"]) for one in _distinct(files.results)]
+    facts += [Fact("hash of the adapted model", one) for one in adapted]
+    facts += [Fact(f"hash of {o.source}", o.hashes["data"]) for o in _distinct(files.results)]
     return [
-        *(Fact(name=name, value=value) for name, value in facts),
+        *facts,
         *environment_facts(files.environment, file=RunFolder(files.path).environment),
     ]
 

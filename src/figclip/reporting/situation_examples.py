@@ -17,7 +17,7 @@ from figclip.evaluation.results import shorten
 from figclip.evaluation.sources import DataSource
 from figclip.heads.features import ADAPTED, BASE
 from figclip.records import Event, VideoRecord
-from figclip.reporting.examples import draw_lot
+from figclip.reporting.examples import choose_videos
 from figclip.reporting.files import damage_named
 from figclip.reporting.head_data import HeadData
 from figclip.reporting.previews import jpeg_address
@@ -117,25 +117,14 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
         PredictionError: a file holds no predictions.
         StoreError, VideoError: a frame cannot be read.
     """
-    if head.newest is None:
-        raise DataError(
-            "was not scored",
-            where=str(head.path),
-            fix="Run `figclip eval` on it first, with --out set to its eval folder",
-        )
+    newest = head.scored()
     assert isinstance(head.config, SituationConfig), "of another task"
     folder = head.path / "eval" / "predictions"
     ids = _video_ids(folder / "videos.json")
     predicted = [_Predictions.load(folder / name) for name in head.columns]
     scored_ids = [ids[idx] for idx in sorted(predicted[0].verbs)]
-    order = sorted((one for one in scored_ids if one in annotated.records), key=draw_lot)
-    if not order:
-        raise DataError(
-            "holds none of the videos that were scored",
-            where=annotated.where,
-            fix="Give the annotations or the frame store that `figclip eval` was given",
-        )
-    verbs, notices = _official_verbs(head.newest.result, annotated)
+    order = choose_videos(scored_ids, annotated.records, where=annotated.where)
+    verbs, notices = _official_verbs(newest.result, annotated)
     shown: list[ShownVideo] = []
     num_bytes = 0
     for video_id in islice(order, MAX_VIDEOS):
@@ -259,8 +248,7 @@ class _Scored:
 
     def _right(self, event_name: str) -> tuple[bool | None, ...]:
         """Which heads have the verb right, in the order of the columns."""
-        assert self.head.newest is not None
-        base, adapted = self.head.newest.right.get(f"{self.id}/{event_name}", _UNKNOWN)
+        base, adapted = self.head.scored().right.get(f"{self.id}/{event_name}", _UNKNOWN)
         by_name = {BASE: base, ADAPTED: adapted}
         return tuple(by_name[name] for name in self.head.columns)
 

@@ -17,6 +17,7 @@ from figclip.config import RunConfig
 from figclip.errors import DataError
 from figclip.evaluation.sources import DataSource, is_store
 from figclip.records import Event, VideoRecord
+from figclip.reporting.examples import only_file
 from figclip.reporting.files import damage_named
 from figclip.reporting.previews import jpeg_address
 from figclip.video.decoding import decode_frames
@@ -151,14 +152,8 @@ def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
 
     def read(record: VideoRecord, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
         assert folder is not None
-        found = folder.find(record.video)
-        if len(found) != 1:
-            raise DataError(
-                f"the video {record.video!r} is not there any more, or not once",
-                where=str(folder.root),
-                fix="Give the folder that `figclip eval` was given",
-            )
-        return decode_frames(found[0], times_s, pipeline=_PIXELS).frames_NHWC
+        path = only_file(folder.find(record.video), f"video {record.video!r}", folder)
+        return decode_frames(path, times_s, pipeline=_PIXELS).frames_NHWC
 
     return AnnotatedVideos(
         where=f"--data {source.name}:{source.path}",

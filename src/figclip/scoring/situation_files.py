@@ -8,6 +8,8 @@ A file is a list with one object per video. `ann_idx` is the position of the vid
   short names of roles (`Arg0`, `ALoc`, `AScn`, …)
 - relations: `pred_evrels_ev`, of each event but the middle one a list of labels, one per annotator
 
+All that is wrong with a file is one `PredictionError`.
+
 VidSitu pickles this; read are JSON and such pickles, written is JSON.
 
 Source:
@@ -299,14 +301,8 @@ def verb_predictions(
     """The verbs of a file, checked against a split.
 
     With `is_partial`, videos of the split may be missing.
-
-    Raises:
-        PredictionError: Lists every problem of the file.
     """
-    needed = [video.has("verbs") for video in truth.videos]
-    found, notices = _parse_rows(
-        file, truth, needed=needed, is_partial=is_partial, parse_one=_parse_verbs
-    )
+    found, notices = _parse_rows(file, truth, _parse_verbs, is_partial=is_partial)
     known = {verb for video in truth.videos for verbs in video.verb_ids for verb in verbs}
     chosen = [verbs for one in found for verbs in one.verb_ids]
     num_short = sum(len(verbs) < NUM_VERBS for verbs in chosen)
@@ -322,11 +318,7 @@ def role_predictions(
     """The roles of a file, checked against a split.
 
     With `is_partial`, videos of the split may be missing.
-
-    Raises:
-        PredictionError: Lists every problem of the file.
     """
-    needed = [video.has("roles") for video in truth.videos]
     own = {
         short_role(name)
         for video in truth.videos
@@ -336,9 +328,7 @@ def role_predictions(
     }
     valid = dict.fromkeys((*SCORED_ROLES, *UNSCORED_ROLES, *sorted(own)))
     parse_one = partial(_parse_roles, valid=valid)
-    found, notices = _parse_rows(
-        file, truth, needed=needed, is_partial=is_partial, parse_one=parse_one
-    )
+    found, notices = _parse_rows(file, truth, parse_one, is_partial=is_partial)
     num_empty = sum(not one.events for one in found)
     num_nameless = sum("" in event.texts for one in found for event in one.events)
     notices += counted(num_empty, "video", "without predicted events: all texts count as empty")
@@ -352,14 +342,8 @@ def relation_predictions(
     """The relations of a file, checked against a split.
 
     With `is_partial`, videos of the split may be missing.
-
-    Raises:
-        PredictionError: Lists every problem of the file.
     """
-    needed = [video.has("relations") for video in truth.videos]
-    found, notices = _parse_rows(
-        file, truth, needed=needed, is_partial=is_partial, parse_one=_parse_relations
-    )
+    found, notices = _parse_rows(file, truth, _parse_relations, is_partial=is_partial)
     known = {
         event.relation for video in truth.videos for events in video.annotations for event in events
     }
@@ -430,18 +414,14 @@ def _read_content(path: Path, file: Place) -> object:
 def _parse_rows(
     file: PredictionFile,
     truth: SituationTruth,
-    *,
-    needed: Sequence[bool],
-    is_partial: bool,
     parse_one: _ParseOne[Prediction],
+    *,
+    is_partial: bool,
 ) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
-    """All entries of a file in the order of the split, and what is to be said of them.
-
-    Raises:
-        PredictionError: Lists every problem of the file.
-    """
+    """All entries of a file in the order of the split, and what is to be said of them."""
     place = Place(str(file.path))
     key = next(key for key, part in _KEYS.items() if part == file.part)
+    needed = [video.has(file.part) for video in truth.videos]
     found: dict[int, Prediction] = {}
     num_repeated = 0
     for index, row in enumerate(file.rows):

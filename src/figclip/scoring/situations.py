@@ -162,10 +162,7 @@ def score_verbs(
 ) -> PredictionScores:
     """Acc@1, Acc@5 and Rec@5 of verbs.
 
-    Args:
-        truth: With the verbs of several annotators; where no event has a second one, the verb of
-            the only one counts in the recall.
-        predictions: Predictions of every video that has verbs, or partial ones.
+    Where no event has a verb of a second annotator, that of the only one counts in the recall.
 
     Raises:
         MetricError: no video has verbs, or one that has them has no prediction.
@@ -198,10 +195,8 @@ def score_relations(
 ) -> PredictionScores:
     """Top-1 and macro Top-1 of event relations.
 
-    Args:
-        truth: With the relations of several annotators, of whom the first three count; where no
-            event has a second one, the label of the only one counts.
-        predictions: Predictions of every video that has relations, or partial ones.
+    Of the annotators the first three count. Where no event has a label of a second one, that of the
+    only one counts.
 
     Raises:
         MetricError: no video has relations, one that has them has no prediction, or annotators
@@ -254,10 +249,8 @@ def score_roles(
 ) -> PredictionScores:
     """CIDEr, CIDEr-Vb, CIDEr-Arg, ROUGE-L, Lea and Lea-soft of roles.
 
-    Args:
-        truth: With one annotation per video or more, of which three count, drawn over all videos as
-            officially, also where only some of them are predicted.
-        predictions: Predictions of every annotated video, or partial ones.
+    Three annotations of a video count, drawn over all videos as officially, also where only some of
+    them are predicted.
 
     Raises:
         MetricError: no video is annotated, one of them has no prediction, none has a role that is

@@ -4,6 +4,8 @@
 item, and writes what it got; it knows nothing else of a task. What varies stays inside. Scores that
 are not means over items (CIDEr over a corpus, macro averages) are only in `summarise`.
 
+Embeddings that are not finite are a `MetricError`.
+
 A metric whose name is also the name of per-item values is their weighted mean, and gets an interval
 (`check_item_means`).
 """

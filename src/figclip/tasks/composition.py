@@ -430,11 +430,7 @@ def _block(
 
 
 def _with_controls(overall: ItemScores, items: CompositionItems, embedded: _Embedded) -> ItemScores:
-    """The block of all items with what the controls make of them.
-
-    Raises:
-        MetricError: mirrored items that are not at 50 % without looking.
-    """
+    """The block of all items with what the controls make of them."""
     controls = items.controls
     if controls is None:
         return overall

@@ -239,6 +239,7 @@ class ContrastEmbeddings:
     """
 
     def __init__(self, embedder: FrameTextEmbedder, contrasts: Contrasts) -> None:
+        self._present_NK = contrasts.present
         # Masked places hold the true text, whose score is not read.
         columns = [
             [text or true for true, text in zip(contrasts.true, column, strict=True)]
@@ -248,22 +249,21 @@ class ContrastEmbeddings:
         texts_MD = embed_unique_texts(embedder, texts)
         self._texts_CND = texts_MD.reshape(1 + len(columns), len(contrasts.true), -1)
 
-    def leads(self, event_ND: Float[np.ndarray, "N D"]) -> Float32[np.ndarray, "N K"]:
+    def choose(self, event_ND: Float[np.ndarray, "N D"]) -> Choices:
+        """Compare each true text with its counterfeits under the item's own video."""
+        lead_NK = self._leads(event_ND)
+        return choose(np.zeros(len(lead_NK)), lead_NK, present_NK=self._present_NK)
+
+    def choose_blindly(self, event_ND: Float[np.ndarray, "N D"], control: BlindControl) -> Choices:
+        """Compare each true text with its counterfeits under the videos of other items."""
+        # Where there is no further video, -1 reads the last item's, which is not counted.
+        lead_NFK = np.stack([self._leads(event_ND[i]) for i in control.foreign_NF.T], axis=1)
+        return choose_blindly(lead_NFK, control=control, present_NK=self._present_NK)
+
+    def _leads(self, event_ND: Float[np.ndarray, "N D"]) -> Float32[np.ndarray, "N K"]:
         """Cosine of each counterfeit minus that of the true text, with a video for each item."""
         true_N, *false = (paired_dot_products(event_ND, text_ND) for text_ND in self._texts_CND)
         return np.stack(false, axis=1) - true_N[:, None]
-
-
-def choose_texts(
-    contrasts: Contrasts, texts: ContrastEmbeddings, event_ND: Float[np.ndarray, "N D"]
-) -> Choices:
-    """Compare each true text with its counterfeits under the item's own video.
-
-    Raises:
-        MetricError: an embedding is not finite.
-    """
-    lead_NK = texts.leads(event_ND)
-    return choose(np.zeros(len(lead_NK)), lead_NK, present_NK=contrasts.present)
 
 
 def draw_blind_control(
@@ -282,20 +282,3 @@ def draw_blind_control(
         num_foreign=NUM_FOREIGN,
         seed=seed,
     )
-
-
-def choose_texts_blindly(
-    contrasts: Contrasts,
-    texts: ContrastEmbeddings,
-    event_ND: Float[np.ndarray, "N D"],
-    *,
-    control: BlindControl,
-) -> Choices:
-    """Compare each true text with its counterfeits under the videos of other items.
-
-    Raises:
-        MetricError: an embedding is not finite.
-    """
-    # Where there is no further video, -1 reads the last item's, which is not counted.
-    lead_NFK = np.stack([texts.leads(event_ND[i]) for i in control.foreign_NF.T], axis=1)
-    return choose_blindly(lead_NFK, control=control, present_NK=contrasts.present)

@@ -31,8 +31,6 @@ from figclip.tasks.dense_events import (
     Contrasts,
     DenseEvents,
     VisualMeans,
-    choose_texts,
-    choose_texts_blindly,
     draw_blind_control,
     draw_counterfeits,
     embed_events,
@@ -118,11 +116,7 @@ class DenseRetrieval:
 def retrieve_events(
     events: DenseEvents, visual: VisualMeans, captions_ND: Float32[np.ndarray, "N D"]
 ) -> tuple[ItemScores, ItemScores]:
-    """Event retrieval in both directions, text to video first.
-
-    Raises:
-        MetricError: an embedding is not finite.
-    """
+    """Event retrieval in both directions, text to video first."""
     return _both_directions(
         "events",
         captions_ND,
@@ -200,9 +194,6 @@ class DenseValidation:
             `over_blind` in [-1, 1]: what accuracy against counterfeits gains by looking, mean over
             kinds, missing where there are none; `score`, the mean of the two. Guessing is at 0 in
             all of them.
-
-        Raises:
-            MetricError: an embedding is not finite.
         """
         visual = embed_events(embedder, self.events, frames_per_event=self.frames_per_event)
         texts_ND = embed_unique_texts(embedder, [event.caption for event in self.events.events])
@@ -213,8 +204,8 @@ class DenseValidation:
         for kind, contrasts in self.contrasts.items():
             texts = ContrastEmbeddings(embedder, contrasts)
             event_ND = visual.event_ND[list(contrasts.event_idxs)]
-            seen = choose_texts(contrasts, texts, event_ND)
-            blind = choose_texts_blindly(contrasts, texts, event_ND, control=self.blind[kind])
+            seen = texts.choose(event_ND)
+            blind = texts.choose_blindly(event_ND, self.blind[kind])
             gains.append(float((seen.accuracy_N - blind.accuracy_N).mean()))
         if gains:
             scores["over_blind"] = float(np.mean(gains))

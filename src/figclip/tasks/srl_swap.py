@@ -54,8 +54,6 @@ from figclip.tasks.dense_events import (
     Counterfeits,
     DenseEvents,
     VisualMeans,
-    choose_texts,
-    choose_texts_blindly,
     draw_blind_control,
     draw_counterfeits,
     embed_events,
@@ -308,11 +306,11 @@ def _score_block(
     contrasts = items.contrasts[block]
     texts = ContrastEmbeddings(embedder, contrasts)
     event_ND = visual.event_ND[list(contrasts.event_idxs)]
-    choices = choose_texts(contrasts, texts, event_ND)
+    choices = texts.choose(event_ND)
     values = {block: choices.accuracy_N, _metric(block, _TIES): choices.ties_N}
     labels: dict[str, tuple[str, ...]] = {}
     if control := items.blind.get(block):
-        blind = choose_texts_blindly(contrasts, texts, event_ND, control=control)
+        blind = texts.choose_blindly(event_ND, control)
         values[_metric(block, _OVER_BLIND)] = choices.accuracy_N - blind.accuracy_N
         values[_metric(block, _BLIND)] = blind.accuracy_N
         values[_metric(block, _BLIND_TIES)] = blind.ties_N

@@ -31,7 +31,7 @@ _PLACES = 16
 """Places of the reference tried for a word: the one that goes on with its chunk, then the first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class MeteorStats:
     """What METEOR counts of a pair of sentences, or of many pairs when added up.
 
@@ -46,10 +46,10 @@ class MeteorStats:
 
     def __add__(self, other: MeteorStats) -> MeteorStats:
         return MeteorStats(
-            candidate_words=self.candidate_words + other.candidate_words,
-            reference_words=self.reference_words + other.reference_words,
-            matches=self.matches + other.matches,
-            chunks=self.chunks + other.chunks,
+            self.candidate_words + other.candidate_words,
+            self.reference_words + other.reference_words,
+            self.matches + other.matches,
+            self.chunks + other.chunks,
         )
 
 
@@ -195,15 +195,7 @@ def _exact_stats(
 
 def _exact_scores(stats_N4: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, " N"]:
     rows = stats_N4.astype(np.int64).tolist()
-    scores = [
-        meteor_exact(
-            MeteorStats(
-                candidate_words=row[0], reference_words=row[1], matches=row[2], chunks=row[3]
-            )
-        )
-        for row in rows
-    ]
-    return np.array(scores, np.float64)
+    return np.array([meteor_exact(MeteorStats(*row)) for row in rows], np.float64)
 
 
 METEOR_EXACT = Meteor(
