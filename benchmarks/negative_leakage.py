@@ -23,8 +23,8 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from figclip.annotations.captions import TEMPLATES, caption_event
 from figclip.annotations.counterfactuals import (
-    bigram_features,
     coarse_features,
     fine_features,
     verb_word_features,
@@ -45,6 +45,14 @@ class Example:
     event: Event
     is_true: bool
     group: str
+
+
+def bigram_features(event: Event) -> dict[str, float]:
+    """The fine ones, and every two neighbouring words of the caption."""
+    caption = caption_event(event, template=TEMPLATES["default"]).casefold().replace(",", " ,")
+    words = caption.split()
+    pairs = {f"{a} {b}": 1.0 for a, b in zip(words, words[1:], strict=False)}
+    return fine_features(event) | pairs
 
 
 FEATURES: dict[str, Callable[[Event], dict[str, float]]] = {

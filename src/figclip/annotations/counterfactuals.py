@@ -140,14 +140,6 @@ def fine_features(event: Event) -> dict[str, float]:
     return features | {f"{event.verb}/{event.gloss}&{part}": 1.0 for part in parts}
 
 
-def bigram_features(event: Event) -> dict[str, float]:
-    """The fine ones, and every two neighbouring words of the caption."""
-    caption = caption_event(event, template=TEMPLATES["default"]).casefold().replace(",", " ,")
-    words = caption.split()
-    pairs = {f"{a} {b}": 1.0 for a, b in zip(words, words[1:], strict=False)}
-    return fine_features(event) | pairs
-
-
 def verb_word_features(event: Event) -> dict[str, float]:
     """The coarse ones, and every pair of the verb with a word of the fillers."""
     texts = [role.text for role in filled_roles(event)] + [filled_scene(event)]

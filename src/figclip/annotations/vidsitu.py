@@ -301,11 +301,6 @@ class _Entry:
     file_split: str = ""
 
 
-def _holds(file_split: str, split: str) -> bool:
-    """True when a file named after `file_split` may hold `split`: `test` holds `testsrl`."""
-    return split.startswith(file_split)
-
-
 def _parse_entry(value: object, place: Place, *, tally: _Tally) -> _Entry | None:
     """One entry of an annotation file; None, with the problems noted, when it has any."""
     if not is_object(value) or not value:
@@ -415,7 +410,8 @@ def _records(
         file_split = found[0].file_split
         split = split_by_segment.get(segment, file_split)
         tally.no_split += bool(split_by_segment) and segment not in split_by_segment
-        tally.other_split += any(not _holds(entry.file_split, split) for entry in found)
+        # A file named after `test` may hold `testsrl`.
+        tally.other_split += not all(split.startswith(entry.file_split) for entry in found)
         parts = parse_segment_id(segment)
         assert parts is not None, "entries hold parsed segment ids only"
         merged = _merge([entry.events for entry in found])

@@ -37,10 +37,9 @@ from figclip.evaluation.sources import DataSource, parse_source
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
-from figclip.tasks.base import Face, Score
+from figclip.tasks.base import Face
 from figclip.video.sampling import find_preset
 from figclip.video.seen_media import SeenMedia
-from figclip.video.store import StoreSpec
 
 ALPHAS = tuple(step / 10 for step in range(11))
 SWEEP_FORMAT = 1
@@ -72,7 +71,14 @@ def sweep_strength(works: Mapping[str, Work], loader: ColumnLoader) -> Sweep:
     points: list[SweepPoint] = []
     for alpha in ALPHAS:
         column = loader.at_strength(alpha)
-        headlines = {name: _headlines(work.score(column).summary) for name, work in works.items()}
+        headlines = {
+            name: {
+                metric: score.value
+                for metric, score in work.score(column).summary.items()
+                if score.is_headline
+            }
+            for name, work in works.items()
+        }
         faces = _faces(works, headlines)
         if unscored := [face for face in FACES if face not in faces]:
             raise DataError(
@@ -90,11 +96,6 @@ def write_sweep(sweep: Sweep, out: Path) -> Path:
     content = {"format": SWEEP_FORMAT, **asdict(sweep)}
     write_atomically(file, json.dumps(content, indent=2) + "\n")
     return file
-
-
-def _headlines(summary: Mapping[str, Score]) -> dict[str, float]:
-    """The few numbers that stand for a task."""
-    return {metric: score.value for metric, score in summary.items() if score.is_headline}
 
 
 def _faces(
@@ -178,8 +179,9 @@ def evaluate(
     columns, notices = loader.load(alpha=alpha, scalable=sweep_alpha)
     notices += unknown_notices({one.info.name: one.seen for one in columns.values()})
     part = partial(reported_part, seen=_seen_by(columns), leave_out_trained=leave_out_trained)
+    specs = list(dict.fromkeys(column.spec for column in columns.values()))
     works = open_works(
-        planned, _specs(columns), part, settings=settings, cache=cache, on_progress=on_progress
+        planned, specs, part, settings=settings, cache=cache, on_progress=on_progress
     )
     results, files = _score(works, columns, out=out, seed=seed)
     named = dict(zip((file.stem for file in files), works, strict=True))
@@ -205,11 +207,6 @@ def _score(
         results.append(_run(work, columns, seed=seed))
         files.append(write_result(results[-1], out, taken=files, versions=versions))
     return results, files
-
-
-def _specs(columns: Mapping[str, Column]) -> list[StoreSpec]:
-    """The different pixels that the models take."""
-    return list(dict.fromkeys(column.spec for column in columns.values()))
 
 
 def _seen_by(columns: Mapping[str, Column]) -> SeenMedia:
@@ -263,12 +260,6 @@ def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
     return notices
 
 
-def _scored_items(work: Work, spec: StoreSpec) -> list[str]:
-    """Ids of the items that a task can score."""
-    unscored = {one.item for one in work.data[spec].left_out}
-    return [one.id for one in items_in(work.opened[spec].content) if one.id not in unscored]
-
-
 def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
     """Score all models on a task."""
     scores = {role: work.score(column) for role, column in columns.items()}
@@ -276,7 +267,8 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
     spec, seen = columns["adapted"].spec, _seen_by(columns)
     opened, data = work.opened[spec], work.data[spec]
     preset = {} if work.preset is None else {"preset": work.preset.name}
-    scored = _scored_items(work, spec)
+    unscored = {one.item for one in data.left_out}
+    scored = [one.id for one in items_in(opened.content) if one.id not in unscored]
     trained_on = tuple(one for one in trained_items(opened.content, seen) if one in set(scored))
     return TaskResult(
         task=work.task.name,

@@ -526,7 +526,8 @@ def _store(
         assert cache is not None
         # Named by the places, not by their content: changed annotations update their store.
         places = f"{source.path.resolve()}\0{source.videos.resolve()}"
-        name = f"{source.name}-{source.path.stem}-{_short_hash(places.encode())}"
+        places_hash = hashlib.blake2b(places.encode(), digest_size=4).hexdigest()
+        name = f"{source.name}-{source.path.stem}-{places_hash}"
         out = cache / "stores" / f"{name}-{spec.pipeline}-{spec.size}-{spec.codec}.store"
     prepare(
         source.path,
@@ -560,7 +561,3 @@ def _coverage(store: FrameStore, split: str | None) -> dict[str, int]:
         if split in (None, name):
             total.update(part)
     return dict(total)
-
-
-def _short_hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=4).hexdigest()

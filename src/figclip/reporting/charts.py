@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup, escape
 
@@ -271,7 +272,7 @@ def line_chart(series: Sequence[Series], *, name: str, unit: str) -> Markup:
     x_of = Axis(low=0, high=max(1, last), start_px=left, end_px=width - right)
     low, high = _padded((value for one in drawn for value in one.values), share=0.08)
     y_of = Axis(low=low, high=high, start_px=height - bottom, end_px=top)
-    say = percent if unit == "fraction" else _shortest
+    say = percent if unit == "fraction" else partial(plain, decimals=3)
     parts: list[Markup] = []
     for value in y_of.ticks(about=4):
         y = y_of(value)
@@ -291,10 +292,6 @@ def line_chart(series: Sequence[Series], *, name: str, unit: str) -> Markup:
         parts.append(tag("polyline", points=path, class_=f"series s{i}"))
     parts += _hover_columns(drawn, x_of, say=say, top=top, bottom=height - bottom)
     return svg(parts, width=width, height=height, name=name, kind="lines")
-
-
-def _shortest(value: float) -> str:
-    return plain(value, decimals=3)
 
 
 def _hover_columns(

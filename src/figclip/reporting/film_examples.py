@@ -151,7 +151,8 @@ def _show(
     """One video with all lanes."""
     duration_s, frames = video.duration_s, ()
     if folder is not None:
-        path = _find(video.id, folder)
+        found = folder.find_medium(youtube_video(video.id))
+        path = only_file(found, f"video {video.id!r}", folder)
         duration_s = probe_video(path).duration_s
         frames = _frames(path, duration_s)
     lanes = {ANNOTATED: video.events, **said}
@@ -171,12 +172,6 @@ def _lane(name: str, events: Sequence[CaptionedSpan]) -> Lane:
         num_events=len(events),
         events=tuple(replace(one, sentence=shorten(one.sentence, _MAX_CHARS)) for one in shown),
     )
-
-
-def _find(video_id: str, folder: MediaFolder) -> Path:
-    """The file of a video that was scored."""
-    found = folder.find_medium(youtube_video(video_id))
-    return only_file(found, f"video {video_id!r}", folder)
 
 
 def _frames(path: Path, duration_s: float) -> tuple[str, ...]:

@@ -401,13 +401,11 @@ def _facts(files: RunFiles) -> list[Fact]:
         facts.append(Fact("hash of the base", files.base_hash))
     adapted = dict.fromkeys(one.hashes["adapted"] for one in files.results)
     facts += [Fact("hash of the adapted model", one) for one in adapted]
-    facts += [Fact(f"hash of {o.source}", o.hashes["data"]) for o in _distinct(files.results)]
+    sources: dict[str, str] = {}
+    for one in files.results:
+        sources.setdefault(one.hashes["data"], one.source)
+    facts += [Fact(f"hash of {source}", data_hash) for data_hash, source in sources.items()]
     return [
         *facts,
         *environment_facts(files.environment, file=RunFolder(files.path).environment),
     ]
-
-
-def _distinct(results: Sequence[ResultFile]) -> list[ResultFile]:
-    """The first result of each data set."""
-    return list({one.hashes["data"]: one for one in reversed(results)}.values())[::-1]

@@ -170,11 +170,12 @@ def score_verbs(
     pairs = _pairs(truth, predictions, "verbs")
     events = [(video, idx) for video, _ in pairs for idx in range(len(video.verb_ids))]
     chosen = [video.verb_ids[idx] for video, idx in events]
+    has_several = any(len(verbs) > 1 for video in truth.videos for verbs in video.verb_ids)
     judged = judge_verbs(
         [verbs for _, one in pairs for verbs in one.verb_ids],
         chosen,
         split=[verbs for video in truth.videos for verbs in video.verb_ids],
-        min_agreeing=MIN_AGREEING if _has_several_verbs(truth) else 1,
+        min_agreeing=MIN_AGREEING if has_several else 1,
     )
     video_N = np.repeat(np.arange(len(pairs)), [len(video.verb_ids) for video, _ in pairs])
     num_frequent = len(judged.frequent())
@@ -305,11 +306,6 @@ def _pairs(
         what = f"has no {'predicted ' * predictions.is_partial}video with annotated {part}"
         raise MetricError(what, where=truth.source, fix="Take another split, or other annotations")
     return pairs
-
-
-def _has_several_verbs(truth: SituationTruth) -> bool:
-    """Whether any event of the split has verbs of several annotators."""
-    return any(len(verbs) > 1 for video in truth.videos for verbs in video.verb_ids)
 
 
 def _has_several_relations(truth: SituationTruth) -> bool:

@@ -353,26 +353,12 @@ def _cosines(
     return paired_dot_products(medium_MD, text_MD), np.cumsum(count_N) - count_N
 
 
-def _lowest(
-    embedded: _Embedded, texts_of_item: Sequence[tuple[str, ...]]
-) -> Float32[np.ndarray, " N"]:
-    """The least similar of each item's texts: every true caption must win."""
-    return np.minimum.reduceat(*_cosines(embedded, texts_of_item))
-
-
-def _highest(
-    embedded: _Embedded, texts_of_item: Sequence[tuple[str, ...]]
-) -> Float32[np.ndarray, " N"]:
-    """The most similar of each item's texts: every false caption must lose."""
-    return np.maximum.reduceat(*_cosines(embedded, texts_of_item))
-
-
 def _judge_captions(embedded: _Embedded, items: Sequence[Contrast]) -> Choices:
     """The true captions against the false ones."""
-    return judge(
-        _lowest(embedded, [item.positives for item in items])[:, None],
-        _highest(embedded, [item.negatives for item in items])[:, None],
-    )
+    # Every true caption must win, the least similar too, and every false one lose.
+    lowest_N = np.minimum.reduceat(*_cosines(embedded, [item.positives for item in items]))
+    highest_N = np.maximum.reduceat(*_cosines(embedded, [item.negatives for item in items]))
+    return judge(lowest_N[:, None], highest_N[:, None])
 
 
 def _judge_texts(embedded: _Embedded, items: Sequence[Contrast]) -> Choices:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -129,7 +130,7 @@ def _fewest_chunks(words: list[str], its_words: list[str], shared: Counter[str])
                 _keep_fewer(following, (taken, 0), chunks)
         alignments = following
         if len(following) > _BEAM:
-            alignments = dict(sorted(following.items(), key=_chunks_of)[:_BEAM])
+            alignments = dict(sorted(following.items(), key=itemgetter(1))[:_BEAM])
     return min(alignments.values())
 
 
@@ -138,10 +139,6 @@ def _keep_fewer(
 ) -> None:
     if chunks < alignments.get(state, chunks + 1):
         alignments[state] = chunks
-
-
-def _chunks_of(alignment: tuple[tuple[int, int], int]) -> int:
-    return alignment[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

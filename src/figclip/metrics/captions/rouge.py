@@ -36,7 +36,9 @@ def rouge_l(
     common_P = _common_of_pairs(words, candidate_P.tolist(), reference_P.tolist())
     precision_M = np.maximum.reduceat((common_P / length_S[candidate_P])[pair_R], first_M1[:-1])
     recall_M = np.maximum.reduceat((common_P / length_S[reference_P])[pair_R], first_M1[:-1])
-    return _f_measure(precision_M, recall_M)
+    weighted_M = recall_M + _BETA**2 * precision_M
+    product_M = (1 + _BETA**2) * precision_M * recall_M
+    return np.divide(product_M, weighted_M, out=np.zeros_like(product_M), where=weighted_M > 0)
 
 
 def _common_of_pairs(
@@ -53,14 +55,6 @@ def _common_of_pairs(
         ],
         np.float64,
     )
-
-
-def _f_measure(
-    precision_M: Float64[np.ndarray, " M"], recall_M: Float64[np.ndarray, " M"]
-) -> Float64[np.ndarray, " M"]:
-    weighted_M = recall_M + _BETA**2 * precision_M
-    product_M = (1 + _BETA**2) * precision_M * recall_M
-    return np.divide(product_M, weighted_M, out=np.zeros_like(product_M), where=weighted_M > 0)
 
 
 def _common_words(
