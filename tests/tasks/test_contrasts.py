@@ -78,4 +78,4 @@ def test_choices_by_hand() -> None:
     assert choices.accuracy_N.tolist() == [0.5, 1.0]
     assert choices.ties_N.tolist() == [0.5, 0.0]
     with pytest.raises(MetricError, match="not finite"):
-        choose_texts(contrasts, texts, np.full((2, 256), np.nan, np.float32))
+        texts.choose(np.full((2, 256), np.nan, np.float32))

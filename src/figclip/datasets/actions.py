@@ -241,11 +241,12 @@ def _checked(
     split: str,
     classes: ClassList,
     items: list[LabelledMedium],
+    listed_in: Place | None = None,
     notices: tuple[str, ...] = (),
 ) -> ActionSet:
     """The set, when nothing was wrong."""
     class_names = classes.in_words(root)
-    raise_unless_items(root, items, lacking="videos")
+    raise_unless_items(listed_in or root, items, lacking="videos")
     return ActionSet(
         split=split,
         classes=tuple(classes.names),
@@ -291,7 +292,9 @@ def read_kinetics(path: Path, split: str) -> ActionSet:
         for place, line in read_lines(file):
             items.append(_line_item(line, classes=classes, place=place))
             ids.check(items[-1].id, place=place)
-    return _checked(root, split=split, classes=classes, items=items, notices=notices)
+    return _checked(
+        root, split=split, classes=classes, items=items, listed_in=file, notices=notices
+    )
 
 
 def _read_classes(path: Path, *, root: Place) -> list[str]:
