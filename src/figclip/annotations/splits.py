@@ -23,8 +23,7 @@ MIN_GROUPS = 40
 class TrainingSplit:
     """Indices of the videos of the train split, in order.
 
-    Attributes:
-        val: Held back to choose the checkpoint; empty when that would be too few groups.
+    `val`: Held back to choose the checkpoint; empty when that would be too few groups.
     """
 
     train: tuple[int, ...]

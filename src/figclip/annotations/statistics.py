@@ -35,8 +35,7 @@ class EventCaption:
 class CaptionStatistics:
     """Captions of a set and what they amount to.
 
-    Attributes:
-        max_tokens: Where captions are cut, start and end included.
+    `max_tokens`: Where captions are cut, start and end included.
     """
 
     rows: tuple[EventCaption, ...]

@@ -96,8 +96,7 @@ class DenseCaptionReferences:
 class DenseCaptionPredictions:
     """Predicted events of videos.
 
-    Attributes:
-        events_by_video: In the order of the file; a video may have none.
+    `events_by_video`: In the order of the file; a video may have none.
     """
 
     name: str

@@ -238,11 +238,7 @@ def raise_unless_items(place: Place, items: Sized, *, lacking: str = "items") ->
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of one entry.
-
-    Attributes:
-        values: By name. An entry of a CSV file holds text only.
-    """
+    """The fields of one entry. `values`: by name. An entry of a CSV file holds text only."""
 
     values: Mapping[str, object]
     place: Place

@@ -39,11 +39,7 @@ class Medium:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedMedium:
-    """An image or video with its captions.
-
-    Attributes:
-        captions: At least one, as written.
-    """
+    """An image or video with its captions. `captions`: at least one, as written."""
 
     id: str
     medium: Medium
@@ -53,11 +49,7 @@ class CaptionedMedium:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrievalSet:
-    """A set for retrieval.
-
-    Attributes:
-        split: Which part of the benchmark; None when it has no parts.
-    """
+    """A set for retrieval. `split`: which part of the benchmark; None when it has no parts."""
 
     split: str | None
     items: tuple[CaptionedMedium, ...]

@@ -134,8 +134,7 @@ class SweepPoint:
 class Sweep:
     """Scores over the strength of the adaptation.
 
-    Attributes:
-        points: By ascending strength, the base first.
+    `points`: By ascending strength, the base first.
     """
 
     model: str

@@ -100,21 +100,12 @@ def unseen_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Work
 
 def _cut(work: Work, half: Half) -> Work:
     """A task on one half of its data."""
-    return _with(
-        work,
-        {
-            spec: part_of(
-                source,
-                [
-                    None if half_of(one.group) == half else _REASONS[half]
-                    for one in items_in(source.content)
-                ],
-                name=half,
-                where=str(work.source.path),
-            )
-            for spec, source in work.opened.items()
-        },
-    )
+    opened: dict[StoreSpec, OpenedSource] = {}
+    for spec, source in work.opened.items():
+        halves = [half_of(one.group) for one in items_in(source.content)]
+        reasons = [None if one == half else _REASONS[half] for one in halves]
+        opened[spec] = part_of(source, reasons, name=half, where=str(work.source.path))
+    return _with(work, opened)
 
 
 def _with(work: Work, opened: Mapping[StoreSpec, OpenedSource]) -> Work:

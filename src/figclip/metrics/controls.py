@@ -208,8 +208,7 @@ _MAX_STEPS = 1000
 class CandidatePairs:
     """Pairs of a true candidate and a counterfeit.
 
-    Attributes:
-        differences: Features of the true candidate minus those of the counterfeit, by name.
+    `differences`: Features of the true candidate minus those of the counterfeit, by name.
     """
 
     differences: Sequence[Mapping[str, float]]

@@ -24,8 +24,7 @@ DUAL_SOFTMAX_SCALE = 100.0
 class Similarities:
     """How similar each of Q queries is to each of N items, higher is more.
 
-    Attributes:
-        rows: Similarities of a span of queries to all items, computed anew at each call.
+    `rows`: Similarities of a span of queries to all items, computed anew at each call.
     """
 
     num_queries: int

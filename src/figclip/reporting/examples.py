@@ -70,11 +70,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """What is shown of all items.
-
-    Attributes:
-        shown: By the order of `SHOWN`.
-    """
+    """What is shown of all items. `shown`: by the order of `SHOWN`."""
 
     shown: tuple[Example, ...]
     counts: Mapping[Outcome, int]

@@ -44,8 +44,7 @@ _EVALUATE_AGAIN = "Run `figclip eval` again, with --out set to the eval folder o
 class Lane:
     """What one of them says of a video.
 
-    Attributes:
-        num_events: How many events; the first `MAX_EVENTS` are shown.
+    `num_events`: How many events; the first `MAX_EVENTS` are shown.
     """
 
     name: str

@@ -68,11 +68,7 @@ class SaidRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownEvent:
-    """One event.
-
-    Attributes:
-        frames: The first and the last of those that heads see, as `data:` addresses.
-    """
+    """One event. `frames`: the first and the last of those that heads see, as `data:` addresses."""
 
     name: str
     start_s: float
@@ -298,12 +294,7 @@ def _verb_row(
     """The verb; whether it is right was decided by all annotators of the evaluation."""
     row = _row("verb", true, [one.verb for one in said])
     marked = zip(row.said, right, strict=True)
-    return SaidRow(
-        name=row.name,
-        true=row.true,
-        also=row.also,
-        said=tuple(Said(text=one.text, agrees=agrees) for one, agrees in marked),
-    )
+    return replace(row, said=tuple(replace(one, agrees=agrees) for one, agrees in marked))
 
 
 def _role_rows(answers: Sequence[TrueEvent], said: Sequence[Mapping[str, str]]) -> list[SaidRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,14 +72,12 @@ def score_predictions(
         raise ConfigError(what, where=f"--data {data}", fix="Leave --official-meteor out")
     if not has_sentences:
         scores = _score_situations(predictions, sources, is_partial=is_partial)
-    elif official_meteor:
-        with OfficialMeteor() as jar:
-            meteor = official_meteor_of(jar)
+    else:
+        with OfficialMeteor() if official_meteor else nullcontext() as jar:
+            meteor = METEOR_EXACT if jar is None else official_meteor_of(jar)
             scores = _score_dense_captions(
                 predictions, sources, is_partial=is_partial, meteor=meteor
             )
-    else:
-        scores = _score_dense_captions(predictions, sources, is_partial=is_partial)
     out.mkdir(parents=True, exist_ok=True)
     return ScoredFile(scores=scores, file=write_scores(scores, out, predictions=predictions))
 
@@ -122,7 +121,7 @@ def _score_dense_captions(
     sources: Sequence[DataSource],
     *,
     is_partial: bool,
-    meteor: Meteor = METEOR_EXACT,
+    meteor: Meteor,
 ) -> PredictionScores:
     """Predictions in the format of ActivityNet Captions."""
     name = sources[0].name

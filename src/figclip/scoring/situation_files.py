@@ -215,8 +215,7 @@ class PredictedEvent:
 class RolePrediction:
     """Roles of one video.
 
-    Attributes:
-        events: One for each event; empty when nothing was predicted for the video.
+    `events`: One for each event; empty when nothing was predicted for the video.
     """
 
     video_idx: int
@@ -227,8 +226,7 @@ class RolePrediction:
 class RelationPrediction:
     """Relations of one video.
 
-    Attributes:
-        labels: For each event but the middle one, one label for all annotators, or one for each.
+    `labels`: For each event but the middle one, one label for all annotators, or one for each.
     """
 
     video_idx: int
@@ -256,11 +254,7 @@ class Predictions(Generic[Prediction]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionFile:
-    """A file as it was read, not yet compared with a split.
-
-    Attributes:
-        rows: An entry per video.
-    """
+    """A file as it was read, not yet compared with a split. `rows`: an entry a video."""
 
     path: Path
     part: Part

@@ -32,11 +32,7 @@ CUT_OFFS = (1, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionItems:
-    """Items whose media are there.
-
-    Attributes:
-        prompts: Texts of each class, as many for each.
-    """
+    """Items whose media are there. `prompts`: texts of each class, as many for each."""
 
     media: MediaSet[ActionSet]
     items: tuple[LabelledMedium, ...]

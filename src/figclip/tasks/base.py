@@ -71,8 +71,7 @@ class TaskEmbedder(FrameTextEmbedder, ClipTextEmbedder, Protocol):
 class LeftOut:
     """An item that is not scored.
 
-    Attributes:
-        reason: Why, the same words for the same reason, so that reasons can be counted.
+    `reason`: Why, the same words for the same reason, so that reasons can be counted.
     """
 
     item: str
@@ -83,8 +82,7 @@ class LeftOut:
 class TaskData(Generic[Items]):
     """What a task scores.
 
-    Attributes:
-        texts: All texts that are embedded, so that those too long for a model can be counted.
+    `texts`: All texts that are embedded, so that those too long for a model can be counted.
     """
 
     items: Items

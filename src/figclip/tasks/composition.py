@@ -199,11 +199,7 @@ MAX_ROWS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompositionItems:
-    """Items whose media are there.
-
-    Attributes:
-        controls: None for sets that are scored without.
-    """
+    """Items whose media are there. `controls`: None for sets that are scored without."""
 
     media: MediaSet[CompositionSet]
     items: tuple[Contrast, ...]

@@ -177,8 +177,7 @@ NUM_NEGATIVES = 4
 class DenseValidation:
     """What is asked about held-back videos, the same at every step and strength.
 
-    Attributes:
-        contrasts: Counterfeits by kind; kinds without any are missing.
+    `contrasts`: Counterfeits by kind; kinds without any are missing.
     """
 
     events: DenseEvents

@@ -36,9 +36,8 @@ _ONE_ENTITY = "the video names one entity only"
 class RoleQuestion:
     """Which of these entities is it?
 
-    Attributes:
-        texts: The event told with its verb and this one role, filled by each entity of the video;
-            the annotated one first.
+    `texts`: The event told with its verb and this one role, filled by each entity of the video; the
+    annotated one first.
     """
 
     event_idx: int

@@ -20,8 +20,7 @@ _TINY, _SMALL = 1e-15, 1e-9
 class BleuScores:
     """BLEU of a corpus and of its items, in [0, 1]; column n - 1 is BLEU-n.
 
-    Attributes:
-        corpus_N: From the pooled counts of all items; not the mean of the items'.
+    `corpus_N`: From the pooled counts of all items; not the mean of the items'.
     """
 
     corpus_N: Float64[np.ndarray, " 4"]

@@ -36,8 +36,7 @@ _PLACES = 16
 class MeteorStats:
     """What METEOR counts of a pair of sentences, or of many pairs when added up.
 
-    Attributes:
-        chunks: Number of runs of matched words that stand together in both sentences.
+    `chunks`: Number of runs of matched words that stand together in both sentences.
     """
 
     candidate_words: int = 0
