@@ -166,8 +166,8 @@ def evaluate(
         frames_per_event=frames_per_event,
         seed=seed,
     )
-    planned = plan_sources(data, asked=tasks, settings=settings, cache=cache)
-    _check_before_work(planned, alpha=alpha, sweep_alpha=sweep_alpha, out=out)
+    plan = plan_sources(data, asked=tasks, settings=settings, cache=cache)
+    _check_before_work(plan, alpha=alpha, sweep_alpha=sweep_alpha, out=out)
     loader = ColumnLoader(
         model=model,
         base=base,
@@ -180,9 +180,7 @@ def evaluate(
     notices += unknown_notices({one.info.name: one.seen for one in columns.values()})
     part = partial(reported_part, seen=_seen_by(columns), leave_out_trained=leave_out_trained)
     specs = list(dict.fromkeys(column.spec for column in columns.values()))
-    works = open_works(
-        planned, specs, part, settings=settings, cache=cache, on_progress=on_progress
-    )
+    works = open_works(plan, specs, part, settings=settings, cache=cache, on_progress=on_progress)
     results, files = _score(works, columns, out=out, seed=seed)
     named = dict(zip((file.stem for file in files), works, strict=True))
     sweep = sweep_strength(named, loader) if sweep_alpha else None
