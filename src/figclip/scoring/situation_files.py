@@ -254,7 +254,7 @@ class Predictions(Generic[Prediction]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionFile:
-    """A file as it was read, not yet compared with a split. `rows`: an entry a video."""
+    """A file as it was read, not yet compared with a split. `rows`: an entry per video."""
 
     path: Path
     part: Part
