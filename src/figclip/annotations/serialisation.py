@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from figclip.errors import StoreError
 from figclip.records import Annotation, Event, Role, VideoRecord
@@ -43,7 +43,7 @@ def record_from_json(text: str) -> VideoRecord:
         ) from error
 
 
-_RECORDS = {"Annotation": Annotation, "Event": Event, "Role": Role}
+_RECORDS: dict[str, type[Any]] = {"Annotation": Annotation, "Event": Event, "Role": Role}
 _Record = TypeVar("_Record", VideoRecord, Annotation, Event, Role)
 
 
@@ -51,10 +51,10 @@ def _built(record: type[_Record], value: object) -> _Record:
     """The object as a record: it has exactly its fields, each of its type."""
     if not isinstance(value, dict):
         raise ValueError("an object is missing")
-    types = _types_of(record)
-    if value.keys() != types.keys():
-        raise ValueError(f"fields {sorted(value)} instead of {sorted(types)}")
-    return record(**{name: _checked(value[name], types[name], name) for name in types})
+    types, values = _types_of(record), cast("dict[str, object]", value)
+    if values.keys() != types.keys():
+        raise ValueError(f"fields {sorted(values)} instead of {sorted(types)}")
+    return record(**{name: _checked(values[name], types[name], name) for name in types})
 
 
 def _checked(value: object, type_name: str, name: str) -> Any:
@@ -69,9 +69,10 @@ def _checked(value: object, type_name: str, name: str) -> Any:
         raise ValueError("a list is missing")
     else:
         of = type_name.removeprefix("tuple[").removesuffix(", ...]")
+        members = cast("list[object]", value)
         if of in _RECORDS:
-            return tuple(_built(_RECORDS[of], one) for one in value)
-        return tuple(_checked(one, of, name) for one in value)
+            return tuple(_built(_RECORDS[of], one) for one in members)
+        return tuple(_checked(one, of, name) for one in members)
     return value
 
 

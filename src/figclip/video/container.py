@@ -310,8 +310,7 @@ def packets_of(
         for packet in container.demux(stream):
             deadline.check()
             if packet.size:
-                # cast: av's stub forgets which stream was asked for.
-                yield cast("Packet[VideoStream]", packet)
+                yield packet
     except IndexError as error:
         # av's demux does not know streams that were not there when the file was opened (MPEG-TS).
         raise VideoError(
