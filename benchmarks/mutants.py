@@ -40,8 +40,13 @@ TESTS = {
         "tests/training/test_two_processes.py",
     ],
     "training.batches": ["tests/training/test_batches.py"],
-    "annotations.captions": ["tests/annotations/test_captions.py"],
-    "annotations.verb_negatives": ["tests/annotations/test_verb_negatives.py"],
+    "annotations.captions": [
+        "tests/annotations/test_captions.py", "tests/annotations/test_sentences.py",
+    ],
+    "annotations.verb_negatives": [
+        "tests/annotations/test_verb_negatives.py", "tests/annotations/test_sense_pool.py",
+        "tests/annotations/test_event_edits.py",
+    ],
     "annotations.sense_exchange": ["tests/annotations/test_sense_exchange.py"],
     "metrics.intervals": ["tests/metrics/test_intervals.py"],
     "metrics.strength": ["tests/metrics/test_strength.py"],

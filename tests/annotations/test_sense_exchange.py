@@ -44,6 +44,27 @@ def test_what_is_alike_is_not_exchanged() -> None:
     assert exchange.shares_for(2) == pytest.approx({0: 0.5, 1: 0.5, 2: 0})
 
 
+def test_places_that_cannot_all_be_filled_are_filled_evenly() -> None:
+    """Two frequent senses share what two rare ones can take: a quarter of either's places."""
+    counts = {0: 10, 1: 6, 2: 2, 3: 2}
+    alike = [frozenset({0, 1}), frozenset({0, 1}), frozenset({2}), frozenset({3})]
+    exchange = balance_senses(counts, alike)
+    for frequent in (0, 1):
+        shares = {0: 0, 1: 0, 2: 0.125, 3: 0.125}
+        assert exchange.shares_for(frequent) == pytest.approx(shares, abs=1e-6)
+    assert exchange.shares_for(2) == pytest.approx({0: 0.625, 1: 0.375, 2: 0, 3: 0}, abs=1e-6)
+
+
+def test_no_bound_is_passed_before_it_has_converged() -> None:
+    """Where one sense has half of the events the rounds come close to the bounds but slowly."""
+    counts = {0: 6, 1: 4, 2: 2}
+    exchange = balance_senses(counts, itself(counts))
+    places_SS = exchange.share_SS * exchange.count_S[:, None]
+    for axis in (0, 1):
+        filled_S = places_SS.sum(axis=axis) / exchange.count_S
+        assert (filled_S <= 1 + 1e-12).all() and (filled_S > 0.98).all(), (axis, filled_S)
+
+
 def test_a_lone_sense_has_no_negative_and_a_new_one_has_all() -> None:
     exchange = balance_senses({4: 3}, [frozenset({4})])
     assert exchange.shares_for(4) == {4: 0.0}

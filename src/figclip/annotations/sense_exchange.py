@@ -97,8 +97,8 @@ def balance_senses(counts: Mapping[int, int], excluded: Sequence[frozenset[int]]
     places_SS = may_SS * count_S[:, None] * count_S
     for _ in range(_NUM_ROUNDS):
         places_SS = places_SS * _factors(count_S, places_SS.sum(axis=0))
+        # Rows only shrink, so that no column passes its bound again.
         places_SS = places_SS * np.minimum(1, _factors(count_S, places_SS.sum(axis=1)))[:, None]
-    places_SS = places_SS * np.minimum(1, _factors(count_S, places_SS.sum(axis=0)))
     return SenseExchange(senses, places_SS / count_S[:, None], count_S)
 
 
