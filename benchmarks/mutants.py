@@ -73,7 +73,7 @@ PRELOADED = (
 NUM_KILLERS = 6
 """So many of the tests that killed most mutants are run before all others."""
 
-SKIPPED_TESTS = "not slow and not real and not gpu"
+SKIPPED_TESTS = "not real and not gpu"
 
 
 @dataclass(frozen=True)

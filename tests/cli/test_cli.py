@@ -69,6 +69,7 @@ def test_from_annotations_to_results(world: World, tmp_path: Path):
     assert len(list((run / "eval").glob("*.json"))) == 3
 
 
+@pytest.mark.slow
 def test_from_a_model_to_scored_heads(world: World, tmp_path: Path):
     data, run = f"vidsitu:{world.store}", tmp_path / "heads"
     settings = ("--set", "frames.per_event=2", "--set", "train.epochs=1", "--cpu")
@@ -198,6 +199,7 @@ def test_recipes_are_listed_and_explained():
     assert json.loads(figclip("recipes", "tiny", "--json").stdout)["recipe"] == "tiny"
 
 
+@pytest.mark.slow
 def test_a_strength_is_chosen_and_the_rest_is_reported(tmp_path: Path):
     cache, run = tmp_path / "cache", tmp_path / "run"
     world = write_kept_world(tmp_path / "world")
@@ -283,6 +285,7 @@ def test_a_signal_that_was_ignored_stays_ignored(number: signal.Signals):
         assert (done.returncode == 0) == bool(trap), done.stderr
 
 
+@pytest.mark.slow
 def test_quickstart_interrupted_says_how_to_go_on(start: Start, tmp_path: Path):
     out = tmp_path / "quickstart"
     process = start(

@@ -135,6 +135,7 @@ def compare_one_and_two(
     }
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does(start: Start, world: KeptWorld, tmp_path: Path) -> None:
     compare_one_and_two(start, world, tmp_path, program=("-m", "figclip"), tolerance=1e-4)
 

@@ -448,6 +448,7 @@ def test_a_store_of_another_run_is_refused(written: WrittenRun):
         write_report(written.run, store=written.folder / "pairs.jsonl")
 
 
+@pytest.mark.slow
 def test_from_the_command_line(written: WrittenRun):
     media = written.folder / "media"
     command = [

@@ -335,6 +335,7 @@ def test_a_store_of_many_pixels_gives_small_frames(heads: WrittenHeads):
         assert image.size == (128, 128)
 
 
+@pytest.mark.slow
 def test_from_the_command_line(heads: WrittenHeads):
     command = [
         sys.executable, "-m", "figclip", "report", str(heads.run), "--store", str(heads.store),

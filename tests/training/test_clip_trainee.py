@@ -57,7 +57,7 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], *, toler
 
 
 @pytest.mark.parametrize("adaptation", ["lora_image", "lora_text", "lora_both", "full"])
-@pytest.mark.parametrize("micro_batch", [1, 3, 7, 36])
+@pytest.mark.parametrize("micro_batch", [1, 7])
 def test_micro_batches_give_the_one_shot_gradient(clip_folder: Path, adaptation, micro_batch):
     config = dataclasses.replace(
         CONFIG,

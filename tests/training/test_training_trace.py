@@ -23,6 +23,9 @@ WITHOUT_EFFECT = {
 }
 """Flags that must not change the trace, and another setting of each."""
 
+ALWAYS = ("text.mask_equal_texts=false", "text.video_negatives=false", "model.adaptation=lora_both")
+"""Changes that `make test` runs, too; `make test-slow` runs them all."""
+
 ELSEWHERE = {
     "model.base": "every test that has a base of its own",
     "data.loader_workers": "tests/training/test_batches.py: workers read the same batches",
@@ -61,7 +64,13 @@ def assert_same(found: Trace, expected: Trace) -> None:
         assert distance(name, found[name], values) <= tolerance(name), name
 
 
-@pytest.mark.parametrize("change", ["", *CHANGES])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(change, marks=() if change in ("", *ALWAYS) else pytest.mark.slow)
+        for change in ("", *CHANGES)
+    ],
+)
 def test_ten_steps_are_the_golden_ones(runner: TraceRunner, golden: dict[str, Trace], change: str):
     assert_same(runner.run(*filter(None, [change])), golden[change])
 

@@ -171,6 +171,7 @@ def test_a_head_says_of_its_training_videos_what_is_annotated(
     assert scores["precision"] > 0.95, "as many events as there are"
 
 
+@pytest.mark.slow
 def test_without_telling_features_it_knows_no_more_than_fixed_spans(tmp_path: Path):
     rng = random.Random(1)
     videos = [make_video(i, rng) for i in range(80)]

@@ -136,6 +136,7 @@ def test_a_head_says_of_its_training_videos_what_is_annotated(tmp_path):
     assert trainee.validate(list(features.rows))["score"] == 1.0
 
 
+@pytest.mark.slow
 def test_features_of_other_videos_teach_nothing_of_held_out_ones(tmp_path):
     rng = random.Random(1)
     records = [make_video(f"v{i}", rng) for i in range(120)]
