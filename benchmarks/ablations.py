@@ -118,7 +118,7 @@ def main() -> None:
 def draw_world(out: Path, on_progress: DetailedProgress) -> Workshop:
     """Videos to adapt to, a tenth of them in a store of their own, and the named tests."""
     workshop = Workshop(path=out, on_progress=on_progress)
-    for part in ("tests", "training"):
+    for part in ("kept", "detail", "training"):
         draw(workshop, part, size=SIZE, evaluation_seed=TUNING_SEED)
     lay_out_base(workshop.base(0), 0)
     prepare_videos(workshop)

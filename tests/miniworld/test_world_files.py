@@ -50,7 +50,9 @@ def test_all_is_drawn_once(tmp_path: Path):
 
 def test_parts_are_drawn_apart_and_add_up(tmp_path: Path):
     apart, together = tmp_path / "apart", tmp_path / "together"
-    draw(apart, parts=["tests"])
+    draw(apart, parts=["kept"])
+    assert not WorldFolder(apart).detail.exists()
+    draw(apart, parts=["detail"])
     assert not WorldFolder(apart).vidsitu.exists() and WorldFolder(apart).detail.exists()
     draw(apart, parts=["training"])
     draw(together)

@@ -28,7 +28,7 @@ class StoppedError(Exception):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made with a stop in the middle of drawing and of the evaluation."""
     out = tmp_path_factory.mktemp("quickstart")
-    for stage in ("drawing", "embedding (base)"):
+    for stage in ("drawing detail", "embedding (adapted)"):
 
         def stop(label: str, done: int, total: int, detail: str, stage: str = stage) -> None:
             if label == stage and done:

@@ -71,8 +71,9 @@ def quickstart(
 
 def _base_line(means: Mapping[str, float]) -> str:
     """What the base scores, in per cent."""
-    scores = ", ".join(f"{title} {100 * means[name]:.1f} %" for name, title in _MEANS.items())
-    return f"The base scores: {scores}. Chance in the pairs of detail is 50 %."
+    scores = ", ".join(f"{_MEANS[name]} {100 * mean:.1f} %" for name, mean in means.items())
+    chance = " Chance in most of these tests is 50 %." if "detail" in means else ""
+    return f"The base scores: {scores}.{chance}"
 
 
 def _table(summary: Mapping[str, Any]) -> list[str]:

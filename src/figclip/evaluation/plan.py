@@ -20,10 +20,12 @@ from figclip.evaluation.sources import (
     ReadSource,
     check_stores,
     is_store,
+    media_of,
     open_annotated,
     open_benchmark,
     read_source,
 )
+from figclip.preparation.clips import prepare_clips
 from figclip.runtime.progress import Progress
 from figclip.tasks.actions import Actions
 from figclip.tasks.base import Face, ItemScores, Score, Task, TaskData
@@ -196,7 +198,8 @@ def open_works(
     """Decode what is missing, and let the tasks make their items.
 
     `part` takes the part of a task's data that is wanted, or refuses it. It is told of each source
-    before the next is decoded, and first of those that need no decoding.
+    before the next is decoded, and first of those that need no decoding; benchmarks in the same
+    folders are decoded together.
 
     Results are in the order planned.
 
@@ -206,6 +209,8 @@ def open_works(
     for one in planned:
         if one.read.benchmark is None:
             check_stores(one.source, specs)
+    for spec in specs:
+        _decode_together(planned, spec, settings=settings, cache=cache, on_progress=on_progress)
     parts: dict[int, list[Part]] = {}
     for number in sorted(range(len(planned)), key=lambda i: not is_store(planned[i].source.path)):
         one = planned[number]
@@ -226,6 +231,37 @@ def open_works(
             for task in one.tasks
         ]
     return [each for number in sorted(parts) for each in parts[number]]
+
+
+def _decode_together(
+    planned: Sequence[PlannedSource],
+    spec: StoreSpec,
+    *,
+    settings: TaskSettings,
+    cache: Path | None,
+    on_progress: Progress | None,
+) -> None:
+    """Decode what several benchmarks in the same folders ask for, by the same processes."""
+    folders = [(one.source.images, one.source.videos) for one in planned]
+    for folder in {one for one in folders if folders.count(one) > 1}:
+        benchmarks = [
+            one.read.benchmark
+            for one, its in zip(planned, folders, strict=True)
+            if its == folder and one.read.benchmark is not None
+        ]
+        if len(benchmarks) > 1:
+            assert cache is not None, "checked with the source"
+            images, videos = folder
+            prepare_clips(
+                [medium for benchmark in benchmarks for medium in media_of(benchmark)],
+                images=images,
+                videos=videos,
+                stores=cache / "stores",
+                pipeline=settings.preset.pipeline or spec.pipeline,
+                size=spec.size,
+                sampling=settings.preset.sampling,
+                on_progress=on_progress,
+            )
 
 
 def _open(

@@ -27,7 +27,7 @@ from figclip.miniworld.stages import (
     write_summary,
     write_timings,
 )
-from figclip.miniworld.summary import MEANS, means_of_one, read_scores, summarise, summarise_heads
+from figclip.miniworld.summary import MEANS, read_scores, summarise, summarise_heads
 from figclip.miniworld.world_files import WorldPart, WorldSize
 from figclip.model.figclip import FiGCLIP
 from figclip.reporting.files import damage_named, read_object
@@ -75,15 +75,16 @@ def run_quickstart(
 ) -> QuickstartResult:
     """Adapt once and show what it did. What is already there is not made again.
 
-    The base is scored before anything else is drawn than the tests: the first numbers come within a
-    minute. The summary of `run_full` about the same run is kept as long as it holds: all of its
-    runs are there, and this one still scores what it says.
+    The base is scored before anything else is drawn than the tests, on what must be kept first: the
+    first numbers come within a minute. The summary of `run_full` about the same run is kept as long
+    as it holds: all of its runs are there, and this one still scores what it says.
 
     Args:
         out: Folder for all that is made: a new or empty one, or of an earlier call.
         seed: Seed of the adaptation. The world and its tests are the same for all seeds.
         on_progress: Told how far it is.
-        on_base: Told what the base scores, means over tests by their names in `MEANS`.
+        on_base: Told what the base scores on the tests of either face, means by their names in
+            `MEANS`.
         size: How much is drawn; None for the usual.
 
     Raises:
@@ -93,11 +94,11 @@ def run_quickstart(
     """
     size = size or WorldSize()
     workshop = _open_workshop(out, on_progress)
-    draw(workshop, "tests", size=size)
-    lay_out_base(workshop.base(0), 0)
-    base = evaluate_base(workshop, 0)
-    if on_base is not None:
-        on_base(means_of_one(workshop.tests, base))
+    for face in ("kept", "detail"):
+        draw(workshop, face, size=size)
+        means = evaluate_base(workshop, 0, face=face)
+        if on_base is not None:
+            on_base(means)
     draw(workshop, "training", size=size)
     prepare_videos(workshop)
     run, result = _adapted(workshop, base=0, seed=seed)

@@ -27,6 +27,7 @@ from figclip.heads.situations.finetune import finetune_situations
 from figclip.miniworld.control_annotations import ControlName, write_control
 from figclip.miniworld.mini_clip import IMAGE_SIZE, load_mini_clip, write_mini_clip
 from figclip.miniworld.named_tests import NamedTest, detail_tests, kept_tests
+from figclip.miniworld.summary import means_of_one
 from figclip.miniworld.world_files import (
     EVALUATION_SEED,
     TRAINING_SEED,
@@ -40,6 +41,7 @@ from figclip.preparation.prepare import prepare
 from figclip.recipes import build_captioning_recipe, build_recipe, build_situation_recipe
 from figclip.runtime.files import write_atomically
 from figclip.runtime.progress import CountProgress, DetailedProgress
+from figclip.tasks.base import Face
 from figclip.training.loop import StepReport
 from figclip.training.run_files import check_run
 from figclip.training.run_folder import RunFolder
@@ -198,16 +200,26 @@ def raise_again(number: int) -> None:
     raise KeyboardInterrupt  # whoever handles the signal let it pass
 
 
-def evaluate_base(workshop: Workshop, base: int) -> EvaluationResult:
-    """A base alone on the named tests; what it embeds is not embedded again beside an adaptation.
+def evaluate_base(workshop: Workshop, base: int, *, face: Face) -> dict[str, float]:
+    """Means over tests of a base alone, whose folder is written if it is not there.
+
+    What it embeds is not embedded again beside an adaptation.
 
     Args:
         workshop: Where the tests are.
         base: Its seed.
+        face: Which of the tests, those of detail or of what must be kept.
     """
-    return _evaluated(
-        workshop, workshop.base(base), stage="base", out=workshop.path / f"base{base}-eval"
+    lay_out_base(workshop.base(base), base)
+    tests = [test for test in workshop.tests if test.face == face]
+    result = _evaluated(
+        workshop,
+        workshop.base(base),
+        tests,
+        stage=f"scoring the base, {face}",
+        out=workshop.path / f"base{base}-eval" / face,
     )
+    return means_of_one(tests, result)
 
 
 def evaluate_run(
@@ -224,6 +236,7 @@ def evaluate_run(
     return _evaluated(
         workshop,
         run,
+        workshop.tests,
         stage="evaluating",
         out=run / "eval",
         # Not the model at strength 0, whose last bits differ from run to run.
@@ -232,12 +245,14 @@ def evaluate_run(
     )
 
 
-def _evaluated(workshop: Workshop, model: Path, *, stage: str, **options: Any) -> EvaluationResult:
-    """A model on the named tests."""
+def _evaluated(
+    workshop: Workshop, model: Path, tests: Sequence[NamedTest], *, stage: str, **options: Any
+) -> EvaluationResult:
+    """A model on some of the named tests."""
     with workshop.timed(stage):
         return evaluate(
             model,
-            data=[test.source for test in workshop.tests],
+            data=[test.source for test in tests],
             cache=workshop.cache,
             preset=PRESET,
             on_progress=lambda label, done, total: workshop.on_progress(label, done, total, ""),

@@ -97,23 +97,17 @@ def summarise(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
 
 
 def means_of_one(tests: Sequence[NamedTest], result: EvaluationResult) -> dict[str, float]:
-    """What one model scores: its means over tests, by their names in `MEANS`.
+    """What one model scores: means over those of the tests, by their names in `MEANS`.
 
     Args:
         tests: As they were given to `evaluate`.
         result: Of a model without a base.
     """
-    scores = [
-        float(_values(test, task.adapted_items).mean())
-        for test, task in zip(tests, result.tasks, strict=True)
-    ]
-    keys = [_KEY_OF_WORDING[test.wording] for test in tests]
-    return {
-        name: float(
-            np.mean([score for score, key in zip(scores, keys, strict=True) if key == name])
-        )
-        for name in MEANS
-    }
+    scores: dict[str, list[float]] = {}
+    for test, task in zip(tests, result.tasks, strict=True):
+        values_N = _values(test, task.adapted_items)
+        scores.setdefault(_KEY_OF_WORDING[test.wording], []).append(float(values_N.mean()))
+    return {name: float(np.mean(of_tests)) for name, of_tests in scores.items()}
 
 
 def mean_difference(scores: Sequence[TestScores], *, seed: int) -> Interval:

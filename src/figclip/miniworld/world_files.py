@@ -27,8 +27,8 @@ TUNING_SEED = 14
 """Seed of the named tests that settings were tuned on and ablations are scored on."""
 
 
-WorldPart = Literal["tests", "training", "films"]
-"""The named tests; annotated videos and what chooses the strength; untrimmed videos for heads."""
+WorldPart = Literal["kept", "detail", "training", "films"]
+"""The named tests of either face; annotated videos and what chooses the strength; films."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +45,11 @@ class WorldSize:
         valid_films: The same of the validation split, of combinations never trained on.
     """
 
-    train: int = 400
+    train: int = 360
     valid: int = 60
     pairs: int = 500
     stills: int = 1000
-    selection_stills: int = 4000
+    selection_stills: int = 3000
     films: int = 160
     valid_films: int = 40
 
@@ -117,9 +117,10 @@ def draw_world(
     """
     _claim(world, size=size, evaluation_seed=evaluation_seed)
     orders = PaintOrders()
-    if "tests" in parts:
-        write_detail_tests(world.detail, num_pairs=size.pairs, seed=evaluation_seed, painter=orders)
+    if "kept" in parts:
         write_kept_tests(world.kept, num_stills=size.stills, seed=evaluation_seed, painter=orders)
+    if "detail" in parts:
+        write_detail_tests(world.detail, num_pairs=size.pairs, seed=evaluation_seed, painter=orders)
     if "training" in parts:
         rng = random.Random(f"{TRAINING_SEED}:stories")
         write_vidsitu(
