@@ -85,9 +85,9 @@ def test_films_are_of_many_kinds():
     lengths = {round(FPS * sum(shot.duration_s for shot in film)) for film in some}
     assert min(lengths) < 4 * FPS and max(lengths) > 10 * FPS and len(lengths) > 30
     frames = Counter(round(FPS * s.duration_s) for film in some for s in film if s.situation)
-    assert set(frames) == set(range(6, 13))
+    assert set(frames) == set(range(FPS, 2 * FPS + 1))
     frames = Counter(round(FPS * s.duration_s) for film in some for s in film if not s.situation)
-    assert set(frames) == set(range(3, 10))
+    assert set(frames) == set(range(FPS // 2, 3 * FPS // 2 + 1))
 
 
 def test_train_and_valid_share_no_combination():

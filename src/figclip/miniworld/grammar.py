@@ -255,7 +255,7 @@ def sample_pair(rng: random.Random, kind: EditKind, *, held_out: bool | None) ->
             return SituationPair(kind=kind, first=first, second=second)
 
 
-FPS = 6
+FPS = 4
 """Frames a second of the videos that are written; shots that are sampled are whole frames."""
 
 _NUM_EVENTS = 2, 4
