@@ -61,11 +61,12 @@ app.command()(report)
 app.command()(recipes)
 
 
-def _show_version(is_asked: bool) -> None:
+def _show_version(is_asked: bool) -> bool:
     """Print the version, and end."""
     if is_asked:
         typer.echo(f"figclip {__version__}")
         raise typer.Exit
+    return is_asked
 
 
 @app.callback()
