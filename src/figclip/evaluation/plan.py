@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from figclip.annotations.captions import TEMPLATES
 from figclip.datasets.actions import find_prompts
-from figclip.datasets.catalogue import BENCHMARKS
+from figclip.datasets.catalogue import BENCHMARKS, Benchmark
 from figclip.errors import ConfigError, MetricError
 from figclip.evaluation.models import Column
 from figclip.evaluation.sources import (
@@ -242,26 +242,24 @@ def _decode_together(
     on_progress: Progress | None,
 ) -> None:
     """Decode what several benchmarks in the same folders ask for, by the same processes."""
-    folders = [(one.source.images, one.source.videos) for one in planned]
-    for folder in {one for one in folders if folders.count(one) > 1}:
-        benchmarks = [
-            one.read.benchmark
-            for one, its in zip(planned, folders, strict=True)
-            if its == folder and one.read.benchmark is not None
-        ]
-        if len(benchmarks) > 1:
-            assert cache is not None, "checked with the source"
-            images, videos = folder
-            prepare_clips(
-                [medium for benchmark in benchmarks for medium in media_of(benchmark)],
-                images=images,
-                videos=videos,
-                stores=cache / "stores",
-                pipeline=settings.preset.pipeline or spec.pipeline,
-                size=spec.size,
-                sampling=settings.preset.sampling,
-                on_progress=on_progress,
-            )
+    by_folders: defaultdict[tuple[Path | None, Path | None], list[Benchmark]] = defaultdict(list)
+    for one in planned:
+        if one.read.benchmark is not None:
+            by_folders[one.source.images, one.source.videos].append(one.read.benchmark)
+    for (images, videos), benchmarks in by_folders.items():
+        if len(benchmarks) == 1:
+            continue  # decoded when it is opened
+        assert cache is not None, "checked with the source"
+        prepare_clips(
+            [medium for benchmark in benchmarks for medium in media_of(benchmark)],
+            images=images,
+            videos=videos,
+            stores=cache / "stores",
+            pipeline=settings.preset.pipeline or spec.pipeline,
+            size=spec.size,
+            sampling=settings.preset.sampling,
+            on_progress=on_progress,
+        )
 
 
 def _open(

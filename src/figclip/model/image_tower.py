@@ -1,7 +1,7 @@
 """CLIP's image tower, computed with less work than module by module; the same numbers but rounding.
 
 Four things are done otherwise than in `transformers`, whose modules and weights stay as they are:
-LoRA is merged into the weights of query, key and value, which become one product; QuickGELU's
+query, key and value become one product, with LoRA merged into its weights; QuickGELU's
 factor is folded into the products beside it; the last layer computes its output for the class
 token alone, the only one that is read; patches are embedded by a matrix product.
 """
@@ -114,13 +114,25 @@ def _project(tokens_NLC: Tensor, layers: Sequence[nn.Module]) -> tuple[Tensor, .
     tokens = tokens_NLC.to(dtype)
     weight = torch.cat([one.weight for one in plain]).to(dtype)
     bias = torch.cat([one.bias for one in plain]).to(dtype)
-    if adapted:
-        a_MRD, b_MDR = (torch.stack(tuple(matrices)).to(dtype) for matrices in _low_rank(adapted))
-        out = _MergedProjections.apply(tokens, weight, bias, a_MRD, b_MDR)
-        assert isinstance(out, Tensor)
-    else:
+    if not adapted:
         out = functional.linear(tokens, weight, bias)
+    else:
+        a_MRD, b_MDR = (torch.stack(tuple(matrices)).to(dtype) for matrices in _low_rank(adapted))
+        # Half precision would round a small adaptation away if it were added to the weights.
+        project = _unmerged if autocast else _MergedProjections.apply
+        out = project(tokens, weight, bias, a_MRD, b_MDR)
+        assert isinstance(out, Tensor)
     return tuple(out.chunk(len(layers), dim=-1))
+
+
+def _unmerged(
+    tokens_NLC: Tensor, weight: Tensor, bias: Tensor, a_MRD: Tensor, b_MDR: Tensor
+) -> Tensor:
+    """As `_MergedProjections`, with the adaptation beside the weights as PEFT has it."""
+    num, rank, _ = a_MRD.shape
+    low_NLMR = functional.linear(tokens_NLC, a_MRD.flatten(0, 1)).unflatten(-1, (num, rank))
+    added_NLMD = torch.einsum("nlmr,mdr->nlmd", low_NLMR, b_MDR)
+    return functional.linear(tokens_NLC, weight, bias) + added_NLMD.flatten(2)
 
 
 def _linear(layer: nn.Module) -> nn.Linear:
