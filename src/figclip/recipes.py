@@ -144,7 +144,7 @@ def mini() -> RunConfig:
     """
     return RunConfig(
         recipe="mini",
-        data=DataConfig(videos_per_batch=8, val_fraction=0.1, loader_workers=0),
+        data=DataConfig(videos_per_batch=8, val_fraction=0.15, loader_workers=0),
         model=ModelConfig(lora_rank=16, lora_alpha=16, contextualizer_layers=2),
         train=TrainConfig(epochs=5, lr=5e-3, contextualizer_lr=1e-3, micro_batch=64),
     )

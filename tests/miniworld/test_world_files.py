@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,21 @@ from typing import get_args
 import av
 import pytest
 
+from figclip.annotations.splits import MIN_GROUPS, split_training
 from figclip.annotations.vidsitu import load_source
 from figclip.datasets.dense_captions import read_caption_references
 from figclip.errors import ConfigError
-from figclip.miniworld.grammar import FPS
-from figclip.miniworld.world_files import WorldFolder, WorldPart, WorldSize, draw_world
-from tests.layouts.plain_painter import digests
+from figclip.miniworld.grammar import FPS, sample_story
+from figclip.miniworld.layouts.vidsitu import write_vidsitu
+from figclip.miniworld.world_files import (
+    TRAINING_SEED,
+    WorldFolder,
+    WorldPart,
+    WorldSize,
+    draw_world,
+)
+from figclip.recipes import build_recipe
+from tests.layouts.plain_painter import PAINTER, digests
 
 SIZE = WorldSize(train=3, valid=2, pairs=10, stills=2, selection_stills=2, films=0, valid_films=0)
 
@@ -94,3 +104,15 @@ def test_a_folder_is_of_one_world(tmp_path: Path):
         draw(tmp_path, seed=1)
     with pytest.raises(ConfigError, match="another world"):
         draw(tmp_path, size=replace(SIZE, train=4))
+
+
+def test_enough_videos_are_held_back_to_choose_by(tmp_path: Path):
+    """Else the quickstart would choose neither a checkpoint nor, by detail, a strength."""
+    rng, size = random.Random(f"{TRAINING_SEED}:stories"), WorldSize()
+    stories = [sample_story(rng, held_out=False) for _ in range(size.train)]
+    write_vidsitu(tmp_path, train=stories, valid=stories[:1], painter=PAINTER, seed=TRAINING_SEED)
+    records = load_source(tmp_path / "annotations").records
+    fraction = build_recipe("mini").data.val_fraction
+    split = split_training(records, val_fraction=fraction)
+    assert len({records[i].group for i in split.val}) >= MIN_GROUPS
+    assert len(split.train) + len(split.val) == size.train

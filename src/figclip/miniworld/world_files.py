@@ -45,7 +45,7 @@ class WorldSize:
         valid_films: The same of the validation split, of combinations never trained on.
     """
 
-    train: int = 360
+    train: int = 420
     valid: int = 60
     pairs: int = 500
     stills: int = 1000
