@@ -19,7 +19,8 @@ import torch
 from figclip.adaptation.assembly import RunParts, assemble
 from figclip.adaptation.strength import StrengthChoice, choose_strength, open_kept, plan_kept
 from figclip.annotations.counterfactuals import build_counterfeit_pools
-from figclip.config import RunConfig, from_json
+from figclip.config import RunConfig
+from figclip.config.parsing import from_json
 from figclip.evaluation.seen_items import media_in
 from figclip.miniworld.mini_clip import IMAGE_SIZE
 from figclip.miniworld.named_tests import kept_tests, write_kept_tests

@@ -43,11 +43,11 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from figclip.annotations.texts import TextTable
 from figclip.config import RunConfig
+from figclip.config.recipes import build_recipe
 from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD
 from figclip.model.backbone import Backbone, Preprocessing, TokenBatch
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.lora import TOWER_PATTERNS, add_adaptation
-from figclip.recipes import build_recipe
 from figclip.records import Annotation, Event, VideoRecord
 from figclip.training.batches import BatchItem, ClipBatch, segment_index
 from figclip.training.clip_trainee import ClipTrainee

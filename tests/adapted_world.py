@@ -6,12 +6,13 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from figclip.config import RunConfig, apply_overrides
+from figclip.config import RunConfig
+from figclip.config.parsing import apply_overrides
+from figclip.config.recipes import build_recipe
 from figclip.miniworld.grammar import sample_story
 from figclip.miniworld.layouts.vidsitu import write_vidsitu
 from figclip.miniworld.painting import PaintOrders, paint
 from figclip.preparation.prepare import prepare
-from figclip.recipes import build_recipe
 from figclip.video.store import StoreSpec
 from tests.small_clip import write_small_clip
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from figclip.config import RunConfig, apply_overrides
+from figclip.config import RunConfig
+from figclip.config.parsing import apply_overrides
+from figclip.config.recipes import build_recipe
 from figclip.evaluation.sources import DataSource
-from figclip.recipes import build_recipe
 from tests.dense_sets import write_store
 from tests.small_runs import make_records, write_tiny_clip
 

@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 from figclip import FiGCLIP, adapt
-from figclip.config import apply_overrides
+from figclip.config.parsing import apply_overrides
+from figclip.config.recipes import build_recipe
 from figclip.evaluation.sources import DataSource
 from figclip.heads.situations.evaluate import evaluate_situations
-from figclip.recipes import build_recipe
 from figclip.reporting.report import write_report
 from figclip.video.store import FrameStore, StoreSpec
 

@@ -23,8 +23,8 @@ from figclip.config import (
     RunConfig,
     TextConfig,
     TrainConfig,
-    apply_overrides,
 )
+from figclip.config.parsing import apply_overrides
 from figclip.records import Annotation, Event, Role, VideoRecord
 from figclip.training.run_folder import RunFolder, read_metrics
 from tests.dense_sets import write_store

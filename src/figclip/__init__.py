@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from figclip.adaptation.adapt import adapt as adapt
     from figclip.annotations.own_files import load_annotations as load_annotations
     from figclip.annotations.role_tokens import short_role as short_role
-    from figclip.config import apply_overrides as apply_overrides
+    from figclip.config.parsing import apply_overrides as apply_overrides
+    from figclip.config.recipes import build_captioning_recipe as build_captioning_recipe
+    from figclip.config.recipes import build_recipe as build_recipe
+    from figclip.config.recipes import build_situation_recipe as build_situation_recipe
     from figclip.datasets.catalogue import BENCHMARKS as BENCHMARKS
     from figclip.datasets.catalogue import load_benchmark as load_benchmark
     from figclip.datasets.dense_captions import read_caption_references as read_caption_references
@@ -33,9 +36,6 @@ if TYPE_CHECKING:
     from figclip.heads.situations.finetune import finetune_situations as finetune_situations
     from figclip.model.figclip import FiGCLIP as FiGCLIP
     from figclip.preparation.prepare import prepare as prepare
-    from figclip.recipes import build_captioning_recipe as build_captioning_recipe
-    from figclip.recipes import build_recipe as build_recipe
-    from figclip.recipes import build_situation_recipe as build_situation_recipe
     from figclip.reporting.report import write_report as write_report
     from figclip.runtime.cpu_settings import tune_for_cpu as tune_for_cpu
     from figclip.scoring.score import score_predictions as score_predictions
@@ -57,10 +57,10 @@ _HOMES = {
     "RolePrediction": "figclip.scoring.situation_files",
     "StoreSpec": "figclip.video.store",
     "adapt": "figclip.adaptation.adapt",
-    "apply_overrides": "figclip.config",
-    "build_captioning_recipe": "figclip.recipes",
-    "build_recipe": "figclip.recipes",
-    "build_situation_recipe": "figclip.recipes",
+    "apply_overrides": "figclip.config.parsing",
+    "build_captioning_recipe": "figclip.config.recipes",
+    "build_recipe": "figclip.config.recipes",
+    "build_situation_recipe": "figclip.config.recipes",
     "describe": "figclip.heads.captioning.evaluate",
     "evaluate": "figclip.evaluation.evaluate",
     "evaluate_captioning": "figclip.heads.captioning.evaluate",
@@ -82,39 +82,7 @@ _HOMES = {
     "write_situation_predictions": "figclip.scoring.situation_files",
 }
 
-__all__ = [
-    "BENCHMARKS",
-    "DataSource",
-    "FiGCLIP",
-    "FigclipError",
-    "PredictedEvent",
-    "RolePrediction",
-    "StoreSpec",
-    "adapt",
-    "apply_overrides",
-    "build_captioning_recipe",
-    "build_recipe",
-    "build_situation_recipe",
-    "describe",
-    "evaluate",
-    "evaluate_captioning",
-    "evaluate_situations",
-    "finetune_captioning",
-    "finetune_situations",
-    "format_table",
-    "load_annotations",
-    "load_benchmark",
-    "parse_source",
-    "prepare",
-    "read_caption_references",
-    "score_predictions",
-    "short_role",
-    "situation_truth_of",
-    "tune_for_cpu",
-    "write_captioning_predictions",
-    "write_report",
-    "write_situation_predictions",
-]
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll] - the names above
 
 
 def __getattr__(name: str) -> Any:

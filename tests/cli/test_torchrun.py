@@ -19,10 +19,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from figclip.config.recipes import build_captioning_recipe, build_situation_recipe
 from figclip.errors import ConfigError
 from figclip.evaluation.sources import parse_source
 from figclip.heads.run import FinetuneResult
-from figclip.recipes import build_captioning_recipe, build_situation_recipe
 from figclip.training.run_folder import RunFolder, read_metrics
 from tests.kept_sets import KeptWorld, write_kept_world
 from tests.processes import Start

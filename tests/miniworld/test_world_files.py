@@ -14,6 +14,7 @@ import pytest
 
 from figclip.annotations.splits import MIN_GROUPS, split_training
 from figclip.annotations.vidsitu import load_source
+from figclip.config.recipes import build_recipe
 from figclip.datasets.dense_captions import read_caption_references
 from figclip.errors import ConfigError
 from figclip.miniworld.grammar import FPS, sample_story
@@ -25,7 +26,6 @@ from figclip.miniworld.world_files import (
     WorldSize,
     draw_world,
 )
-from figclip.recipes import build_recipe
 from tests.layouts.plain_painter import PAINTER, digests
 
 SIZE = WorldSize(train=3, valid=2, pairs=10, stills=2, selection_stills=2, films=0, valid_films=0)

@@ -10,10 +10,10 @@ import torch
 from transformers import CLIPModel, CLIPProcessor
 
 from figclip.adaptation.adapt import adapt
-from figclip.config import apply_overrides
+from figclip.config.parsing import apply_overrides
+from figclip.config.recipes import build_recipe
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.prepare import prepare
-from figclip.recipes import build_recipe
 from figclip.video.store import StoreSpec
 from tests.full_size_clips import write_vit_b_32
 

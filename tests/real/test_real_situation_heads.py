@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from figclip.annotations.role_tokens import roles_by_key
-from figclip.config import apply_overrides
+from figclip.config.parsing import apply_overrides
+from figclip.config.recipes import build_situation_recipe
 from figclip.datasets.situations import situation_truth_of
 from figclip.evaluation.sources import DataSource
 from figclip.heads.situations.evaluate import evaluate_situations
 from figclip.heads.situations.finetune import finetune_situations
 from figclip.preparation.prepare import prepare
-from figclip.recipes import build_situation_recipe
 from figclip.scoring.situation_files import PredictedEvent, Predictions, RolePrediction
 from figclip.scoring.situations import score_roles
 from figclip.video.store import StoreSpec

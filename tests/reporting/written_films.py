@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.config import CaptioningConfig, to_json
+from figclip.config import CaptioningConfig
+from figclip.config.parsing import to_json
 from figclip.datasets.dense_captions import CaptionedSpan, write_captioning_predictions
 from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
 from figclip.evaluation.sources import DataSource

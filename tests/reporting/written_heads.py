@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.config import EventFrames, SituationConfig, to_json
+from figclip.config import EventFrames, SituationConfig
+from figclip.config.parsing import to_json
 from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
 from figclip.heads.run import HeadInfo, write_head_info
 from figclip.metrics.intervals import Interval

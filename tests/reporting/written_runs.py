@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from figclip.config import apply_overrides, to_json
+from figclip.config.parsing import apply_overrides, to_json
+from figclip.config.recipes import build_recipe
 from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
 from figclip.evaluation.sources import DataSource, parse_source
 from figclip.metrics.intervals import Interval
 from figclip.model.backbone import state_hash
 from figclip.model.folder import ModelInfo, write_info
-from figclip.recipes import build_recipe
 from figclip.tasks.base import Face, ItemScores, Score
 from figclip.training.run_folder import RunFolder
 from figclip.video.decoding import to_time_us

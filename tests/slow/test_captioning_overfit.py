@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from figclip.config import apply_overrides
+from figclip.config.parsing import apply_overrides
+from figclip.config.recipes import build_captioning_recipe
 from figclip.datasets.dense_captions import (
     DenseCaptionPredictions,
     read_caption_references,
@@ -17,7 +18,6 @@ from figclip.datasets.dense_captions import (
 from figclip.heads.captioning.evaluate import evaluate_captioning
 from figclip.heads.captioning.finetune import finetune_captioning
 from figclip.miniworld.mini_clip import load_mini_clip, write_mini_clip
-from figclip.recipes import build_captioning_recipe
 from figclip.scoring.dense_captions import score_dense_captions
 from tests.drawn_films import draw_films
 

@@ -14,13 +14,13 @@ from torch.nn.functional import normalize
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from figclip.config.recipes import build_recipe
 from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD
 from figclip.model.backbone import Backbone, Preprocessing, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import ModelInfo, write_adapted
 from figclip.model.lora import add_adaptation, lora_layers
-from figclip.recipes import build_recipe
 from tests.full_size_clips import ARCHITECTURES, clip_config, write_vit_b_32
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from figclip.config import RunConfig, valid_keys
-from figclip.recipes import RECIPES, build_recipe
+from figclip.config import RunConfig
+from figclip.config.parsing import valid_keys
+from figclip.config.recipes import RECIPES, build_recipe
 from tests.training_trace import CHANGES, Trace, TraceRunner, load_golden
 
 LOSS_TOLERANCE = 2e-5

@@ -62,9 +62,9 @@ def adapt(
     """
     from figclip.cli.options import cache_folder, going_on, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
-    from figclip.config import apply_overrides
+    from figclip.config.parsing import apply_overrides
+    from figclip.config.recipes import build_recipe
     from figclip.evaluation.sources import parse_source
-    from figclip.recipes import build_recipe
     from figclip.runtime.launcher import is_main_process
 
     config = apply_overrides(build_recipe(recipe), overrides or [])

@@ -59,9 +59,9 @@ def situations(
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
     from figclip.cli.options import quiet_libraries
-    from figclip.config import apply_overrides
+    from figclip.config.parsing import apply_overrides
+    from figclip.config.recipes import build_situation_recipe
     from figclip.evaluation.sources import parse_source
-    from figclip.recipes import build_situation_recipe
 
     config = apply_overrides(build_situation_recipe(recipe), overrides or [])
     source = parse_source(data)
@@ -99,9 +99,9 @@ def captioning(
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
     from figclip.cli.options import quiet_libraries
-    from figclip.config import apply_overrides
+    from figclip.config.parsing import apply_overrides
+    from figclip.config.recipes import build_captioning_recipe
     from figclip.evaluation.sources import parse_source
-    from figclip.recipes import build_captioning_recipe
 
     config = apply_overrides(build_captioning_recipe(recipe), overrides or [])
     source = parse_source(data)

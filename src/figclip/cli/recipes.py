@@ -18,8 +18,8 @@ def recipes(
 
     Example: figclip recipes default
     """
-    from figclip.config import to_json
-    from figclip.recipes import RECIPES, build_recipe, explain_recipe
+    from figclip.config.parsing import to_json
+    from figclip.config.recipes import RECIPES, build_recipe, explain_recipe
 
     if name is None and as_json:
         typer.echo(json.dumps(list(RECIPES)))

@@ -11,8 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import nn
 
-from figclip import config as configs
-from figclip.config import CaptioningConfig, SituationConfig
+from figclip.config import CaptioningConfig, SituationConfig, parsing
 from figclip.evaluation.results import (
     DataInfo,
     EvaluationResult,
@@ -222,7 +221,7 @@ def load_heads(
     """
     info = read_head_info(run, task=task.name)
     file = RunFolder(run).config
-    config = configs.from_json(read_text(file), task.config, where=str(file))
+    config = parsing.from_json(read_text(file), task.config, where=str(file))
     vocabulary = task.read_vocabulary(info.vocabulary, where=str(run / "head.json"))
     models, notices = load_models_of_head(info, cache=cache, device=device, on_progress=on_progress)
     heads: dict[str, Head] = {}

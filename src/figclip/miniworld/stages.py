@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from figclip.adaptation.adapt import adapt
-from figclip.config import RunConfig, apply_overrides
+from figclip.config import RunConfig
+from figclip.config.parsing import apply_overrides
+from figclip.config.recipes import build_captioning_recipe, build_recipe, build_situation_recipe
 from figclip.errors import ModelError
 from figclip.evaluation.evaluate import evaluate
 from figclip.evaluation.results import EvaluationResult
@@ -38,7 +40,6 @@ from figclip.miniworld.world_files import (
 )
 from figclip.model.backbone import load_backbone, weights_hash
 from figclip.preparation.prepare import prepare
-from figclip.recipes import build_captioning_recipe, build_recipe, build_situation_recipe
 from figclip.runtime.files import write_atomically
 from figclip.runtime.progress import CountProgress, DetailedProgress
 from figclip.tasks.base import Face

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import get_args
 
-from figclip import config as configs
-from figclip.config import CaptioningConfig, SituationConfig
+from figclip.config import CaptioningConfig, SituationConfig, parsing
 from figclip.errors import DataError
 from figclip.heads.captioning import evaluate as captioning_evaluation
 from figclip.heads.features import ADAPTED, BASE
@@ -218,7 +217,7 @@ def read_head_data(path: Path) -> HeadData:
     for file in (run.config, run.environment, run.data):
         if not file.exists():
             raise DataError("is not there", where=str(file), fix="Fine-tune again")
-    config = configs.from_json(
+    config = parsing.from_json(
         run.config.read_text(encoding="utf-8"), shown.config, where=str(run.config)
     )
     environment = read_object(run.environment, newest_format=ENVIRONMENT_FORMAT)

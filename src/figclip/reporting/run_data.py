@@ -19,9 +19,8 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from figclip import config as configs
 from figclip.adaptation.strength import STRENGTH_FORMAT
-from figclip.config import RunConfig
+from figclip.config import RunConfig, parsing
 from figclip.errors import DataError
 from figclip.evaluation.evaluate import SWEEP_FORMAT
 from figclip.model.backbone import state_hash
@@ -275,8 +274,8 @@ def read_run_files(path: Path) -> RunFiles:
 
     config = environment = data = info = summary = None
     if there(run.config, "the settings and the seed are not known"):
-        config = configs.from_json(
-            run.config.read_text(encoding="utf-8"), configs.RunConfig, where=str(run.config)
+        config = parsing.from_json(
+            run.config.read_text(encoding="utf-8"), RunConfig, where=str(run.config)
         )
     if there(run.environment, "the command and the versions are not known"):
         environment = read_object(run.environment, newest_format=ENVIRONMENT_FORMAT)

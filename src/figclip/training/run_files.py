@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from figclip import config as configs
+from figclip.config import parsing
 from figclip.errors import CheckpointError
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.versions import package_versions
@@ -58,7 +58,7 @@ def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
             fix="Go on with it by --resume, or choose another --out.",
         )
     kind = type(config)
-    before = asdict(configs.from_json(read_text(run.config), kind, where=str(run.config)))
+    before = asdict(parsing.from_json(read_text(run.config), kind, where=str(run.config)))
     now = asdict(config)
     changed = [
         f"{section}.{name}: {old!r} -> {now[section][name]!r}"
@@ -116,7 +116,7 @@ def write_settings(
         "packages": package_versions(),
     }
     run.path.mkdir(parents=True, exist_ok=True)
-    write_atomically(run.config, configs.to_json(config))
+    write_atomically(run.config, parsing.to_json(config))
     content = {"format": ENVIRONMENT_FORMAT, "sessions": [*before, session]}
     write_atomically(run.environment, json.dumps(content, indent=2) + "\n")
 

@@ -20,8 +20,8 @@ from figclip.config import (
     HeadTrainConfig,
     TransformerConfig,
     VideoFrames,
-    apply_overrides,
 )
+from figclip.config.parsing import apply_overrides
 from figclip.datasets.dense_captions import read_predictions
 from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
 from figclip.evaluation.seen_items import TRAINED

@@ -16,7 +16,8 @@ import figclip.heads.situations.evaluate as situation_evaluation
 import figclip.heads.situations.finetune as situation_finetuning
 import figclip.heads.task as head_task
 from figclip.adaptation.adapt import adapt
-from figclip.config import HeadTrainConfig, SituationConfig, TransformerConfig, apply_overrides
+from figclip.config import HeadTrainConfig, SituationConfig, TransformerConfig
+from figclip.config.parsing import apply_overrides
 from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
 from figclip.evaluation.results import TaskResult
 from figclip.evaluation.seen_items import VALIDATED

@@ -21,7 +21,6 @@ from figclip.config import (
     DataConfig,
     EventQueries,
     HeadTrainConfig,
-    LossConfig,
     ModelConfig,
     RunConfig,
     SituationConfig,
@@ -191,19 +190,14 @@ def build_recipe(name: str) -> RunConfig:
     """The configuration of a recipe.
 
     Raises:
-        ConfigError: no recipe of that name.
+        ConfigError: No such recipe.
     """
-    if name not in RECIPES:
-        raise ConfigError(
-            f"unknown recipe {name!r}", where="--recipe", fix=f"Choose one of {', '.join(RECIPES)}."
-        )
-    return RECIPES[name]()
+    return _find(RECIPES, name)()
 
 
 def explain_recipe(name: str) -> str:
     """A recipe's docstring: purpose, source, expected metric, hardware, command."""
-    build_recipe(name)
-    return inspect.cleandoc(RECIPES[name].__doc__ or "")
+    return inspect.cleandoc(_find(RECIPES, name).__doc__ or "")
 
 
 def _paper(name: str, *, base: str, template: TemplateName) -> RunConfig:
@@ -211,13 +205,8 @@ def _paper(name: str, *, base: str, template: TemplateName) -> RunConfig:
     return RunConfig(
         recipe=name,
         data=DataConfig(val_fraction=0.0),
-        text=TextConfig(
-            template=template,
-            negative_policy="uniform",
-            mask_equal_texts=False,
-        ),
+        text=TextConfig(template=template, negative_policy="uniform", mask_equal_texts=False),
         model=ModelConfig(base=base),
-        loss=LossConfig(),
         train=TrainConfig(epochs=40, lr=1e-6, contextualizer_lr=1e-6, keep="last"),
     )
 
@@ -308,32 +297,20 @@ def mini_captioning() -> CaptioningConfig:
 
 
 SITUATION_RECIPES: dict[str, Callable[[], SituationConfig]] = {
-    "situations": situations,
-    "mini_situations": mini_situations,
+    recipe.__name__: recipe for recipe in (situations, mini_situations)
 }
-
-
 CAPTIONING_RECIPES: dict[str, Callable[[], CaptioningConfig]] = {
-    "captioning": captioning,
-    "mini_captioning": mini_captioning,
+    recipe.__name__: recipe for recipe in (captioning, mini_captioning)
 }
 
 
 def build_situation_recipe(name: str) -> SituationConfig:
-    """The config of a recipe for situations.
-
-    Raises:
-        ConfigError: no such recipe.
-    """
+    """As `build_recipe`, of the heads for situations."""
     return _find(SITUATION_RECIPES, name)()
 
 
 def build_captioning_recipe(name: str) -> CaptioningConfig:
-    """The config of a recipe for dense captioning.
-
-    Raises:
-        ConfigError: no such recipe.
-    """
+    """As `build_recipe`, of the heads for dense captioning."""
     return _find(CAPTIONING_RECIPES, name)()
 
 

@@ -20,11 +20,8 @@ from figclip.config import (
     RunConfig,
     TextConfig,
     TrainConfig,
-    apply_overrides,
-    from_json,
-    to_json,
-    valid_keys,
 )
+from figclip.config.parsing import apply_overrides, from_json, to_json, valid_keys
 from figclip.errors import ConfigError
 from tests.runtime_types import without_runtime_types
 

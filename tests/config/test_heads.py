@@ -6,22 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.config import (
-    CaptioningConfig,
-    HeadTrainConfig,
-    SituationConfig,
-    apply_overrides,
-    from_json,
-    to_json,
-    valid_keys,
-)
-from figclip.errors import ConfigError
-from figclip.recipes import (
+from figclip.config import CaptioningConfig, HeadTrainConfig, SituationConfig
+from figclip.config.parsing import apply_overrides, from_json, to_json, valid_keys
+from figclip.config.recipes import (
     CAPTIONING_RECIPES,
     SITUATION_RECIPES,
     build_captioning_recipe,
     build_situation_recipe,
 )
+from figclip.errors import ConfigError
 from tests.runtime_types import without_runtime_types
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from figclip.config import LossConfig, ModelConfig, RunConfig, from_json, to_json
+from figclip.config import LossConfig, ModelConfig, RunConfig
+from figclip.config.parsing import from_json, to_json
+from figclip.config.recipes import RECIPES, build_recipe, explain_recipe
 from figclip.errors import ConfigError
-from figclip.recipes import RECIPES, build_recipe, explain_recipe
 from tests.small_runs import make_run, write_tiny_clip
 
 PAPER = {

@@ -1,24 +1,18 @@
-"""The configuration of a run or a task head: frozen dataclasses, validated, with JSON and `--set`.
+"""The configuration of a run or a task head: frozen dataclasses that check themselves.
 
-A recipe (`recipes.py`) is a function that returns a whole config. The class that owns a field
+A recipe (`config.recipes`) is a function that returns a whole config. The class that owns a field
 checks it; `RunConfig` checks combinations. Nothing below `adaptation` and `heads` takes a config:
 losses, metrics and decoding take plain arguments.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import json
 import math
-import types
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from figclip.errors import ConfigError
 
-CONFIG_FORMAT = 1
 MAX_POSITIONS = 32
 """Most events of a video, and most frames of an event, that the contextualizer has places for."""
 
@@ -30,6 +24,28 @@ NegativePolicy = Literal["balanced", "matched", "uniform"]
 Adaptation = Literal["lora_image", "lora_text", "lora_both", "full"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Keep = Literal["best", "last"]
+
+
+POSITIVE, NOT_NEGATIVE, SEEDS = (1, math.inf), (0, math.inf), (0, 2**63 - 1)
+
+
+def check(config: object, section: str, **bounds: tuple[float, float]) -> None:
+    """Refuse numbers beyond their bounds, which are inclusive, and choices that a type lacks.
+
+    Raises:
+        ConfigError: It names the field.
+    """
+    for name, (low, high) in bounds.items():
+        value = getattr(config, name)
+        # NaN is never within. Not math.isinf: it cannot take numbers beyond the largest float.
+        if not low <= value <= high or abs(value) == math.inf:
+            wanted = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+            raise ConfigError(f"is {value!r}, must be {wanted}", where=f"{section}.{name}")
+    for name, kind in get_type_hints(type(config)).items():
+        value, choices = getattr(config, name), get_args(kind)
+        if get_origin(kind) is Literal and value not in choices:
+            wanted = f"one of {', '.join(choices)}"
+            raise ConfigError(f"is {value!r}, must be {wanted}", where=f"{section}.{name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +62,14 @@ class DataConfig:
     """Processes that read the frame store ahead of training; 0 reads in the training process."""
 
     def __post_init__(self) -> None:
-        check_range("data.frames_per_event", self.frames_per_event, low=1, high=MAX_POSITIONS)
-        check_range("data.videos_per_batch", self.videos_per_batch, low=1)
-        check_range("data.val_fraction", self.val_fraction, low=0.0, high=0.5)
-        check_range("data.loader_workers", self.loader_workers, low=0, high=64)
+        check(
+            self,
+            "data",
+            frames_per_event=(1, MAX_POSITIONS),
+            videos_per_batch=POSITIVE,
+            val_fraction=(0, 0.5),
+            loader_workers=(0, 64),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +91,7 @@ class TextConfig:
     """Leave events with equal captions out of each other's denominators."""
 
     def __post_init__(self) -> None:
-        check_range("text.verb_negatives", self.verb_negatives, low=0, high=64)
-        check_range("text.filler_negatives", self.filler_negatives, low=0, high=64)
-        for name in ("template", "negative_policy"):
-            check_choice(self, "text", name)
+        check(self, "text", verb_negatives=(0, 64), filler_negatives=(0, 64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +111,14 @@ class ModelConfig:
     """Width of one attention head; the number of heads is the projection dim over it."""
 
     def __post_init__(self) -> None:
-        check_choice(self, "model", "adaptation")
-        check_range("model.lora_rank", self.lora_rank, low=1, high=4096)
-        check_range("model.lora_alpha", self.lora_alpha, low=1e-6)
-        check_range(
-            "model.contextualizer_layers", self.contextualizer_layers, low=0, high=MAX_LAYERS
+        check(
+            self,
+            "model",
+            lora_rank=(1, 4096),
+            lora_alpha=(1e-6, math.inf),
+            contextualizer_layers=(0, MAX_LAYERS),
+            contextualizer_head_dim=POSITIVE,
         )
-        check_range("model.contextualizer_head_dim", self.contextualizer_head_dim, low=1)
         if not self.base:
             raise ConfigError("is empty", where="model.base", fix="Give a hub id or a folder.")
 
@@ -131,9 +149,9 @@ class LossConfig:
     """Train CLIP's temperature too; otherwise it keeps its pretrained value."""
 
     def __post_init__(self) -> None:
-        for part in ("event", "event_context", "video", "video_context"):
-            check_range(f"loss.{part}", getattr(self, part), low=0.0)
-        if self.event + self.event_context + self.video + self.video_context == 0:
+        weights = {"event", "event_context", "video", "video_context"}
+        check(self, "loss", **dict.fromkeys(weights, NOT_NEGATIVE))
+        if not any(getattr(self, part) for part in weights):
             raise ConfigError("all weights are 0", where="loss", fix="Set one of them above 0.")
 
     @property
@@ -174,19 +192,21 @@ class TrainConfig:
     """Which weights become `model/`: best on val, or those of the last step."""
 
     def __post_init__(self) -> None:
-        check_range("train.epochs", self.epochs, low=1)
-        for rate in ("lr", "contextualizer_lr"):
-            check_range(f"train.{rate}", getattr(self, rate), low=0.0, high=10.0)
-        check_range("train.weight_decay", self.weight_decay, low=0.0, high=10.0)
-        check_range("train.warmup_fraction", self.warmup_fraction, low=0.0, high=1.0)
-        check_range("train.clip_norm", self.clip_norm, low=0.0)
-        check_range("train.micro_batch", self.micro_batch, low=1)
-        check_range("train.seed", self.seed, low=0, high=2**63 - 1)
-        for count in ("validate_every", "checkpoint_every"):
-            check_range(f"train.{count}", getattr(self, count), low=0)
-        check_range("train.keep_checkpoints", self.keep_checkpoints, low=1)
-        for name in ("schedule", "precision", "keep"):
-            check_choice(self, "train", name)
+        check(
+            self,
+            "train",
+            seed=SEEDS,
+            epochs=POSITIVE,
+            lr=(0, 10),
+            contextualizer_lr=(0, 10),
+            weight_decay=(0, 10),
+            warmup_fraction=(0, 1),
+            clip_norm=NOT_NEGATIVE,
+            micro_batch=POSITIVE,
+            validate_every=NOT_NEGATIVE,
+            checkpoint_every=NOT_NEGATIVE,
+            keep_checkpoints=POSITIVE,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,169 +235,6 @@ class RunConfig:
             )
 
 
-Config = TypeVar("Config")
-"""A dataclass of sections, each a dataclass of settings: `RunConfig`, or that of a head."""
-
-
-def to_json(config: Any) -> str:
-    """The config as indented JSON text, with its format version; `from_json` reads it back."""
-    content: dict[str, Any] = {"format": CONFIG_FORMAT, **dataclasses.asdict(config)}
-    return json.dumps(content, indent=2) + "\n"
-
-
-def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> Config:
-    """Read a config of a kind, written by `to_json`.
-
-    Raises:
-        ConfigError: not JSON, a newer format, an unknown or missing field, or a bad value.
-    """
-    try:
-        content = json.loads(text)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: also for digits beyond Python's limit
-        raise ConfigError(f"is not JSON ({error})", where=where) from error
-    if not isinstance(content, dict):
-        raise ConfigError("is not a JSON object", where=where)
-    table = cast(dict[str, Any], content)
-    version = table.pop("format", None)
-    if version != CONFIG_FORMAT:
-        raise ConfigError(
-            f"has format {version!r}, this version reads {CONFIG_FORMAT}",
-            where=where,
-            fix="Use the figclip version that wrote it, or a newer one.",
-        )
-    return _build(kind, table, path="")
-
-
-def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
-    """Apply `--set` overrides, parsed against the types of the fields.
-
-    Args:
-        config: Where to start from: a dataclass of sections.
-        overrides: Each `section.field=value`, for example `train.lr=1e-4`. Later ones win.
-
-    Raises:
-        ConfigError: no `=`, an unknown key (valid ones are listed), or a value of another type.
-    """
-    changes: dict[str, dict[str, Any]] = {}
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise ConfigError(
-                f"{override!r} has no '='", where="--set", fix="Write --set train.lr=1e-4."
-            )
-        section_name, field_type = _field_type(type(config), key.strip())
-        changes.setdefault(section_name, {})[key.strip().partition(".")[2]] = _parse(
-            value.strip(), field_type, key=key.strip()
-        )
-    sections = {
-        name: dataclasses.replace(getattr(config, name), **fields)
-        for name, fields in changes.items()
-    }
-    return cast(Config, dataclasses.replace(cast(Any, config), **sections))
-
-
-def valid_keys(kind: type[Any]) -> list[str]:
-    """All keys that `--set` accepts for a kind of config, in the order of the classes."""
-    hints = get_type_hints(kind)
-    return [
-        f"{section}.{entry.name}"
-        for section, hint in hints.items()
-        if dataclasses.is_dataclass(hint)
-        for entry in dataclasses.fields(hint)
-    ]
-
-
-def _field_type(kind: type[Any], key: str) -> tuple[str, Any]:
-    """Section name and field type of a dotted key."""
-    if key not in valid_keys(kind):
-        near = difflib.get_close_matches(key, valid_keys(kind), n=1)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"unknown key {key!r}",
-            where="--set",
-            fix=f"{hint}Valid keys: {', '.join(valid_keys(kind))}.",
-        )
-    section, _, name = key.partition(".")
-    return section, get_type_hints(get_type_hints(kind)[section])[name]
-
-
-def _parse(text: str, kind: Any, *, key: str) -> Any:
-    """Parse the text of an override as a bool, int, float, choice or string."""
-    if kind is bool:
-        if text.lower() in {"true", "false"}:
-            return text.lower() == "true"
-        raise ConfigError(f"{text!r} is not true or false", where=f"--set {key}")
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError as error:
-            noun = "a whole number" if kind is int else "a number"
-            raise ConfigError(f"{text!r} is not {noun}", where=f"--set {key}") from error
-    return text
-
-
-def _build(kind: type[Config], table: Mapping[str, Any], *, path: str) -> Config:
-    """Build a config dataclass from parsed JSON; every field must be there, and no other."""
-    hints = get_type_hints(kind)
-    unknown = sorted(set(table) - set(hints))
-    missing = sorted(set(hints) - set(table))
-    if unknown or missing:
-        raise ConfigError(
-            f"unknown fields {unknown}, missing fields {missing}", where=path or "config"
-        )
-    values: dict[str, Any] = {}
-    for name, expected in hints.items():
-        value = table[name]
-        where = f"{path}.{name}".lstrip(".")
-        if dataclasses.is_dataclass(expected):
-            if not isinstance(value, dict):
-                raise ConfigError("is not an object", where=where)
-            values[name] = _build(
-                cast(type[Any], expected), cast(dict[str, Any], value), path=where
-            )
-        else:
-            values[name] = _checked(value, expected, where=where)
-    return kind(**values)
-
-
-def _checked(value: Any, kind: Any, *, where: str) -> Any:
-    """The value, if it is of the field's type; whole numbers pass as floats."""
-    if kind is float and type(value) is int:
-        try:
-            return float(value)
-        except OverflowError as error:
-            raise ConfigError("is too large a number", where=where) from error
-    if get_origin(kind) is Literal:
-        return value  # the owning class checks choices, for JSON and Python alike
-    allowed = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    if type(value) not in allowed:
-        raise ConfigError(f"{value!r} is not of type {kind}", where=where)
-    return value
-
-
-def check_range(
-    where: str, value: float, *, low: float = -math.inf, high: float = math.inf
-) -> None:
-    """Raise unless low <= value <= high (NaN never is)."""
-    # Not math.isinf: it cannot take whole numbers beyond the largest float.
-    if not low <= value <= high or abs(value) == math.inf:
-        bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-        raise ConfigError(f"is {value!r}, must be {bounds}", where=where)
-
-
-def check_choice(config: object, section: str, name: str) -> None:
-    """Raise unless the field's value is one of its Literal's choices."""
-    choices = get_args(get_type_hints(type(config))[name])
-    value = getattr(config, name)
-    if value not in choices:
-        raise ConfigError(
-            f"is {value!r}, must be one of {', '.join(choices)}", where=f"{section}.{name}"
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadTrainConfig:
     """Optimisation of a head, validation and checkpoints."""
@@ -402,15 +259,19 @@ class HeadTrainConfig:
     """Latest checkpoints kept on disk besides the best one; one is written every epoch."""
 
     def __post_init__(self) -> None:
-        check_range("train.seed", self.seed, low=0, high=2**63 - 1)
-        for count in ("epochs", "videos_per_batch", "keep_checkpoints"):
-            check_range(f"train.{count}", getattr(self, count), low=1)
-        check_range("train.val_fraction", self.val_fraction, low=0.0, high=0.5)
-        check_range("train.lr", self.lr, low=0.0, high=10.0)
-        check_range("train.weight_decay", self.weight_decay, low=0.0, high=10.0)
-        check_range("train.warmup_fraction", self.warmup_fraction, low=0.0, high=1.0)
-        check_range("train.clip_norm", self.clip_norm, low=0.0)
-        check_choice(self, "train", "schedule")
+        check(
+            self,
+            "train",
+            seed=SEEDS,
+            epochs=POSITIVE,
+            videos_per_batch=POSITIVE,
+            val_fraction=(0, 0.5),
+            lr=(0, 10),
+            weight_decay=(0, 10),
+            warmup_fraction=(0, 1),
+            clip_norm=NOT_NEGATIVE,
+            keep_checkpoints=POSITIVE,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,11 +294,9 @@ class TransformerConfig:
     """Sequences held while a text is written; 1 takes the most probable word each time."""
 
     def __post_init__(self) -> None:
-        for count in ("width", "heads", "encoder_layers", "decoder_layers", "min_word_count"):
-            check_range(f"head.{count}", getattr(self, count), low=1, high=2**20)
-        check_range("head.dropout", self.dropout, low=0.0, high=0.9)
-        check_range("head.max_words", self.max_words, low=2, high=1024)
-        check_range("head.beam", self.beam, low=1, high=64)
+        counts = ("width", "heads", "encoder_layers", "decoder_layers", "min_word_count")
+        check(self, "head", **dict.fromkeys(counts, (1, 2**20)))
+        check(self, "head", dropout=(0, 0.9), max_words=(2, 1024), beam=(1, 64))
         if self.width % self.heads:
             raise ConfigError(
                 f"a width of {self.width} does not split into {self.heads} heads",
@@ -454,7 +313,7 @@ class EventFrames:
     """T: frames at the midpoints of T equal segments of an event."""
 
     def __post_init__(self) -> None:
-        check_range("frames.per_event", self.per_event, low=1, high=MAX_POSITIONS)
+        check(self, "frames", per_event=(1, MAX_POSITIONS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,8 +328,7 @@ class SituationLoss:
     """Cross entropy of its relation to the middle event."""
 
     def __post_init__(self) -> None:
-        for part in ("verbs", "roles", "relations"):
-            check_range(f"loss.{part}", getattr(self, part), low=0.0)
+        check(self, "loss", verbs=NOT_NEGATIVE, roles=NOT_NEGATIVE, relations=NOT_NEGATIVE)
         if self.verbs + self.roles + self.relations == 0:
             raise ConfigError("all weights are 0", where="loss", fix="Set one of them above 0.")
 
@@ -494,7 +352,7 @@ class VideoFrames:
     """Frames a second, evenly; a video of more than 2,048 of them gives 2,048, evenly."""
 
     def __post_init__(self) -> None:
-        check_range("frames.per_second", self.per_second, low=0.01, high=100.0)
+        check(self, "frames", per_second=(0.01, 100))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -507,8 +365,7 @@ class EventQueries:
     """In each they look at the frames and move their spans."""
 
     def __post_init__(self) -> None:
-        check_range("queries.num", self.num, low=1, high=1000)
-        check_range("queries.decoder_layers", self.decoder_layers, low=1, high=100)
+        check(self, "queries", num=(1, 1000), decoder_layers=(1, 100))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -526,7 +383,7 @@ class CaptioningLoss:
 
     def __post_init__(self) -> None:
         for part in ("confidence", "spans", "count", "captions"):
-            check_range(f"loss.{part}", getattr(self, part), low=0.0)
+            check(self, "loss", **{part: NOT_NEGATIVE})
             if getattr(self, part) == 0:
                 raise ConfigError("is 0", where=f"loss.{part}", fix="Every part is needed.")
 

@@ -1,0 +1,156 @@
+"""Configs of any kind as JSON text and from it, and the overrides of `--set`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from figclip.errors import ConfigError
+
+FORMAT = 1
+
+Config = TypeVar("Config")
+"""A dataclass of sections, each a dataclass of settings: `RunConfig`, or that of a head."""
+
+
+def to_json(config: Any) -> str:
+    """The config as indented JSON text, with its format version; `from_json` reads it back."""
+    content: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(config)}
+    return json.dumps(content, indent=2) + "\n"
+
+
+def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> Config:
+    """Read a config of a kind, written by `to_json`.
+
+    Raises:
+        ConfigError: not JSON, a newer format, an unknown or missing field, or a bad value.
+    """
+    try:
+        content = json.loads(text)
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: also for digits beyond Python's limit
+        raise ConfigError(f"is not JSON ({error})", where=where) from error
+    if not isinstance(content, dict):
+        raise ConfigError("is not a JSON object", where=where)
+    table = cast(dict[str, Any], content)
+    version = table.pop("format", None)
+    if version != FORMAT:
+        raise ConfigError(
+            f"has format {version!r}, this version reads {FORMAT}",
+            where=where,
+            fix="Use the figclip version that wrote it, or a newer one.",
+        )
+    return _build(kind, table, path="")
+
+
+def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
+    """Apply `--set` overrides, parsed against the types of the fields.
+
+    Args:
+        config: Where to start from: a dataclass of sections.
+        overrides: Each `section.field=value`, for example `train.lr=1e-4`. Later ones win.
+
+    Raises:
+        ConfigError: no `=`, an unknown key (valid ones are listed), or a value of another type.
+    """
+    changes: dict[str, dict[str, Any]] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"{override!r} has no '='", where="--set", fix="Write --set train.lr=1e-4."
+            )
+        section_name, field_type = _field_type(type(config), key.strip())
+        changes.setdefault(section_name, {})[key.strip().partition(".")[2]] = _parse(
+            value.strip(), field_type, key=key.strip()
+        )
+    sections = {
+        name: dataclasses.replace(getattr(config, name), **fields)
+        for name, fields in changes.items()
+    }
+    return cast(Config, dataclasses.replace(cast(Any, config), **sections))
+
+
+def valid_keys(kind: type[Any]) -> list[str]:
+    """All keys that `--set` accepts for a kind of config, in the order of the classes."""
+    hints = get_type_hints(kind)
+    return [
+        f"{section}.{entry.name}"
+        for section, hint in hints.items()
+        if dataclasses.is_dataclass(hint)
+        for entry in dataclasses.fields(hint)
+    ]
+
+
+def _field_type(kind: type[Any], key: str) -> tuple[str, Any]:
+    """Section name and field type of a dotted key."""
+    if key not in valid_keys(kind):
+        near = difflib.get_close_matches(key, valid_keys(kind), n=1)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"unknown key {key!r}",
+            where="--set",
+            fix=f"{hint}Valid keys: {', '.join(valid_keys(kind))}.",
+        )
+    section, _, name = key.partition(".")
+    return section, get_type_hints(get_type_hints(kind)[section])[name]
+
+
+def _parse(text: str, kind: Any, *, key: str) -> Any:
+    """Parse the text of an override as a bool, int, float, choice or string."""
+    if kind is bool:
+        if text.lower() in {"true", "false"}:
+            return text.lower() == "true"
+        raise ConfigError(f"{text!r} is not true or false", where=f"--set {key}")
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError as error:
+            noun = "a whole number" if kind is int else "a number"
+            raise ConfigError(f"{text!r} is not {noun}", where=f"--set {key}") from error
+    return text
+
+
+def _build(kind: type[Config], table: Mapping[str, Any], *, path: str) -> Config:
+    """Build a config dataclass from parsed JSON; every field must be there, and no other."""
+    hints = get_type_hints(kind)
+    unknown = sorted(set(table) - set(hints))
+    missing = sorted(set(hints) - set(table))
+    if unknown or missing:
+        raise ConfigError(
+            f"unknown fields {unknown}, missing fields {missing}", where=path or "config"
+        )
+    values: dict[str, Any] = {}
+    for name, expected in hints.items():
+        value = table[name]
+        where = f"{path}.{name}".lstrip(".")
+        if dataclasses.is_dataclass(expected):
+            if not isinstance(value, dict):
+                raise ConfigError("is not an object", where=where)
+            values[name] = _build(
+                cast(type[Any], expected), cast(dict[str, Any], value), path=where
+            )
+        else:
+            values[name] = _checked(value, expected, where=where)
+    return kind(**values)
+
+
+def _checked(value: Any, kind: Any, *, where: str) -> Any:
+    """The value, if it is of the field's type; whole numbers pass as floats."""
+    if kind is float and type(value) is int:
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError("is too large a number", where=where) from error
+    if get_origin(kind) is Literal:
+        return value  # the owning class checks choices, for JSON and Python alike
+    allowed = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    if type(value) not in allowed:
+        raise ConfigError(f"{value!r} is not of type {kind}", where=where)
+    return value
