@@ -22,14 +22,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from figclip.metrics.captions import (
-    CaptionCorpus,
-    bleu,
-    bleu_by_group,
-    cider_d,
-    cider_d_by_group,
-    rouge_l,
-)
+from figclip.metrics.caption_corpus import CaptionCorpus
+from figclip.metrics.caption_scores import bleu, bleu_by_group, cider_d, cider_d_by_group, rouge_l
 
 NUM_WORDS = 5000
 NUM_REFERENCES = 3

@@ -47,7 +47,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from figclip.scoring.dense_captions import score_dense_captions
-from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor
+from figclip.metrics.meteor import METEOR_EXACT, Meteor
 from figclip.datasets.dense_captions import read_predictions, read_caption_references
 predictions, references = map(Path, sys.argv[1:3])
 no_meteor = Meteor(

@@ -15,8 +15,8 @@ from figclip.datasets.dense_captions import (
     read_caption_references,
     read_predictions,
 )
-from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor
 from figclip.metrics.localisation import TIOUS
+from figclip.metrics.meteor import METEOR_EXACT, Meteor
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.scoring.scores import PredictionScores
 from tests.golden_checks import Case, close

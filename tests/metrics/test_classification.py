@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from figclip.errors import MetricError
-from figclip.metrics.classification import classify, confusion_counts
+from figclip.metrics.classification import classify, confusion_counts, means_by_name
 from figclip.metrics.ranking import hits_at_k
 
 
@@ -62,3 +62,8 @@ def test_undefined_classification_is_refused() -> None:
         classify(np.array([[0.1, 0.2], [np.nan, 0.2]]), np.array([0, 1]))
     with pytest.raises(MetricError, match="0 queries"):
         classify(np.zeros((0, 2)), np.zeros(0, np.int64))
+
+
+def test_means_come_in_the_order_of_first_items() -> None:
+    found = means_by_name(np.array([1.0, 0, 1, 1, 0, 0]), ["b", "a", "b", "a", "c", "a"])
+    assert list(found.items()) == [("b", 1.0), ("a", 1 / 3), ("c", 0.0)]

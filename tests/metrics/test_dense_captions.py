@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figclip.errors import MetricError
-from figclip.metrics.captions import CaptionCorpus, bleu, cider_d, rouge_l
+from figclip.metrics.caption_corpus import CaptionCorpus
+from figclip.metrics.caption_scores import bleu, cider_d, rouge_l
 from figclip.metrics.dense_captions import UNMATCHED_REFERENCE, CaptionedSpanLists, caption_scores
 from figclip.metrics.localisation import OFFICIAL_EPSILON, TIOUS
 from tests.metrics.test_localisation import slow_iou, span_lists

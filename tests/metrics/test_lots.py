@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from figclip.metrics.lots import Lots
+from figclip.metrics.controls import Lots
 
 NAMES = [f"item {number}" for number in range(50)]
 

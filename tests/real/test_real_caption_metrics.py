@@ -14,7 +14,8 @@ import pytest
 
 from figclip.datasets.dense_captions import read_activitynet_references, read_youcook2_references
 from figclip.errors import MetricError
-from figclip.metrics.captions import MeteorStats, OfficialMeteor, meteor_exact, tokenize
+from figclip.metrics.meteor import MeteorStats, OfficialMeteor, meteor_exact
+from figclip.metrics.ptb import tokenize
 from tests.caption_checks import (
     check_caption_metrics,
     check_exact_matches,

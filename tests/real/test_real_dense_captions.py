@@ -20,8 +20,7 @@ from figclip.datasets.dense_captions import (
     read_caption_references,
     read_youcook2_references,
 )
-from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor, official_meteor_of
-from figclip.metrics.captions.official_meteor import OfficialMeteor
+from figclip.metrics.meteor import METEOR_EXACT, Meteor, OfficialMeteor, official_meteor_of
 from figclip.scoring.scores import PredictionScores
 from tests.dense_caption_checks import (
     MeteorTable,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 
 from figclip.metrics.ranking import place
 
@@ -50,3 +51,13 @@ def confusion_counts(
     cells_N = class_N * num_classes + predicted_N
     counts = np.bincount(cells_N, minlength=num_classes * num_classes)
     return counts.reshape(num_classes, num_classes)
+
+
+def means_by_name(
+    value_N: Float64[np.ndarray, " N"], name_of_item: Sequence[str]
+) -> dict[str, float]:
+    """Mean of the values of each name, names in the order of their first item."""
+    position: dict[str, int] = {}
+    position_N = np.array([position.setdefault(name, len(position)) for name in name_of_item])
+    means = np.bincount(position_N, weights=value_N) / np.bincount(position_N)
+    return dict(zip(position, means.tolist(), strict=True))

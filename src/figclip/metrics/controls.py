@@ -6,19 +6,19 @@ without looking at the video. Text-only: tell true from counterfeit by the words
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64, UInt64
 from sklearn.feature_extraction import DictVectorizer  # pyright: ignore[reportMissingTypeStubs]
 from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingTypeStubs]
 from sklearn.model_selection import GroupKFold  # pyright: ignore[reportMissingTypeStubs]
 
 from figclip.errors import MetricError
-from figclip.metrics.lots import Lots
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,59 @@ def choose(
     won_NK = present_NK & (positive_N[:, None] > negative_NK)
     tied_NK = present_NK & (positive_N[:, None] == negative_NK)
     return Choices(won_NK.sum(axis=1) / count_N, tied_NK.sum(axis=1) / count_N)
+
+
+_ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+_LAST_SHIFT = 31
+
+
+class Lots:
+    """Lots of N items, by which a draw does not depend on who else is there.
+
+    A shared random generator gives every item other draws as soon as one item is missing. Here each
+    pair of a drawer and an item has a lot of its own, and the lowest lots win: someone who lacks a
+    few videos still draws the same of those that are there.
+
+    Args:
+        names: Names of the items. Equal names have equal lots; the earlier item is drawn first.
+        seed: Other seeds give other lots.
+
+    Source:
+        Rendezvous hashing (Thaler and Ravishankar 1998). Bits are mixed as SplitMix64 does
+        (Steele, Lea and Flood 2014).
+    """
+
+    def __init__(self, names: Sequence[str], *, seed: int) -> None:
+        self._seed = seed
+        self._key_N = np.array([_key(f"item/{name}") for name in names], np.uint64)
+
+    def draw(
+        self, drawer: str, *, allowed_N: Bool[np.ndarray, " N"], num_drawn: int
+    ) -> Int64[np.ndarray, " _"]:
+        """Positions of the items drawn, lowest lot first; each is as likely as any.
+
+        Fewer than `num_drawn` are drawn where not so many are allowed.
+        """
+        (position_M,) = np.nonzero(allowed_N)
+        lot_M = self._lots(drawer)[position_M]
+        if num_drawn < len(lot_M):
+            # Only these can be among the lowest: the rest need not be sorted.
+            limit = np.partition(lot_M, num_drawn - 1)[num_drawn - 1]
+            position_M, lot_M = position_M[lot_M <= limit], lot_M[lot_M <= limit]
+        return position_M[np.argsort(lot_M, kind="stable")][:num_drawn]
+
+    def _lots(self, drawer: str) -> UInt64[np.ndarray, " N"]:
+        """A number for each item, as good as random."""
+        lot_N = self._key_N ^ np.uint64(_key(f"drawer/{self._seed}/{drawer}"))
+        for shift, multiplier in _ROUNDS:
+            lot_N = (lot_N ^ (lot_N >> np.uint64(shift))) * np.uint64(multiplier)
+        return lot_N ^ (lot_N >> np.uint64(_LAST_SHIFT))
+
+
+def _key(name: str) -> int:
+    """64 bits of a name."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest)
 
 
 _NONE = -1
@@ -118,7 +171,7 @@ def draw_foreign_items(
     """Draw the videos that each item is judged by, evenly among the items of other groups.
 
     They depend on the names of the item and of those drawn: where an item is missing, the others
-    keep theirs (`metrics.lots`).
+    keep theirs (`Lots`).
 
     A mirrored pair for which no video is foreign to both is given up. Items get fewer than
     `num_foreign` videos where there are not so many.

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from figclip.errors import MetricError
-from figclip.metrics.captions import CaptionCorpus, bleu_by_group, cider_d_by_group, rouge_l
+from figclip.metrics.caption_corpus import CaptionCorpus
+from figclip.metrics.caption_scores import bleu_by_group, cider_d_by_group, rouge_l
 from figclip.metrics.localisation import (
     OFFICIAL_EPSILON,
     TIOUS,
@@ -73,7 +74,7 @@ def caption_scores(
     items = _items(predictions, references, tious=tious)
     bleu_KN = bleu_by_group(items.corpus, items.group_M)
     scores = {
-        "CIDEr": items.means(_cider(items)),
+        "CIDEr": items.means(np.nan_to_num(cider_d_by_group(items.corpus, items.group_M))),
         **{f"BLEU-{n + 1}": bleu_KN[:, n] for n in range(bleu_KN.shape[1])},
         "ROUGE-L": items.means(rouge_l(items.corpus)),
         **{name: score(items.corpus, items.group_M) for name, score in meteor.items()},
@@ -152,25 +153,6 @@ def _pooled_pairs(
         ),
         np.concatenate([pairs.iou_N for pairs in found]),
     )
-
-
-def _cider(items: _Items) -> Float64[np.ndarray, " M"]:
-    """CIDEr-D of each pair within its group; 0 in a group whose references hold no word."""
-    corpus = items.corpus
-    has_words_S = np.array([bool(sentence.split()) for sentence in corpus.sentences])
-    is_defined_K = np.bincount(items.group_M, has_words_S[corpus.reference_R]) > 0
-    is_defined_M = is_defined_K[items.group_M]
-    if is_defined_M.all():
-        return cider_d_by_group(corpus, items.group_M)
-    score_M = np.zeros(len(corpus))
-    if is_defined_M.any():
-        defined = CaptionCorpus(
-            _pick(corpus.sentences, corpus.candidate_M[is_defined_M]),
-            [(each,) for each in _pick(corpus.sentences, corpus.reference_R[is_defined_M])],
-        )
-        group_M = np.unique(items.group_M[is_defined_M], return_inverse=True)[1]
-        score_M[is_defined_M] = cider_d_by_group(defined, group_M)
-    return score_M
 
 
 def _pick(sentences: Sequence[str], positions: Int64[np.ndarray, " N"]) -> list[str]:

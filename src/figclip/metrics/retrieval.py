@@ -8,7 +8,7 @@ Source: ArrowLuo/CLIP4Clip @ 508ffa3, metrics.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,55 +73,37 @@ def retrieve(
             are in another order.
     """
     t2v, v2t = dot_products(text_ND, visual_BD), dot_products(visual_BD, text_ND)
-    answers = _answers(len(visual_BD), video_of_text_N, text_label_N)
+    first_text_B = _first_texts(len(visual_BD), video_of_text_N)
+    label_N = np.unique(text_label_N, return_inverse=True)[1].astype(np.int64)
     if is_dual:
         t2v, v2t = dual_softmax(t2v), dual_softmax(v2t)
-    return BothDirections(t2v=_texts_to_videos(t2v, answers), v2t=_videos_to_texts(v2t, answers))
+    # Each video has one text, and no two texts are equal: its rank is then that of the own item.
+    is_one_to_one = len(label_N) == len(visual_BD) == int(label_N.max()) + 1
+    videos_of_label = _lists(label_N, video_of_text_N)
+    labels_of_video = _lists(video_of_text_N, label_N)
+    texts_of_label = _lists(label_N, np.arange(len(label_N)))
+
+    def correct_videos(text_R: Int64[np.ndarray, " R"]) -> _Pairs:
+        return videos_of_label.of(label_N[text_R])
+
+    def correct_texts(video_R: Int64[np.ndarray, " R"]) -> _Pairs:
+        query_P, label_P = labels_of_video.of(video_R)
+        pair_P, text_P = texts_of_label.of(label_P)
+        return query_P[pair_P], text_P
+
+    own_B = np.arange(len(visual_BD), dtype=np.int64)
+    if is_one_to_one:
+        return BothDirections(t2v=_rank(t2v, video_of_text_N), v2t=_rank(v2t, own_B))
+    return BothDirections(
+        t2v=_rank(t2v, video_of_text_N, correct=correct_videos),
+        v2t=_rank(v2t, own_B, correct=correct_texts, first_item_B=first_text_B),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Lists:
-    """Lists of indices, end to end: list i is `members_M[starts_L[i]:starts_L[i + 1]]`."""
-
-    members_M: Int64[np.ndarray, " M"]
-    starts_L: Int64[np.ndarray, " L"]
-
-    def of(
-        self, list_A: Int64[np.ndarray, " A"]
-    ) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
-        """Members of the lists asked for, in turn: position in the question, and member."""
-        first_A = self.starts_L[list_A]
-        count_A = self.starts_L[list_A + 1] - first_A
-        asked_P = np.repeat(np.arange(len(list_A)), count_A)
-        skipped_A = np.cumsum(count_A) - count_A
-        return asked_P, self.members_M[np.arange(len(asked_P)) + (first_A - skipped_A)[asked_P]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answers:
-    """What answers what.
-
-    Attributes:
-        first_text_B: Index of the first text of each video.
-        is_one_to_one: Each video has one text, and no two texts are equal: the corrected rank is
-            then that of the own item.
-    """
-
-    first_text_B: Int64[np.ndarray, " B"]
-    video_of_text_N: Int64[np.ndarray, " N"]
-    label_N: Int64[np.ndarray, " N"]
-    videos_of_label: _Lists
-    labels_of_video: _Lists
-    texts_of_label: _Lists
-    is_one_to_one: bool
-
-
-def _answers(
-    num_videos: int,
-    video_of_text_N: Int64[np.ndarray, " N"],
-    text_label_N: Int64[np.ndarray, " N"],
-) -> _Answers:
-    """Check and index the relation of texts and videos."""
+def _first_texts(
+    num_videos: int, video_of_text_N: Int64[np.ndarray, " N"]
+) -> Int64[np.ndarray, " B"]:
+    """Index of the first text of each video, which are checked."""
     if not len(video_of_text_N):
         raise MetricError("there is no text to retrieve")
     if (np.diff(video_of_text_N) < 0).any():
@@ -135,16 +117,26 @@ def _answers(
     num_texts_B = np.bincount(video_of_text_N, minlength=num_videos)
     if not num_texts_B.all():
         raise MetricError("has no text", where=f"video {int(np.argmin(num_texts_B))}")
-    label_N = np.unique(text_label_N, return_inverse=True)[1].astype(np.int64)
-    return _Answers(
-        first_text_B=np.cumsum(num_texts_B) - num_texts_B,
-        video_of_text_N=video_of_text_N,
-        label_N=label_N,
-        videos_of_label=_lists(label_N, video_of_text_N),
-        labels_of_video=_lists(video_of_text_N, label_N),
-        texts_of_label=_lists(label_N, np.arange(len(label_N))),
-        is_one_to_one=len(label_N) == num_videos == int(label_N.max()) + 1,
-    )
+    return np.cumsum(num_texts_B) - num_texts_B
+
+
+_Pairs = tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Lists of indices, end to end: list i is `members_M[starts_L[i]:starts_L[i + 1]]`."""
+
+    members_M: Int64[np.ndarray, " M"]
+    starts_L: Int64[np.ndarray, " L"]
+
+    def of(self, list_A: Int64[np.ndarray, " A"]) -> _Pairs:
+        """Members of the lists asked for, in turn: position in the question, and member."""
+        first_A = self.starts_L[list_A]
+        count_A = self.starts_L[list_A + 1] - first_A
+        asked_P = np.repeat(np.arange(len(list_A)), count_A)
+        skipped_A = np.cumsum(count_A) - count_A
+        return asked_P, self.members_M[np.arange(len(asked_P)) + (first_A - skipped_A)[asked_P]]
 
 
 def _lists(list_P: Int64[np.ndarray, " P"], member_P: Int64[np.ndarray, " P"]) -> _Lists:
@@ -155,43 +147,39 @@ def _lists(list_P: Int64[np.ndarray, " P"], member_P: Int64[np.ndarray, " P"]) -
     return _Lists(member_M, starts_L)
 
 
-def _texts_to_videos(similarities: Similarities, answers: _Answers) -> DirectionScores:
-    """Rank of the best video with a text of the query's label; place of the text's own video."""
-    ranks: list[Int64[np.ndarray, " R"]] = []
-    places: list[Places] = []
-    for part, sim_RB in similarities.parts():
-        places.append(place(sim_RB, answers.video_of_text_N[part]))
-        if answers.is_one_to_one:
-            ranks.append(places[-1].worst_ranks)
-            continue
-        query_P, video_P = answers.videos_of_label.of(answers.label_N[part])
-        ranks.append(_best_rank(sim_RB, query_P, video_P))
-    return DirectionScores(rank_Q=np.concatenate(ranks), places=_joined(places))
+def _rank(
+    similarities: Similarities,
+    own_Q: Int64[np.ndarray, " Q"],
+    *,
+    correct: Callable[[Int64[np.ndarray, " R"]], _Pairs] | None = None,
+    first_item_B: Int64[np.ndarray, " B"] | None = None,
+) -> DirectionScores:
+    """Place of the own item, and rank of the best of all correct ones; else only the own one is.
 
-
-def _videos_to_texts(similarities: Similarities, answers: _Answers) -> DirectionScores:
-    """Rank of the best text of the video's labels; place of the video among videos."""
+    Of items in runs that begin at `first_item_B`, the own one is the best of a run.
+    """
     ranks: list[Int64[np.ndarray, " R"]] = []
     places: list[Places] = []
     for part, sim_RN in similarities.parts():
-        video_R = np.arange(part.start, part.stop, dtype=np.int64)
-        places.append(place(_best_texts(sim_RN, answers.first_text_B), video_R))
-        if answers.is_one_to_one:
+        best_RB = sim_RN
+        # The maximum over runs of one item would take half of the whole time.
+        if first_item_B is not None and len(first_item_B) < sim_RN.shape[1]:
+            best_RB = np.maximum.reduceat(sim_RN, first_item_B, axis=1)
+        places.append(place(best_RB, own_Q[part]))
+        if correct is None:
             ranks.append(places[-1].worst_ranks)
-            continue
-        query_P, label_P = answers.labels_of_video.of(video_R)
-        pair_P, text_P = answers.texts_of_label.of(label_P)
-        ranks.append(_best_rank(sim_RN, query_P[pair_P], text_P))
-    return DirectionScores(rank_Q=np.concatenate(ranks), places=_joined(places))
-
-
-def _best_texts(
-    sim_RN: Float[np.ndarray, "R N"], first_text_B: Int64[np.ndarray, " B"]
-) -> Float[np.ndarray, "R B"]:
-    """Similarity to the best text of each video."""
-    if len(first_text_B) == sim_RN.shape[1]:
-        return sim_RN  # the maximum over single texts would take half of the whole time
-    return np.maximum.reduceat(sim_RN, first_text_B, axis=1)
+        else:
+            ranks.append(
+                _best_rank(sim_RN, *correct(np.arange(part.start, part.stop, dtype=np.int64)))
+            )
+    return DirectionScores(
+        rank_Q=np.concatenate(ranks),
+        places=Places(
+            ahead_Q=np.concatenate([one.ahead_Q for one in places]),
+            tied_Q=np.concatenate([one.tied_Q for one in places]),
+            tied_before_Q=np.concatenate([one.tied_before_Q for one in places]),
+        ),
+    )
 
 
 def _best_rank(
@@ -206,15 +194,6 @@ def _best_rank(
     similar_R = count_true(sim_RN >= best_R[:, None])
     own_R = np.bincount(query_P[correct_P == best_R[query_P]], minlength=len(sim_RN))
     return 1 + similar_R - own_R
-
-
-def _joined(parts: Sequence[Places]) -> Places:
-    """Places of all queries."""
-    return Places(
-        ahead_Q=np.concatenate([part.ahead_Q for part in parts]),
-        tied_Q=np.concatenate([part.tied_Q for part in parts]),
-        tied_before_Q=np.concatenate([part.tied_before_Q for part in parts]),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

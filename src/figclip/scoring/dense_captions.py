@@ -27,8 +27,6 @@ from figclip.datasets.dense_captions import (
     outside_notice,
 )
 from figclip.errors import DataError
-from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor
-from figclip.metrics.captions.ptb import tokenize
 from figclip.metrics.dense_captions import (
     CaptionedSpanLists,
     SodaScores,
@@ -45,6 +43,8 @@ from figclip.metrics.localisation import (
     localise,
     overlapping_pairs,
 )
+from figclip.metrics.meteor import METEOR_EXACT, Meteor
+from figclip.metrics.ptb import tokenize
 from figclip.scoring.scores import PredictionScores, ScoredData
 from figclip.tasks.base import ItemScores, LeftOut, Score
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from figclip.datasets.dense_captions import REFERENCE_READERS, read_predictions
 from figclip.errors import ConfigError
 from figclip.evaluation.sources import DataSource, parse_source
-from figclip.metrics.captions.meteor import METEOR_EXACT, Meteor, official_meteor_of
-from figclip.metrics.captions.official_meteor import OfficialMeteor
+from figclip.metrics.meteor import METEOR_EXACT, Meteor, OfficialMeteor, official_meteor_of
 from figclip.runtime.files import check_writable
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.scoring.scores import PredictionScores, write_scores

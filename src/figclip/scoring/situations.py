@@ -28,16 +28,21 @@ from figclip.datasets.situations import (
     related_events,
 )
 from figclip.errors import MetricError
-from figclip.metrics.captions import CaptionCorpus
-from figclip.metrics.situations.coreference import CoreferenceVideo, coreference_f1
-from figclip.metrics.situations.relations import MIN_AGREEING, RelationScores, judge_relations
-from figclip.metrics.situations.roles import GroupScores, TextScores, score_groups, score_texts
-from figclip.metrics.situations.verbs import (
+from figclip.metrics.caption_corpus import CaptionCorpus
+from figclip.metrics.coreference import CoreferenceVideo, coreference_f1
+from figclip.metrics.situations import (
+    MIN_AGREEING,
     NUM_RANKS,
     RECALL_THRESHOLD,
+    GroupScores,
+    RelationScores,
+    TextScores,
     VerbScores,
     all_events_hit,
+    judge_relations,
     judge_verbs,
+    score_groups,
+    score_texts,
 )
 from figclip.scoring.scores import PredictionScores, ScoredData
 from figclip.scoring.situation_files import (

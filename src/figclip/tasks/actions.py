@@ -12,8 +12,7 @@ from jaxtyping import Float32, Float64
 
 from figclip.datasets.actions import class_as_labelled, prompts_for
 from figclip.datasets.records import ActionSet, LabelledMedium
-from figclip.metrics.averages import Spread, mean_and_std, means_by_name
-from figclip.metrics.classification import Classified, classify
+from figclip.metrics.classification import Classified, classify, means_by_name
 from figclip.metrics.ranking import dot_products, hits_at_k
 from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
 from figclip.tasks.media import (
@@ -125,14 +124,14 @@ class Actions:
             official = _over_splits(scores, f"official {metric}")
             corrected = _over_splits(scores, metric)
             summary[metric] = Score(
-                official=official.mean,
-                corrected=corrected.mean,
+                official=float(np.mean(official)),
+                corrected=float(np.mean(corrected)),
                 chance=everything.chance[metric],
                 is_headline=k == 1,
             )
             if splits:
                 summary[f"{metric}, std over splits"] = Score(
-                    official=official.std, corrected=corrected.std
+                    official=float(np.std(official)), corrected=float(np.std(corrected))
                 )
         return summary | _split_scores(splits) | _class_scores(everything)
 
@@ -195,12 +194,12 @@ def _split_block(everything: ItemScores, split: str, split_of_item: Sequence[str
     )
 
 
-def _over_splits(scores: Sequence[ItemScores], metric: str) -> Spread:
-    """Mean and spread of a metric over the splits."""
-    splits = scores[1:]
+def _over_splits(scores: Sequence[ItemScores], metric: str) -> list[float]:
+    """Mean of a metric in each split."""
+    everything, *splits = scores
     if not splits:
-        return mean_and_std([float(scores[0].values[metric].mean())])
-    return mean_and_std([float(one.values[f"{metric}, {one.block}"].mean()) for one in splits])
+        return [float(everything.values[metric].mean())]
+    return [float(one.values[f"{metric}, {one.block}"].mean()) for one in splits]
 
 
 def _split_scores(splits: Sequence[ItemScores]) -> dict[str, Score]:

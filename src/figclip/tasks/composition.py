@@ -28,6 +28,7 @@ from figclip.metrics.controls import (
     NUM_FOLDS,
     CandidatePairs,
     Choices,
+    Lots,
     check_mirrored,
     group_folds,
     is_fittable,
@@ -35,7 +36,6 @@ from figclip.metrics.controls import (
     text_only_margins,
     with_half_ties,
 )
-from figclip.metrics.lots import Lots
 from figclip.metrics.ranking import paired_dot_products
 from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, LeftOut, Score, Setting, TaskData
 from figclip.tasks.media import MediaSet, embed_media, split_present
@@ -96,7 +96,7 @@ def draw_foreign_media(
     ties.
 
     The draw depends on the names of the group and of the item drawn, not on which others are there
-    (`metrics.lots`).
+    (`metrics.controls.Lots`).
 
     None where a group has nothing foreign.
     """

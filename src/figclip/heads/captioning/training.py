@@ -27,8 +27,8 @@ from figclip.heads.captioning.head import (
 from figclip.heads.captioning.predict import predict_captions
 from figclip.heads.captioning.videos import CaptionedVideo, VideoFeatures
 from figclip.heads.run import HeadTrainee
-from figclip.metrics.captions import tokenize
 from figclip.metrics.localisation import TIOUS, SpanLists, f1, localise
+from figclip.metrics.ptb import tokenize
 from figclip.training.batches import BatchItem
 
 _IGNORED = -100

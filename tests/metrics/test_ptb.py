@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.metrics.captions import tokenize
-from figclip.metrics.captions.ptb import NO_BREAK_SPACE
+from figclip.metrics.ptb import NO_BREAK_SPACE, tokenize
 
 REMOVED = set("'' ' `` ` . ? ! , : - -- ... ;".split())
 WORDS = st.sampled_from("the man's dogs' isn't well-known He said stop go".split())

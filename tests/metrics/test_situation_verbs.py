@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figclip.errors import MetricError
-from figclip.metrics.situations.verbs import all_events_hit, judge_verbs
+from figclip.metrics.situations import all_events_hit, judge_verbs
 
 WALK, RUN, SIT = "walk.01", "run.02", "sit.01"
 

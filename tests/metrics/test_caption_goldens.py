@@ -7,7 +7,7 @@ import pytest
 from tests.caption_checks import check_caption_metrics, check_exact_matches, check_tokens
 from tests.golden_checks import Case, load_cases
 
-FOLDER = Path(__file__).parents[2] / "goldens"
+FOLDER = Path(__file__).parents[1] / "goldens"
 
 
 @pytest.mark.parametrize(

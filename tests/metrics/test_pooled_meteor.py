@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from figclip.metrics.captions import (
-    CaptionCorpus,
+from figclip.metrics.caption_corpus import CaptionCorpus
+from figclip.metrics.meteor import (
+    METEOR_EXACT,
     MeteorStats,
     OfficialMeteor,
     meteor_exact,
     meteor_exact_stats,
+    official_meteor_of,
 )
-from figclip.metrics.captions.meteor import METEOR_EXACT, official_meteor_of
 
 
 def test_exact_pairs_and_groups() -> None:
@@ -20,14 +21,12 @@ def test_exact_pairs_and_groups() -> None:
         ["a dog bites", "a man", "a man", ""],
         ["the dog bites", "x", "a man", ""],
     )
-    pairs = [
-        meteor_exact_stats(one, [other]) for one, other in zip(hypotheses, references, strict=True)
-    ]
+    pairs = list(map(meteor_exact_stats, hypotheses, references))
     found = METEOR_EXACT.scores(METEOR_EXACT.stats(hypotheses, references))
     assert found.tolist() == pytest.approx([meteor_exact(pair) for pair in pairs])
     corpus = CaptionCorpus(hypotheses, [[reference] for reference in references])
     grouped = METEOR_EXACT.of_groups(corpus, np.array([1, 1, 0, 0]))
-    pooled = meteor_exact(pairs[0] + pairs[1])
+    pooled = meteor_exact(MeteorStats(*map(sum, zip(*pairs[:2], strict=True))))
     assert grouped.tolist() == pytest.approx([1, pooled])
 
 
@@ -36,7 +35,7 @@ def test_copies_of_several_sentences_score_1_together() -> None:
     corpus = CaptionCorpus(texts, [[text] for text in texts])
     assert METEOR_EXACT.of_groups(corpus, np.zeros(3, np.int64)).tolist() == [1]
     # Simply added up, each sentence is a chunk.
-    added = sum((meteor_exact_stats(text, [text]) for text in texts), MeteorStats())
+    added = MeteorStats(*map(sum, zip(*map(meteor_exact_stats, texts, texts), strict=True)))
     assert meteor_exact(added) < 0.7
 
 

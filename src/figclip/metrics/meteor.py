@@ -5,25 +5,33 @@ English parameters are METEOR 1.5's (Denkowski, Lavie, "Meteor Universal", 2014)
 the official jar in what needs the jar's data: no matches of stems, synonyms or paraphrases, and all
 words weigh the same (the jar weighs function words a third of others). It does not normalise
 punctuation either: words are what `str.split` gives of the lower-cased text. Do not compare the
-numbers of the two; `official_meteor` runs the jar.
+numbers of the two.
+
+The official METEOR 1.5 is the jar that the package `pycocoevalcap` brings, run by Java, behind the
+extra `figclip[metrics]`; nothing else needs Java. One process serves all pairs: it reads its 1 GB
+of paraphrases once, in about 9 s.
 
 Dense captions need both the score of a pair (SODA) and of pooled pairs (all of a video).
 """
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from figclip.errors import MetricError
-from figclip.metrics.captions.corpus import CaptionCorpus
-from figclip.metrics.captions.official_meteor import NUM_STATS, OfficialMeteor
+from figclip.metrics.caption_corpus import CaptionCorpus
 
 _ALPHA, _BETA, _GAMMA = 0.85, 0.2, 0.6
 _BEAM = 64
@@ -32,25 +40,16 @@ _PLACES = 16
 """Places of the reference tried for a word: the one that goes on with its chunk, then the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeteorStats:
+class MeteorStats(NamedTuple):
     """What METEOR counts of a pair of sentences, or of many pairs when added up.
 
     `chunks`: Number of runs of matched words that stand together in both sentences.
     """
 
-    candidate_words: int = 0
-    reference_words: int = 0
-    matches: int = 0
-    chunks: int = 0
-
-    def __add__(self, other: MeteorStats) -> MeteorStats:
-        return MeteorStats(
-            self.candidate_words + other.candidate_words,
-            self.reference_words + other.reference_words,
-            self.matches + other.matches,
-            self.chunks + other.chunks,
-        )
+    candidate_words: int
+    reference_words: int
+    matches: int
+    chunks: int
 
 
 def meteor_exact(stats: MeteorStats) -> float:
@@ -69,23 +68,14 @@ def meteor_exact(stats: MeteorStats) -> float:
     return mean * (1 - _GAMMA * fragmentation**_BETA)
 
 
-def meteor_exact_stats(candidate: str, references: Sequence[str]) -> MeteorStats:
-    """Counts of a candidate and that reference with which it scores highest, the first of equals.
+@lru_cache(maxsize=100_000)
+def meteor_exact_stats(candidate: str, reference: str) -> MeteorStats:
+    """Counts of a candidate and a reference.
 
     As many words as possible are matched, each with an equal one; among such alignments one with
     the fewest chunks is sought, by a search that keeps 64 partial alignments a word and tries 16
     places of the reference for it.
-
-    Raises:
-        MetricError: there is no reference.
     """
-    if not references:
-        raise MetricError("a caption has no reference", where=repr(candidate))
-    return max((_pair_stats(candidate, reference) for reference in references), key=meteor_exact)
-
-
-@lru_cache(maxsize=100_000)
-def _pair_stats(candidate: str, reference: str) -> MeteorStats:
     words, its_words = candidate.lower().split(), reference.lower().split()
     shared = Counter(words) & Counter(its_words)
     return MeteorStats(
@@ -176,13 +166,7 @@ def _exact_stats(
     hypotheses: Sequence[str], references: Sequence[str]
 ) -> Float64[np.ndarray, "N 4"]:
     """Counts of `MeteorStats`, in the order of its fields."""
-    rows = [
-        (stats.candidate_words, stats.reference_words, stats.matches, stats.chunks)
-        for stats in (
-            meteor_exact_stats(hypothesis, (reference,))
-            for hypothesis, reference in zip(hypotheses, references, strict=True)
-        )
-    ]
+    rows = list(map(meteor_exact_stats, hypotheses, references))
     stats_N4 = np.array(rows, np.float64).reshape(-1, 4)
     words_N2, matches_N, chunks_N = stats_N4[:, :2], stats_N4[:, 2], stats_N4[:, 3]
     chunks_N[_is_whole(words_N2, matches_N[:, None], chunks_N)] = 0
@@ -195,29 +179,8 @@ def _exact_scores(stats_N4: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, "
 
 
 METEOR_EXACT = Meteor(
-    name="meteor_exact",
-    soda_name="soda_meteor_exact",
-    stats=_exact_stats,
-    scores=_exact_scores,
+    name="meteor_exact", soda_name="soda_meteor_exact", stats=_exact_stats, scores=_exact_scores
 )
-
-
-def official_meteor_of(jar: OfficialMeteor) -> Meteor:
-    """The METEOR that papers report, from a running jar."""
-
-    def stats(hypotheses: Sequence[str], references: Sequence[str]) -> Float64[np.ndarray, "N 23"]:
-        pairs = zip(hypotheses, references, strict=True)
-        rows = [jar.stats(hypothesis, (reference,)).split() for hypothesis, reference in pairs]
-        stats_NC = np.array(rows, np.float64).reshape(-1, NUM_STATS)
-        words_N2, chunks_N, matches_N2 = stats_NC[:, :2], stats_NC[:, -3], stats_NC[:, -2:]
-        chunks_N[_is_whole(words_N2, matches_N2, chunks_N)] = 0
-        return stats_NC
-
-    def scores(stats_NC: Float64[np.ndarray, "N 23"]) -> Float64[np.ndarray, " N"]:
-        rows = [" ".join(map(str, row)) for row in stats_NC.tolist()]
-        return np.array(jar.scores(rows)[0] if rows else [], np.float64)
-
-    return Meteor(name="METEOR", soda_name="SODA_c", stats=stats, scores=scores)
 
 
 def _is_whole(
@@ -227,3 +190,137 @@ def _is_whole(
 ) -> Bool[np.ndarray, " N"]:
     """Whether both sentences match as a whole: the jar adds no chunk for such a pair to a sum."""
     return (matches_NM == words_N2).all(axis=1) & (chunks_N == 1)
+
+
+_SEPARATOR = " ||| "
+_NUM_STATS = 23
+
+
+class OfficialMeteor:
+    """A running METEOR jar: `with OfficialMeteor() as meteor: …`. Not safe for several threads.
+
+    Sentences are given to it as pycocoevalcap gives them: tokenised and lower-cased by the caller.
+
+    Raises:
+        MetricError: `pycocoevalcap`, its jar or `java` is missing, or the jar stops.
+    """
+
+    def __init__(self) -> None:
+        self._command, self._folder = _jar_command()
+
+    def __enter__(self) -> OfficialMeteor:
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=self._folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def stats(self, candidate: str, references: Sequence[str]) -> str:
+        """The jar's 23 numbers of a candidate, with the reference with which it scores highest.
+
+        Args:
+            candidate: One sentence. `|||` in it is left out, as pycocoevalcap does.
+            references: What it is scored against; not empty.
+
+        Raises:
+            MetricError: a sentence holds a line break, a reference `|||`: the jar reads lines with
+                that separator. Or the jar stops.
+        """
+        candidate = candidate.replace("|||", "").replace("  ", " ")
+        if not references or any("\n" in text or "\r" in text for text in (candidate, *references)):
+            raise MetricError(
+                "METEOR takes one line a sentence, and one reference at least",
+                where=repr(candidate),
+                fix="tokenise the sentences first",
+            )
+        if any("|||" in reference for reference in references):
+            raise MetricError("a reference holds |||, which separates METEOR's references")
+        self._write(_SEPARATOR.join(("SCORE", *references, candidate)))
+        answer = self._read()
+        if len(answer.split()) != _NUM_STATS:
+            raise MetricError(f"the METEOR jar answers {answer!r} instead of {_NUM_STATS} numbers")
+        return answer
+
+    def scores(self, stats: Sequence[str]) -> tuple[list[float], float]:
+        """Score of each pair, and the one of all their statistics added up.
+
+        Args:
+            stats: What `stats` gave, one per pair; not empty.
+
+        Raises:
+            MetricError: the list is empty, or the jar stops.
+        """
+        if not stats:
+            raise MetricError("there is no caption to score")
+        self._write(_SEPARATOR.join(("EVAL", *stats)))
+        return [float(self._read()) for _ in stats], float(self._read())
+
+    def _write(self, line: str) -> None:
+        try:
+            self._stdin.write(line + "\n")
+            self._stdin.flush()
+        except BrokenPipeError as error:
+            raise self._stopped() from error
+
+    def _read(self) -> str:
+        line = self._stdout.readline()
+        if not line:
+            raise self._stopped()
+        return line.strip()
+
+    def _stopped(self) -> MetricError:
+        return MetricError(
+            f"the METEOR jar stopped with exit code {self._process.wait()}",
+            where=str(self._folder),
+            fix="it needs 2 GB of memory; run the same command by hand to see why: "
+            + " ".join(self._command),
+        )
+
+
+def _jar_command() -> tuple[list[str], Path]:
+    """Command and folder of the jar, as pycocoevalcap runs it."""
+    package = find_spec("pycocoevalcap")
+    if package is None or not package.submodule_search_locations:
+        raise MetricError(
+            "the official METEOR needs the package pycocoevalcap",
+            fix="pip install 'figclip[metrics]', or use meteor_exact, which is another score",
+        )
+    folder = Path(package.submodule_search_locations[0]) / "meteor"
+    if not (folder / "meteor-1.5.jar").is_file():
+        raise MetricError("pycocoevalcap holds no METEOR jar", where=str(folder))
+    java = shutil.which("java")
+    if java is None:
+        raise MetricError(
+            "the official METEOR needs Java, and no `java` is on the PATH",
+            fix="install a Java runtime, or use meteor_exact, which is another score",
+        )
+    options = ["-Xmx2G", "-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm"]
+    return [java, *options], folder
+
+
+def official_meteor_of(jar: OfficialMeteor) -> Meteor:
+    """The METEOR that papers report, from a running jar."""
+
+    def stats(hypotheses: Sequence[str], references: Sequence[str]) -> Float64[np.ndarray, "N 23"]:
+        pairs = zip(hypotheses, references, strict=True)
+        rows = [jar.stats(hypothesis, (reference,)).split() for hypothesis, reference in pairs]
+        stats_NC = np.array(rows, np.float64).reshape(-1, _NUM_STATS)
+        words_N2, chunks_N, matches_N2 = stats_NC[:, :2], stats_NC[:, -3], stats_NC[:, -2:]
+        chunks_N[_is_whole(words_N2, matches_N2, chunks_N)] = 0
+        return stats_NC
+
+    def scores(stats_NC: Float64[np.ndarray, "N 23"]) -> Float64[np.ndarray, " N"]:
+        rows = [" ".join(map(str, row)) for row in stats_NC.tolist()]
+        return np.array(jar.scores(rows)[0] if rows else [], np.float64)
+
+    return Meteor(name="METEOR", soda_name="SODA_c", stats=stats, scores=scores)

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from figclip.errors import MetricError
-from figclip.metrics.captions import OfficialMeteor, official_meteor
+from figclip.metrics import meteor as official_meteor
+from figclip.metrics.meteor import OfficialMeteor
 
 # Answers SCORE with 23 numbers, the first of which is the number of texts, and EVAL with as many
 # scores as statistics came, and one more. "stop" makes it stop.

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 from scipy.optimize import linear_sum_assignment  # pyright: ignore
 
 METRICS = ("mentions", "muc", "bcub", "ceafe", "lea", "lea_soft")
@@ -54,7 +53,8 @@ def coreference_f1(videos: Iterable[CoreferenceVideo]) -> dict[str, float]:
     ]
     # Precision and recall, metrics, numerator and denominator.
     sums = np.array(fractions, np.float64).reshape(-1, 2, len(METRICS), 2).sum(axis=0)
-    precision, recall = (_ratios(one) for one in sums)
+    right, number = sums[..., 0], sums[..., 1]
+    precision, recall = np.divide(right, number, out=np.zeros_like(right), where=number > 0)
     total = precision + recall
     f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
     return dict(zip(METRICS, f1.tolist(), strict=True))
@@ -67,96 +67,66 @@ def _fractions(
     in_true, in_predicted = _cluster_of(true), _cluster_of(predicted)
     num_common = len(in_true.keys() & in_predicted.keys())
     similarity = _aligned(true, predicted)
-    recall = _Side.of(true, in_predicted, predicted)
-    precision = _Side.of(predicted, in_true, true)
+    of_true = [_Cluster.of(one, in_predicted, predicted) for one in true]
+    of_predicted = [_Cluster.of(one, in_true, true) for one in predicted]
     weights = [sum(cider.get(name, 0.0) for name in cluster) for cluster in predicted]
-    return (
+    # Lea-soft: as Lea, each cluster weighted by a sum over its mentions, of their number.
+    soft = sum(one.share * one.size * w for one, w in zip(of_predicted, weights, strict=True))
+    precision, recall = (
         [
-            (num_common, len(in_predicted)),
-            precision.muc(),
-            precision.b_cubed(),
-            (similarity, len(predicted)),
-            precision.lea(),
-            precision.lea_soft(weights),
-        ],
-        [
-            (num_common, len(in_true)),
-            recall.muc(),
-            recall.b_cubed(),
-            (similarity, len(true)),
-            recall.lea(),
-            recall.lea(),
-        ],
+            (num_common, len(in_own)),
+            # MUC: links that hold each cluster together, less those that the other side lacks.
+            (sum(one.linked - one.parts for one in own), sum(one.size - 1 for one in own)),
+            # B-cubed: for each mention, the share of its cluster that is in its other cluster, too.
+            (sum(one.squares / one.size for one in own), sum(one.size for one in own)),
+            (similarity, len(own)),
+            # Lea: for each cluster, by its size, the share of its links that the other side has.
+            (sum(one.share * one.size for one in own), sum(one.size for one in own)),
+        ]
+        for own, in_own in ((of_predicted, in_predicted), (of_true, in_true))
     )
+    return [*precision, (soft, sum(one.size**2 for one in of_predicted))], [*recall, recall[-1]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """The clusters of one side, true or predicted, seen from the other: a list entry a cluster.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cluster:
+    """A cluster of one side, true or predicted, seen from the other.
 
     Attributes:
-        sizes: Number of mentions.
+        size: Number of mentions.
         linked: Mentions that the other side has, too.
         parts: Clusters of the other side that these are in.
         squares: Sum over those clusters of the squared number of mentions in common.
         is_single: True where a single mention is single on the other side, too.
     """
 
-    sizes: list[int]
-    linked: list[int]
-    parts: list[int]
-    squares: list[int]
-    is_single: list[bool]
+    size: int
+    linked: int
+    parts: int
+    squares: int
+    is_single: bool
 
     @classmethod
     def of(
-        cls, clusters: list[list[str]], other_of: Mapping[str, int], others: list[list[str]]
-    ) -> _Side:
-        """Counts what the clusters have in common with those of the other side."""
-        side = cls([], [], [], [], [])
-        for cluster in clusters:
-            found = [other_of[name] for name in cluster if name in other_of]
-            parts = len(set(found))
-            apart = parts == len(found)
-            side.sizes.append(len(cluster))
-            side.linked.append(len(found))
-            side.parts.append(parts)
-            side.squares.append(
-                parts if apart else sum(count * count for count in Counter(found).values())
-            )
-            side.is_single.append(
-                len(cluster) == 1 and len(found) == 1 and len(others[found[0]]) == 1
-            )
-        return side
+        cls, cluster: list[str], other_of: Mapping[str, int], others: list[list[str]]
+    ) -> _Cluster:
+        """Count what it has in common with the clusters of the other side."""
+        found = [other_of[name] for name in cluster if name in other_of]
+        counts = Counter(found)
+        return cls(
+            size=len(cluster),
+            linked=len(found),
+            parts=len(counts),
+            squares=sum(count**2 for count in counts.values()),
+            is_single=len(cluster) == len(found) == 1 and len(others[found[0]]) == 1,
+        )
 
-    def muc(self) -> Fraction:
-        """Links that hold each cluster together, less those that the other side lacks."""
-        return sum(self.linked) - sum(self.parts), sum(self.sizes) - len(self.sizes)
-
-    def b_cubed(self) -> Fraction:
-        """For each mention, the share of its cluster that is in its other cluster, too."""
-        pairs = zip(self.squares, self.sizes, strict=True)
-        return sum(squares / size for squares, size in pairs), sum(self.sizes)
-
-    def lea(self) -> Fraction:
-        """For each cluster, by its size, the share of its links that the other side has."""
-        pairs = zip(self._shares(), self.sizes, strict=True)
-        return sum(share * size for share, size in pairs), sum(self.sizes)
-
-    def lea_soft(self, weights: Sequence[float]) -> Fraction:
-        """As Lea, each cluster weighted by a sum over its mentions, of their number."""
-        triples = zip(self._shares(), self.sizes, weights, strict=True)
-        right = sum(share * size * weight for share, size, weight in triples)
-        return right, sum(size * size for size in self.sizes)
-
-    def _shares(self) -> list[float]:
-        """Share of each cluster's links; a single mention has one, to itself."""
-        return [
-            float(is_single) if size == 1 else (squares - linked) / (size * (size - 1))
-            for size, linked, squares, is_single in zip(
-                self.sizes, self.linked, self.squares, self.is_single, strict=True
-            )
-        ]
+    @property
+    def share(self) -> float:
+        """Share of its links that the other side has; a single mention has one, to itself."""
+        if self.size == 1:
+            return float(self.is_single)
+        return (self.squares - self.linked) / (self.size * (self.size - 1))
 
 
 def _clusters(mentions: Mentions) -> list[list[str]]:
@@ -184,11 +154,3 @@ def _aligned(true: list[list[str]], predicted: list[list[str]]) -> float:
             for other in places.get(name, ()):
                 similarity[idx, other] += 2 / (len(cluster) + len(predicted[other]))
     return float(similarity[linear_sum_assignment(similarity, maximize=True)].sum())
-
-
-def _ratios(
-    fraction_N2: Float64[np.ndarray, "N 2"],
-) -> Float64[np.ndarray, " N"]:
-    """Numerators over denominators; 0 where there is nothing."""
-    numerator, denominator = fraction_N2.T
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from figclip.errors import MetricError
-from figclip.metrics.situations.relations import judge_relations
+from figclip.metrics.situations import judge_relations
 
 CAUSES, ENABLES, NONE = "Causes", "Enables", "NoRel"
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from figclip.errors import MetricError
-from figclip.metrics.captions import CaptionCorpus, bleu, cider_d
-from figclip.metrics.situations.roles import GroupScores, score_groups, score_texts
+from figclip.metrics.caption_corpus import CaptionCorpus
+from figclip.metrics.caption_scores import bleu, cider_d
+from figclip.metrics.situations import GroupScores, score_groups, score_texts
 
 TEXTS = ["a man", "a red dog", "the road", "a man", "the house"]
 REFERENCES = [
@@ -30,11 +31,11 @@ def test_groups_are_scored_as_if_there_were_no_others():
     assert found.names == ("b", "a")
     assert found.size_V.tolist() == [2, 3]
     for group, items in enumerate(([0, 2], [1, 3, 4])):
-        chosen = np.array(items)
-        np.testing.assert_allclose(found.cider_M[chosen], cider_d(corpus, chosen))
-        assert found.cider_V[group] == pytest.approx(cider_d(corpus, chosen).mean())
-        np.testing.assert_allclose(found.bleu_VN[group], bleu(corpus, chosen).corpus_N)
-        assert found.rouge_V[group] == pytest.approx(score_texts(corpus).rouge_M[chosen].mean())
+        alone = CaptionCorpus([TEXTS[i] for i in items], [REFERENCES[i] for i in items])
+        np.testing.assert_allclose(found.cider_M[items], cider_d(alone))
+        assert found.cider_V[group] == pytest.approx(cider_d(alone).mean())
+        np.testing.assert_allclose(found.bleu_VN[group], bleu(alone).corpus_N)
+        assert found.rouge_V[group] == pytest.approx(score_texts(corpus).rouge_M[items].mean())
     assert found.macro_cider() == pytest.approx(found.cider_V.mean())
 
 
@@ -52,8 +53,8 @@ def test_groups_without_a_word_are_not_defined():
     assert np.isnan(found.cider_V[0]) and np.isnan(found.cider_M[:2]).all()
     assert found.is_defined_V.tolist() == [False, True]
     assert found.macro_cider() == pytest.approx(found.cider_V[1])
-    chosen = np.array([2, 3, 4])
-    np.testing.assert_allclose(found.cider_M[2:], cider_d(CaptionCorpus(TEXTS, references), chosen))
+    alone = CaptionCorpus(TEXTS[2:], references[2:])
+    np.testing.assert_allclose(found.cider_M[2:], cider_d(alone))
 
 
 def test_no_word_at_all_is_an_error():

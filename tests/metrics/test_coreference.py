@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.metrics.situations.coreference import CoreferenceVideo, coreference_f1
+from figclip.metrics.coreference import CoreferenceVideo, coreference_f1
 
 
 def video(true: str, predicted: str, cider: float = 1.0) -> CoreferenceVideo:

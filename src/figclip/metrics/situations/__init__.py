@@ -1,1 +1,0 @@
-"""Scores of predicted verbs, roles, co-reference and relations, as VidSitu's evaluator computes."""
