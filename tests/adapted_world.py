@@ -9,9 +9,9 @@ from pathlib import Path
 from figclip.config import RunConfig
 from figclip.config.parsing import apply_overrides
 from figclip.config.recipes import build_recipe
-from figclip.miniworld.grammar import sample_story
-from figclip.miniworld.layouts.vidsitu import write_vidsitu
+from figclip.miniworld.annotated_videos import write_vidsitu
 from figclip.miniworld.painting import PaintOrders, paint
+from figclip.miniworld.situations import sample_story
 from figclip.preparation.prepare import prepare
 from figclip.video.store import StoreSpec
 from tests.small_clip import write_small_clip

@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 
 from figclip.evaluation.sources import DataSource
-from figclip.miniworld.grammar import sample_film
-from figclip.miniworld.layouts.activitynet import write_dense_captions
+from figclip.miniworld.annotated_videos import write_dense_captions
 from figclip.miniworld.painting import PaintOrders, paint
+from figclip.miniworld.situations import sample_film
 
 
 def draw_films(folder: Path, *, train: int, valid: int) -> DataSource:

@@ -6,11 +6,11 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from figclip.miniworld.grammar import SituationPair, actors_of
-from figclip.miniworld.layouts.own_files import Told, both_ways, media_seed, write_json
-from figclip.miniworld.situations import Actor, Situation
+from figclip.miniworld.annotated_videos import media_seed, write_json
+from figclip.miniworld.situations import Actor, Situation, SituationPair, actors_of
 from figclip.miniworld.wording import VERB_FORMS, Fact, noun_phrase
 from tests.layouts.plain_painter import PlainPainter
+from tests.layouts.writing import Told, both_ways
 
 _KIND_ONLY: frozenset[Fact] = frozenset()
 _KIND_AND_COLOUR: frozenset[Fact] = frozenset({"colour"})
@@ -46,7 +46,7 @@ def write_aro(
             image_seed, agent_first = media_seed(rng), rng.random() < 0.5
             for told in _told(pair, agent_first=agent_first):
                 image = f"{part}_{len(items):06d}.png"
-                painter.paint_image(out / "images" / image, told.seen, seed=image_seed)
+                painter.order(out / "images" / image, told.seen, seed=image_seed)
                 extra = _extra(told.seen, part=part, agent_first=agent_first)
                 items.append({**_entry(image, told, size_px=painter.still_px), **extra})
         write_json(out / f"visual_genome_{part}.json", items)

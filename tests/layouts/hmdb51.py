@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from figclip.miniworld.layouts.own_files import Painter, media_seed
-from figclip.miniworld.situations import Situation
+from figclip.miniworld.annotated_videos import Painter, media_seed
+from figclip.miniworld.situations import Situation, whole_events
 
 NUM_SPLITS = 3
 
@@ -36,7 +36,7 @@ def write_hmdb51(
         stem = f"film_{idx:04d}_{verb}_f_cm_np1_fr_med_0"
         names_of[verb].append(f"{stem}.avi")
         path = out / f"videos/{verb}/{stem}.mp4"
-        painter.paint_video(path, [situation], seed=media_seed(rng))
+        painter.order(path, whole_events([situation]), seed=media_seed(rng))
     (out / "splits").mkdir(parents=True, exist_ok=True)
     for verb, names in names_of.items():
         assert len(names) >= NUM_SPLITS, f"only {len(names)} videos of {verb}"

@@ -6,9 +6,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from figclip.miniworld.layouts.own_files import Painter, media_seed, write_table
-from figclip.miniworld.situations import Situation
+from figclip.miniworld.annotated_videos import Painter, media_seed
+from figclip.miniworld.situations import Situation, whole_events
 from figclip.miniworld.wording import EVALUATION_STYLES, Style, natural_sentence
+from tests.layouts.writing import write_table
 
 _FIRST_NUMBER = 7020
 
@@ -37,6 +38,6 @@ def write_msrvtt(
         sentence = natural_sentence(situation, rng.choice(styles))
         rows.append((f"ret{idx}", f"msr{number}", f"video{number}", sentence))
         path = out / f"videos/video{number}.mp4"
-        painter.paint_video(path, [situation], seed=media_seed(rng))
+        painter.order(path, whole_events([situation]), seed=media_seed(rng))
     header = ("key", "vid_key", "video_id", "sentence")
     write_table(out / "MSRVTT_JSFUSION_test.csv", header=header, rows=rows)

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from figclip.miniworld.grammar import Film, Shot, whole_events
-from figclip.miniworld.situations import Actor, Situation
+from figclip.miniworld.situations import Actor, Film, Shot, Situation, whole_events
 from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
 
 
 class PlainPainter:
-    """Implements `layouts.painting.Painter`."""
+    """Implements `annotated_videos.Painter`."""
 
     still_px = 56
 
-    def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
-        self.paint_film(path, whole_events(situations), seed=seed)
-
-    def paint_film(self, path: Path, film: Film, *, seed: int) -> None:
+    def order(self, path: Path, shown: Film | Situation, *, seed: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        shots = [{"seed": seed, **asdict(shot)} for shot in film]
-        path.write_text("".join(f"{json.dumps(shot)}\n" for shot in shots))
-
-    def paint_image(self, path: Path, situation: Situation, *, seed: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"seed": seed, "situation": asdict(situation)}).encode()
-        Image.frombytes("L", (len(text), 1), text).save(path)
+        if isinstance(shown, Situation):
+            text = json.dumps({"seed": seed, "situation": asdict(shown)}).encode()
+            Image.frombytes("L", (len(text), 1), text).save(path)
+        else:
+            shots = [{"seed": seed, **asdict(shot)} for shot in shown]
+            path.write_text("".join(f"{json.dumps(shot)}\n" for shot in shots))
 
 
 PAINTER = PlainPainter()

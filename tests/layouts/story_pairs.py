@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from figclip.miniworld.grammar import (
+from figclip.miniworld.situations import (
     NUM_EVENTS,
     EditKind,
     Story,

@@ -6,9 +6,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from figclip.miniworld.grammar import EditKind, SituationPair, facts_to_tell
-from figclip.miniworld.layouts.own_files import Painter, both_ways, media_seed, write_json
-from figclip.miniworld.wording import EVALUATION_STYLES, Style, natural_sentence
+from figclip.miniworld.annotated_videos import Painter, media_seed, write_json
+from figclip.miniworld.situations import EditKind, SituationPair
+from figclip.miniworld.wording import EVALUATION_STYLES, Style, facts_to_tell, natural_sentence
+from tests.layouts.writing import both_ways
 
 SUBSET_OF_KIND: dict[EditKind, str] = {
     "role_swap": "swap_obj",
@@ -52,7 +53,7 @@ def write_sugarcrepe(
         for told in both_ways(seen, (first, second)):
             filename = f"{num_images:012d}.png"
             num_images += 1
-            painter.paint_image(out / "images" / filename, told.seen, seed=image_seed)
+            painter.order(out / "images" / filename, told.seen, seed=image_seed)
             items[str(len(items))] = {
                 "filename": filename,
                 "caption": told.true,

@@ -13,26 +13,22 @@ import pytest
 from figclip.datasets.catalogue import load_benchmark
 from figclip.datasets.records import Box, CompositionSet, Contrast
 from figclip.metrics.composition import SYMMETRIC_RELATIONS
-from figclip.miniworld.captions import template_sentence
-from figclip.miniworld.grammar import (
-    EditKind,
-    actors_of,
-    facts_to_tell,
-    is_held_out,
-    sample_pair,
-)
-from figclip.miniworld.layouts.own_files import ClipPair, both_ways, write_pairs
+from figclip.miniworld.named_tests import ClipPair, write_pairs
+from figclip.miniworld.situations import EditKind, actors_of, is_held_out, sample_pair
 from figclip.miniworld.wording import (
     EVALUATION_STYLES,
     VERB_FORMS,
     evaluation_sentence,
+    facts_to_tell,
     natural_sentence,
+    template_sentence,
 )
 from tests.layouts.aro import write_aro
 from tests.layouts.plain_painter import PAINTER, digests, still_at, video_at
 from tests.layouts.story_pairs import StoryTest, sample_story_pair
 from tests.layouts.sugarcrepe import SUBSET_OF_KIND, write_sugarcrepe
 from tests.layouts.velociti import write_velociti
+from tests.layouts.writing import both_ways
 
 NUM_EACH = 12
 RNG = random.Random("layouts")

@@ -10,9 +10,8 @@ import pytest
 
 from figclip.datasets.catalogue import load_benchmark
 from figclip.datasets.records import ActionSet, RetrievalSet
-from figclip.miniworld.grammar import sample_situation
-from figclip.miniworld.layouts.own_files import write_captioned_stills, write_stills
-from figclip.miniworld.situations import VERBS
+from figclip.miniworld.named_tests import write_captioned_stills, write_stills
+from figclip.miniworld.situations import VERBS, sample_situation
 from figclip.miniworld.wording import EVALUATION_STYLES, natural_sentence
 from tests.layouts.hmdb51 import write_hmdb51
 from tests.layouts.msrvtt import write_msrvtt
@@ -32,7 +31,7 @@ def test_msrvtt(tmp_path: Path):
         _, shown = video_at(tmp_path / "videos", item.medium.name)
         assert shown == (situation,)
         (style,) = [
-            style.name
+            style
             for style in EVALUATION_STYLES
             if natural_sentence(situation, style) == item.captions[0]
         ]

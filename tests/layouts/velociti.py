@@ -7,15 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from figclip.miniworld.grammar import NUM_EVENTS, Story
-from figclip.miniworld.layouts.own_files import Painter, both_ways, media_seed, write_table
-from figclip.miniworld.layouts.vidsitu import EVENT_S, youtube_id
+from figclip.miniworld.annotated_videos import Painter, media_seed, youtube_id
+from figclip.miniworld.situations import EVENT_S, NUM_EVENTS, Story, whole_events
 from figclip.miniworld.wording import EVALUATION_STYLES, Fact, Style, natural_sentence
 from tests.layouts.story_pairs import StoryPair
+from tests.layouts.writing import both_ways, write_table
 
 _ORDERS = ("first {}, then {}", "{} before {}", "{} and then {}")
 _CLAUSE = Style(
-    name="clause",
     transitive="{agent} {does} {patient} {way} {manner}",
     intransitive="{agent} {does} {way} {manner}",
 )
@@ -49,7 +48,7 @@ def write_velociti(
         video_seed = media_seed(rng)
         for told in both_ways((pair.first, pair.second), sentences):
             name = f"v_{youtube_id(rng)}_seg_0_{NUM_EVENTS * EVENT_S}"
-            painter.paint_video(out / f"videos/{name}.mp4", told.seen, seed=video_seed)
+            painter.order(out / f"videos/{name}.mp4", whole_events(told.seen), seed=video_seed)
             event = f"Ev{pair.event_idxs[0] + 1}"
             tables[pair.test].append((name, event, told.true, told.false))
     for test, rows in tables.items():

@@ -6,9 +6,9 @@ import random
 from collections import Counter
 
 from figclip.annotations.roles import says_nothing
-from figclip.miniworld.captions import SCENE_ROLE, annotate
-from figclip.miniworld.grammar import sample_story
-from figclip.miniworld.situations import VERBS, Actor, Situation
+from figclip.annotations.vidsitu import SCENE_ROLE
+from figclip.miniworld.situations import VERBS, Actor, Situation, sample_story
+from figclip.miniworld.wording import annotate
 
 CHASE = Situation(
     verb="chase",

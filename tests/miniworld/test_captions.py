@@ -7,10 +7,18 @@ import re
 
 import pytest
 
-from figclip.miniworld.captions import web_caption
-from figclip.miniworld.grammar import actors_of, sample_situation
-from figclip.miniworld.situations import COLOURS, DIRECTIONS, KINDS, MANNERS, SCENES, SIZES, VERBS
-from figclip.miniworld.wording import VERB_FORMS
+from figclip.miniworld.situations import (
+    COLOURS,
+    DIRECTIONS,
+    KINDS,
+    MANNERS,
+    SCENES,
+    SIZES,
+    VERBS,
+    actors_of,
+    sample_situation,
+)
+from figclip.miniworld.wording import VERB_FORMS, web_caption
 
 NUM_CAPTIONS = 6000
 VERB_WORDS = {

@@ -7,11 +7,7 @@ from typing import get_args
 
 import pytest
 
-from figclip.miniworld.grammar import (
-    EditKind,
-    is_held_out,
-    sample_pair,
-)
+from figclip.miniworld.situations import EditKind, is_held_out, sample_pair
 from tests.layouts.story_pairs import StoryTest, sample_story_pair
 
 KINDS: tuple[EditKind, ...] = get_args(EditKind)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from figclip.annotations.vidsitu import load_source
-from figclip.miniworld.control_annotations import write_control
-from figclip.miniworld.grammar import sample_story
-from figclip.miniworld.layouts.vidsitu import write_vidsitu
+from figclip.miniworld.annotated_videos import write_control, write_vidsitu
+from figclip.miniworld.situations import sample_story
 from figclip.records import VideoRecord
 from tests.layouts.plain_painter import PAINTER
 

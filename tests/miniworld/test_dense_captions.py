@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 
 from figclip.annotations.captions import TEMPLATES
-from figclip.miniworld.captions import SCENE_ROLE, annotate, dense_captions
-from figclip.miniworld.grammar import sample_story
+from figclip.annotations.vidsitu import SCENE_ROLE
+from figclip.miniworld.situations import sample_story
+from figclip.miniworld.wording import annotate, dense_captions
 
 
 def test_tells_what_the_annotator_wrote():

@@ -21,7 +21,6 @@ from figclip.miniworld.drawing.actors import actor_sprite, joints
 from figclip.miniworld.drawing.enactments import Rope, stage
 from figclip.miniworld.drawing.frames import draw_film, draw_frame, draw_still, write_video
 from figclip.miniworld.drawing.scenes import scene_picture
-from figclip.miniworld.grammar import Shot, whole_events
 from figclip.miniworld.situations import (
     COLOURS,
     DIRECTIONS,
@@ -32,7 +31,9 @@ from figclip.miniworld.situations import (
     SIZES,
     VERBS,
     Actor,
+    Shot,
     Situation,
+    whole_events,
 )
 
 CAT = Actor(kind="cat", colour="red", size="small")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from figclip.miniworld.drawn_batches import DrawnBatches, DrawStills, WriteParaphrases
-from figclip.miniworld.grammar import actors_of, is_held_out
+from figclip.miniworld.situations import actors_of, is_held_out
 
 STILLS = DrawStills(seed="0", size=6, image_size=32)
 TEXTS = WriteParaphrases(seed="0", size=200)

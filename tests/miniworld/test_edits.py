@@ -8,16 +8,22 @@ from typing import get_args
 
 import pytest
 
-from figclip.miniworld.grammar import (
+from figclip.miniworld.situations import (
+    VERBS,
+    Actor,
     EditKind,
+    Situation,
     can_edit,
     edit,
-    facts_to_tell,
     sample_pair,
     sample_situation,
 )
-from figclip.miniworld.situations import VERBS, Actor, Situation
-from figclip.miniworld.wording import EVALUATION_STYLES, TRAINING_STYLES, natural_sentence
+from figclip.miniworld.wording import (
+    EVALUATION_STYLES,
+    TRAINING_STYLES,
+    facts_to_tell,
+    natural_sentence,
+)
 
 KINDS: tuple[EditKind, ...] = get_args(EditKind)
 DOG = Actor(kind="dog", colour="blue", size="big")

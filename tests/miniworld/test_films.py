@@ -13,17 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.miniworld.grammar import (
+from figclip.miniworld.situations import (
+    EVENT_S,
     FPS,
     Film,
     Shot,
+    Situation,
     actors_of,
     is_held_out,
     sample_film,
     sample_situation,
     whole_events,
 )
-from figclip.miniworld.situations import EVENT_S, Situation
 
 ONE = sample_situation(random.Random(0), held_out=None)
 
@@ -104,7 +105,7 @@ def test_train_and_valid_share_no_combination():
 
 def test_the_same_seed_gives_the_same_film_in_any_process():
     code = (
-        "import random; from figclip.miniworld.grammar import sample_film;"
+        "import random; from figclip.miniworld.situations import sample_film;"
         "print(sample_film(random.Random(7), held_out=False))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,23 +10,21 @@ from itertools import permutations, product
 
 import pytest
 
-from figclip.miniworld.grammar import (
-    NUM_EVENTS,
-    actors_of,
-    is_held_out,
-    sample_situation,
-    sample_story,
-)
 from figclip.miniworld.situations import (
     COLOURS,
     DIRECTIONS,
     KINDS,
     MANNERS,
+    NUM_EVENTS,
     SCENES,
     SIZES,
     VERBS,
     Actor,
     Situation,
+    actors_of,
+    is_held_out,
+    sample_situation,
+    sample_story,
 )
 
 NUM_DRAWS = 8000
@@ -127,7 +125,7 @@ class TestSituations:
     def test_same_seed_same_draws_in_another_process(self):
         code = (
             "import random\n"
-            "from figclip.miniworld.grammar import sample_story\n"
+            "from figclip.miniworld.situations import sample_story\n"
             "print(sample_story(random.Random('a'), held_out=None))"
         )
         done = subprocess.run(

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from figclip.miniworld import painting as paint_orders
-from figclip.miniworld.grammar import FPS, sample_film, sample_situation
 from figclip.miniworld.painting import PICTURE_PX, PaintOrders, paint
+from figclip.miniworld.situations import FPS, sample_film, sample_situation, whole_events
 from tests.layouts.plain_painter import digests
 
 
@@ -19,8 +19,10 @@ def ordered(out: Path) -> PaintOrders:
     rng = random.Random(0)
     orders = PaintOrders()
     for i in range(3):
-        orders.paint_video(out / f"videos/{i}.mp4", [sample_situation(rng, held_out=None)], seed=i)
-        orders.paint_image(out / f"images/{i}.png", sample_situation(rng, held_out=None), seed=i)
+        orders.order(
+            out / f"videos/{i}.mp4", whole_events([sample_situation(rng, held_out=None)]), seed=i
+        )
+        orders.order(out / f"images/{i}.png", sample_situation(rng, held_out=None), seed=i)
     return orders
 
 
@@ -45,7 +47,7 @@ def test_a_film_has_the_frames_of_its_shots(tmp_path: Path):
     rng, orders = random.Random(0), PaintOrders()
     films = [sample_film(rng, held_out=False) for _ in range(3)]
     for i, film in enumerate(films):
-        orders.paint_film(tmp_path / f"{i}.mp4", film, seed=i)
+        orders.order(tmp_path / f"{i}.mp4", film, seed=i)
     paint(orders.orders, workers=0, on_progress=lambda done, total: None)
     for i, film in enumerate(films):
         with av.open(str(tmp_path / f"{i}.mp4")) as video:
@@ -73,9 +75,7 @@ def test_what_is_there_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_failure_in_a_process_is_raised(tmp_path: Path):
     orders = PaintOrders()
-    orders.paint_image(
-        tmp_path / "a.unknown", sample_situation(random.Random(0), held_out=None), seed=0
-    )
+    orders.order(tmp_path / "a.unknown", sample_situation(random.Random(0), held_out=None), seed=0)
     with pytest.raises((KeyError, ValueError, OSError)):
         paint(orders.orders, workers=1, on_progress=lambda done, total: None)
     assert not list(tmp_path.iterdir())
@@ -92,7 +92,9 @@ def test_stopped_in_the_middle_it_leaves_whole_files_only(tmp_path: Path):
     rng = random.Random(0)
     orders = PaintOrders()
     for i in range(40):
-        orders.paint_video(tmp_path / f"{i}.mp4", [sample_situation(rng, held_out=None)], seed=i)
+        orders.order(
+            tmp_path / f"{i}.mp4", whole_events([sample_situation(rng, held_out=None)]), seed=i
+        )
     with pytest.raises(StoppedError):
         paint(orders.orders, workers=2, on_progress=stop)
     files = list(tmp_path.iterdir())

@@ -10,10 +10,9 @@ import sys
 import pytest
 from tokenizers.pre_tokenizers import ByteLevel
 
-from figclip.miniworld.captions import dense_captions
-from figclip.miniworld.grammar import sample_story
 from figclip.miniworld.mini_clip import CONTEXT_LENGTH, MAX_TOKENS, build_tokenizer
-from figclip.miniworld.wording import EVALUATION_STYLES, natural_sentence
+from figclip.miniworld.situations import sample_story
+from figclip.miniworld.wording import EVALUATION_STYLES, dense_captions, natural_sentence
 
 
 @pytest.fixture(scope="module")

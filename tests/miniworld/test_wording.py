@@ -8,16 +8,16 @@ import re
 import pytest
 
 from figclip.annotations.captions import text_hash
-from figclip.miniworld.captions import annotate, web_caption
-from figclip.miniworld.grammar import sample_situation
-from figclip.miniworld.situations import VERBS, Actor, Situation
+from figclip.miniworld.situations import VERBS, Actor, Situation, sample_situation
 from figclip.miniworld.wording import (
     ALL_FACTS,
     EVALUATION_STYLES,
     TRAINING_STYLES,
     VERB_FORMS,
     Style,
+    annotate,
     natural_sentence,
+    web_caption,
     with_article,
 )
 
@@ -40,46 +40,42 @@ SLEEP = Situation(
 )
 
 
-def style(name: str) -> Style:
-    return next(one for one in ALL_STYLES if one.name == name)
-
-
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("style", "expected"),
     [
         (
-            "is doing",
+            TRAINING_STYLES[0],
             "a big blue dog is chasing a small woman in orange to the left quickly on the beach",
         ),
         (
-            "is done",
+            TRAINING_STYLES[6],
             "a small woman in orange is chased to the left by a big blue dog on the beach quickly",
         ),
         (
-            "place first",
+            TRAINING_STYLES[3],
             "on the beach, a big blue dog chases a small woman in orange to the left quickly",
         ),
         (
-            "here is being done",
+            EVALUATION_STYLES[3],
             "here a small woman in orange is being chased to the left quickly by a big blue dog "
             "on the beach",
         ),
     ],
 )
-def test_a_sentence_of_two(name: str, expected: str):
-    assert natural_sentence(CHASE, style(name)) == expected
+def test_a_sentence_of_two(style: Style, expected: str):
+    assert natural_sentence(CHASE, style) == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("style", "expected"),
     [
-        ("is doing", "a small orange cat is sleeping happily in the cave"),
-        ("is done", "a small orange cat is happily sleeping in the cave"),
-        ("here is being done", "here a small orange cat sleeps happily in the cave"),
+        (TRAINING_STYLES[0], "a small orange cat is sleeping happily in the cave"),
+        (TRAINING_STYLES[6], "a small orange cat is happily sleeping in the cave"),
+        (EVALUATION_STYLES[3], "here a small orange cat sleeps happily in the cave"),
     ],
 )
-def test_a_sentence_of_one_who_stays(name: str, expected: str):
-    assert natural_sentence(SLEEP, style(name)) == expected
+def test_a_sentence_of_one_who_stays(style: Style, expected: str):
+    assert natural_sentence(SLEEP, style) == expected
 
 
 @pytest.mark.parametrize(
@@ -93,7 +89,7 @@ def test_a_sentence_of_one_who_stays(name: str, expected: str):
     ],
 )
 def test_facts_that_are_not_told_leave_no_gap(tells: tuple, expected: str):
-    sentence = natural_sentence(CHASE, style("place first, is done"), tells=frozenset(tells))
+    sentence = natural_sentence(CHASE, TRAINING_STYLES[8], tells=frozenset(tells))
     assert sentence == expected
 
 
@@ -113,8 +109,8 @@ def test_styles_for_evaluation_give_no_sentence_of_training(situation: Situation
         assert (len(training), len(evaluation)) == (len(TRAINING_STYLES), len(EVALUATION_STYLES))
 
 
-def test_names_are_unique_and_both_sets_have_active_and_passive():
-    assert len({one.name for one in ALL_STYLES}) == len(ALL_STYLES)
+def test_styles_are_unique_and_both_sets_have_active_and_passive():
+    assert len({*ALL_STYLES}) == len(ALL_STYLES)
     shares = [
         sum("{done}" in one.transitive for one in styles) / len(styles)
         for styles in (TRAINING_STYLES, EVALUATION_STYLES)

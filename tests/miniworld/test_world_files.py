@@ -17,8 +17,8 @@ from figclip.annotations.vidsitu import load_source
 from figclip.config.recipes import build_recipe
 from figclip.datasets.dense_captions import read_caption_references
 from figclip.errors import ConfigError
-from figclip.miniworld.grammar import FPS, sample_story
-from figclip.miniworld.layouts.vidsitu import write_vidsitu
+from figclip.miniworld.annotated_videos import write_vidsitu
+from figclip.miniworld.situations import FPS, sample_story
 from figclip.miniworld.world_files import (
     TRAINING_SEED,
     WorldFolder,

@@ -18,11 +18,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from figclip.miniworld.captions import dense_captions, web_caption
 from figclip.miniworld.drawing.frames import draw_still
-from figclip.miniworld.grammar import EditKind, can_edit, edit, sample_situation
-from figclip.miniworld.situations import Situation
-from figclip.miniworld.wording import TRAINING_STYLES, natural_sentence
+from figclip.miniworld.situations import EditKind, Situation, can_edit, edit, sample_situation
+from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_sentence, web_caption
 from figclip.training.batches import start_loader
 
 Batch = TypeVar("Batch")

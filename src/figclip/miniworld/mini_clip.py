@@ -22,9 +22,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 
 from figclip.annotations.captions import TEMPLATES
 from figclip.errors import ModelError
-from figclip.miniworld.captions import dense_captions, web_caption
-from figclip.miniworld.grammar import Story, sample_story
-from figclip.miniworld.wording import TRAINING_STYLES, natural_sentence
+from figclip.miniworld.situations import Story, sample_story
+from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_sentence, web_caption
 from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.folder import StagedFolder, write_clip_files
 

@@ -1,38 +1,40 @@
 """The named tests of the mini world, detail and kept: what each asks is in docs/mini_world.md.
 
-Half of the pairs start from combinations of verb and kinds that training never shows.
+Half of the pairs start from combinations of verb and kinds that training never shows. A pair goes
+both ways round: two videos exchange a true and a false sentence.
 """
 
 from __future__ import annotations
 
+import csv
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from figclip.evaluation.sources import DataSource
-from figclip.miniworld.captions import template_sentence
-from figclip.miniworld.grammar import (
+from figclip.miniworld.annotated_videos import Painter, media_seed, write_json_lines
+from figclip.miniworld.situations import (
     EditKind,
+    Situation,
     SituationPair,
     can_edit,
     edit,
+    is_held_out,
     sample_pair,
     sample_situation,
+    whole_events,
 )
-from figclip.miniworld.layouts.own_files import (
-    ClipPair,
-    Painter,
-    Shown,
-    write_captioned_stills,
-    write_captions,
-    write_classes,
-    write_pairs,
-    write_stills,
+from figclip.miniworld.wording import (
+    ALL_FACTS,
+    VERB_FORMS,
+    Wording,
+    evaluation_sentence,
+    facts_to_tell,
+    template_sentence,
+    web_caption,
 )
-from figclip.miniworld.situations import Situation
-from figclip.miniworld.wording import ALL_FACTS, VERB_FORMS, Wording, evaluation_sentence
 from figclip.tasks.base import Face
 
 WordingName = Literal["natural", "template"]
@@ -46,6 +48,7 @@ PAIR_TESTS: dict[str, EditKind] = {
 }
 _WORDINGS: dict[str, Wording] = {"natural": evaluation_sentence, "template": template_sentence}
 _VERB_PROMPTS = {"natural": "this is someone {}", "template": "srl"}
+_BOTH_WAYS = ("t2v R@1", "v2t R@1")
 _KEPT_PROMPTS = {"kinds": "a photo of a {}", "colours": "something {}", "scenes": "the {}"}
 
 
@@ -112,47 +115,37 @@ def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter)
 
 def detail_tests(folder: Path) -> tuple[NamedTest, ...]:
     """The tests of detail that `write_detail_tests` wrote, in natural sentences first."""
+
+    def test(
+        name: str, wording: WordingName, data: str, file: str, *metrics: str, prompts: str = ""
+    ) -> NamedTest:
+        source = DataSource(
+            name=data,
+            path=folder / file,
+            videos=folder / "videos",
+            face="detail",
+            prompts=prompts or None,
+        )
+        return NamedTest(name=name, face="detail", wording=wording, source=source, metrics=metrics)
+
     tests: list[NamedTest] = []
     for wording in get_args(WordingName):
-        files = _DetailFiles(folder=folder, wording=wording)
-        tests.append(files.test("retrieval", "retrieval", ".jsonl", ("t2v R@1", "v2t R@1")))
-        prompts = _VERB_PROMPTS[wording]
-        tests.append(files.test("verbs", "actions", ".csv", ("top-1",), prompts=prompts))
         tests += [
-            files.test(name, "pairs", ".jsonl", ("accuracy",), stem=kind)
+            test("retrieval", wording, "retrieval", f"retrieval-{wording}.jsonl", *_BOTH_WAYS),
+            test(
+                "verbs",
+                wording,
+                "actions",
+                f"verbs-{wording}.csv",
+                "top-1",
+                prompts=_VERB_PROMPTS[wording],
+            ),
+        ]
+        tests += [
+            test(name, wording, "pairs", f"{kind}-{wording}.jsonl", "accuracy")
             for name, kind in PAIR_TESTS.items()
         ]
     return tuple(tests)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _DetailFiles:
-    """The files of detail tests in one wording."""
-
-    folder: Path
-    wording: WordingName
-
-    def test(
-        self,
-        name: str,
-        data: str,
-        suffix: str,
-        metrics: tuple[str, ...],
-        *,
-        stem: str | None = None,
-        prompts: str | None = None,
-    ) -> NamedTest:
-        """One test, of `{stem or name}-{wording}{suffix}`."""
-        source = DataSource(
-            name=data,
-            path=self.folder / f"{stem or name}-{self.wording}{suffix}",
-            videos=self.folder / "videos",
-            face="detail",
-            prompts=prompts,
-        )
-        return NamedTest(
-            name=name, face="detail", wording=self.wording, source=source, metrics=metrics
-        )
 
 
 def kept_tests(folder: Path) -> tuple[NamedTest, ...]:
@@ -176,7 +169,7 @@ def kept_tests(folder: Path) -> tuple[NamedTest, ...]:
         face="kept",
         wording=None,
         source=stills,
-        metrics=("t2v R@1", "v2t R@1"),
+        metrics=_BOTH_WAYS,
     )
     return (*classes, captions)
 
@@ -192,7 +185,8 @@ def _draw_pairs(*, num_pairs: int, seed: int) -> dict[EditKind, list[ClipPair]]:
     told: set[str] = set()
     while (number := len(pairs["verb"])) < num_pairs:
         drawn = _draw_edits(rng, held_out=number % 2 == 0)
-        situations = {one for edits in drawn.values() for one in (edits[0].first, *_seconds(edits))}
+        pairs_drawn = [pair for edits in drawn.values() for pair in edits]
+        situations = {one for pair in pairs_drawn for one in (pair.first, pair.second)}
         texts = {template_sentence(one, ALL_FACTS, rng) for one in situations}
         if len(texts) == len(situations) and told.isdisjoint(texts):
             told |= texts
@@ -218,14 +212,167 @@ def _draw_edits(rng: random.Random, *, held_out: bool) -> dict[str, list[Situati
     }
 
 
-def _seconds(edits: Sequence[SituationPair]) -> list[Situation]:
-    """The edited sides."""
-    return [one.second for one in edits]
-
-
 def _draw_alone(rng: random.Random) -> Situation:
     """A situation of one actor."""
     while True:
         situation = sample_situation(rng, held_out=None)
         if situation.patient is None:
             return situation
+
+
+NEW, KNOWN = "new", "known"
+"""Folders of what shows a combination that is held out from training, and of what does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A video or still that is there.
+
+    Attributes:
+        file: Path below the folder of media.
+        situation: What it shows.
+        group: What it shares with videos that are not independent of it.
+    """
+
+    file: str
+    situation: Situation
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipPair:
+    """Videos of two situations that differ in one thing.
+
+    Attributes:
+        pair: The situations.
+        clip: Name of the first one's video, `two 0012`. Pairs may share it, and then share the
+            first situation: they are of one group.
+    """
+
+    pair: SituationPair
+    clip: str
+
+    @property
+    def shown(self) -> tuple[Shown, Shown]:
+        """Both videos."""
+        name, _, number = self.clip.rpartition(" ")
+        sides = ("first", self.pair.first), (self.pair.kind, self.pair.second)
+        first, second = (
+            Shown(file=f"{name}/{_folder(one)}/{number}-{side}.mp4", situation=one, group=self.clip)
+            for side, one in sides
+        )
+        return first, second
+
+
+def write_pairs(
+    out: Path,
+    pairs: Sequence[ClipPair],
+    *,
+    name: str,
+    wordings: Mapping[str, Wording],
+    painter: Painter,
+    seed: int,
+) -> None:
+    """Writes `out/{name}-{wording}.jsonl`, and `out/videos/….mp4` of one event each.
+
+    A pair is two lines of one group. Both videos have the same seed: they differ in what was
+    edited, and in nothing else. All wordings tell verb, kinds, colours and what was edited.
+
+    Args:
+        out: Folder.
+        pairs: Pairs of one kind.
+        name: Name of the test.
+        wordings: By name.
+        painter: Draws the videos; one that pairs share is ordered with each.
+        seed: Seed of sentences and pictures.
+    """
+    rows: dict[str, list[dict[str, object]]] = {wording: [] for wording in wordings}
+    for one in pairs:
+        video_seed = media_seed(random.Random(f"{seed}:{one.clip}"))
+        words_seed = media_seed(random.Random(f"{seed}:{name}:{one.clip}"))
+        for side in one.shown:
+            film = whole_events([side.situation])
+            painter.order(out / "videos" / side.file, film, seed=video_seed)
+        for wording, tell in wordings.items():
+            first, second = (
+                tell(side.situation, facts_to_tell(one.pair.kind), random.Random(words_seed))
+                for side in one.shown
+            )
+            assert first != second, f"one sentence of both sides: {first}"
+            told = (first, second), (second, first)
+            rows[wording] += [
+                {
+                    "id": f"{name} {side.file}",
+                    "video": side.file,
+                    "positives": [true],
+                    "negatives": [false],
+                    "group": side.group,
+                }
+                for side, (true, false) in zip(one.shown, told, strict=True)
+            ]
+    for wording, lines in rows.items():
+        write_json_lines(out / f"{name}-{wording}.jsonl", lines)
+
+
+def write_captions(
+    out: Path, shown: Sequence[Shown], *, name: str, wordings: Mapping[str, Wording], seed: int
+) -> None:
+    """Writes `out/{name}-{wording}.jsonl`: videos that are there, with a sentence of all facts.
+
+    No two of `shown` read the same, or their sentences fit two videos.
+    """
+    for wording, tell in wordings.items():
+        rows: list[dict[str, object]] = []
+        for one in shown:
+            rng = random.Random(f"{seed}:{name}:{one.file}")
+            sentence = tell(one.situation, ALL_FACTS, rng)
+            rows.append({"video": one.file, "captions": [sentence], "group": one.group})
+        write_json_lines(out / f"{name}-{wording}.jsonl", rows)
+
+
+def write_classes(
+    out: Path, shown: Sequence[Shown], *, name: str, label: Callable[[Situation], str]
+) -> None:
+    """Writes `out/{name}.csv`: videos or stills that are there, with their classes."""
+    with (out / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "label", "group"))
+        writer.writerows((one.file, label(one.situation), one.group) for one in shown)
+
+
+def write_stills(
+    out: Path, situations: Sequence[Situation], *, painter: Painter, seed: int
+) -> None:
+    """Writes `out/{kind,colour,scene}s.csv` of stills, and `out/images/….png`.
+
+    Each shows one actor, as a picture has one class.
+    """
+    shown: list[Shown] = []
+    out.mkdir(parents=True, exist_ok=True)
+    for idx, situation in enumerate(situations):
+        assert situation.patient is None, "whose class is meant?"
+        image = f"one/{_folder(situation)}/{idx:04d}.png"
+        rng = random.Random(f"{seed}:stills:{idx}")
+        painter.order(out / "images" / image, situation, seed=media_seed(rng))
+        shown.append(Shown(file=image, situation=situation, group=image))
+    write_classes(out, shown, name="kinds", label=lambda one: one.agent.kind)
+    write_classes(out, shown, name="colours", label=lambda one: one.agent.colour)
+    write_classes(out, shown, name="scenes", label=lambda one: one.scene)
+
+
+def write_captioned_stills(
+    out: Path, situations: Sequence[Situation], *, painter: Painter, seed: int
+) -> None:
+    """Writes `out/stills.jsonl` of stills with a sparse caption each, and `out/images/….png`."""
+    rows: list[dict[str, object]] = []
+    for idx, situation in enumerate(situations):
+        rng = random.Random(f"{seed}:captioned stills:{idx}")
+        image = f"captioned/{_folder(situation)}/{idx:04d}.png"
+        rows.append({"image": image, "captions": [web_caption(situation, rng)]})
+        painter.order(out / "images" / image, situation, seed=media_seed(rng))
+    write_json_lines(out / "stills.jsonl", rows)
+
+
+def _folder(situation: Situation) -> str:
+    """Where its video or still belongs."""
+    return NEW if is_held_out(situation) else KNOWN

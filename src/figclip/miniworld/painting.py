@@ -13,8 +13,7 @@ from pathlib import Path
 
 from figclip.errors import FigclipError
 from figclip.miniworld.drawing.frames import draw_film, draw_still, write_video
-from figclip.miniworld.grammar import FPS, Film, whole_events
-from figclip.miniworld.situations import Situation
+from figclip.miniworld.situations import FPS, Film, Situation
 from figclip.runtime.files import write_atomically
 from figclip.runtime.progress import CountProgress
 from figclip.runtime.worker_pool import Lost, run_jobs
@@ -35,7 +34,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class PaintOrders:
-    """Collects orders, one per file; implements `layouts.own_files.Painter`."""
+    """Collects orders, one per file; implements `annotated_videos.Painter`."""
 
     by_path: dict[Path, Order] = field(default_factory=dict[Path, Order])
 
@@ -44,21 +43,10 @@ class PaintOrders:
         """All orders."""
         return tuple(self.by_path.values())
 
-    def paint_video(self, path: Path, situations: Sequence[Situation], *, seed: int) -> None:
-        """Orders a video of the events, each whole."""
-        self.paint_film(path, whole_events(situations), seed=seed)
-
-    def paint_film(self, path: Path, film: Film, *, seed: int) -> None:
-        """Orders a video of the shots."""
-        self._add(Order(path=path, shown=film, seed=seed))
-
-    def paint_image(self, path: Path, situation: Situation, *, seed: int) -> None:
-        """Orders a picture."""
-        self._add(Order(path=path, shown=situation, seed=seed))
-
-    def _add(self, order: Order) -> None:
-        """The same file may be ordered again, not another one of its name."""
-        assert self.by_path.setdefault(order.path, order) == order, f"{order.path}: two pictures"
+    def order(self, path: Path, shown: Film | Situation, *, seed: int) -> None:
+        """Orders a video or a picture; the same file may be ordered again, not another one."""
+        order = Order(path=path, shown=shown, seed=seed)
+        assert self.by_path.setdefault(path, order) == order, f"{path}: two pictures"
 
 
 def paint(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) -> None:

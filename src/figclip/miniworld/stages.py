@@ -26,7 +26,7 @@ from figclip.heads.captioning.finetune import finetune_captioning
 from figclip.heads.run import FinetuneResult, head_file, is_head_run, read_head_info
 from figclip.heads.situations.evaluate import evaluate_situations
 from figclip.heads.situations.finetune import finetune_situations
-from figclip.miniworld.control_annotations import ControlName, write_control
+from figclip.miniworld.annotated_videos import ControlName, write_control
 from figclip.miniworld.mini_clip import IMAGE_SIZE, load_mini_clip, write_mini_clip
 from figclip.miniworld.named_tests import NamedTest, detail_tests, kept_tests
 from figclip.miniworld.summary import means_of_one

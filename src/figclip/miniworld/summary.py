@@ -17,8 +17,7 @@ from jaxtyping import Bool, Float64
 from figclip.errors import DataError
 from figclip.evaluation.results import EvaluationResult, TaskResult
 from figclip.metrics.intervals import Interval, paired_bootstrap
-from figclip.miniworld.layouts.own_files import NEW
-from figclip.miniworld.named_tests import NamedTest
+from figclip.miniworld.named_tests import NEW, NamedTest
 from figclip.reporting.result_files import SUMMARY_FORMAT
 from figclip.tasks.base import ItemScores
 from figclip.tasks.composition import BLIND, TEXT_ONLY

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from figclip.errors import ConfigError
-from figclip.miniworld.grammar import sample_film, sample_story
-from figclip.miniworld.layouts.activitynet import write_dense_captions
-from figclip.miniworld.layouts.vidsitu import write_vidsitu
+from figclip.miniworld.annotated_videos import write_dense_captions, write_vidsitu
 from figclip.miniworld.named_tests import write_detail_tests, write_kept_tests
 from figclip.miniworld.painting import PaintOrders, claim_folder, paint
+from figclip.miniworld.situations import sample_film, sample_story
 from figclip.runtime.progress import CountProgress
 
 WORLD_FORMAT = 4

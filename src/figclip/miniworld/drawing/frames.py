@@ -17,8 +17,7 @@ from figclip.miniworld.drawing.actors import NUM_LOOKS, actor_sprite
 from figclip.miniworld.drawing.enactments import Figure, Rope, Sign, stage
 from figclip.miniworld.drawing.marks import mark_sprite, rope_sprite, shadow_sprite
 from figclip.miniworld.drawing.scenes import scene_picture
-from figclip.miniworld.grammar import Film
-from figclip.miniworld.situations import EVENT_S, Actor, Situation
+from figclip.miniworld.situations import EVENT_S, Actor, Film, Situation
 
 FRAME_PX = 224
 

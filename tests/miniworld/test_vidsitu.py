@@ -15,9 +15,8 @@ from figclip.annotations.captions import TEMPLATES, caption_event
 from figclip.annotations.roles import says_nothing
 from figclip.annotations.vidsitu import load_source
 from figclip.errors import ConfigError
-from figclip.miniworld.grammar import Story, sample_story
-from figclip.miniworld.layouts.vidsitu import write_vidsitu
-from figclip.miniworld.situations import VERBS, Situation
+from figclip.miniworld.annotated_videos import write_vidsitu
+from figclip.miniworld.situations import VERBS, Situation, Story, sample_story
 from figclip.model.folder import StagedFolder
 from figclip.records import AnnotationSet
 from tests.layouts.plain_painter import PAINTER, PlainPainter, digests, video_at
@@ -163,7 +162,7 @@ def test_an_empty_split_is_refused(tmp_path, train, valid):
 
 def test_a_staged_folder_is_whole_or_not_there(tmp_path):
     class Broken(PlainPainter):
-        def paint_video(self, *_: object, **__: object) -> None:
+        def order(self, *_: object, **__: object) -> None:
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"), StagedFolder(tmp_path / "world") as staged:

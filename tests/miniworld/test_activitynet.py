@@ -20,9 +20,8 @@ from figclip.datasets.dense_captions import (
 )
 from figclip.datasets.records import RetrievalSet
 from figclip.errors import ConfigError
-from figclip.miniworld.grammar import FPS, Film, Shot, sample_film, sample_situation
-from figclip.miniworld.layouts.activitynet import DISAGREEMENT_S, write_dense_captions
-from figclip.miniworld.situations import Situation
+from figclip.miniworld.annotated_videos import DISAGREEMENT_S, write_dense_captions
+from figclip.miniworld.situations import FPS, Film, Shot, Situation, sample_film, sample_situation
 from figclip.miniworld.wording import EVALUATION_STYLES, natural_sentence
 from tests.layouts.plain_painter import PAINTER, PlainPainter, digests, film_at
 
@@ -34,7 +33,7 @@ VALID = [sample_film(RNG, held_out=True) for _ in range(8)]
 class NoPainter(PlainPainter):
     """Only the annotations are wanted."""
 
-    def paint_film(self, path: Path, film: Film, *, seed: int) -> None:
+    def order(self, path: Path, shown: Film | Situation, *, seed: int) -> None:
         pass
 
 
