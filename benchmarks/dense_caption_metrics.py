@@ -25,7 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from figclip.datasets.dense_captions import read_caption_references, write_captioning_predictions
+from figclip.datasets.dense_captions import read_caption_references
+from figclip.scoring.dense_captions import write_captioning_predictions
 
 # Run by the other Python. Without METEOR, whose class starts a Java process of its own.
 OFFICIAL = """

@@ -26,10 +26,9 @@ from figclip.miniworld.mini_clip import IMAGE_SIZE
 from figclip.miniworld.named_tests import kept_tests, write_kept_tests
 from figclip.miniworld.painting import PaintOrders, paint
 from figclip.miniworld.quickstart import WorldSize
-from figclip.model.folder import read_info
+from figclip.model.folder import SeenMedia, read_info
 from figclip.tasks.dense_retrieval import build_validation
 from figclip.training.run_folder import RunFolder
-from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 
 FIRST_SEED = 101

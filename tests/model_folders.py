@@ -11,9 +11,8 @@ from peft import PeftModel
 from figclip.config import Adaptation
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
-from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
+from figclip.model.folder import ContextualizerShape, ModelInfo, SeenMedia, write_adapted
 from figclip.model.lora import add_adaptation, lora_layers
-from figclip.video.seen_media import SeenMedia
 
 RANK = 4
 LORA_ALPHA = 6.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from figclip.annotations.role_tokens import short_role
+from figclip.annotations.roles import short_role
 from figclip.datasets.situations import Part, load_situation_truth
 from figclip.errors import AnnotationError, PredictionError
 from figclip.scoring.scores import PredictionScores

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from figclip.adaptation.adapt import adapt as adapt
     from figclip.annotations.own_files import load_annotations as load_annotations
-    from figclip.annotations.role_tokens import short_role as short_role
+    from figclip.annotations.roles import short_role as short_role
     from figclip.config.parsing import apply_overrides as apply_overrides
     from figclip.config.recipes import build_captioning_recipe as build_captioning_recipe
     from figclip.config.recipes import build_recipe as build_recipe
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from figclip.datasets.catalogue import BENCHMARKS as BENCHMARKS
     from figclip.datasets.catalogue import load_benchmark as load_benchmark
     from figclip.datasets.dense_captions import read_caption_references as read_caption_references
-    from figclip.datasets.dense_captions import (
-        write_captioning_predictions as write_captioning_predictions,
-    )
     from figclip.datasets.situations import situation_truth_of as situation_truth_of
     from figclip.errors import FigclipError as FigclipError
     from figclip.evaluation.evaluate import evaluate as evaluate
@@ -38,6 +35,9 @@ if TYPE_CHECKING:
     from figclip.preparation.prepare import prepare as prepare
     from figclip.reporting.report import write_report as write_report
     from figclip.runtime.cpu_settings import tune_for_cpu as tune_for_cpu
+    from figclip.scoring.dense_captions import (
+        write_captioning_predictions as write_captioning_predictions,
+    )
     from figclip.scoring.score import score_predictions as score_predictions
     from figclip.scoring.situation_files import PredictedEvent as PredictedEvent
     from figclip.scoring.situation_files import RolePrediction as RolePrediction
@@ -74,10 +74,10 @@ _HOMES = {
     "prepare": "figclip.preparation.prepare",
     "read_caption_references": "figclip.datasets.dense_captions",
     "score_predictions": "figclip.scoring.score",
-    "short_role": "figclip.annotations.role_tokens",
+    "short_role": "figclip.annotations.roles",
     "situation_truth_of": "figclip.datasets.situations",
     "tune_for_cpu": "figclip.runtime.cpu_settings",
-    "write_captioning_predictions": "figclip.datasets.dense_captions",
+    "write_captioning_predictions": "figclip.scoring.dense_captions",
     "write_report": "figclip.reporting.report",
     "write_situation_predictions": "figclip.scoring.situation_files",
 }

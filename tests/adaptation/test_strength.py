@@ -40,11 +40,10 @@ from figclip.metrics.strength import KeptPoint, StrengthPoint
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.embedder import Embedder
 from figclip.model.figclip import FiGCLIP
-from figclip.model.folder import read_info
+from figclip.model.folder import SeenMedia, read_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_copy, plain_state
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.training.loop import TrainingLoop
-from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 from tests.dense_sets import write_store
 from tests.kept_sets import COLOURS, NUM_STILLS, KeptWorld, write_kept_world

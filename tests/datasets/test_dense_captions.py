@@ -18,9 +18,9 @@ from figclip.datasets.dense_captions import (
     read_caption_references,
     read_predictions,
     read_youcook2_references,
-    write_captioning_predictions,
 )
 from figclip.errors import AnnotationError, DataError
+from figclip.scoring.dense_captions import write_captioning_predictions
 
 
 def write(path: Path, content: object) -> Path:

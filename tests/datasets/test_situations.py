@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from figclip.annotations.own_files import load_annotations
-from figclip.annotations.role_tokens import short_role
+from figclip.annotations.roles import short_role
 from figclip.annotations.vidsitu import load_vidsitu
 from figclip.datasets.situations import (
     TrueEvent,

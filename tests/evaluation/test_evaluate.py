@@ -19,9 +19,8 @@ from figclip.evaluation.results import format_table
 from figclip.evaluation.seen_items import media_in
 from figclip.evaluation.sources import DataSource, open_annotated
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
-from figclip.model.folder import ModelInfo, read_info, write_clip_files, write_info
+from figclip.model.folder import ModelInfo, SeenMedia, read_info, write_clip_files, write_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_state
-from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 from tests.annotation_files import own_video, write_jsonl
 from tests.dense_sets import with_split, write_store

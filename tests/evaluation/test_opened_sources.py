@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import figclip.evaluation.sources as opened_sources
+from figclip.datasets.records import LeftOut
 from figclip.errors import AnnotationError, DataError, StoreError
 from figclip.evaluation.sources import DataSource, check_stores, open_annotated, read_source
-from figclip.tasks.base import LeftOut
 from figclip.video.store import FrameStoreWriter, QuarantinedVideo, StoreSpec
 from tests.annotation_files import own_video, write_jsonl
 from tests.dense_sets import with_split, write_store

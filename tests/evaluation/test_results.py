@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.evaluation.results import (
     Comparison,
@@ -19,7 +20,7 @@ from figclip.evaluation.results import (
     write_result,
 )
 from figclip.metrics.intervals import Interval
-from figclip.tasks.base import ItemScores, LeftOut, Score
+from figclip.tasks.base import ItemScores, Score
 
 
 def block(*values: float, groups: str = "aabb") -> ItemScores:

@@ -22,8 +22,8 @@ from figclip.evaluation.selection_split import (
     selecting_half,
 )
 from figclip.evaluation.sources import Content, DataSource
+from figclip.model.folder import SeenMedia, medium_hash
 from figclip.video.sampling import PRESETS
-from figclip.video.seen_media import SeenMedia, medium_hash
 from figclip.video.store import StoreSpec
 from tests.datasets.benchmark_files import write_lines
 from tests.dense_sets import write_store

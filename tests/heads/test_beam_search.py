@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from figclip.annotations.role_tokens import END, PAD, UNKNOWN
 from figclip.heads.text_decoder import TextDecoder, TextMemory, beam_search
+from figclip.heads.vocabulary import END, PAD, UNKNOWN
 
 WIDTH, TOKENS, LENGTH = 8, 6, 4
 

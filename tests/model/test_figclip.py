@@ -25,11 +25,10 @@ from transformers import CLIPModel
 from figclip.errors import ModelError, VideoError
 from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
-from figclip.model.folder import StagedFolder, read_info, resolve_model, write_info
+from figclip.model.folder import SeenMedia, StagedFolder, read_info, resolve_model, write_info
 from figclip.model.lora import plain_state
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.pixels import PixelPipeline
-from figclip.video.seen_media import SeenMedia
 from tests.model_folders import Adapted, adapt_at_random
 from tests.runtime_types import without_runtime_types
 from tests.small_runs import IMAGE_SIZE, write_tiny_clip

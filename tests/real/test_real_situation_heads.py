@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from figclip.annotations.role_tokens import roles_by_key
+from figclip.annotations.roles import roles_by_key
 from figclip.config.parsing import apply_overrides
 from figclip.config.recipes import build_situation_recipe
 from figclip.datasets.situations import situation_truth_of

@@ -13,11 +13,12 @@ import numpy as np
 
 from figclip.config import CaptioningConfig
 from figclip.config.parsing import to_json
-from figclip.datasets.dense_captions import CaptionedSpan, write_captioning_predictions
+from figclip.datasets.dense_captions import CaptionedSpan
 from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskResult, write_result
 from figclip.evaluation.sources import DataSource
 from figclip.heads.run import HeadInfo, write_head_info
 from figclip.metrics.intervals import Interval
+from figclip.scoring.dense_captions import write_captioning_predictions
 from figclip.tasks.base import ItemScores, Score
 from figclip.training.run_folder import RunFolder
 from tests.reporting.written_runs import HOSTILE, MODEL_HASH

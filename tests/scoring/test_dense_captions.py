@@ -16,10 +16,10 @@ from figclip.datasets.dense_captions import (
     DenseCaptionReferences,
     ReferenceVideo,
 )
+from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.scoring.scores import PredictionScores
-from figclip.tasks.base import LeftOut
 from tests.dense_caption_checks import check_made_up
 from tests.golden_checks import Case, load_cases
 

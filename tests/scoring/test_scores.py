@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figclip.datasets.records import LeftOut
 from figclip.scoring.scores import PredictionScores, ScoredData, format_scores, write_scores
-from figclip.tasks.base import ItemScores, LeftOut, Score
+from figclip.tasks.base import ItemScores, Score
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from figclip.datasets.records import ActionSet, LabelledMedium
+from figclip.datasets.records import ActionSet, LabelledMedium, LeftOut
 from figclip.errors import ConfigError
 from figclip.tasks.actions import Actions
-from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
+from figclip.tasks.base import ClipTextEmbedder, Score, Task
 from figclip.tasks.media import MediaSet
 from tests.media_sets import MISSING, Blind, Guessing, TextOracle, clips_of, video
 

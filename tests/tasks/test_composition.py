@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from figclip.datasets.records import CompositionSet, Contrast
-from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
+from figclip.datasets.records import CompositionSet, Contrast, LeftOut
+from figclip.tasks.base import ClipTextEmbedder, Score, Task
 from figclip.tasks.composition import NO_FOREIGN, TOO_FEW, Composition
 from figclip.tasks.media import MediaSet
 from tests.media_sets import MISSING, Blind, Guessing, TextOracle, clips_of, video

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import figclip.tasks.dense_events as dense_events
+from figclip.datasets.records import LeftOut
 from figclip.errors import MetricError
 from figclip.records import Annotation, VideoRecord
-from figclip.tasks.base import FrameTextEmbedder, ItemScores, LeftOut, Score, Task
+from figclip.tasks.base import FrameTextEmbedder, ItemScores, Score, Task
 from figclip.tasks.dense_retrieval import DenseRetrieval
 from tests.dense_sets import TEMPLATE, BlindEmbedder, KnowingEmbedder, make_event, without_frames
 from tests.small_runs import make_records

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from figclip.datasets.records import CaptionedMedium, Medium, RetrievalSet
+from figclip.datasets.records import CaptionedMedium, LeftOut, Medium, RetrievalSet
 from figclip.metrics.retrieval import one_caption_scores, retrieve, several_captions_scores
-from figclip.tasks.base import ClipTextEmbedder, LeftOut, Score, Task
+from figclip.tasks.base import ClipTextEmbedder, Score, Task
 from figclip.tasks.media import MediaSet
 from figclip.tasks.retrieval import Retrieval
 from tests.media_sets import MISSING, Blind, Guessing, TextOracle, clips_of, video

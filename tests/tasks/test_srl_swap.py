@@ -15,8 +15,9 @@ from figclip.annotations.captions import caption_event, plain_sentence
 from figclip.annotations.counterfactuals import KINDS
 from figclip.annotations.own_files import load_annotations
 from figclip.annotations.source_archive import pack_source
+from figclip.datasets.records import LeftOut
 from figclip.records import Annotation, Event, Role, VideoRecord
-from figclip.tasks.base import FrameTextEmbedder, ItemScores, LeftOut, Score, Task, TaskData
+from figclip.tasks.base import FrameTextEmbedder, ItemScores, Score, Task, TaskData
 from figclip.tasks.srl_swap import PLAIN, SrlSwap, SwapItems
 from figclip.video.store import FrameStore, FrameStoreWriter
 from figclip.video.stored import StoredVideos, open_stored_videos

@@ -49,8 +49,7 @@ def loader(**changes: Any) -> BatchLoader:
     return BatchLoader(
         **{
             "plan": plan(),
-            "frames": NumberedFrames(),
-            "records": RECORDS,
+            "frames": NumberedFrames(RECORDS),
             "num_steps": 6,
             "frames_per_event": 2,
             "workers": 0,
@@ -174,9 +173,7 @@ def test_the_drawn_annotation_decides_which_frames_are_read() -> None:
     )
     made = plan_of([2], per_batch=1, seed=0)
     batches = read_all(
-        loader(
-            plan=made, records=[record], num_steps=20, frames_per_event=1, frames=NumberedFrames()
-        )
+        loader(plan=made, num_steps=20, frames_per_event=1, frames=NumberedFrames([record]))
     )
     found = {(b.items[0].annotation_idx, int(b.frames_NHWC[0, 0, 0, 1])) for b in batches}
     assert found == {(0, 5), (1, 55)}
@@ -228,7 +225,7 @@ def test_more_ranks_than_videos_are_refused_before_any_work() -> None:
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_error_of_reading_keeps_its_words(workers: int) -> None:
-    broken = loader(frames=NumberedFrames(broken_video=3), workers=workers)
+    broken = loader(frames=NumberedFrames(RECORDS, broken_video=3), workers=workers)
     with pytest.raises(StoreError) as caught:
         read_all(broken)
     assert str(caught.value) == "x.store: a frame is damaged. Make it again"
@@ -255,5 +252,5 @@ def test_segment_index() -> None:
 
 def test_items_compare_by_value_and_readers_by_what_they_can() -> None:
     assert BatchItem(1, 2) == BatchItem(1, 2) != BatchItem(1, 3)
-    assert isinstance(NumberedFrames(), FrameReader)
+    assert isinstance(NumberedFrames(RECORDS), FrameReader)
     assert not isinstance(object(), FrameReader)

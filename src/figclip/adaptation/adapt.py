@@ -25,13 +25,13 @@ from figclip.adaptation.strength import (
 )
 from figclip.annotations.counterfactuals import build_counterfeit_pools
 from figclip.annotations.splits import why_none_held_back
+from figclip.annotations.texts import MASKED_WARNING, masked_warning
 from figclip.config import RunConfig
 from figclip.evaluation.seen_items import media_in
 from figclip.evaluation.sources import DataSource
 from figclip.model.backbone import text_config, vision_config
 from figclip.model.embedder import Embedder, FrameRef
-from figclip.model.folder import ContextualizerShape, ModelInfo, write_adapted
-from figclip.preparation.prepare import MASKED_WARNING, masked_warning
+from figclip.model.folder import ContextualizerShape, ModelInfo, SeenMedia, write_adapted
 from figclip.runtime.process_group import Processes, processes_of, start_accelerator
 from figclip.runtime.progress import CountProgress, Progress
 from figclip.runtime.versions import package_versions
@@ -42,7 +42,6 @@ from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.training.run_files import check_run
 from figclip.training.run_folder import RunFolder
-from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredVideos
 
@@ -330,7 +329,6 @@ def _plan_batches(config: RunConfig, parts: RunParts, processes: Processes) -> B
     return BatchLoader(
         plan=plan,
         frames=parts.train,
-        records=parts.train.records,
         num_steps=config.train.epochs * plan.steps_per_epoch,
         frames_per_event=config.data.frames_per_event,
         workers=config.data.loader_workers,

@@ -19,14 +19,13 @@ from figclip.errors import CheckpointError
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.embedder import Embedder
-from figclip.model.folder import read_info, resolve_model
+from figclip.model.folder import SeenMedia, read_info, resolve_model
 from figclip.model.lora import add_adaptation
 from figclip.runtime.files import write_atomically
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import CountProgress
 from figclip.training.run_files import RUN_FORMAT, check_data, data_before, write_settings
 from figclip.training.run_folder import RunFolder
-from figclip.video.seen_media import SeenMedia
 from figclip.video.stored import StoredVideos, open_stored_videos
 
 

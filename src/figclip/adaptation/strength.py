@@ -24,7 +24,7 @@ from figclip.evaluation.plan import (
     open_works,
     plan_sources,
 )
-from figclip.evaluation.results import ModelColumn, Sweep, SweepPoint, result_name
+from figclip.evaluation.results import STRENGTH_FORMAT, ModelColumn, Sweep, SweepPoint, result_name
 from figclip.evaluation.seen_items import media_in
 from figclip.evaluation.selection_split import groups_in, items_hash, selecting_half, unseen_part
 from figclip.evaluation.sources import DataSource
@@ -45,16 +45,14 @@ from figclip.metrics.strength import (
 )
 from figclip.model.backbone import Backbone, weights_hash
 from figclip.model.embedder import Embedder
+from figclip.model.folder import SeenMedia
 from figclip.model.lora import plain_copy, plain_state
 from figclip.runtime.files import write_atomically
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import Progress, no_progress
 from figclip.video.sampling import PRESETS
-from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 
-STRENGTH_FORMAT = 2
-"""2: `detail` may be null; bounds are smoothed, and strengths in between may be chosen."""
 SCORED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Strengths that are scored, and smoothed over. Ten instead of five choose no steadier (LOG.md)."""
 LITTLE = 0.1

@@ -1,4 +1,4 @@
-"""Which role texts say nothing, and the cleaned view of those that say something.
+"""Which role texts say nothing, the cleaned view of the others, and VidSitu's short role names.
 
 Records keep every text verbatim; this module is the only place where a text is cleaned.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from figclip.records import Event, Role
+from figclip.records import MODIFIER_SLOT, Event, Role
 
 # The text as a whole must be one of these (case, outer punctuation and spaces aside): "unknown"
 # says nothing, "unknown man" names a man.
@@ -83,3 +83,42 @@ def filled_slots(event: Event) -> frozenset[str]:
 def filled_scene(event: Event) -> str:
     """The cleaned scene, empty when it is missing or says nothing."""
     return "" if says_nothing(event.scene) else clean_filler(event.scene)
+
+
+SCENE_ROLE, SCENE_KEY = "Scene of the Event", "AScn"
+_MODIFIERS = {
+    "direction": "ADir",
+    "purpose": "APrp",
+    "manner": "AMnr",
+    "location": "ALoc",
+    "goal": "AGol",
+}
+
+
+@lru_cache(maxsize=8192)
+def short_role(name: str) -> str:
+    """Name of a role in prediction files: `Arg1 (vehicle or path)` gives `Arg1`.
+
+    What VidSitu has no name for keeps its own: `ArgM (instrument)` gives `instrument`, and is
+    scored under it.
+    """
+    if name == SCENE_ROLE:
+        return SCENE_KEY
+    slot, _, rest = name.partition(" ")
+    if slot != MODIFIER_SLOT:
+        return slot
+    # The first of these words that the name holds, as VidSitu's evaluator looks for them.
+    found = next((short for word, short in _MODIFIERS.items() if word in rest), None)
+    return found or rest.strip().removeprefix("(").removesuffix(")")
+
+
+def roles_by_key(event: Event) -> dict[str, str]:
+    """Texts of roles and scene by short name, verbatim, in the order of the annotation."""
+    roles = {short_role(f"{role.slot} ({role.name})"): role.text for role in event.roles}
+    return {**roles, SCENE_KEY: event.scene} if event.scene else roles
+
+
+def told_roles(event: Event) -> dict[str, str]:
+    """Cleaned texts by key of the roles that say something."""
+    roles = {key: clean_filler(text) for key, text in roles_by_key(event).items()}
+    return {key: text for key, text in roles.items() if not says_nothing(text)}

@@ -8,14 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from figclip.annotations.captions import Template, caption_event, caption_video_hash, text_hash
+from figclip.annotations.captions import (
+    TEMPLATES,
+    Template,
+    caption_event,
+    caption_video_hash,
+    text_hash,
+)
 from figclip.annotations.filler_negatives import build_filler_pool, filler_negatives
 from figclip.annotations.verb_negatives import build_sense_pool, negative_events
-from figclip.config import NegativePolicy
+from figclip.config import NegativePolicy, TextConfig
 from figclip.records import Event, VideoRecord, event_key
 
 MASKED = -1
 """Row of a hard negative that could not be drawn."""
+
+MASKED_WARNING = 0.4
+"""Share of masked hard negatives to warn of. On VidSitu valid it is 0.27: what text alone would
+give away is not drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +153,30 @@ def build_text_table(
 
     return TextTable(
         records, caption=lambda event: caption_event(event, template=template), negatives=draw
+    )
+
+
+def masked_negatives(records: Sequence[VideoRecord]) -> float:
+    """Share of hard negatives that the default settings cannot draw from these videos."""
+    text = TextConfig()
+    table = build_text_table(
+        records,
+        template=TEMPLATES[text.template],
+        policy=text.negative_policy,
+        verb_negatives=text.verb_negatives,
+        filler_negatives_per_event=0,
+        seed=0,
+    )
+    return table.masked_fraction
+
+
+def masked_warning(share: float) -> str:
+    """What to say of so many masked negatives.
+
+    Args:
+        share: How many of all hard negatives are masked, in [0, 1].
+    """
+    return (
+        f"{share:.0%} of the hard negatives cannot be drawn: too few verbs of these videos take "
+        "the same roles and modifiers. More videos help."
     )

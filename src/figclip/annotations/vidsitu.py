@@ -30,6 +30,7 @@ from figclip.annotations.reading import (
     read_json_list,
     shown,
 )
+from figclip.annotations.roles import SCENE_ROLE
 from figclip.records import Annotation, AnnotationSet, Event, Role, VideoRecord
 
 SUBFOLDERS = ("", "vseg_ann_files", "split_files", "vinfo_files", "vsitu_vocab")
@@ -196,7 +197,6 @@ def read_vocabulary(files: tuple[OfficialFile, ...]) -> frozenset[str]:
 EVENT_NAMES = ("Ev1", "Ev2", "Ev3", "Ev4", "Ev5")
 EVENT_S = 2.0
 SEGMENT_S = 10
-SCENE_ROLE = "Scene of the Event"
 
 # Greedy to the last parenthesis: role names hold commas and parentheses of their own.
 _ROLE = re.compile(r"(?P<slot>Arg[0-9M]) \((?P<name>.*)\)", re.DOTALL)

@@ -38,7 +38,7 @@ def describe(
     quiet_libraries()
     from figclip.heads.captioning.evaluate import describe as run_head
     from figclip.heads.captioning.evaluate import write_descriptions
-    from figclip.video.subtitles import write_webvtt
+    from figclip.heads.captioning.subtitles import write_webvtt
 
     out.mkdir(parents=True, exist_ok=True)
     with going_on(), ProgressDisplay() as display:

@@ -35,13 +35,9 @@ def prepare(
     """
     from dataclasses import asdict
 
+    from figclip.annotations.texts import MASKED_WARNING, masked_warning
     from figclip.cli.progress import ProgressDisplay, show_size
-    from figclip.preparation.prepare import (
-        MASKED_WARNING,
-        PreparationPlan,
-        format_coverage,
-        masked_warning,
-    )
+    from figclip.preparation.prepare import PreparationPlan, format_coverage
     from figclip.preparation.prepare import prepare as run
     from figclip.video.store import StoreSpec
 

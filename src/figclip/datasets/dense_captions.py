@@ -12,7 +12,6 @@ is wrong with what is there.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +38,6 @@ from figclip.datasets.files import (
 )
 from figclip.datasets.retrieval import ACTIVITYNET_SUBFOLDERS, YOUCOOK2_FILES
 from figclip.errors import DataError
-from figclip.runtime.files import write_atomically
 
 ACTIVITYNET_FILES = {
     TRAIN_SPLIT: ("train.json", "train_modified.json"),
@@ -203,38 +201,6 @@ def read_predictions(path: Path) -> DenseCaptionPredictions:
         events_by_video=events_by_video,
         notices=(*_odd_events(events_by_video.items(), "prediction"), *_ignored(tally)),
     )
-
-
-def write_captioning_predictions(
-    path: Path, events_by_video: Mapping[str, Sequence[CaptionedSpan]], *, details: str
-) -> None:
-    """Write predictions so that the official evaluators read them.
-
-    Raises:
-        DataError: A time or score is not finite, which JSON cannot hold.
-    """
-    content = {
-        "version": "VERSION 1.0",
-        "results": {
-            video: [_prediction_json(event) for event in events]
-            for video, events in events_by_video.items()
-        },
-        "external_data": {"used": True, "details": details},
-    }
-    try:
-        text = json.dumps(content, indent=1, allow_nan=False)
-    except ValueError as error:
-        raise DataError("a predicted time or score is not finite", where=str(path)) from error
-    write_atomically(path, text + "\n")
-
-
-def _prediction_json(event: CaptionedSpan) -> dict[str, object]:
-    """One entry of a video's list."""
-    entry: dict[str, object] = {
-        "sentence": event.sentence,
-        "timestamp": [event.start_s, event.end_s],
-    }
-    return entry if event.score is None else {**entry, "score": event.score}
 
 
 def _reference_video(member: Member, *, tally: Counter[str]) -> Iterator[ReferenceVideo]:

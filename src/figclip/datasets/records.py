@@ -128,4 +128,15 @@ class CompositionSet:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """An item that is not scored.
+
+    `reason`: Why, the same words for the same reason, so that reasons can be counted.
+    """
+
+    item: str
+    reason: str
+
+
 Benchmark = RetrievalSet | ActionSet | CompositionSet

@@ -31,14 +31,8 @@ from figclip.annotations.reading import (
     refuse_constant,
     shown,
 )
-from figclip.annotations.role_tokens import short_role
-from figclip.annotations.vidsitu import (
-    EVENT_NAMES,
-    SCENE_ROLE,
-    OfficialFile,
-    find_files,
-    parse_segment_id,
-)
+from figclip.annotations.roles import SCENE_ROLE, short_role
+from figclip.annotations.vidsitu import EVENT_NAMES, OfficialFile, find_files, parse_segment_id
 from figclip.records import AnnotationSet, Event, VideoRecord
 
 Part = Literal["verbs", "roles", "relations"]

@@ -22,6 +22,7 @@ from figclip.evaluation.models import Column, ColumnLoader
 from figclip.evaluation.plan import PlannedSource, TaskSettings, Work, open_works, plan_sources
 from figclip.evaluation.results import (
     FACES,
+    SWEEP_FORMAT,
     DataInfo,
     EvaluationResult,
     Sweep,
@@ -34,15 +35,14 @@ from figclip.evaluation.results import (
 from figclip.evaluation.seen_items import items_in, trained_items, trained_notice, unknown_notices
 from figclip.evaluation.selection_split import reported_part
 from figclip.evaluation.sources import DataSource, parse_source
+from figclip.model.folder import SeenMedia
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import Face
 from figclip.video.sampling import find_preset
-from figclip.video.seen_media import SeenMedia
 
 ALPHAS = tuple(step / 10 for step in range(11))
-SWEEP_FORMAT = 1
 
 
 def check_sweep(faces: Sequence[Face]) -> None:

@@ -10,9 +10,9 @@ from figclip.evaluation.results import ModelColumn
 from figclip.model.backbone import weights_hash
 from figclip.model.embedder import Embedder
 from figclip.model.figclip import FiGCLIP
+from figclip.model.folder import SeenMedia
 from figclip.runtime.progress import Progress
 from figclip.video.sampling import Preset
-from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 
 

@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.evaluation.sources import OWN
 from figclip.metrics.intervals import Interval, paired_bootstrap
 from figclip.runtime.files import write_atomically
-from figclip.tasks.base import Face, ItemScores, LeftOut, Score, Setting, Unit, check_item_means
+from figclip.tasks.base import Face, ItemScores, Score, Setting, Unit, check_item_means
 
-RESULT_FORMAT = 1
+RESULT_FORMAT, SWEEP_FORMAT = 1, 1
+STRENGTH_FORMAT = 2
+"""2: `detail` may be null; bounds are smoothed, and strengths in between may be chosen."""
 NUM_RESAMPLES = 2000
 NUM_SHOWN_COUNTS = 2
 INTERVAL = "95 % interval"

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.evaluation.sources import Content, OpenedSource, files_of
-from figclip.tasks.base import LeftOut
-from figclip.video.seen_media import SeenMedia, medium_hash
+from figclip.model.folder import SeenMedia, medium_hash
 from figclip.video.stored import StoredVideos
 
 SELECTED = "its image or video is among those that chose the strength of the model"

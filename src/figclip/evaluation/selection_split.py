@@ -16,7 +16,7 @@ from figclip.annotations.serialisation import record_to_json
 from figclip.evaluation.plan import Work
 from figclip.evaluation.seen_items import SELECTED, items_in, part_of, without_seen
 from figclip.evaluation.sources import Content, OpenedSource, files_of
-from figclip.video.seen_media import SeenMedia
+from figclip.model.folder import SeenMedia
 from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredVideos
 

@@ -30,6 +30,7 @@ from figclip.datasets.records import (
     CompositionSet,
     Contrast,
     LabelledMedium,
+    LeftOut,
     Medium,
     RetrievalSet,
 )
@@ -37,7 +38,7 @@ from figclip.errors import ConfigError, DataError, StoreError
 from figclip.preparation.clips import find_media, prepare_clips
 from figclip.preparation.prepare import find_videos, prepare
 from figclip.runtime.progress import Progress, no_progress
-from figclip.tasks.base import Face, LeftOut
+from figclip.tasks.base import Face
 from figclip.tasks.media import MediaSet
 from figclip.video.sampling import Preset
 from figclip.video.store import FrameStore, StoreSpec

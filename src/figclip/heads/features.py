@@ -5,6 +5,7 @@ The models are the base, the adapted CLIP, and the contextualizer on top of it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +23,12 @@ from figclip.model.backbone import weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.embedder import Embedder, StoredFrames
 from figclip.model.figclip import FiGCLIP
+from figclip.model.folder import SeenMedia
 from figclip.runtime.progress import Progress
 from figclip.training.batches import BatchItem
-from figclip.training.run_files import read_seen
+from figclip.training.run_files import read_text
 from figclip.training.run_folder import RunFolder
 from figclip.video.sampling import PRESETS, frame_times_s
-from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredVideos
 
@@ -270,7 +271,7 @@ def seen_by_heads(run: Path, models: Sequence[FrozenModel]) -> dict[str, SeenMed
     Raises:
         CheckpointError: `data.json` is damaged.
     """
-    heads = {f"the heads of {run.resolve().name}": read_seen(RunFolder(run))}
+    heads = {f"the heads of {run.resolve().name}": _read_seen(RunFolder(run))}
     return {**{one.info.name: one.seen for one in models}, **heads}
 
 
@@ -296,3 +297,21 @@ def _contextualized(model: str | Path, *, base: str | Path | None, device: str) 
     if merged.contextualizer is None:
         return None
     return FiGCLIP.from_pretrained(model, alpha=1.0, base=base, device=device)
+
+
+def _read_seen(run: RunFolder) -> SeenMedia:
+    """What the heads of a run were trained on, and what chose their weights.
+
+    Raises:
+        CheckpointError: `data.json` is damaged.
+    """
+    try:
+        content = json.loads(read_text(run.data))
+        if "media" not in content:  # written by an earlier version, which kept ids only
+            return SeenMedia(is_whole=False)
+        train, val = (frozenset(map(str, content["media"][name])) for name in ("train", "val"))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"is damaged ({error!r})", where=str(run.data), fix="Fine-tune it again."
+        ) from error
+    return SeenMedia(trained_on=train, validated_on=val)

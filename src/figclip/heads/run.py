@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from figclip.config import CaptioningLoss, HeadTrainConfig, SituationLoss
 from figclip.errors import ModelError
 from figclip.evaluation.results import ModelColumn
+from figclip.model.folder import medium_hash
 from figclip.runtime.files import write_atomically
 from figclip.training.batches import BatchItem, BatchPlan
 from figclip.training.loop import (
@@ -38,11 +39,13 @@ from figclip.training.loop import (
 )
 from figclip.training.run_files import RUN_FORMAT, write_settings
 from figclip.training.run_folder import RunFolder
-from figclip.video.seen_media import medium_hash
 
 HEAD_FORMAT = 1
 SITUATIONS, CAPTIONING = "situations", "captioning"
 TASKS = (SITUATIONS, CAPTIONING)
+FRAMES_RESULT, CONTEXT_RESULT = "situations", "situations_context"
+CAPTIONING_RESULT = "dense_captioning"
+"""What result files call the tasks; that of situations by what the heads are on."""
 _FIX = "Fine-tune it again."
 
 

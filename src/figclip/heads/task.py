@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from figclip.config import CaptioningConfig, SituationConfig, parsing
+from figclip.datasets.records import LeftOut
 from figclip.evaluation.results import (
     DataInfo,
     EvaluationResult,
@@ -45,13 +46,13 @@ from figclip.heads.run import (
     write_head_info,
     write_head_run,
 )
+from figclip.model.folder import SeenMedia
 from figclip.runtime.launcher import require_one_process
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
-from figclip.tasks.base import ItemScores, LeftOut, Score
+from figclip.tasks.base import ItemScores, Score
 from figclip.training.run_files import check_data, check_run, read_text
 from figclip.training.run_folder import RunFolder
-from figclip.video.seen_media import SeenMedia
 from figclip.video.store import StoreSpec
 
 

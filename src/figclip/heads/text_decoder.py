@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from figclip.annotations.role_tokens import END, PAD, UNKNOWN
+from figclip.heads.vocabulary import END, PAD, UNKNOWN
 
 
 def split_heads(rows_NLD: Float[Tensor, "N L D"], num_heads: int) -> Float[Tensor, "N H L E"]:

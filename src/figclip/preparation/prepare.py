@@ -11,11 +11,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from figclip.annotations.captions import TEMPLATES
 from figclip.annotations.source_archive import pack_source
-from figclip.annotations.texts import build_text_table
+from figclip.annotations.texts import masked_negatives
 from figclip.annotations.vidsitu import load_source
-from figclip.config import DataConfig, TextConfig
 from figclip.errors import DataError, VideoError
 from figclip.preparation.worker import DecodedVideo, VideoJob, decode_video
 from figclip.records import AnnotationSet, VideoRecord
@@ -29,10 +27,6 @@ from figclip.video.store import FrameStore, FrameStoreWriter, QuarantinedVideo, 
 COVERAGE_FORMAT = 1
 VIDEO_LIMIT_S = 120.0
 """Wall-clock seconds that one video may take before it is quarantined."""
-MASKED_WARNING = 0.4
-"""Share of masked hard negatives to warn of. On VidSitu valid it is 0.27: what text alone would
-give away is not drawn."""
-"""Share of masked hard negatives above which prepare and adapt warn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +97,7 @@ def prepare(
     videos: Path,
     out: Path,
     spec: StoreSpec | None = None,
-    frames_per_event: int = DataConfig().frames_per_event,
+    frames_per_event: int = 4,
     num_workers: int | None = None,
     limit_s: float = VIDEO_LIMIT_S,
     on_plan: Callable[[PreparationPlan], None] | None = None,
@@ -354,35 +348,9 @@ def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationRep
         splits=splits,
         quarantine=quarantine,
         num_reused=num_reused,
-        masked_negatives=_masked_negatives(stored),
+        masked_negatives=masked_negatives(stored),
         notices=annotations.notices,
     )
-
-
-def masked_warning(share: float) -> str:
-    """What to say of so many masked negatives.
-
-    Args:
-        share: How many of all hard negatives are masked, in [0, 1].
-    """
-    return (
-        f"{share:.0%} of the hard negatives cannot be drawn: too few verbs of these videos take "
-        "the same roles and modifiers. More videos help."
-    )
-
-
-def _masked_negatives(records: Sequence[VideoRecord]) -> float:
-    """Share of hard negatives that `default` could not draw from these videos."""
-    text = TextConfig()
-    table = build_text_table(
-        records,
-        template=TEMPLATES[text.template],
-        policy=text.negative_policy,
-        verb_negatives=text.verb_negatives,
-        filler_negatives_per_event=0,
-        seed=0,
-    )
-    return table.masked_fraction
 
 
 def _estimate(jobs: Sequence[VideoJob], spec: StoreSpec, out: Path) -> PreparationPlan:

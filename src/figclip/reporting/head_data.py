@@ -10,10 +10,16 @@ from typing import get_args
 
 from figclip.config import CaptioningConfig, SituationConfig, parsing
 from figclip.errors import DataError
-from figclip.heads.captioning import evaluate as captioning_evaluation
 from figclip.heads.features import ADAPTED, BASE
-from figclip.heads.run import CAPTIONING, SITUATIONS, HeadInfo, read_head_info
-from figclip.heads.situations.evaluate import CONTEXT_TASK, FRAMES_TASK
+from figclip.heads.run import (
+    CAPTIONING,
+    CAPTIONING_RESULT,
+    CONTEXT_RESULT,
+    FRAMES_RESULT,
+    SITUATIONS,
+    HeadInfo,
+    read_head_info,
+)
 from figclip.reporting.examples import Outcome
 from figclip.reporting.files import read_object
 from figclip.reporting.records import Compared, Fact, Series, TrainingLog, plain
@@ -58,8 +64,8 @@ class ShownTask:
 SHOWN_TASKS: dict[str, ShownTask] = {
     SITUATIONS: ShownTask(
         config=SituationConfig,
-        result=FRAMES_TASK,
-        context=CONTEXT_TASK,
+        result=FRAMES_RESULT,
+        context=CONTEXT_RESULT,
         claimed=VERBS,
         scores={
             VERBS: "Verbs, Acc@1",
@@ -74,7 +80,7 @@ SHOWN_TASKS: dict[str, ShownTask] = {
     ),
     CAPTIONING: ShownTask(
         config=CaptioningConfig,
-        result=captioning_evaluation.RESULT,
+        result=CAPTIONING_RESULT,
         context="",
         claimed=SENTENCES,
         scores={

@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from figclip import __version__
 from figclip.datasets.dense_captions import REFERENCE_READERS
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.sources import ANNOTATED, DataSource
@@ -33,6 +32,7 @@ from figclip.reporting.training_captions import (
     open_store,
 )
 from figclip.runtime.files import write_atomically
+from figclip.runtime.versions import package_versions
 from figclip.training.run_folder import RunFolder
 
 MAX_BYTES = 4_000_000
@@ -173,7 +173,7 @@ def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: ob
             css=Markup(_page_file("report.css")),
             script=Markup(script),
             script_hash=_content_hash(script),
-            version=__version__,
+            version=package_versions()["figclip"],
         )
     )
 

@@ -19,10 +19,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from figclip.adaptation.strength import STRENGTH_FORMAT
 from figclip.config import RunConfig, parsing
 from figclip.errors import DataError
-from figclip.evaluation.evaluate import SWEEP_FORMAT
+from figclip.evaluation.results import STRENGTH_FORMAT, SWEEP_FORMAT
 from figclip.model.backbone import state_hash
 from figclip.model.folder import ModelInfo, read_info
 from figclip.reporting.files import damage_named, number, read_object

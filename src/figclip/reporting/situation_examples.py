@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from figclip.annotations.role_tokens import short_role
+from figclip.annotations.roles import short_role
 from figclip.config import SituationConfig
 from figclip.datasets.situations import TrueEvent, TrueVideo, related_events, situation_truth_of
 from figclip.errors import DataError, FigclipError

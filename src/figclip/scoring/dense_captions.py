@@ -10,10 +10,12 @@ Source: ttengwang/PDVC@0b025c8 densevid_eval3 (evaluate2018.py, eval_soda.py), f
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -26,6 +28,7 @@ from figclip.datasets.dense_captions import (
     DenseCaptionReferences,
     outside_notice,
 )
+from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.metrics.dense_captions import (
     CaptionedSpanLists,
@@ -45,8 +48,9 @@ from figclip.metrics.localisation import (
 )
 from figclip.metrics.meteor import METEOR_EXACT, Meteor
 from figclip.metrics.ptb import tokenize
+from figclip.runtime.files import write_atomically
 from figclip.scoring.scores import PredictionScores, ScoredData
-from figclip.tasks.base import ItemScores, LeftOut, Score
+from figclip.tasks.base import ItemScores, Score
 
 PROTOCOL = "dense_captions"
 MAX_PROPOSALS = 1000
@@ -359,3 +363,35 @@ def _hash(references: Sequence[DenseCaptionReferences]) -> str:
 def _mean(values: Iterable[float]) -> float:
     """Mean of at least one number."""
     return float(np.mean(list(values)))
+
+
+def write_captioning_predictions(
+    path: Path, events_by_video: Mapping[str, Sequence[CaptionedSpan]], *, details: str
+) -> None:
+    """Write predictions so that the official evaluators read them.
+
+    Raises:
+        DataError: A time or score is not finite, which JSON cannot hold.
+    """
+    content = {
+        "version": "VERSION 1.0",
+        "results": {
+            video: [_prediction_json(event) for event in events]
+            for video, events in events_by_video.items()
+        },
+        "external_data": {"used": True, "details": details},
+    }
+    try:
+        text = json.dumps(content, indent=1, allow_nan=False)
+    except ValueError as error:
+        raise DataError("a predicted time or score is not finite", where=str(path)) from error
+    write_atomically(path, text + "\n")
+
+
+def _prediction_json(event: CaptionedSpan) -> dict[str, object]:
+    """One entry of a video's list."""
+    entry: dict[str, object] = {
+        "sentence": event.sentence,
+        "timestamp": [event.start_s, event.end_s],
+    }
+    return entry if event.score is None else {**entry, "score": event.score}

@@ -15,6 +15,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
+from figclip.datasets.records import LeftOut
 from figclip.evaluation.results import (
     item_labels,
     item_values,
@@ -22,7 +23,7 @@ from figclip.evaluation.results import (
     table_text,
     write_files,
 )
-from figclip.tasks.base import ItemScores, LeftOut, Score
+from figclip.tasks.base import ItemScores, Score
 
 SCORES_FORMAT = 1
 

@@ -47,7 +47,7 @@ from figclip.annotations.reading import (
     read_text,
     shown,
 )
-from figclip.annotations.role_tokens import short_role
+from figclip.annotations.roles import short_role
 from figclip.datasets.situations import (
     NUM_KEPT,
     SCORED_ROLES,

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from figclip.annotations.own_files import counted
-from figclip.annotations.role_tokens import short_role
+from figclip.annotations.roles import short_role
+from figclip.datasets.records import LeftOut
 from figclip.datasets.situations import (
     NUM_KEPT,
     UNSCORED_ROLES,
@@ -53,7 +54,7 @@ from figclip.scoring.situation_files import (
     RolePrediction,
     VerbPrediction,
 )
-from figclip.tasks.base import ItemScores, LeftOut, Score
+from figclip.tasks.base import ItemScores, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

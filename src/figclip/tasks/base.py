@@ -20,6 +20,7 @@ from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checka
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from figclip.datasets.records import LeftOut
 from figclip.video.stored import StoredClips, StoredVideos
 
 Source = TypeVar("Source", contravariant=True)
@@ -65,17 +66,6 @@ class ClipTextEmbedder(TextEmbedder, Protocol):
 @runtime_checkable
 class TaskEmbedder(FrameTextEmbedder, ClipTextEmbedder, Protocol):
     """All that any task needs of a model; `model.embedder.Embedder` is one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """An item that is not scored.
-
-    `reason`: Why, the same words for the same reason, so that reasons can be counted.
-    """
-
-    item: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from figclip.datasets.records import CompositionSet, Contrast
+from figclip.datasets.records import CompositionSet, Contrast, LeftOut
 from figclip.metrics.composition import (
     MIN_ATTRIBUTE_ITEMS,
     SYMMETRIC_RELATIONS,
@@ -37,7 +37,7 @@ from figclip.metrics.controls import (
     with_half_ties,
 )
 from figclip.metrics.ranking import paired_dot_products
-from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, LeftOut, Score, Setting, TaskData
+from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
 from figclip.tasks.media import MediaSet, embed_media, split_present
 
 Key = TypeVar("Key", bound=Hashable)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from figclip.annotations.captions import text_hash
 from figclip.annotations.counterfactuals import CounterfeitPools, Kind, counterfeit_events
+from figclip.datasets.records import LeftOut
 from figclip.metrics.controls import (
     BlindControl,
     Choices,
@@ -23,7 +24,7 @@ from figclip.metrics.controls import (
 )
 from figclip.metrics.ranking import paired_dot_products
 from figclip.records import Event, event_key
-from figclip.tasks.base import FrameTextEmbedder, LeftOut
+from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.media import embed_unique_texts, normalised_rows
 from figclip.video.sampling import event_times_s
 from figclip.video.stored import StoredVideos

@@ -16,11 +16,12 @@ from figclip.datasets.records import (
     CompositionSet,
     Contrast,
     LabelledMedium,
+    LeftOut,
     Medium,
     RetrievalSet,
 )
 from figclip.errors import MetricError
-from figclip.tasks.base import ClipTextEmbedder, LeftOut, TextEmbedder
+from figclip.tasks.base import ClipTextEmbedder, TextEmbedder
 from figclip.video.stored import StoredClips
 
 AnySet = TypeVar("AnySet", RetrievalSet, ActionSet, CompositionSet)

@@ -12,17 +12,10 @@ from jaxtyping import Float32, Float64, Int64
 
 from figclip.annotations.captions import Template, caption_event, text_hash
 from figclip.annotations.roles import clean_filler, says_nothing
+from figclip.datasets.records import LeftOut
 from figclip.metrics.controls import BlindControl, draw_foreign_items
 from figclip.records import Event, Role
-from figclip.tasks.base import (
-    Face,
-    FrameTextEmbedder,
-    ItemScores,
-    LeftOut,
-    Score,
-    Setting,
-    TaskData,
-)
+from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
 from figclip.tasks.dense_events import DenseEvents, embed_events, list_events
 from figclip.tasks.media import embed_unique_texts
 from figclip.video.stored import StoredVideos

@@ -26,6 +26,7 @@ from figclip.annotations.counterfactuals import (
     feature_difference,
     word_features,
 )
+from figclip.datasets.records import LeftOut
 from figclip.metrics.controls import (
     NUM_FOLDS,
     BlindControl,
@@ -38,15 +39,7 @@ from figclip.metrics.controls import (
     with_half_ties,
 )
 from figclip.records import Event
-from figclip.tasks.base import (
-    Face,
-    FrameTextEmbedder,
-    ItemScores,
-    LeftOut,
-    Score,
-    Setting,
-    TaskData,
-)
+from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
 from figclip.tasks.dense_events import (
     NUM_FOREIGN,
     ContrastEmbeddings,

@@ -20,19 +20,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from figclip.errors import ConfigError, FigclipError
-from figclip.records import VideoRecord
 from figclip.runtime.worker_pool import withheld_from_children
-from figclip.video.sampling import frame_times_s
 
 _Batch = TypeVar("_Batch")
 
 
 @runtime_checkable
 class FrameReader(Protocol):
-    """Reads the frames of one video; picklable, so that loader workers can hold one."""
+    """Reads the frames of annotations; picklable, so that loader workers can hold one."""
 
-    def read(self, video_idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N H W C"]:
-        """Frames of a video at exact times, in the order asked for."""
+    def read_events(
+        self, video_idx: int, annotation_idx: int, *, frames_per_event: int
+    ) -> UInt8[np.ndarray, "N H W C"]:
+        """Frames of all events of an annotation, event by event."""
         ...
 
 
@@ -129,7 +129,6 @@ class _StepDataset(Dataset[ClipBatch | FigclipError]):
         self,
         plan: BatchPlan,
         frames: FrameReader,
-        records: Sequence[VideoRecord],
         *,
         frames_per_event: int,
         rank: int,
@@ -137,7 +136,6 @@ class _StepDataset(Dataset[ClipBatch | FigclipError]):
     ) -> None:
         self._plan = plan
         self._frames = frames
-        self._records = records
         self._frames_per_event = frames_per_event
         self._rank = rank
         self._num_ranks = num_ranks
@@ -146,16 +144,15 @@ class _StepDataset(Dataset[ClipBatch | FigclipError]):
         items = self._plan.batch(step)
         first, last = rank_slice(len(items), rank=self._rank, num_ranks=self._num_ranks)
         try:
-            frames = [self._read(item) for item in items[first:last]]
+            frames = [
+                self._frames.read_events(
+                    item.video_idx, item.annotation_idx, frames_per_event=self._frames_per_event
+                )
+                for item in items[first:last]
+            ]
         except FigclipError as error:
             return error
         return ClipBatch(step, items, first, last - first, torch.as_tensor(np.concatenate(frames)))
-
-    def _read(self, item: BatchItem) -> UInt8[np.ndarray, "N H W C"]:
-        """All frames of a video's drawn annotation."""
-        annotation = self._records[item.video_idx].annotations[item.annotation_idx]
-        times_s = frame_times_s(annotation, frames_per_event=self._frames_per_event)
-        return self._frames.read(item.video_idx, times_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +162,6 @@ class BatchLoader:
     Attributes:
         plan: Which videos.
         frames: Where their frames come from.
-        records: The videos, by index.
         num_steps: Steps of the run.
         frames_per_event: T.
         workers: Worker processes; 0 reads in this one.
@@ -178,7 +174,6 @@ class BatchLoader:
 
     plan: BatchPlan
     frames: FrameReader
-    records: Sequence[VideoRecord]
     num_steps: int
     frames_per_event: int
     workers: int
@@ -205,7 +200,6 @@ class BatchLoader:
         dataset = _StepDataset(
             self.plan,
             self.frames,
-            self.records,
             frames_per_event=self.frames_per_event,
             rank=self.rank,
             num_ranks=self.num_ranks,

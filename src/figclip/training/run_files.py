@@ -19,7 +19,6 @@ from figclip.errors import CheckpointError
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.versions import package_versions
 from figclip.training.run_folder import RunFolder
-from figclip.video.seen_media import SeenMedia
 
 RUN_FORMAT = 1
 ENVIRONMENT_FORMAT = 2
@@ -73,24 +72,6 @@ def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
             where=str(run.path),
             fix="Resume with the settings it was started with, or choose another --out.",
         )
-
-
-def read_seen(run: RunFolder) -> SeenMedia:
-    """What the heads of a run were trained on, and what chose their weights.
-
-    Raises:
-        CheckpointError: `data.json` is damaged.
-    """
-    try:
-        content = json.loads(read_text(run.data))
-        if "media" not in content:  # written by an earlier version, which kept ids only
-            return SeenMedia(is_whole=False)
-        train, val = (frozenset(map(str, content["media"][name])) for name in ("train", "val"))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"is damaged ({error!r})", where=str(run.data), fix="Fine-tune it again."
-        ) from error
-    return SeenMedia(trained_on=train, validated_on=val)
 
 
 def write_settings(

@@ -49,6 +49,13 @@ class StoredVideos:
         store = self.stores[self.store_of[video_idx]]
         return store.read_frames(self.hash_of[video_idx], [to_time_us(t) for t in times_s])
 
+    def read_events(
+        self, video_idx: int, annotation_idx: int, *, frames_per_event: int
+    ) -> UInt8[np.ndarray, "N S S 3"]:
+        """As `read`, T frames of each event of an annotation, event by event."""
+        annotation = self.records[video_idx].annotations[annotation_idx]
+        return self.read(video_idx, frame_times_s(annotation, frames_per_event=frames_per_event))
+
     def require_frames(self, frames_per_event: int) -> None:
         """Check that the frames of every event of every annotation are there, before long work.
 

@@ -13,7 +13,6 @@ from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figclip.annotations.role_tokens import END, UNKNOWN
 from figclip.config import (
     CaptioningConfig,
     CaptioningLoss,
@@ -39,6 +38,7 @@ from figclip.heads.captioning.training import (
 )
 from figclip.heads.captioning.videos import CaptionedVideo, VideoFeatures
 from figclip.heads.run import ItemBatch, ItemBatches
+from figclip.heads.vocabulary import END, UNKNOWN
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.training.batches import BatchPlan
 from figclip.training.loop import LoopSettings, TrainingLoop

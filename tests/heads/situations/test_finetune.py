@@ -18,6 +18,7 @@ import figclip.heads.task as head_task
 from figclip.adaptation.adapt import adapt
 from figclip.config import HeadTrainConfig, SituationConfig, TransformerConfig
 from figclip.config.parsing import apply_overrides
+from figclip.datasets.records import LeftOut
 from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
 from figclip.evaluation.results import TaskResult
 from figclip.evaluation.seen_items import VALIDATED
@@ -25,14 +26,12 @@ from figclip.evaluation.sources import DataSource
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
 from figclip.heads.situations.evaluate import evaluate_situations
 from figclip.heads.situations.finetune import finetune_situations
-from figclip.model.folder import read_info, write_info
+from figclip.model.folder import SeenMedia, medium_hash, read_info, write_info
 from figclip.preparation.prepare import prepare
 from figclip.reporting.head_data import read_head_data
 from figclip.reporting.situation_examples import pick_situations
 from figclip.reporting.training_captions import open_annotated_videos, open_store
 from figclip.scoring.score import score_predictions
-from figclip.tasks.base import LeftOut
-from figclip.video.seen_media import SeenMedia, medium_hash
 from figclip.video.store import FrameStore, StoreSpec
 from tests.adapted_world import IMAGE_SIZE, World, make_world
 from tests.dense_sets import write_store

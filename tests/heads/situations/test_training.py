@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from figclip.annotations.role_tokens import told_roles
+from figclip.annotations.roles import told_roles
 from figclip.config import HeadTrainConfig, SituationConfig, SituationLoss, TransformerConfig
 from figclip.heads.features import EventFeatures, contextualise, list_annotations
 from figclip.heads.run import ItemBatches

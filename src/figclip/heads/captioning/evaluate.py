@@ -9,13 +9,8 @@ from functools import reduce
 from operator import or_
 from pathlib import Path
 
-from figclip.annotations.role_tokens import Vocabulary
 from figclip.config import CaptioningConfig
-from figclip.datasets.dense_captions import (
-    CaptionedSpan,
-    DenseCaptionPredictions,
-    write_captioning_predictions,
-)
+from figclip.datasets.dense_captions import CaptionedSpan, DenseCaptionPredictions
 from figclip.evaluation.results import EvaluationResult
 from figclip.evaluation.sources import DataSource
 from figclip.heads.captioning.finetune import TASK
@@ -28,16 +23,19 @@ from figclip.heads.captioning.videos import (
     open_captions,
 )
 from figclip.heads.features import ADAPTED, BASE, FrozenModel
+from figclip.heads.run import CAPTIONING_RESULT
 from figclip.heads.task import HeadScores, TrainedHeads, compare_heads, load_heads, write_results
+from figclip.heads.vocabulary import Vocabulary
+from figclip.model.folder import SeenMedia
 from figclip.preparation.clips import prepare_video_files
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.progress import Progress
-from figclip.scoring.dense_captions import of_predicted_videos, score_dense_captions
+from figclip.scoring.dense_captions import (
+    of_predicted_videos,
+    score_dense_captions,
+    write_captioning_predictions,
+)
 from figclip.video.sampling import FrameRate
-from figclip.video.seen_media import SeenMedia
-
-RESULT = "dense_captioning"
-"""What result files call the task."""
 
 CaptioningHeads = TrainedHeads[CaptioningConfig, Vocabulary, CaptioningHead]
 
@@ -101,7 +99,7 @@ def evaluate_captioning(
         )
         scored[model.name] = _score(model, events, data, opened=there, seen=seen)
     result = compare_heads(
-        RESULT,
+        CAPTIONING_RESULT,
         data,
         base=scored.get(BASE),
         adapted=scored[ADAPTED],

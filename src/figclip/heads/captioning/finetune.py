@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from figclip.annotations.own_files import counted
-from figclip.annotations.role_tokens import Vocabulary
 from figclip.annotations.splits import TRAIN_SPLIT, held_back_groups, why_none_held_back
 from figclip.config import CaptioningConfig
 from figclip.errors import ConfigError, ModelError
@@ -30,6 +29,7 @@ from figclip.heads.captioning.videos import (
 from figclip.heads.features import FrozenModel
 from figclip.heads.run import CAPTIONING, FinetuneResult, HeadTraining, OnStep
 from figclip.heads.task import HeadTask, finetune_heads
+from figclip.heads.vocabulary import Vocabulary
 from figclip.runtime.progress import Progress
 from figclip.training.batches import BatchPlan
 from figclip.video.store import StoreSpec

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from figclip.annotations.role_tokens import Vocabulary
 from figclip.datasets.dense_captions import CaptionedSpan
 from figclip.heads.captioning.head import (
     CaptioningHead,
@@ -18,6 +17,7 @@ from figclip.heads.captioning.head import (
 )
 from figclip.heads.captioning.videos import VideoFeatures
 from figclip.heads.text_decoder import beam_search
+from figclip.heads.vocabulary import Vocabulary
 from figclip.runtime.progress import CountProgress
 
 _VIDEOS_AT_ONCE = 16

@@ -13,7 +13,6 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from figclip.annotations.role_tokens import END, PAD, UNKNOWN, Vocabulary, build_vocabulary
 from figclip.config import CaptioningConfig, CaptioningLoss
 from figclip.datasets.dense_captions import CaptionedSpan, ReferenceVideo
 from figclip.heads.captioning.head import (
@@ -27,6 +26,7 @@ from figclip.heads.captioning.head import (
 from figclip.heads.captioning.predict import predict_captions
 from figclip.heads.captioning.videos import CaptionedVideo, VideoFeatures
 from figclip.heads.run import HeadTrainee
+from figclip.heads.vocabulary import END, PAD, UNKNOWN, Vocabulary, build_vocabulary
 from figclip.metrics.localisation import TIOUS, SpanLists, f1, localise
 from figclip.metrics.ptb import tokenize
 from figclip.training.batches import BatchItem

@@ -17,7 +17,7 @@ from figclip.datasets.dense_captions import (
     DenseCaptionReferences,
     ReferenceVideo,
 )
-from figclip.datasets.records import Medium
+from figclip.datasets.records import LeftOut, Medium
 from figclip.datasets.retrieval import youtube_video
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.seen_items import left_out_reason, part_hash, split_items
@@ -25,11 +25,10 @@ from figclip.evaluation.sources import DataSource, OpenedData, check_source
 from figclip.heads.captioning.head import FrameRows
 from figclip.heads.features import embed_each
 from figclip.model.embedder import Embedder
+from figclip.model.folder import SeenMedia, medium_hash
 from figclip.preparation.clips import prepare_clips
 from figclip.runtime.progress import Progress
-from figclip.tasks.base import LeftOut
 from figclip.video.sampling import FrameRate
-from figclip.video.seen_media import SeenMedia, medium_hash
 from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredClips
 

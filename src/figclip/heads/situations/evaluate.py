@@ -10,29 +10,29 @@ from operator import or_
 from pathlib import Path
 
 from figclip.config import SituationConfig, SituationLoss
+from figclip.datasets.records import LeftOut
 from figclip.datasets.situations import SituationTruth
 from figclip.errors import DataError
 from figclip.evaluation.results import EvaluationResult, TaskResult
 from figclip.evaluation.seen_items import trained_items, without_seen
 from figclip.evaluation.sources import DataSource, OpenedSource, open_annotated, read_annotated
 from figclip.heads.features import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, with_events_only
+from figclip.heads.run import CONTEXT_RESULT, FRAMES_RESULT
 from figclip.heads.situations.finetune import TASK, check_annotated
 from figclip.heads.situations.head import SituationHead
 from figclip.heads.situations.predict import SituationPredictions, predict_situations
 from figclip.heads.situations.training import SituationVocabulary
 from figclip.heads.task import HeadScores, TrainedHeads, compare_heads, load_heads, write_results
+from figclip.model.folder import SeenMedia
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.progress import Progress
 from figclip.scoring.scores import PredictionScores
 from figclip.scoring.situation_files import Predictions, write_situation_predictions
 from figclip.scoring.situation_sources import open_truth
 from figclip.scoring.situations import NOT_PREDICTED, score_relations, score_roles, score_verbs
-from figclip.tasks.base import LeftOut
-from figclip.video.seen_media import SeenMedia
 from figclip.video.stored import StoredVideos
 
-FRAMES_TASK, CONTEXT_TASK = "situations", "situations_context"
-FEATURES = {FRAMES_TASK: "frames", CONTEXT_TASK: "contextualizer against base frames"}
+FEATURES = {FRAMES_RESULT: "frames", CONTEXT_RESULT: "contextualizer against base frames"}
 
 SituationHeads = TrainedHeads[SituationConfig, SituationVocabulary, SituationHead]
 
@@ -114,7 +114,7 @@ def _compared(
     seed: int,
 ) -> list[TaskResult]:
     """Heads on frames side by side; where there is one, that on the contextualizer's outputs."""
-    columns = {FRAMES_TASK: ADAPTED, CONTEXT_TASK: CONTEXTUALIZER}
+    columns = {FRAMES_RESULT: ADAPTED, CONTEXT_RESULT: CONTEXTUALIZER}
     return [
         compare_heads(
             task,

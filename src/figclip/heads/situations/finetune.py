@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from figclip.annotations.role_tokens import Vocabulary, encode_roles, told_roles
+from figclip.annotations.roles import told_roles
 from figclip.annotations.splits import TRAIN_SPLIT, split_training, why_none_held_back
 from figclip.config import SituationConfig
 from figclip.errors import ConfigError, ModelError
@@ -27,6 +27,7 @@ from figclip.heads.situations.training import (
     build_situation_vocabulary,
 )
 from figclip.heads.task import HeadTask, finetune_heads
+from figclip.heads.vocabulary import Vocabulary, encode_roles
 from figclip.runtime.progress import Progress
 from figclip.training.batches import BatchPlan
 from figclip.video.store import StoreSpec

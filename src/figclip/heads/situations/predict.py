@@ -9,12 +9,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from figclip.annotations.role_tokens import decode_roles
 from figclip.datasets.situations import related_events
 from figclip.heads.features import EventFeatures
 from figclip.heads.situations.head import SituationHead
 from figclip.heads.situations.training import SituationVocabulary, middle_event, verb_of
 from figclip.heads.text_decoder import beam_search
+from figclip.heads.vocabulary import decode_roles
 from figclip.model.contextualizer import TokenOutputs
 from figclip.records import VideoRecord
 from figclip.scoring.situation_files import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,18 +13,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from figclip.annotations.role_tokens import (
-    PAD,
-    UNKNOWN,
-    Vocabulary,
-    build_role_vocabulary,
-    encode_roles,
-    told_roles,
-)
+from figclip.annotations.roles import told_roles
 from figclip.config import SituationConfig
 from figclip.heads.features import EventFeatures
 from figclip.heads.run import HeadTrainee
 from figclip.heads.situations.head import SituationHead, SituationLabels
+from figclip.heads.vocabulary import PAD, UNKNOWN, Vocabulary, build_vocabulary, encode_roles
 from figclip.model.contextualizer import TokenOutputs
 from figclip.records import Annotation, Event, VideoRecord
 from figclip.training.batches import BatchItem
@@ -54,6 +48,16 @@ class SituationVocabulary:
             num_relations=len(self.relations),
             num_tokens=len(self.roles),
         )
+
+
+def build_role_vocabulary(events: Iterable[Event], *, min_count: int) -> Vocabulary:
+    """Keys and words of the roles of events; rarer words than `min_count` are unknown."""
+    roles = [told_roles(event) for event in events]
+    return build_vocabulary(
+        (text for one in roles for text in one.values()),
+        marks=(key for one in roles for key in one),
+        min_count=min_count,
+    )
 
 
 @dataclass(frozen=True, slots=True)

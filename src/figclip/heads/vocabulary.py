@@ -1,4 +1,4 @@
-"""VidSitu's short role names (`Arg0`, `ALoc`, `AScn`), and an event's roles as tokens and back.
+"""The words that heads can write, and an event's roles as tokens and back.
 
 A text decoder writes the roles of an event as one sequence, `[Arg0] a red cat [Arg1] a dog [AScn]
 park END`, where the keys are marks, in the order of the annotation.
@@ -9,44 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-
-from figclip.annotations.roles import clean_filler, says_nothing
-from figclip.annotations.vidsitu import SCENE_ROLE
-from figclip.records import MODIFIER_SLOT, Event
-
-SCENE_KEY = "AScn"
-_MODIFIERS = {
-    "direction": "ADir",
-    "purpose": "APrp",
-    "manner": "AMnr",
-    "location": "ALoc",
-    "goal": "AGol",
-}
-
-
-@lru_cache(maxsize=8192)
-def short_role(name: str) -> str:
-    """Name of a role in prediction files: `Arg1 (vehicle or path)` gives `Arg1`.
-
-    What VidSitu has no name for keeps its own: `ArgM (instrument)` gives `instrument`, and is
-    scored under it.
-    """
-    if name == SCENE_ROLE:
-        return SCENE_KEY
-    slot, _, rest = name.partition(" ")
-    if slot != MODIFIER_SLOT:
-        return slot
-    # The first of these words that the name holds, as VidSitu's evaluator looks for them.
-    found = next((short for word, short in _MODIFIERS.items() if word in rest), None)
-    return found or rest.strip().removeprefix("(").removesuffix(")")
-
-
-def roles_by_key(event: Event) -> dict[str, str]:
-    """Texts of roles and scene by short name, verbatim, in the order of the annotation."""
-    roles = {short_role(f"{role.slot} ({role.name})"): role.text for role in event.roles}
-    return {**roles, SCENE_KEY: event.scene} if event.scene else roles
-
+from functools import cached_property
 
 PAD, END, UNKNOWN = 0, 1, 2
 NUM_SPECIAL = 3
@@ -108,22 +71,6 @@ def build_vocabulary(
     counts = Counter(word for text in texts for word in text.split())
     words = sorted(word for word, count in counts.items() if count >= min_count)
     return Vocabulary(marks=tuple(sorted(set(marks))), words=tuple(words))
-
-
-def told_roles(event: Event) -> dict[str, str]:
-    """Cleaned texts by key of the roles that say something."""
-    roles = {key: clean_filler(text) for key, text in roles_by_key(event).items()}
-    return {key: text for key, text in roles.items() if not says_nothing(text)}
-
-
-def build_role_vocabulary(events: Iterable[Event], *, min_count: int) -> Vocabulary:
-    """Keys and words of the roles of events; rarer words than `min_count` are unknown."""
-    roles = [told_roles(event) for event in events]
-    return build_vocabulary(
-        (text for one in roles for text in one.values()),
-        marks=(key for one in roles for key in one),
-        min_count=min_count,
-    )
 
 
 def encode_roles(roles: Mapping[str, str], vocabulary: Vocabulary) -> list[int]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from figclip.datasets.dense_captions import CaptionedSpan
 from figclip.errors import DataError
-from figclip.video.subtitles import caption_line, write_webvtt
+from figclip.heads.captioning.subtitles import caption_line, write_webvtt
 
 Cue = tuple[int, int, str]
 ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "lrm": "\u200e", "rlm": "\u200f", "nbsp": "\u00a0"}

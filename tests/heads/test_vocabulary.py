@@ -3,15 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.annotations.role_tokens import (
-    END,
-    UNKNOWN,
-    build_role_vocabulary,
-    build_vocabulary,
-    decode_roles,
-    encode_roles,
-    told_roles,
-)
+from figclip.annotations.roles import told_roles
+from figclip.heads.situations.training import build_role_vocabulary
+from figclip.heads.vocabulary import END, UNKNOWN, build_vocabulary, decode_roles, encode_roles
 from figclip.records import Event, Role
 
 EVENT = Event(
