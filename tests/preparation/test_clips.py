@@ -185,6 +185,25 @@ def test_samplings_and_benchmarks_share_the_stores(clip: Path, tmp_path: Path):
     assert other.content_key(0, 0.0) != first.content_key(0, 0.0)
 
 
+def test_a_subset_is_what_would_be_prepared_of_it_alone(clip: Path, tmp_path: Path):
+    save(tmp_path, "a.png", picture(0))
+    save(tmp_path, "same.png", picture(0))
+    save(tmp_path, "v.mp4", clip)
+    save(tmp_path, "broken.mp4", b"no video")
+    together = run(tmp_path, [image("a.png"), video("v"), video("gone"), image("same.png")])
+    together = run(tmp_path, [*together.clip_of, *together.absent, video("broken")])
+    some = [video("gone"), image("same.png"), video("v"), video("broken"), video("v")]
+    subset, alone = together.subset(some), run(tmp_path, some)
+    assert list(subset.clip_of.items()) == list(alone.clip_of.items()) and subset.clip_of
+    assert list(subset.absent.items()) == list(alone.absent.items()) and len(subset.absent) == 2
+    assert (subset.key_of, subset.times_s) == (alone.key_of, alone.times_s)
+    assert subset.content_hash == alone.content_hash != together.content_hash
+    for clip_idx, times_s in enumerate(alone.times_s):
+        assert np.array_equal(subset.read(clip_idx, times_s), alone.read(clip_idx, times_s))
+    with pytest.raises(KeyError):
+        together.subset([video("unknown")])
+
+
 def test_a_second_run_changes_nothing(clip: Path, tmp_path: Path):
     save(tmp_path, "a.png", picture(0))
     save(tmp_path, "v.mp4", clip)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from figclip.annotations.captions import TEMPLATES
 from figclip.datasets.actions import find_prompts
-from figclip.datasets.catalogue import BENCHMARKS, Benchmark
+from figclip.datasets.catalogue import BENCHMARKS
 from figclip.errors import ConfigError, MetricError
 from figclip.evaluation.models import Column
 from figclip.evaluation.sources import (
@@ -19,13 +19,12 @@ from figclip.evaluation.sources import (
     OpenedSource,
     ReadSource,
     check_stores,
+    decode_benchmarks,
     is_store,
-    media_of,
     open_annotated,
     open_benchmark,
     read_source,
 )
-from figclip.preparation.clips import prepare_clips
 from figclip.runtime.progress import Progress
 from figclip.tasks.actions import Actions
 from figclip.tasks.base import Face, ItemScores, Score, Task, TaskData
@@ -36,6 +35,7 @@ from figclip.tasks.role_grounding import RoleGrounding
 from figclip.tasks.srl_swap import SrlSwap
 from figclip.video.sampling import Preset
 from figclip.video.store import StoreSpec
+from figclip.video.stored import StoredClips
 
 Part = TypeVar("Part")
 
@@ -209,15 +209,11 @@ def open_works(
     for one in planned:
         if one.read.benchmark is None:
             check_stores(one.source, specs)
-    for spec in specs:
-        _decode_together(planned, spec, settings=settings, cache=cache, on_progress=on_progress)
+    opener = _Opener(planned, settings=settings, cache=cache, on_progress=on_progress)
     parts: dict[int, list[Part]] = {}
     for number in sorted(range(len(planned)), key=lambda i: not is_store(planned[i].source.path)):
         one = planned[number]
-        opened = {
-            spec: _open(one, spec, settings=settings, cache=cache, on_progress=on_progress)
-            for spec in specs
-        }
+        opened = {spec: opener.open(one, spec) for spec in specs}
         parts[number] = [
             part(
                 Work(
@@ -233,62 +229,57 @@ def open_works(
     return [each for number in sorted(parts) for each in parts[number]]
 
 
-def _decode_together(
-    planned: Sequence[PlannedSource],
-    spec: StoreSpec,
-    *,
-    settings: TaskSettings,
-    cache: Path | None,
-    on_progress: Progress | None,
-) -> None:
-    """Decode what several benchmarks in the same folders ask for, by the same processes."""
-    by_folders: defaultdict[tuple[Path | None, Path | None], list[Benchmark]] = defaultdict(list)
-    for one in planned:
-        if one.read.benchmark is not None:
-            by_folders[one.source.images, one.source.videos].append(one.read.benchmark)
-    for (images, videos), benchmarks in by_folders.items():
-        if len(benchmarks) == 1:
-            continue  # decoded when it is opened
-        assert cache is not None, "checked with the source"
-        prepare_clips(
-            [medium for benchmark in benchmarks for medium in media_of(benchmark)],
-            images=images,
-            videos=videos,
-            stores=cache / "stores",
-            pipeline=settings.preset.pipeline or spec.pipeline,
-            size=spec.size,
-            sampling=settings.preset.sampling,
-            on_progress=on_progress,
-        )
+class _Opener:
+    """Opens sources; benchmarks in the same folders are decoded together, with the first."""
 
+    def __init__(
+        self,
+        planned: Sequence[PlannedSource],
+        *,
+        settings: TaskSettings,
+        cache: Path | None,
+        on_progress: Progress | None,
+    ) -> None:
+        self._planned = planned
+        self._settings = settings
+        self._cache = cache
+        self._on_progress = on_progress
+        self._decoded: dict[tuple[Path | None, Path | None, StoreSpec], StoredClips] = {}
 
-def _open(
-    planned: PlannedSource,
-    spec: StoreSpec,
-    *,
-    settings: TaskSettings,
-    cache: Path | None,
-    on_progress: Progress | None,
-) -> OpenedSource:
-    """A source with the pixels that a model takes."""
-    source, preset, benchmark = planned.source, settings.preset, planned.read.benchmark
-    if benchmark is None:
-        return open_annotated(
-            source,
-            spec=spec,
-            frames_per_event=settings.frames_per_event,
-            cache=cache,
-            on_progress=on_progress,
-        )
-    assert cache is not None, "checked with the source"
-    return open_benchmark(
-        source,
-        benchmark,
-        spec=StoreSpec(pipeline=preset.pipeline or spec.pipeline, size=spec.size),
-        preset=preset,
-        cache=cache,
-        on_progress=on_progress,
-    )
+    def open(self, planned: PlannedSource, spec: StoreSpec) -> OpenedSource:
+        """A source with the pixels that a model takes."""
+        source, preset, benchmark = planned.source, self._settings.preset, planned.read.benchmark
+        if benchmark is None:
+            return open_annotated(
+                source,
+                spec=spec,
+                frames_per_event=self._settings.frames_per_event,
+                cache=self._cache,
+                on_progress=self._on_progress,
+            )
+        taken = StoreSpec(pipeline=preset.pipeline or spec.pipeline, size=spec.size)
+        decoded = self._decode(source.images, source.videos, taken)
+        return open_benchmark(source, benchmark, decoded, pipeline=taken.pipeline)
+
+    def _decode(self, images: Path | None, videos: Path | None, spec: StoreSpec) -> StoredClips:
+        """The media of all benchmarks in the same folders."""
+        key = (images, videos, spec)
+        if key not in self._decoded:
+            assert self._cache is not None, "checked with the source"
+            self._decoded[key] = decode_benchmarks(
+                [
+                    one.read.benchmark
+                    for one in self._planned
+                    if one.read.benchmark and (one.source.images, one.source.videos) == key[:2]
+                ],
+                images=images,
+                videos=videos,
+                spec=spec,
+                sampling=self._settings.preset.sampling,
+                cache=self._cache,
+                on_progress=self._on_progress,
+            )
+        return self._decoded[key]
 
 
 def _task_names(source: DataSource, asked: Sequence[str] | None) -> list[str]:

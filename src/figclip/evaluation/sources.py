@@ -40,7 +40,7 @@ from figclip.preparation.prepare import find_videos, prepare
 from figclip.runtime.progress import Progress, no_progress
 from figclip.tasks.base import Face
 from figclip.tasks.media import MediaSet
-from figclip.video.sampling import Preset
+from figclip.video.sampling import Sampling
 from figclip.video.store import FrameStore, StoreSpec
 from figclip.video.stored import StoredClips, StoredVideos, open_stored_videos
 
@@ -419,32 +419,49 @@ def read_benchmark(source: DataSource) -> Benchmark:
     return benchmark
 
 
-def open_benchmark(
-    source: DataSource,
-    benchmark: Benchmark,
+def decode_benchmarks(
+    benchmarks: Sequence[Benchmark],
     *,
+    images: Path | None,
+    videos: Path | None,
     spec: StoreSpec,
-    preset: Preset,
+    sampling: Sampling,
     cache: Path,
     on_progress: Progress | None,
-) -> OpenedSource:
-    """A benchmark with those of its media that are there, decoded if they are not yet.
+) -> StoredClips:
+    """The media of benchmarks in the same folders, decoded if they are not yet, each only once.
 
     Raises:
-        DataError: not one image or video is there and readable.
         StoreError: a store in the cache cannot be used.
     """
-    media = media_of(benchmark)
-    clips = prepare_clips(
-        media,
-        images=source.images,
-        videos=source.videos,
+    return prepare_clips(
+        [medium for benchmark in benchmarks for medium in media_of(benchmark)],
+        images=images,
+        videos=videos,
         stores=cache / "stores",
         pipeline=spec.pipeline,
         size=spec.size,
-        sampling=preset.sampling,
+        sampling=sampling,
         on_progress=on_progress,
     )
+
+
+def open_benchmark(
+    source: DataSource, benchmark: Benchmark, decoded: StoredClips, *, pipeline: str
+) -> OpenedSource:
+    """A benchmark with those of its media that are there.
+
+    Args:
+        source: Where it lies.
+        benchmark: What it asks.
+        decoded: Its media, of `decode_benchmarks`; there may be others among them.
+        pipeline: Pixel pipeline of video frames.
+
+    Raises:
+        DataError: not one image or video is there and readable.
+    """
+    media = media_of(benchmark)
+    clips = decoded.subset(media)
     if not clips.clip_of:
         raise _none_usable(source, clips.absent)
     content_hash = hashlib.blake2b(repr(benchmark).encode(), digest_size=16)
@@ -455,7 +472,7 @@ def open_benchmark(
         left_out=(),
         coverage=clips.coverage,
         hash=content_hash.hexdigest(),
-        pipeline=spec.pipeline if any(one.kind == "video" for one in media) else "pil",
+        pipeline=pipeline if any(one.kind == "video" for one in media) else "pil",
         notices=benchmark.notices,
     )
 

@@ -30,12 +30,13 @@ class MediaFolder:
             )
         self.root = root
         self._suffixes = suffixes
-        self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
+        # Strings: paths of a hundred thousand files take seconds to build, and few are asked for.
+        self._by_stem: defaultdict[str, list[str]] = defaultdict(list)
         for folder, _, names in os.walk(root):
             for name in names:
                 stem, suffix = os.path.splitext(name)
                 if suffix.lower() in suffixes:
-                    self._by_stem[stem].append(Path(folder) / name)
+                    self._by_stem[stem].append(os.path.join(folder, name))
 
     def find(self, name: str) -> list[Path]:
         """What lies at a path below the folder, or for a bare name all files of that stem.
@@ -44,7 +45,7 @@ class MediaFolder:
         no file is: the frames of `v_x_seg_0_10` often lie in a folder of that name beside the
         video.
         """
-        return self._at(name, else_files=sorted(self._by_stem.get(name, [])))
+        return self._at(name, else_files=sorted(self._files(name)))
 
     def find_medium(self, medium: Medium) -> list[Path]:
         """As `find_anywhere`, by the first name of a medium that matches; videos by any suffix."""
@@ -69,7 +70,7 @@ class MediaFolder:
         """
         wanted = PurePosixPath(name)
         has_suffix = wanted.suffix.lower() in self._suffixes
-        candidates = self._by_stem.get(wanted.stem if has_suffix else wanted.name, [])
+        candidates = self._files(wanted.stem if has_suffix else wanted.name)
         if not any_suffix:
             candidates = [path for path in candidates if path.name == wanted.name]
         closeness = {
@@ -80,10 +81,14 @@ class MediaFolder:
         best = sorted(path for path, value in closeness.items() if value == closest)
         return self._at(name, else_files=best)
 
+    def _files(self, stem: str) -> list[Path]:
+        """All files of a stem."""
+        return [Path(file) for file in self._by_stem.get(stem, ())]
+
     def _at(self, name: str, *, else_files: list[Path]) -> list[Path]:
         """What lies at a path; a folder, pipe or device only where there is no file of the name."""
         path = self.root / name
-        if os.path.isabs(name) or ".." in path.relative_to(self.root).parts:
+        if os.path.isabs(name) or ".." in Path(name).parts:
             return []
         # os.path.exists, unlike Path.exists, is False for names that no file can have.
         if os.path.exists(path) and (not else_files or os.path.isfile(path)):

@@ -214,6 +214,20 @@ class StoredClips:
         """What determines a frame's pixels: clip, time, size, pipeline and codec."""
         return self.stores[self.store_of[clip_idx]].content_key(self.key_of[clip_idx], time_s)
 
+    def subset(self, media: Sequence[Medium]) -> StoredClips:
+        """Only these media, in the order given; clips are renumbered in it, repeats are allowed."""
+        asked = dict.fromkeys(media)
+        there = {one: self.clip_of[one] for one in asked if one in self.clip_of}
+        number_of = {old: new for new, old in enumerate(dict.fromkeys(there.values()))}
+        return StoredClips(
+            stores=self.stores,
+            store_of=tuple(self.store_of[old] for old in number_of),
+            key_of=tuple(self.key_of[old] for old in number_of),
+            times_s=tuple(self.times_s[old] for old in number_of),
+            clip_of={medium: number_of[old] for medium, old in there.items()},
+            absent={one: self.absent[one] for one in asked if one not in there},
+        )
+
     @property
     def kind_of(self) -> dict[int, MediumKind]:
         """Kind of each clip; an image and a video are never the same clip."""
