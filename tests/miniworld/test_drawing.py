@@ -318,6 +318,15 @@ def test_a_short_event_is_the_first_part_of_a_whole_one():
     assert frames[0] == frames[1][:5]
 
 
+def test_a_frame_is_the_moment_in_the_middle_of_its_time():
+    film = whole_events([told("jump")])
+    coarse, fine = (
+        [frame.tobytes() for frame in draw_film(film, seed=3, fps=fps, size_px=64)]
+        for fps in (2, 6)
+    )
+    assert coarse == fine[1::3] and len(set(coarse)) == 4
+
+
 def test_shots_are_whole_frames():
     film = (Shot(situation=None, scene="park", duration_s=0.3),)
     with pytest.raises(AssertionError, match="within a frame"):

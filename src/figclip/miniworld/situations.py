@@ -291,8 +291,8 @@ def sample_pair(rng: random.Random, kind: EditKind, *, held_out: bool | None) ->
             return SituationPair(kind=kind, first=first, second=second)
 
 
-FPS = 4
-"""Frames a second of the videos that are written; shots that are sampled are whole frames."""
+FPS = 2
+"""Frames a second of the videos that are written: the four an event that adaptation looks at."""
 
 _NUM_EVENTS = 2, 4
 _EVENT_RANGE_S = 1.0, float(EVENT_S)

@@ -16,7 +16,7 @@ from figclip.miniworld.painting import PaintOrders, claim_folder, paint
 from figclip.miniworld.situations import sample_film, sample_story
 from figclip.runtime.progress import CountProgress
 
-WORLD_FORMAT = 4
+WORLD_FORMAT = 5
 """Goes up when the same seeds draw something else."""
 
 TRAINING_SEED, SELECTION_SEED, EVALUATION_SEED = 11, 12, 13

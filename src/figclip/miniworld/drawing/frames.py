@@ -49,7 +49,8 @@ def draw_film(film: Film, *, seed: int, fps: int, size_px: int = FRAME_PX) -> It
     """The frames of a film in order, `duration_s * fps` for each shot, which is a whole number.
 
     Shots in one scene have the same scenery; where the actors are changes from shot to shot. Events
-    go at their own pace however long they are shown.
+    go at their own pace however long they are shown. A frame is the moment in the middle of the
+    time that it is shown for.
     """
     for shot_idx, shot in enumerate(film):
         num_frames = round(shot.duration_s * fps)
@@ -61,7 +62,7 @@ def draw_film(film: Film, *, seed: int, fps: int, size_px: int = FRAME_PX) -> It
             else:
                 yield _draw(
                     shot.situation,
-                    frame_idx / (EVENT_S * fps),
+                    (frame_idx + 0.5) / (EVENT_S * fps),
                     scenery_seed=seed,
                     place_seed=f"{seed}:{shot_idx}",
                     size_px=size_px,
