@@ -79,8 +79,8 @@ def _pretrained(out: Path, steps: int, on_progress: DetailedProgress) -> Path:
         plan=_plan(steps),
         seed=_SEED,
         workers=1,
-        on_step=lambda report: on_progress(
-            f"{steps} steps: {report.phase}", report.step.step, report.step.num_steps, ""
+        on_step=lambda phase, report: on_progress(
+            f"{steps} steps: {phase}", report.step, report.num_steps, ""
         ),
     )
     if model is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from figclip.miniworld.drawn_batches import DrawnBatches, DrawStills, WriteParaphrases
+from figclip.miniworld.pretraining import DrawnBatches
+from figclip.miniworld.pretraining_phases import DrawStills, WriteParaphrases
 from figclip.miniworld.situations import actors_of, is_held_out
 
 STILLS = DrawStills(seed="0", size=6, image_size=32)

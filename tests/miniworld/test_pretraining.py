@@ -13,19 +13,22 @@ import torch
 
 from figclip.errors import CheckpointError
 from figclip.miniworld.__main__ import main
-from figclip.miniworld.drawn_batches import DrawStills, ParaphraseBatch, WriteParaphrases
 from figclip.miniworld.mini_clip import IMAGE_SIZE, build_mini_clip
-from figclip.miniworld.pretraining import Phase, PhaseReport, PretrainingPlan, pretrain
+from figclip.miniworld.pretraining import Phase, PretrainingPlan, pretrain
 from figclip.miniworld.pretraining_phases import (
     QUESTIONS,
+    DrawStills,
     FactTrainee,
+    ParaphraseBatch,
     Rates,
     WebTrainee,
+    WriteParaphrases,
     paraphrase_loss,
     zero_shot_accuracy,
 )
 from figclip.miniworld.situations import VERBS
 from figclip.model.backbone import load_backbone
+from figclip.training.loop import StepReport
 from figclip.training.run_folder import RunFolder, read_metrics
 
 PHASES = ("facts", "paraphrases", "web")
@@ -60,8 +63,8 @@ def run(
 ) -> Path | None:
     """Pretrain; at a phase and step, `stop` is called."""
 
-    def on_step(report: PhaseReport) -> None:
-        if at == (report.phase, report.step.step):
+    def on_step(phase: str, report: StepReport) -> None:
+        if at == (phase, report.step):
             stop()
 
     return pretrain(out, plan=PLAN, seed=0, workers=0, on_step=on_step)
@@ -97,7 +100,7 @@ def test_signal_saves_and_stops(tmp_path: Path, undisturbed: Path):
 def test_folder_of_something_else_is_refused(undisturbed: Path, plan: PretrainingPlan, seed: int):
     before = weights(undisturbed)
     with pytest.raises(CheckpointError, match="another plan or seed"):
-        pretrain(undisturbed, plan=plan, seed=seed, workers=0, on_step=lambda _: None)
+        pretrain(undisturbed, plan=plan, seed=seed, workers=0, on_step=lambda *_: None)
     assert weights(undisturbed) == before
 
 

@@ -12,7 +12,7 @@ from figclip.errors import FigclipError
 from figclip.runtime.cpu_settings import tune_for_cpu
 
 if TYPE_CHECKING:
-    from figclip.miniworld.pretraining import PhaseReport
+    from figclip.training.loop import StepReport
 
 _REPORT_EVERY = 50
 
@@ -28,13 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from figclip.miniworld.pretraining import FULL_PLAN, pretrain  # torch, after the settings
 
     try:
-        model = pretrain(
-            arguments.out,
-            plan=FULL_PLAN,
-            seed=arguments.seed,
-            workers=arguments.workers,
-            on_step=_show,
-        )
+        settings = {"seed": arguments.seed, "workers": arguments.workers}
+        model = pretrain(arguments.out, plan=FULL_PLAN, on_step=_show, **settings)
     except FigclipError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -42,15 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if model else 1
 
 
-def _show(report: PhaseReport) -> None:
+def _show(phase: str, report: StepReport) -> None:
     """A line now and then."""
-    step = report.step
-    if step.validation is not None:
-        scores = " ".join(f"{name} {value:.3f}" for name, value in step.validation.items())
-        print(f"{report.phase} {step.step}/{step.num_steps}: {scores}", flush=True)
-    elif step.loss is not None and step.step % _REPORT_EVERY == 0:
-        speed = f"loss {step.loss:.3f}, {step.step_s:.2f} s a step"
-        print(f"{report.phase} {step.step}/{step.num_steps}: {speed}", flush=True)
+    if report.validation is not None:
+        said = " ".join(f"{name} {value:.3f}" for name, value in report.validation.items())
+    elif report.loss is not None and report.step % _REPORT_EVERY == 0:
+        said = f"loss {report.loss:.3f}, {report.step_s:.2f} s a step"
+    else:
+        return
+    print(f"{phase} {report.step}/{report.num_steps}: {said}", flush=True)
 
 
 if __name__ == "__main__":

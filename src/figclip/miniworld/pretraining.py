@@ -7,15 +7,17 @@ on from its last checkpoint and ends in the same bits. `python -m figclip.miniwo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import torch
 from accelerate import Accelerator
+from torch.utils.data import DataLoader, Dataset
 
 from figclip.errors import CheckpointError
-from figclip.miniworld.drawn_batches import DrawnBatches, DrawStills, StillBatch, WriteParaphrases
 from figclip.miniworld.mini_clip import (
     IMAGE_SIZE,
     build_mini_clip,
@@ -25,21 +27,16 @@ from figclip.miniworld.mini_clip import (
 )
 from figclip.miniworld.painting import claim_folder
 from figclip.miniworld.pretraining_phases import (
+    DrawStills,
     FactTrainee,
     ParaphraseTrainee,
     Rates,
     WebTrainee,
+    WriteParaphrases,
     zero_shot_accuracy,
 )
-from figclip.model.backbone import Backbone
-from figclip.training.loop import (
-    BatchSource,
-    LoopSettings,
-    StepReport,
-    Trainee,
-    TrainingLoop,
-    Validator,
-)
+from figclip.training.batches import start_loader
+from figclip.training.loop import LoopSettings, StepReport, Trainee, TrainingLoop, Validator
 from figclip.training.run_folder import RunFolder
 
 
@@ -67,12 +64,8 @@ class PretrainingPlan:
         vision_share: The vision tower's share of the rates of `web`.
         web_paraphrases: Paraphrases a step of `web`.
         paraphrase_weight: Weight of their loss there.
-        width: Width of the towers.
-        vision_layers: Layers of the vision tower.
-        text_layers: Layers of the text tower.
         validation_stills: Stills that progress is measured on.
         validate_every: Steps between measurements.
-        checkpoint_every: Steps between checkpoints.
     """
 
     facts: Phase
@@ -97,28 +90,20 @@ FULL_PLAN = PretrainingPlan(
 """The mini CLIPs that are shipped; half an hour on two cores. Their logs are beside the weights."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseReport:
-    """A step of a phase, for progress displays."""
-
-    phase: str
-    step: StepReport
-
-
 def pretrain(
     out: Path,
     *,
     plan: PretrainingPlan,
     seed: int,
     workers: int,
-    on_step: Callable[[PhaseReport], None],
+    on_step: Callable[[str, StepReport], None],
 ) -> Path | None:
     """Pretrain to the end, or until SIGINT or SIGTERM; called again, it goes on.
 
     The checkpoints of a phase that is done are kept: its last is where the next one starts.
 
     `out` gets one run folder per phase, `model/`, and the weights in half precision. A folder is of
-    one plan and one seed.
+    one plan and one seed. `on_step` is told the phase and its step.
 
     Returns:
         The model's folder; None when interrupted.
@@ -127,16 +112,41 @@ def pretrain(
         CheckpointError: the folder is of another plan or seed, or a checkpoint is damaged.
         TrainingError: a loss is not finite.
     """
-    _claim(out, plan=plan, seed=seed)
+    claim = out / "pretraining.json"
+    refusal = CheckpointError(
+        "is of another plan or seed",
+        where=str(claim),
+        fix="Go on with those it names, or choose another folder.",
+    )
+    claim_folder(claim, {"seed": seed, "plan": asdict(plan)}, refusal=refusal)
     backbone = build_mini_clip(
         seed=seed,
         width=plan.width,
         vision_layers=plan.vision_layers,
         text_layers=plan.text_layers,
     ).eval()
-    job = _Job(out=out, plan=plan, seed=seed, workers=workers, on_step=on_step)
-    done = job.facts(backbone) and job.paraphrases(backbone) and job.web(backbone)
-    if not done:
+    # No two phases see the same stills; those that progress is measured on are drawn when needed.
+    draw, write = functools.partial(DrawStills, image_size=IMAGE_SIZE), WriteParaphrases
+    measured = draw(seed=f"{seed}:validation", size=plan.validation_stills)
+    stills = functools.cache(lambda: measured(0))
+    facts = FactTrainee(backbone, rates=plan.facts.rates, seed=seed)
+    paraphrases = ParaphraseTrainee(backbone, rates=plan.paraphrases.rates)
+    web = WebTrainee(
+        backbone,
+        rates=plan.web.rates,
+        vision_share=plan.vision_share,
+        paraphrase_weight=plan.paraphrase_weight,
+        paraphrases=write(seed=f"{seed}:web", size=plan.web_paraphrases),
+    )
+    train = functools.partial(
+        _train, out=out, plan=plan, seed=seed, workers=workers, on_step=on_step
+    )
+    is_done = (
+        train("facts", plan.facts, facts, draw, lambda: facts.accuracy(stills()))
+        and train("paraphrases", plan.paraphrases, paraphrases, write, None)
+        and train("web", plan.web, web, draw, lambda: zero_shot_accuracy(backbone, stills()))
+    )
+    if not is_done:
         return None
     round_to_half(backbone)
     write_weights(out, backbone, seed=seed)
@@ -144,115 +154,81 @@ def pretrain(
     return out / "model"
 
 
-def _claim(out: Path, *, plan: PretrainingPlan, seed: int) -> None:
-    """Write down plan and seed, or refuse a folder of others."""
-    file = out / "pretraining.json"
-    refusal = CheckpointError(
-        "is of another plan or seed",
-        where=str(file),
-        fix="Go on with those it names, or choose another folder.",
+def _train(
+    name: str,
+    phase: Phase,
+    trainee: Trainee[Any],
+    maker: Callable[..., Callable[[int], Any]],
+    validator: Validator | None,
+    *,
+    out: Path,
+    plan: PretrainingPlan,
+    seed: int,
+    workers: int,
+    on_step: Callable[[str, StepReport], None],
+) -> bool:
+    """Run a phase, or load it where it is done; whether it is done, its weights in the model."""
+    settings = LoopSettings(
+        num_steps=phase.steps,
+        warmup_steps=phase.warmup_steps,
+        schedule="cosine",
+        clip_norm=1.0,
+        precision="bf16",
+        validate_every=plan.validate_every,
+        checkpoint_every=plan.checkpoint_every,
+        keep_checkpoints=1,
+        seed=seed,
     )
-    claim_folder(file, {"seed": seed, "plan": asdict(plan)}, refusal=refusal)
+    run = RunFolder(out / name)
+    loop = TrainingLoop(
+        trainee,
+        settings,
+        run=run,
+        accelerator=Accelerator(cpu=True),
+        validator=validator,
+        on_step=functools.partial(on_step, name),
+    )
+    if run.steps()[-1:] == [phase.steps]:
+        loop.load_weights(phase.steps)
+        return True
+    make = maker(seed=f"{seed}:{name}", size=phase.batch)
+    batches = DrawnBatches[Any](make=make, num_steps=phase.steps, workers=workers)
+    return loop.run(batches, resume=True).interrupted_by is None
+
+
+Batch = TypeVar("Batch")
+
+
+class _Steps(Dataset[Batch]):
+    """Maps a step to its batch."""
+
+    def __init__(self, make: Callable[[int], Batch]) -> None:
+        self._make = make
+
+    def __getitem__(self, step: int) -> Batch:
+        return self._make(step)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What all phases share; each returns whether it is done, with its weights in the backbone."""
+class DrawnBatches(Generic[Batch]):
+    """The batches of a phase; implements `training.loop.BatchSource`.
 
-    out: Path
-    plan: PretrainingPlan
-    seed: int
+    `make` is picklable; 0 workers make batches in this process.
+    """
+
+    make: Callable[[int], Batch]
+    num_steps: int
     workers: int
-    on_step: Callable[[PhaseReport], None]
 
-    def facts(self, backbone: Backbone) -> bool:
-        """Vision tower on facts."""
-        trainee = FactTrainee(backbone, rates=self.plan.facts.rates, seed=self.seed)
-        stills = self._validation_stills()
-        return self._train(
-            "facts",
-            trainee,
-            phase=self.plan.facts,
-            make=self._draw_stills("facts", self.plan.facts),
-            validator=lambda: trainee.accuracy(stills()),
+    @contextmanager
+    def iterate(self, first_step: int) -> Generator[Iterator[Batch]]:
+        """Batches of the steps after `first_step`; leaving the context ends the workers."""
+        loader: DataLoader[Batch] = DataLoader(
+            _Steps(self.make),
+            batch_size=None,
+            sampler=list(range(first_step + 1, self.num_steps + 1)),
+            num_workers=self.workers,
+            multiprocessing_context="spawn" if self.workers else None,
+            generator=torch.Generator(),
         )
-
-    def paraphrases(self, backbone: Backbone) -> bool:
-        """Text tower on paraphrases."""
-        phase = self.plan.paraphrases
-        trainee = ParaphraseTrainee(backbone, rates=phase.rates)
-        make = WriteParaphrases(seed=f"{self.seed}:paraphrases", size=phase.batch)
-        return self._train("paraphrases", trainee, phase=phase, make=make, validator=None)
-
-    def web(self, backbone: Backbone) -> bool:
-        """Both towers on web captions."""
-        phase = self.plan.web
-        trainee = WebTrainee(
-            backbone,
-            rates=phase.rates,
-            vision_share=self.plan.vision_share,
-            paraphrase_weight=self.plan.paraphrase_weight,
-            paraphrases=WriteParaphrases(seed=f"{self.seed}:web", size=self.plan.web_paraphrases),
-        )
-        stills = self._validation_stills()
-        return self._train(
-            "web",
-            trainee,
-            phase=phase,
-            make=self._draw_stills("web", phase),
-            validator=lambda: zero_shot_accuracy(backbone, stills()),
-        )
-
-    def _train(
-        self,
-        name: str,
-        trainee: Trainee[Any],
-        *,
-        phase: Phase,
-        make: Callable[[int], Any],
-        validator: Validator | None,
-    ) -> bool:
-        """Run a phase, or load it where it is done."""
-        run = RunFolder(self.out / name)
-        loop = TrainingLoop(
-            trainee,
-            self._settings(phase),
-            run=run,
-            accelerator=Accelerator(cpu=True),
-            validator=validator,
-            on_step=lambda report: self.on_step(PhaseReport(phase=name, step=report)),
-        )
-        if run.steps()[-1:] == [phase.steps]:
-            loop.load_weights(phase.steps)
-            return True
-        batches: BatchSource[Any] = DrawnBatches(
-            make=make, num_steps=phase.steps, workers=self.workers
-        )
-        return loop.run(batches, resume=True).interrupted_by is None
-
-    def _settings(self, phase: Phase) -> LoopSettings:
-        """How the loop trains a phase."""
-        return LoopSettings(
-            num_steps=phase.steps,
-            warmup_steps=phase.warmup_steps,
-            schedule="cosine",
-            clip_norm=1.0,
-            precision="bf16",
-            validate_every=self.plan.validate_every,
-            checkpoint_every=self.plan.checkpoint_every,
-            keep_checkpoints=1,
-            seed=self.seed,
-        )
-
-    def _draw_stills(self, name: str, phase: Phase) -> DrawStills:
-        """The stills of a phase; no two phases see the same."""
-        return DrawStills(seed=f"{self.seed}:{name}", size=phase.batch, image_size=IMAGE_SIZE)
-
-    def _validation_stills(self) -> Callable[[], StillBatch]:
-        """Draws the stills that progress is measured on, when it first is."""
-        draw = DrawStills(
-            seed=f"{self.seed}:validation",
-            size=self.plan.validation_stills,
-            image_size=IMAGE_SIZE,
-        )
-        return functools.cache(lambda: draw(0))
+        yield start_loader(loader)

@@ -1,18 +1,26 @@
-"""What each phase of the mini CLIP's pretraining trains, as trainees of the training loop."""
+"""What each phase of the mini CLIP's pretraining trains, and the batches that it is trained on.
+
+A batch is a pure function of (seed, step): stills, captions, paraphrases. No combination that is
+held out is among them.
+"""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from figclip.annotations.captions import text_hash
-from figclip.miniworld.drawn_batches import ParaphraseBatch, StillBatch, WriteParaphrases
+from figclip.miniworld.drawing.frames import draw_still
 from figclip.miniworld.situations import (
     COLOURS,
     DIRECTIONS,
@@ -21,14 +29,116 @@ from figclip.miniworld.situations import (
     SCENES,
     SIZES,
     VERBS,
+    EditKind,
     Situation,
+    can_edit,
+    edit,
+    sample_situation,
+)
+from figclip.miniworld.wording import (
+    TRAINING_STYLES,
+    dense_captions,
+    natural_sentence,
+    web_caption,
 )
 from figclip.model.backbone import Backbone
 from figclip.training.clip_trainee import MAX_LOG_SCALE
 from figclip.training.loop import ParameterGroup
 from figclip.training.losses import equal_text_mask, info_nce
 
-_NOBODY = ""
+# Sides that pictures are drawn at, and how often. Marks and outlines differ with the size; frames
+# of videos come from 224 pixels, which take 2.4 times as long as 64.
+_DRAWN_PX = {64: 0.5, 128: 0.35, 224: 0.15}
+_CAPTIONS_A_STILL = 2
+_DENSE_RATE = 0.5
+_SEED_RANGE = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class StillBatch:
+    """Stills with what they show.
+
+    Attributes:
+        step: Counted from 1.
+        situations: One a still.
+        frames_NHWC: The stills.
+        captions: `_CAPTIONS_A_STILL` web captions a still: first one of each, then another of each.
+    """
+
+    step: int
+    situations: tuple[Situation, ...]
+    frames_NHWC: UInt8[Tensor, "N H W C"]
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParaphraseBatch:
+    """Texts that say the same, and near ones that do not.
+
+    Attributes:
+        step: Counted from 1.
+        anchors: One a situation.
+        positives: The same situation in other words.
+        negatives: The positive's words for a situation with one thing changed. Equal to the
+            positive where it does not tell that thing.
+    """
+
+    step: int
+    anchors: tuple[str, ...]
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawStills:
+    """Draws the captioned stills of a step."""
+
+    seed: str
+    size: int
+    image_size: int
+
+    def __call__(self, step: int) -> StillBatch:
+        """The batch of a step."""
+        rng = random.Random(f"stills:{self.seed}:{step}")
+        situations = tuple(sample_situation(rng, held_out=False) for _ in range(self.size))
+        frames = [self._draw(situation, rng) for situation in situations]
+        captions = [web_caption(s, rng) for _ in range(_CAPTIONS_A_STILL) for s in situations]
+        return StillBatch(step, situations, torch.from_numpy(np.stack(frames)), tuple(captions))
+
+    def _draw(self, situation: Situation, rng: random.Random) -> UInt8[np.ndarray, "H W C"]:
+        """One still, drawn at one of several sizes and reduced."""
+        (drawn_px,) = rng.choices(list(_DRAWN_PX), weights=list(_DRAWN_PX.values()))
+        picture = draw_still(situation, seed=rng.randrange(_SEED_RANGE), size_px=drawn_px)
+        size = (self.image_size, self.image_size)
+        return np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteParaphrases:
+    """Writes the paraphrases of a step."""
+
+    seed: str
+    size: int
+
+    def __call__(self, step: int) -> ParaphraseBatch:
+        """The batch of a step."""
+        rng = random.Random(f"paraphrases:{self.seed}:{step}")
+        rows = [self._row(sample_situation(rng, held_out=False), rng) for _ in range(self.size)]
+        anchors, positives, negatives = zip(*rows, strict=True)
+        return ParaphraseBatch(step, anchors, positives, negatives)
+
+    def _row(self, situation: Situation, rng: random.Random) -> tuple[str, str, str]:
+        """Anchor, positive and negative of one situation."""
+        first, second = rng.sample(TRAINING_STYLES, 2)
+        is_dense = rng.random() < _DENSE_RATE
+        anchor = (
+            dense_captions((situation,), rng)[0] if is_dense else natural_sentence(situation, first)
+        )
+        kinds = [kind for kind in get_args(EditKind) if can_edit(situation, kind)]
+        changed = edit(situation, rng.choice(kinds), rng)
+        return anchor, natural_sentence(situation, second), natural_sentence(changed, second)
+
+
 _PARAPHRASE_SCALE = 20.0
 _MICRO_BATCH = 64
 
@@ -60,11 +170,9 @@ QUESTIONS: dict[str, _Question] = {
     "agent_kind": _Question(KINDS, lambda s: s.agent.kind),
     "agent_colour": _Question(COLOURS, lambda s: s.agent.colour),
     "agent_size": _Question(SIZES, lambda s: s.agent.size),
-    "patient_kind": _Question((*KINDS, _NOBODY), lambda s: s.patient.kind if s.patient else ""),
-    "patient_colour": _Question(
-        (*COLOURS, _NOBODY), lambda s: s.patient.colour if s.patient else ""
-    ),
-    "patient_size": _Question((*SIZES, _NOBODY), lambda s: s.patient.size if s.patient else ""),
+    "patient_kind": _Question((*KINDS, ""), lambda s: s.patient.kind if s.patient else ""),
+    "patient_colour": _Question((*COLOURS, ""), lambda s: s.patient.colour if s.patient else ""),
+    "patient_size": _Question((*SIZES, ""), lambda s: s.patient.size if s.patient else ""),
     "verb": _Question(tuple(VERBS), lambda s: s.verb),
     "direction": _Question(DIRECTIONS, lambda s: s.direction),
     "manner": _Question(MANNERS, lambda s: s.manner),
@@ -113,15 +221,16 @@ class FactTrainee:
 
     def _answer(self, batch: StillBatch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Loss, and share right, of each fact."""
+        mean, std = (self._backbone.get_buffer(f"pixel_{name}") for name in ("mean", "std"))
         with _autocast():
-            pixels = _pixels(self._backbone, batch.frames_NHWC)
-            pooled = self._backbone.clip.vision_model(pixel_values=pixels).pooler_output
+            pixels = (batch.frames_NHWC.permute(0, 3, 1, 2).float() / 255 - mean) / std
+            pooled = self._backbone.clip.vision_model(pixel_values=pixels.contiguous())
         losses: dict[str, Tensor] = {}
         right: dict[str, float] = {}
         for name, question in QUESTIONS.items():
             answers = [question.answers.index(question.read(s)) for s in batch.situations]
             labels_N = torch.tensor(answers)
-            logits = self.heads[name](pooled.float())
+            logits = self.heads[name](pooled.pooler_output.float())
             losses[name] = F.cross_entropy(logits, labels_N)
             right[name] = (logits.argmax(dim=1) == labels_N).float().mean().item()
         return losses, right
@@ -134,23 +243,23 @@ class FactTrainee:
         return list(batch.captions)
 
 
+@dataclass(frozen=True, slots=True)
 class ParaphraseTrainee:
     """The text tower, told which sentences say the same; implements `training.loop.Trainee`."""
 
-    def __init__(self, backbone: Backbone, *, rates: Rates) -> None:
-        self._backbone = backbone
-        self._rates = rates
+    backbone: Backbone
+    rates: Rates
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """The tower and its projection."""
-        named = _named(self._backbone, ("text_model.", "text_projection."))
-        return _groups("text", named, self._rates)
+        named = _named(self.backbone, ("text_model.", "text_projection."))
+        return _groups("text", named, self.rates)
 
     def accumulate_gradients(
         self, batch: ParaphraseBatch, *, loss_scale: float
     ) -> Mapping[str, float]:
         """InfoNCE of anchors and positives, with the negatives; and how often it is right."""
-        loss, right = paraphrase_loss(self._backbone, batch)
+        loss, right = paraphrase_loss(self.backbone, batch)
         (loss * loss_scale).backward()
         return {"loss": loss.item(), "right": right}
 
@@ -162,6 +271,7 @@ class ParaphraseTrainee:
         return list(batch.anchors)
 
 
+@dataclass(frozen=True, slots=True)
 class WebTrainee:
     """Both towers on stills with web captions; implements `training.loop.Trainee`.
 
@@ -170,33 +280,24 @@ class WebTrainee:
     The vision tower takes `vision_share` of the rates: the whole wipes out what it knows of roles.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        *,
-        rates: Rates,
-        vision_share: float,
-        paraphrase_weight: float,
-        paraphrases: WriteParaphrases,
-    ) -> None:
-        self._backbone = backbone
-        self._rates = rates
-        self._vision_share = vision_share
-        self._paraphrase_weight = paraphrase_weight
-        self._paraphrases = paraphrases
+    backbone: Backbone
+    rates: Rates
+    vision_share: float
+    paraphrase_weight: float
+    paraphrases: WriteParaphrases
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """The vision tower at its share of the rates, all else at the whole."""
-        vision = _named(self._backbone, ("vision_model.",))
+        vision = _named(self.backbone, ("vision_model.",))
         rest = _named(
-            self._backbone, ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
+            self.backbone, ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
         )
-        slow = Rates(
-            matrices=self._rates.matrices * self._vision_share,
-            rest=self._rates.rest * self._vision_share,
-            weight_decay=self._rates.weight_decay,
+        slow = replace(
+            self.rates,
+            matrices=self.rates.matrices * self.vision_share,
+            rest=self.rates.rest * self.vision_share,
         )
-        return [*_groups("vision", vision, slow), *_groups("rest", rest, self._rates)]
+        return [*_groups("vision", vision, slow), *_groups("rest", rest, self.rates)]
 
     def accumulate_gradients(self, batch: StillBatch, *, loss_scale: float) -> Mapping[str, float]:
         """Mean InfoNCE of the stills with each set of captions, and the paraphrases' loss.
@@ -204,24 +305,18 @@ class WebTrainee:
         Stills with the same caption are no negatives of each other.
         """
         with _autocast():
-            stills_ND = normalize(self._backbone.encode_frames(batch.frames_NHWC), dim=-1)
-        texts_MD = _embed_texts(self._backbone, batch.captions)
-        scale = self._backbone.clip.logit_scale.exp()
-        parts: list[Tensor] = []
-        size = len(stills_ND)
-        for start in range(0, len(texts_MD), size):
-            hashes = [text_hash(text) for text in batch.captions[start : start + size]]
-            excluded_NN = equal_text_mask(torch.tensor(hashes))
-            part = info_nce(
-                stills_ND,
-                texts_MD[start : start + size],
-                logit_scale=scale,
-                excluded_NN=excluded_NN,
-            )
-            parts.append(part)
+            stills_ND = normalize(self.backbone.encode_frames(batch.frames_NHWC), dim=-1)
+        texts_MD = _embed_texts(self.backbone, batch.captions)
+        scale = self.backbone.clip.logit_scale.exp()
+        hashes_M = torch.tensor([text_hash(text) for text in batch.captions])
+        sets = zip(texts_MD.split(len(stills_ND)), hashes_M.split(len(stills_ND)), strict=True)
+        parts = [
+            info_nce(stills_ND, texts_ND, logit_scale=scale, excluded_NN=equal_text_mask(hashes_N))
+            for texts_ND, hashes_N in sets
+        ]
         web = torch.stack(parts).mean()
-        paraphrase, right = paraphrase_loss(self._backbone, self._paraphrases(batch.step))
-        loss = web + self._paraphrase_weight * paraphrase
+        paraphrase, right = paraphrase_loss(self.backbone, self.paraphrases(batch.step))
+        loss = web + self.paraphrase_weight * paraphrase
         (loss * loss_scale).backward()
         return {
             "loss": loss.item(),
@@ -233,7 +328,7 @@ class WebTrainee:
 
     def after_step(self) -> None:
         """Keep the temperature within CLIP's bound."""
-        self._backbone.clip.logit_scale.data.clamp_(max=MAX_LOG_SCALE)
+        self.backbone.clip.logit_scale.data.clamp_(max=MAX_LOG_SCALE)
 
     def name_items(self, batch: StillBatch) -> list[str]:
         """The captions."""
@@ -301,13 +396,6 @@ def _embed_texts(backbone: Backbone, texts: Sequence[str]) -> Float[Tensor, "N D
             rows.append(backbone.encode_tokens(backbone.tokenize([distinct[i] for i in part])))
     order = {distinct[i]: row for row, i in enumerate(i for part in parts for i in part)}
     return normalize(torch.cat(rows)[torch.tensor([order[text] for text in texts])], dim=-1)
-
-
-def _pixels(backbone: Backbone, frames_NHWC: Tensor) -> Float[Tensor, "N C H W"]:
-    """Frames as the vision tower takes them."""
-    pixels = frames_NHWC.permute(0, 3, 1, 2).float() / 255
-    mean, std = backbone.get_buffer("pixel_mean"), backbone.get_buffer("pixel_std")
-    return ((pixels - mean) / std).contiguous()
 
 
 def _autocast() -> torch.autocast:

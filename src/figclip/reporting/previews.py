@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from figclip.datasets.records import Medium
-from figclip.video.container import probe_video
+from figclip.video.container import probe_video, write_h264
 from figclip.video.decoding import decode_frames
 from figclip.video.images import read_image
 from figclip.video.pixels import PixelPipeline, image_to_pixels
@@ -22,7 +20,8 @@ from figclip.video.pixels import PixelPipeline, image_to_pixels
 SIDE_PX = 224
 FPS = 10
 MAX_S = 10.0
-_PIXELS = PixelPipeline(name="pil", size=SIDE_PX)
+PIXELS = PixelPipeline(name="pil", size=SIDE_PX)
+"""How frames of all sizes are read: what a model sees, by the processor of CLIP."""
 _JPEG_QUALITY = 80
 
 
@@ -57,14 +56,16 @@ def preview(path: Path, medium: Medium) -> Preview:
     """
     if medium.kind == "image":
         image = read_image(path, box=medium.box)
-        return Preview(picture=jpeg_address(image_to_pixels(image, pipeline=_PIXELS)))
+        return Preview(picture=jpeg_address(image_to_pixels(image, pipeline=PIXELS)))
     duration_s = probe_video(path).duration_s
     end_s = min(duration_s, MAX_S)
     times_s = [n / FPS for n in range(max(1, int(end_s * FPS))) if n / FPS < duration_s]
-    frames_NHWC = decode_frames(path, times_s, pipeline=_PIXELS).frames_NHWC
+    frames_NHWC = decode_frames(path, times_s, pipeline=PIXELS).frames_NHWC
+    file = io.BytesIO()
+    write_h264(file, frames_NHWC, fps=FPS, crf="28", preset="medium")
     return Preview(
         picture=jpeg_address(frames_NHWC[len(frames_NHWC) // 2]),
-        video=_address("video/mp4", _encode(frames_NHWC)),
+        video=_address("video/mp4", file.getvalue()),
         cut_at_s=MAX_S if duration_s > MAX_S + 1 / FPS else None,
     )
 
@@ -80,25 +81,3 @@ def jpeg_address(pixels_SS3: UInt8[np.ndarray, "S S 3"], *, max_px: int = SIDE_P
 
 def _address(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _encode(frames_NHWC: UInt8[np.ndarray, "N H W 3"]) -> bytes:
-    """Frames as H.264, which every browser plays."""
-    file = io.BytesIO()
-    with av.open(file, mode="w", format="mp4") as container:
-        # As in `miniworld.drawing.frames`: the same frames must give the same bytes.
-        options = {
-            "crf": "28",
-            "preset": "medium",
-            "threads": "1",
-            "x264-params": "mbtree=0",
-        }
-        stream = container.add_stream("libx264", rate=FPS, options=options)
-        stream.width = stream.height = SIDE_PX
-        stream.pix_fmt = "yuv420p"
-        for idx, frame_HWC in enumerate(frames_NHWC):
-            frame = av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")
-            frame.pts, frame.time_base = idx, Fraction(1, FPS)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return file.getvalue()

@@ -1,6 +1,7 @@
 """A video file as packets: opening it safely, one pass over its packets, its length and its hash.
 
-Nothing is decoded here. The reasons that errors start with are listed in `figclip.video.decoding`.
+Nothing is decoded here; `write_h264` encodes. The reasons that errors start with are listed in
+`figclip.video.decoding`.
 """
 
 from __future__ import annotations
@@ -8,21 +9,23 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import cast
+from typing import Any, BinaryIO, cast
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
+from jaxtyping import UInt8
 
 from figclip.errors import VideoError
 from figclip.video.pixels import MAX_PIXELS, too_large
@@ -360,3 +363,31 @@ def unreadable(path: str | Path, error: Exception) -> VideoError:
     return VideoError(
         f"unreadable: {reason}", where=str(path), fix="The file is no video, or it is damaged"
     )
+
+
+def write_h264(
+    file: str | BinaryIO, frames: Iterable[UInt8[np.ndarray, "H W 3"]], *, fps: int, **options: str
+) -> None:
+    """Write an MP4 (H.264, yuv420p) whose n-th frame is shown at n / fps seconds.
+
+    The same frames give the same bytes on any number of cores.
+
+    Args:
+        file: A path, or an open file.
+        frames: RGB, of one even size, at least one.
+        fps: Frames a second.
+        options: Of x264, such as `crf` and `preset`.
+    """
+    with cast(Any, av.open(file, mode="w", format="mp4")) as container:
+        # One thread: the file must not depend on the machine's number of cores. No macroblock tree:
+        # libx264's reads memory that was never written, and the file would differ by chance.
+        fixed = {"threads": "1", "x264-params": "mbtree=0"}
+        stream = container.add_stream("libx264", rate=fps, options={**options, **fixed})
+        stream.pix_fmt = "yuv420p"
+        for frame_idx, frame_HWC in enumerate(frames):
+            if frame_idx == 0:
+                stream.height, stream.width, _ = frame_HWC.shape
+            frame = av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")
+            frame.pts, frame.time_base = frame_idx, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

@@ -29,15 +29,15 @@ def direction(degrees: float) -> complex:
     return cmath.rect(1, math.radians(degrees - 90))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Shape:
     """A polygon, or a stroke where it has a width; in pixels of the large canvas."""
 
     points: list[tuple[float, float]]
-    swollen: list[tuple[float, float]] | None
-    width: float
     fill: Colour
     outlined: bool
+    width: float = 0
+    swollen: list[tuple[float, float]] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,11 +88,9 @@ class Brush:
         turn = self._turn * cmath.rect(1, math.radians(turn_degrees))
         middle = self._offset + centre * self._turn
         swell = self._outline_px / abs(self._turn)
-        self._add(
-            _ring(middle, radii, turn),
-            swollen=_ring(middle, radii + complex(swell, swell), turn) if outlined else None,
-            fill=fill,
-        )
+        swollen = _ring(middle, radii + complex(swell, swell), turn) if outlined else None
+        shape = _Shape(_ring(middle, radii, turn), fill, outlined, swollen=swollen)
+        self._shapes.append(shape)
 
     def circle(
         self, centre: complex, radius: float, fill: Colour, *, outlined: bool = True
@@ -102,7 +100,7 @@ class Brush:
 
     def polygon(self, points: Sequence[complex], fill: Colour, *, outlined: bool = True) -> None:
         """A filled polygon."""
-        self._add(self._placed(points), fill=fill, outlined=outlined)
+        self._shapes.append(_Shape(self._placed(points), fill, outlined))
 
     def box(self, corner: complex, size: complex, fill: Colour, *, outlined: bool = True) -> None:
         """A rectangle from its lower left corner."""
@@ -113,7 +111,8 @@ class Brush:
         self, points: Sequence[complex], width: float, fill: Colour, *, outlined: bool = True
     ) -> None:
         """A line with round ends and corners."""
-        self._add(self._placed(points), width=width * abs(self._turn), fill=fill, outlined=outlined)
+        shape = _Shape(self._placed(points), fill, outlined, width=width * abs(self._turn))
+        self._shapes.append(shape)
 
     def finish(self, outline: Colour | None = None) -> None:
         """Paints what was collected, round it the outline; without a colour only the fills."""
@@ -130,20 +129,6 @@ class Brush:
             else:
                 self._draw.polygon(shape.points, fill=shape.fill)
         self._shapes.clear()
-
-    def _add(
-        self,
-        points: list[tuple[float, float]],
-        *,
-        fill: Colour,
-        swollen: list[tuple[float, float]] | None = None,
-        width: float = 0,
-        outlined: bool = False,
-    ) -> None:
-        """One more shape."""
-        self._shapes.append(
-            _Shape(points=points, swollen=swollen, width=width, fill=fill, outlined=outlined)
-        )
 
     def _placed(self, points: Sequence[complex]) -> list[tuple[float, float]]:
         """Points of this frame in pixels."""
@@ -234,7 +219,7 @@ _BASES: dict[str, Colour] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Shades:
     """A colour as it is drawn.
 
@@ -257,25 +242,8 @@ def shades(colour: str) -> Shades:
     """The shades of one of `situations.COLOURS`."""
     base = _BASES[colour]
     if colour == "black":
-        return Shades(
-            base=base,
-            dark=(30, 29, 38),
-            light=(112, 110, 126),
-            outline=(146, 146, 166),
-            line=(236, 236, 244),
-        )
+        return Shades(base, (30, 29, 38), (112, 110, 126), (146, 146, 166), (236, 236, 244))
     if colour == "white":
-        return Shades(
-            base=base,
-            dark=(204, 209, 224),
-            light=(226, 229, 240),
-            outline=(92, 98, 126),
-            line=INK,
-        )
-    return Shades(
-        base=base,
-        dark=mixed(base, INK, 0.26),
-        light=mixed(base, (255, 246, 226), 0.62),
-        outline=mixed(base, INK, 0.74),
-        line=INK,
-    )
+        return Shades(base, (204, 209, 224), (226, 229, 240), (92, 98, 126), INK)
+    light = mixed(base, (255, 246, 226), 0.62)
+    return Shades(base, mixed(base, INK, 0.26), light, mixed(base, INK, 0.74), INK)

@@ -6,10 +6,8 @@ import os
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image
 
@@ -18,6 +16,7 @@ from figclip.miniworld.drawing.enactments import Figure, Rope, Sign, stage
 from figclip.miniworld.drawing.marks import mark_sprite, rope_sprite, shadow_sprite
 from figclip.miniworld.drawing.scenes import scene_picture
 from figclip.miniworld.situations import EVENT_S, Actor, Film, Situation
+from figclip.video.container import write_h264
 
 FRAME_PX = 224
 
@@ -162,30 +161,8 @@ def write_video(path: Path, frames: Iterable[Image.Image], *, fps: int) -> None:
     """
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        _encode(aside, frames, fps=fps)
+        # The preset: half the time of `veryfast`, twice the bytes, the same PSNR.
+        write_h264(str(aside), map(np.asarray, frames), fps=fps, crf="18", preset="ultrafast")
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _encode(path: Path, frames: Iterable[Image.Image], *, fps: int) -> None:
-    """The file itself."""
-    with av.open(str(path), mode="w", format="mp4") as container:
-        # One thread: the file must not depend on the machine's number of cores. No macroblock tree:
-        # libx264's reads memory that was never written, and the file would differ by chance.
-        # The preset: half the time of `veryfast`, twice the bytes, the same PSNR.
-        options = {
-            "crf": "18",
-            "preset": "ultrafast",
-            "threads": "1",
-            "x264-params": "mbtree=0",
-        }
-        stream = container.add_stream("libx264", rate=fps, options=options)
-        stream.pix_fmt = "yuv420p"
-        for frame_idx, image in enumerate(frames):
-            if frame_idx == 0:
-                stream.width, stream.height = image.size
-            frame = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
-            frame.pts, frame.time_base = frame_idx, Fraction(1, fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))

@@ -1,6 +1,6 @@
 """The poses of each verb, at each moment of its motion.
 
-Cycles run through [0, 1); angles are those of `skeleton`.
+Cycles run through [0, 1); angles are those of `actors.Pose`.
 """
 
 from __future__ import annotations
@@ -102,27 +102,14 @@ def crawling(step: float) -> Pose:
     )
 
 
-def sleeping() -> Pose:
-    """Flat on the belly, head on the folded arms."""
-    return Pose(
-        near_arm=(-40, -84),
-        far_arm=(76, 100),
-        near_leg=(-84, -92),
-        far_leg=(-80, -88),
-        lean=92,
-        nod=14,
-    )
+SLEEPING = Pose(
+    near_arm=(-40, -84), far_arm=(76, 100), near_leg=(-84, -92), far_leg=(-80, -88), lean=92, nod=14
+)
+"""Flat on the belly, head on the folded arms."""
 
 
-def sitting() -> Pose:
-    """On the ground with the legs stretched forward."""
-    return Pose(
-        near_arm=(-22, -14),
-        far_arm=(30, 62),
-        near_leg=(84, 82),
-        far_leg=(96, 66),
-        lean=-7,
-    )
+SITTING = Pose(near_arm=(-22, -14), far_arm=(30, 62), near_leg=(84, 82), far_leg=(96, 66), lean=-7)
+"""On the ground with the legs stretched forward."""
 
 
 def dancing(step: float) -> Pose:
@@ -152,16 +139,15 @@ def tumbling(progress: float) -> Pose:
     )
 
 
-def sprawling() -> Pose:
-    """Crashed on the belly, legs still in the air."""
-    return Pose(
-        near_arm=(-110, -122),
-        far_arm=(84, 98),
-        near_leg=(-96, -160),
-        far_leg=(-92, -142),
-        lean=96,
-        nod=22,
-    )
+SPRAWLING = Pose(
+    near_arm=(-110, -122),
+    far_arm=(84, 98),
+    near_leg=(-96, -160),
+    far_leg=(-92, -142),
+    lean=96,
+    nod=22,
+)
+"""Crashed on the belly, legs still in the air."""
 
 
 def pushing(step: float) -> Pose:
@@ -178,16 +164,10 @@ def pushing(step: float) -> Pose:
     )
 
 
-def shoved() -> Pose:
-    """Pushed from behind: leaning back, heels braced, arms thrown up."""
-    return Pose(
-        near_arm=(-84, -124),
-        far_arm=(112, 146),
-        near_leg=(36, 24),
-        far_leg=(50, 34),
-        lean=-11,
-        nod=8,
-    )
+SHOVED = Pose(
+    near_arm=(-84, -124), far_arm=(112, 146), near_leg=(36, 24), far_leg=(50, 34), lean=-11, nod=8
+)
+"""Pushed from behind: leaning back, heels braced, arms thrown up."""
 
 
 def pulling(step: float) -> Pose:
@@ -204,16 +184,10 @@ def pulling(step: float) -> Pose:
     )
 
 
-def dragged() -> Pose:
-    """At the rope's other end: leaning back, heels braced, arms stretched forward."""
-    return Pose(
-        near_arm=(82, 88),
-        far_arm=(90, 92),
-        near_leg=(44, 34),
-        far_leg=(58, 42),
-        lean=-26,
-        nod=-4,
-    )
+DRAGGED = Pose(
+    near_arm=(82, 88), far_arm=(90, 92), near_leg=(44, 34), far_leg=(58, 42), lean=-26, nod=-4
+)
+"""At the rope's other end: leaning back, heels braced, arms stretched forward."""
 
 
 def lifting(step: float) -> Pose:
@@ -236,16 +210,10 @@ def kicking(strike: float) -> Pose:
     )
 
 
-def knocked() -> Pose:
-    """Thrown backwards by a kick."""
-    return Pose(
-        near_arm=(70, 82),
-        far_arm=(110, 134),
-        near_leg=(62, 54),
-        far_leg=(38, 72),
-        lean=18,
-        turn=-46,
-    )
+KNOCKED = Pose(
+    near_arm=(70, 82), far_arm=(110, 134), near_leg=(62, 54), far_leg=(38, 72), lean=18, turn=-46
+)
+"""Thrown backwards by a kick."""
 
 
 def hitting(strike: float) -> Pose:
@@ -260,17 +228,16 @@ def hitting(strike: float) -> Pose:
     )
 
 
-def cowering() -> Pose:
-    """Knees bent, both hands over the head."""
-    return Pose(
-        near_arm=(214, 168),
-        far_arm=(150, 196),
-        near_leg=(52, -34),
-        far_leg=(64, -22),
-        lean=20,
-        nod=22,
-        reach=1.3,
-    )
+COWERING = Pose(
+    near_arm=(214, 168),
+    far_arm=(150, 196),
+    near_leg=(52, -34),
+    far_leg=(64, -22),
+    lean=20,
+    nod=22,
+    reach=1.3,
+)
+"""Knees bent, both hands over the head."""
 
 
 def waving(step: float) -> Pose:
@@ -278,6 +245,5 @@ def waving(step: float) -> Pose:
     return Pose(far_arm=(122, 158 + 30 * _swing(step)), reach=1.7, near_arm=(-6, 6), nod=-4)
 
 
-def standing() -> Pose:
-    """At rest, arms down."""
-    return Pose()
+STANDING = Pose()
+"""At rest, arms down."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -16,31 +15,31 @@ from PIL import Image
 
 from figclip.miniworld.drawing.brush import Brush, Colour, mixed
 
-CLOUD: Colour = (255, 255, 255)
-TRUNK: Colour = (150, 106, 72)
+_CLOUD: Colour = (255, 255, 255)
+_TRUNK: Colour = (150, 106, 72)
 
 
-def spread(rng: random.Random, count: int, *, jitter: float = 0.3) -> list[float]:
+def _spread(rng: random.Random, count: int, *, jitter: float = 0.3) -> list[float]:
     """Places across the picture, about evenly, in random order."""
     places = [(idx + 0.5 + rng.uniform(-jitter, jitter)) / count for idx in range(count)]
     rng.shuffle(places)
     return places
 
 
-def draw_clouds(brush: Brush, rng: random.Random, count: int, *, low: float) -> None:
+def _draw_clouds(brush: Brush, rng: random.Random, count: int, *, low: float) -> None:
     """White clouds, none below a height."""
-    for x in spread(rng, count):
+    for x in _spread(rng, count):
         cloud = brush.moved(complex(x, rng.uniform(low, 0.94)), size=rng.uniform(0.7, 1.1))
         for centre, radii in (
             (-0.06 + 0j, 0.05 + 0.03j),
             (0.01 + 0.015j, 0.06 + 0.045j),
             (0.075 - 0.002j, 0.05 + 0.03j),
         ):
-            cloud.ellipse(centre, radii, CLOUD)
+            cloud.ellipse(centre, radii, _CLOUD)
     brush.finish((214, 230, 244))
 
 
-def draw_sun(brush: Brush, rng: random.Random, colour: Colour, *, radius: float) -> None:
+def _draw_sun(brush: Brush, rng: random.Random, colour: Colour, *, radius: float) -> None:
     """A sun with its halo in one of the upper corners."""
     place = complex(rng.choice((0.14, 0.86)), rng.uniform(0.82, 0.9))
     brush.circle(place, radius * 1.35, mixed(colour, (255, 255, 255), 0.5), outlined=False)
@@ -48,18 +47,18 @@ def draw_sun(brush: Brush, rng: random.Random, colour: Colour, *, radius: float)
     brush.finish()
 
 
-def draw_hills(
+def _draw_hills(
     brush: Brush, rng: random.Random, horizon: float, colours: tuple[Colour, ...], *, high: float
 ) -> None:
     """Rounded hills that end at the horizon; the last colour is nearest."""
     for idx, colour in enumerate(colours):
-        for x in spread(rng, 3):
+        for x in _spread(rng, 3):
             rise = high * (1 - 0.3 * idx) * rng.uniform(0.7, 1.1)
             brush.ellipse(complex(x, horizon), complex(0.3, rise), colour, outlined=False)
         brush.finish()
 
 
-def cover_ground(brush: Brush, horizon: float, near: Colour) -> None:
+def _cover_ground(brush: Brush, horizon: float, near: Colour) -> None:
     """Hides what hills have below the horizon."""
     brush.box(-0.1 - 0.1j, complex(1.2, horizon + 0.1), near, outlined=False)
     brush.finish()
@@ -68,7 +67,7 @@ def cover_ground(brush: Brush, horizon: float, near: Colour) -> None:
 _PALE: Colour = (250, 250, 250)
 
 
-def draw_kitchen(brush: Brush, rng: random.Random, horizon: float) -> None:
+def _draw_kitchen(brush: Brush, rng: random.Random, horizon: float) -> None:
     """Tiled wall, window, cupboards, a stove with a pot and a fridge, chequered floor."""
     _floor(brush, horizon)
     side = rng.choice((0, 1))
@@ -139,7 +138,7 @@ def _window(window: Brush) -> None:
     window.finish((206, 138, 126))
 
 
-def draw_cave(brush: Brush, rng: random.Random, horizon: float) -> None:
+def _draw_cave(brush: Brush, rng: random.Random, horizon: float) -> None:
     """Walls round a bright opening, hanging and standing stones, crystals."""
     mouth = complex(rng.uniform(0.3, 0.7), horizon + 0.02)
     for size, colour in ((1.18, (150, 136, 156)), (1.0, (206, 226, 240))):
@@ -154,13 +153,13 @@ def draw_cave(brush: Brush, rng: random.Random, horizon: float) -> None:
             wall.append(complex(side + (bulge if side < 0 else -bulge), y))
         brush.polygon(wall, rock)
     brush.box(-0.1 + 0.94j, 1.2 + 0.2j, rock)
-    for x in spread(rng, 7):
+    for x in _spread(rng, 7):
         length, width = rng.uniform(0.1, 0.26), rng.uniform(0.04, 0.065)
         brush.polygon(
             [complex(x - width, 0.97), complex(x, 0.95 - length), complex(x + width, 0.97)], rock
         )
     brush.finish(edge)
-    for x in spread(rng, 5)[:4]:
+    for x in _spread(rng, 5)[:4]:
         stone = brush.moved(complex(x, horizon - 0.06), size=rng.uniform(0.7, 1.1))
         stone.polygon([-0.06 + 0j, -0.01 + 0.16j, 0.015 + 0.15j, 0.06 + 0j], (104, 92, 120))
     brush.finish((66, 56, 84))
@@ -177,7 +176,7 @@ def draw_cave(brush: Brush, rng: random.Random, horizon: float) -> None:
             [0.02j, complex(0, high * 0.7)], 0.006, mixed(glow, _PALE, 0.7), outlined=False
         )
     brush.finish((78, 70, 120))
-    for x in spread(rng, 6):
+    for x in _spread(rng, 6):
         place = complex(x, rng.uniform(0.02, horizon - 0.16))
         brush.ellipse(place, 0.02 + 0.011j, (96, 84, 108), outlined=False)
     brush.finish()
@@ -186,26 +185,22 @@ def draw_cave(brush: Brush, rng: random.Random, horizon: float) -> None:
 _BARK_LINE: Colour = (104, 72, 52)
 
 
-def draw_park(brush: Brush, rng: random.Random, horizon: float) -> None:
+def _draw_park(brush: Brush, rng: random.Random, horizon: float) -> None:
     """Lawn with a winding path, round trees, a bench and flowers."""
-    draw_sun(brush, rng, (255, 232, 130), radius=0.06)
-    draw_clouds(brush, rng, 2, low=0.78)
-    draw_hills(brush, rng, horizon, ((186, 226, 170), (166, 214, 146)), high=0.1)
-    cover_ground(brush, horizon, (168, 216, 126))
+    _draw_sun(brush, rng, (255, 232, 130), radius=0.06)
+    _draw_clouds(brush, rng, 2, low=0.78)
+    _draw_hills(brush, rng, horizon, ((186, 226, 170), (166, 214, 146)), high=0.1)
+    _cover_ground(brush, horizon, (168, 216, 126))
     bend = rng.uniform(0.3, 0.7)
     side = rng.choice((-1, 1))
-    path = [
-        complex(bend, horizon),
-        complex(bend + 0.05, horizon),
-        complex(bend + 0.2 * side + 0.2, -0.02),
-        complex(bend + 0.2 * side - 0.2, -0.02),
-    ]
+    end = complex(bend + 0.2 * side, -0.02)
+    path = [complex(bend, horizon), complex(bend + 0.05, horizon), end + 0.2, end - 0.2]
     brush.polygon(path, (240, 222, 178), outlined=False)
     brush.finish()
-    for x in spread(rng, 4)[:3]:
+    for x in _spread(rng, 4)[:3]:
         _round_tree(brush, complex(x, horizon - 0.02), size=rng.uniform(0.85, 1.2))
     _bench(brush, complex(rng.choice((0.16, 0.84)), horizon - 0.06))
-    for x in spread(rng, 9):
+    for x in _spread(rng, 9):
         colour = rng.choice(((255, 250, 250), (255, 190, 210), (255, 236, 140)))
         place = complex(x, rng.uniform(0.02, horizon - 0.1))
         brush.circle(place, 0.011, colour, outlined=False)
@@ -215,12 +210,12 @@ def draw_park(brush: Brush, rng: random.Random, horizon: float) -> None:
 
 def _round_tree(brush: Brush, foot: complex, *, size: float) -> None:
     tree = brush.moved(foot, size=size)
-    tree.box(-0.018 + 0j, 0.036 + 0.14j, TRUNK)
+    tree.box(-0.018 + 0j, 0.036 + 0.14j, _TRUNK)
     brush.finish(_BARK_LINE)
     leaf = (120, 190, 104)
     for centre, radius in ((-0.06 + 0.16j, 0.07), (0.06 + 0.16j, 0.07), (0.23j, 0.085)):
         tree.circle(centre, radius, leaf)
-    tree.circle(-0.03 + 0.25j, 0.03, mixed(leaf, CLOUD, 0.3), outlined=False)
+    tree.circle(-0.03 + 0.25j, 0.03, mixed(leaf, _CLOUD, 0.3), outlined=False)
     brush.finish((74, 138, 76))
 
 
@@ -234,17 +229,17 @@ def _bench(brush: Brush, foot: complex) -> None:
     brush.finish((116, 82, 56))
 
 
-def draw_beach(brush: Brush, rng: random.Random, horizon: float) -> None:
+def _draw_beach(brush: Brush, rng: random.Random, horizon: float) -> None:
     """Sea with waves and a sail, sand, a palm and a parasol."""
-    draw_sun(brush, rng, (255, 226, 110), radius=0.07)
-    draw_clouds(brush, rng, 2, low=0.8)
+    _draw_sun(brush, rng, (255, 226, 110), radius=0.07)
+    _draw_clouds(brush, rng, 2, low=0.8)
     shore = horizon - 0.1
     brush.box(complex(-0.1, shore), complex(1.2, horizon + 0.06 - shore), (96, 176, 226))
     brush.finish()
     for y, shade in ((horizon + 0.02, 0.25), (horizon - 0.03, 0.4), (horizon - 0.065, 0.55)):
-        for x in spread(rng, 4):
+        for x in _spread(rng, 4):
             wave = [complex(x - 0.05, y), complex(x, y + 0.007), complex(x + 0.05, y)]
-            brush.stroke(wave, 0.008, mixed((96, 176, 226), CLOUD, shade), outlined=False)
+            brush.stroke(wave, 0.008, mixed((96, 176, 226), _CLOUD, shade), outlined=False)
     _sail(brush, complex(rng.uniform(0.25, 0.75), horizon + 0.05))
     foam = [complex(idx / 8, shore + 0.008 * (-1) ** idx) for idx in range(-1, 10)]
     brush.stroke(foam, 0.026, (252, 254, 255), outlined=False)
@@ -252,7 +247,7 @@ def draw_beach(brush: Brush, rng: random.Random, horizon: float) -> None:
     side = rng.choice((0, 1))
     _palm(brush, complex(0.1 + 0.8 * side, shore - 0.05), lean=1 - 2 * side)
     _parasol(brush, complex(0.86 - 0.72 * side, shore - 0.03))
-    for x in spread(rng, 5):
+    for x in _spread(rng, 5):
         place = complex(x, rng.uniform(0.02, shore - 0.14))
         shell = rng.choice(((255, 214, 200), (255, 244, 232)))
         brush.circle(place, 0.012, shell)
@@ -282,11 +277,11 @@ def _parasol(brush: Brush, foot: complex) -> None:
     dome = [complex(0.13 * x, 0.18 + 0.09 * (1 - x * x)) for x in (-1, -0.6, -0.2, 0.2, 0.6, 1)]
     parasol.polygon(dome, (255, 158, 146))
     brush.finish((170, 96, 92))
-    parasol.polygon([dome[2], dome[3], 0.045 + 0.18j, -0.045 + 0.18j], CLOUD, outlined=False)
+    parasol.polygon([dome[2], dome[3], 0.045 + 0.18j, -0.045 + 0.18j], _CLOUD, outlined=False)
     brush.finish()
 
 
-def draw_street(brush: Brush, rng: random.Random, horizon: float) -> None:
+def _draw_street(brush: Brush, rng: random.Random, horizon: float) -> None:
     """House fronts, pavement, a road with a dashed line, a lamp and a car."""
     walls = ((222, 178, 160), (204, 196, 176), (176, 190, 206), (226, 204, 160), (196, 170, 186))
     x, last = -0.06, -1
@@ -313,10 +308,8 @@ def _house(
 ) -> None:
     brush.box(corner, size, wall)
     brush.finish(mixed(wall, (60, 60, 80), 0.45))
-    columns = 2
-    rows = int(size.imag / 0.12)
-    for row in range(rows):
-        for column in range(columns):
+    for row in range(int(size.imag / 0.12)):
+        for column in range(2):
             place = corner + complex(size.real * (0.18 + 0.42 * column), 0.07 + 0.115 * row)
             light = rng.choice(((255, 246, 196), (214, 232, 244)))
             brush.box(place, complex(size.real * 0.22, 0.06), light)
@@ -338,12 +331,12 @@ def _car(brush: Brush, foot: complex) -> None:
     brush.finish((70, 88, 104))
 
 
-def draw_forest(brush: Brush, rng: random.Random, horizon: float) -> None:
+def _draw_forest(brush: Brush, rng: random.Random, horizon: float) -> None:
     """Tall trunks in rows up to a dark canopy, ferns and mushrooms."""
-    for x in spread(rng, 8):
+    for x in _spread(rng, 8):
         brush.box(complex(x - 0.014, horizon), 0.028 + 0.6j, (92, 132, 98), outlined=False)
     brush.finish()
-    for x in spread(rng, 5):
+    for x in _spread(rng, 5):
         width = rng.uniform(0.06, 0.085)
         foot = horizon - rng.uniform(0.0, 0.06)
         trunk = mixed((120, 88, 62), (86, 66, 54), rng.random())
@@ -362,34 +355,34 @@ def draw_forest(brush: Brush, rng: random.Random, horizon: float) -> None:
             at = complex(x - 0.008 + 0.008 * step, foot + 0.14 + 0.12 * step)
             brush.stroke([at, at + 0.05j], 0.007, mixed(trunk, (60, 44, 40), 0.5), outlined=False)
     brush.finish((66, 52, 46))
-    for x in spread(rng, 7, jitter=0.4):
+    for x in _spread(rng, 7, jitter=0.4):
         brush.circle(complex(x, 1.0 + rng.uniform(-0.02, 0.05)), 0.13, (70, 124, 74))
     brush.finish((44, 88, 60))
-    for x in spread(rng, 5):
+    for x in _spread(rng, 5):
         fern = brush.moved(complex(x, horizon - rng.uniform(0.03, 0.09)))
         for tip in (-0.06 + 0.04j, -0.03 + 0.07j, 0.03 + 0.07j, 0.06 + 0.04j):
             fern.stroke([0j, tip], 0.016, (112, 160, 84), outlined=False)
     brush.finish()
-    for x in spread(rng, 3)[:2]:
+    for x in _spread(rng, 3)[:2]:
         shroom = brush.moved(complex(x, rng.uniform(0.03, 0.09)))
         shroom.box(-0.012 + 0j, 0.024 + 0.03j, (250, 240, 226))
         shroom.ellipse(0.035j, 0.035 + 0.022j, (214, 120, 104))
-        shroom.circle(-0.01 + 0.04j, 0.006, CLOUD, outlined=False)
-        shroom.circle(0.015 + 0.036j, 0.006, CLOUD, outlined=False)
+        shroom.circle(-0.01 + 0.04j, 0.006, _CLOUD, outlined=False)
+        shroom.circle(0.015 + 0.036j, 0.006, _CLOUD, outlined=False)
     brush.finish((92, 60, 54))
 
 
-def draw_desert(brush: Brush, rng: random.Random, horizon: float) -> None:
+def _draw_desert(brush: Brush, rng: random.Random, horizon: float) -> None:
     """Dunes, table mountains, a large sun, cacti and bones of rock."""
-    draw_sun(brush, rng, (255, 246, 196), radius=0.09)
-    for x in spread(rng, 2):
+    _draw_sun(brush, rng, (255, 246, 196), radius=0.09)
+    for x in _spread(rng, 2):
         rock = brush.moved(complex(x, horizon), size=rng.uniform(0.9, 1.3))
         rock.polygon([-0.14 + 0j, -0.09 + 0.15j, 0.08 + 0.15j, 0.13 + 0j], (222, 150, 104))
         rock.polygon([-0.1 + 0.11j, -0.09 + 0.15j, 0.08 + 0.15j, 0.09 + 0.11j], (236, 172, 124))
     brush.finish((190, 122, 84))
-    draw_hills(brush, rng, horizon, ((240, 200, 134),), high=0.06)
-    cover_ground(brush, horizon - 0.01, (236, 190, 120))
-    for x in spread(rng, 3):
+    _draw_hills(brush, rng, horizon, ((240, 200, 134),), high=0.06)
+    _cover_ground(brush, horizon - 0.01, (236, 190, 120))
+    for x in _spread(rng, 3):
         y = rng.uniform(0.03, horizon - 0.1)
         ripple = [complex(x - 0.1, y), complex(x, y + 0.012), complex(x + 0.1, y)]
         brush.stroke(ripple, 0.008, (216, 164, 98), outlined=False)
@@ -406,40 +399,40 @@ def draw_desert(brush: Brush, rng: random.Random, horizon: float) -> None:
     brush.finish((84, 126, 82))
 
 
-def draw_snow(brush: Brush, rng: random.Random, horizon: float) -> None:
+def _draw_snow(brush: Brush, rng: random.Random, horizon: float) -> None:
     """White mountains and firs, a snowman, falling flakes."""
-    for x in spread(rng, 3):
+    for x in _spread(rng, 3):
         peak = brush.moved(complex(x, horizon), size=rng.uniform(0.9, 1.3))
         peak.polygon([-0.22 + 0j, 0.22j, 0.22 + 0j], (168, 186, 214), outlined=False)
         peak.polygon(
-            [-0.1 + 0.12j, 0.22j, 0.1 + 0.12j, 0.03 + 0.14j, -0.02 + 0.11j], CLOUD, outlined=False
+            [-0.1 + 0.12j, 0.22j, 0.1 + 0.12j, 0.03 + 0.14j, -0.02 + 0.11j], _CLOUD, outlined=False
         )
     brush.finish()
-    draw_hills(brush, rng, horizon, ((222, 234, 250),), high=0.04)
-    for x in spread(rng, 4)[:3]:
+    _draw_hills(brush, rng, horizon, ((222, 234, 250),), high=0.04)
+    for x in _spread(rng, 4)[:3]:
         fir = brush.moved(complex(x, horizon - 0.03), size=rng.uniform(0.8, 1.15))
-        fir.box(-0.012 - 0.01j, 0.024 + 0.05j, TRUNK)
+        fir.box(-0.012 - 0.01j, 0.024 + 0.05j, _TRUNK)
         for low, wide in ((0.03, 0.095), (0.1, 0.075), (0.17, 0.052)):
             foot = complex(0, low)
             fir.polygon([foot - wide, foot + 0.11j, foot + wide], (104, 158, 140))
             fir.polygon(
                 [foot + 0.06j - 0.45 * wide, foot + 0.115j, foot + 0.06j + 0.45 * wide],
-                CLOUD,
+                _CLOUD,
                 outlined=False,
             )
         brush.finish((64, 108, 104))
     _snowman(brush, complex(rng.choice((0.12, 0.88)), horizon - 0.07))
-    for x in spread(rng, 22, jitter=0.5):
+    for x in _spread(rng, 22, jitter=0.5):
         brush.circle(
-            complex(x, rng.uniform(0, 1)), rng.uniform(0.006, 0.011), CLOUD, outlined=False
+            complex(x, rng.uniform(0, 1)), rng.uniform(0.006, 0.011), _CLOUD, outlined=False
         )
     brush.finish()
 
 
 def _snowman(brush: Brush, foot: complex) -> None:
     man = brush.moved(foot)
-    man.circle(0.05j, 0.062, CLOUD)
-    man.circle(0.135j, 0.044, CLOUD)
+    man.circle(0.05j, 0.062, _CLOUD)
+    man.circle(0.135j, 0.044, _CLOUD)
     brush.finish((128, 148, 186))
     man.polygon([0.132j, 0.05 + 0.124j, 0.124j], (255, 168, 96), outlined=False)
     for point in (-0.014 + 0.148j, 0.018 + 0.148j, 0.03j, 0.07j):
@@ -449,56 +442,25 @@ def _snowman(brush: Brush, foot: complex) -> None:
     brush.finish()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scenery:
-    """Colours of sky and ground, each from above to below, and who draws the rest."""
-
-    sky: tuple[Colour, Colour]
-    ground: tuple[Colour, Colour]
-    draw: Callable[[Brush, random.Random, float], None]
-
-
-_SCENERY = {
-    "park": _Scenery(
-        sky=((128, 200, 250), (222, 242, 255)),
-        ground=((176, 222, 132), (142, 200, 104)),
-        draw=draw_park,
+_Shade = tuple[Colour, Colour]
+# Colours of the sky and of the ground, each from above to below, and who draws the rest.
+_SCENERY: dict[str, tuple[_Shade, _Shade, Callable[[Brush, random.Random, float], None]]] = {
+    "park": (((128, 200, 250), (222, 242, 255)), ((176, 222, 132), (142, 200, 104)), _draw_park),
+    "beach": (((110, 196, 250), (230, 246, 255)), ((252, 234, 186), (240, 212, 150)), _draw_beach),
+    "street": (
+        ((182, 204, 226), (232, 236, 242)),
+        ((164, 166, 176), (134, 136, 148)),
+        _draw_street,
     ),
-    "beach": _Scenery(
-        sky=((110, 196, 250), (230, 246, 255)),
-        ground=((252, 234, 186), (240, 212, 150)),
-        draw=draw_beach,
+    "forest": (((66, 118, 92), (128, 172, 122)), ((150, 158, 98), (120, 128, 76)), _draw_forest),
+    "desert": (((255, 196, 120), (255, 236, 190)), ((238, 192, 124), (222, 164, 92)), _draw_desert),
+    "snow": (((150, 178, 214), (214, 226, 242)), ((228, 238, 250), (200, 216, 238)), _draw_snow),
+    "kitchen": (
+        ((255, 240, 214), (250, 228, 192)),
+        ((214, 168, 128), (190, 142, 104)),
+        _draw_kitchen,
     ),
-    "street": _Scenery(
-        sky=((182, 204, 226), (232, 236, 242)),
-        ground=((164, 166, 176), (134, 136, 148)),
-        draw=draw_street,
-    ),
-    "forest": _Scenery(
-        sky=((66, 118, 92), (128, 172, 122)),
-        ground=((150, 158, 98), (120, 128, 76)),
-        draw=draw_forest,
-    ),
-    "desert": _Scenery(
-        sky=((255, 196, 120), (255, 236, 190)),
-        ground=((238, 192, 124), (222, 164, 92)),
-        draw=draw_desert,
-    ),
-    "snow": _Scenery(
-        sky=((150, 178, 214), (214, 226, 242)),
-        ground=((228, 238, 250), (200, 216, 238)),
-        draw=draw_snow,
-    ),
-    "kitchen": _Scenery(
-        sky=((255, 240, 214), (250, 228, 192)),
-        ground=((214, 168, 128), (190, 142, 104)),
-        draw=draw_kitchen,
-    ),
-    "cave": _Scenery(
-        sky=((92, 80, 114), (128, 112, 144)),
-        ground=((164, 148, 168), (134, 118, 142)),
-        draw=draw_cave,
-    ),
+    "cave": (((92, 80, 114), (128, 112, 144)), ((164, 148, 168), (134, 118, 142)), _draw_cave),
 }
 
 
@@ -509,22 +471,22 @@ def scene_picture(scene: str, *, seed: int, size_px: int) -> Image.Image:
     factor = 3 if size_px <= 96 else 2
     side = size_px * factor
     horizon = rng.uniform(0.44, 0.52)
-    scenery = _SCENERY[scene]
+    sky, ground, draw = _SCENERY[scene]
     image = Image.new("RGB", (side, side))
     split = round(side * (1 - horizon))
-    image.paste(_gradient(scenery.sky, width=side, height=split), (0, 0))
-    image.paste(_gradient(scenery.ground, width=side, height=side - split), (0, split))
+    image.paste(_gradient(sky, width=side, height=split), (0, 0))
+    image.paste(_gradient(ground, width=side, height=side - split), (0, split))
     brush = Brush.on(
         image,
         origin_px=complex(0, side),
         unit_px=side,
         outline_px=max(0.6 * factor, 0.0035 * side),
     )
-    scenery.draw(brush, rng, horizon)
+    draw(brush, rng, horizon)
     return _lit(image.reduce(factor), rng)
 
 
-def _gradient(colours: tuple[Colour, Colour], *, width: int, height: int) -> Image.Image:
+def _gradient(colours: _Shade, *, width: int, height: int) -> Image.Image:
     """From the first colour at the top to the second at the bottom."""
     first_C, last_C = np.array(colours, dtype=float)
     share_H1 = np.arange(height)[:, None] / max(1, height - 1)
@@ -535,7 +497,5 @@ def _gradient(colours: tuple[Colour, Colour], *, width: int, height: int) -> Ima
 def _lit(image: Image.Image, rng: random.Random) -> Image.Image:
     """Brighter or duller, warmer or cooler light."""
     bright, warm = rng.uniform(0.93, 1.04), rng.uniform(-0.04, 0.04)
-    table: list[int] = []
-    for gain in (bright * (1 + warm), bright, bright * (1 - warm)):
-        table.extend(min(255, round(value * gain)) for value in range(256))
-    return image.point(table)
+    gains = (bright * (1 + warm), bright, bright * (1 - warm))
+    return image.point([min(255, round(value * gain)) for gain in gains for value in range(256)])
