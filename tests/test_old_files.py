@@ -20,7 +20,7 @@ from figclip import FiGCLIP, adapt
 from figclip.config.parsing import apply_overrides
 from figclip.config.recipes import build_recipe
 from figclip.evaluation.sources import DataSource
-from figclip.heads.situations.evaluate import evaluate_situations
+from figclip.heads.situations.task import evaluate_situations
 from figclip.reporting.report import write_report
 from figclip.video.store import FrameStore, StoreSpec
 

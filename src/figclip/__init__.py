@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from figclip.evaluation.results import format_table as format_table
     from figclip.evaluation.sources import DataSource as DataSource
     from figclip.evaluation.sources import parse_source as parse_source
-    from figclip.heads.captioning.evaluate import describe as describe
-    from figclip.heads.captioning.evaluate import evaluate_captioning as evaluate_captioning
-    from figclip.heads.captioning.finetune import finetune_captioning as finetune_captioning
-    from figclip.heads.situations.evaluate import evaluate_situations as evaluate_situations
-    from figclip.heads.situations.finetune import finetune_situations as finetune_situations
+    from figclip.heads.captioning.task import describe as describe
+    from figclip.heads.captioning.task import evaluate_captioning as evaluate_captioning
+    from figclip.heads.captioning.task import finetune_captioning as finetune_captioning
+    from figclip.heads.situations.task import evaluate_situations as evaluate_situations
+    from figclip.heads.situations.task import finetune_situations as finetune_situations
     from figclip.model.figclip import FiGCLIP as FiGCLIP
     from figclip.preparation.prepare import prepare as prepare
     from figclip.reporting.report import write_report as write_report
@@ -61,12 +61,12 @@ _HOMES = {
     "build_captioning_recipe": "figclip.config.recipes",
     "build_recipe": "figclip.config.recipes",
     "build_situation_recipe": "figclip.config.recipes",
-    "describe": "figclip.heads.captioning.evaluate",
+    "describe": "figclip.heads.captioning.task",
     "evaluate": "figclip.evaluation.evaluate",
-    "evaluate_captioning": "figclip.heads.captioning.evaluate",
-    "evaluate_situations": "figclip.heads.situations.evaluate",
-    "finetune_captioning": "figclip.heads.captioning.finetune",
-    "finetune_situations": "figclip.heads.situations.finetune",
+    "evaluate_captioning": "figclip.heads.captioning.task",
+    "evaluate_situations": "figclip.heads.situations.task",
+    "finetune_captioning": "figclip.heads.captioning.task",
+    "finetune_situations": "figclip.heads.situations.task",
     "format_table": "figclip.evaluation.results",
     "load_annotations": "figclip.annotations.own_files",
     "load_benchmark": "figclip.datasets.catalogue",

@@ -170,14 +170,14 @@ def test_other_verbs_are_refused_once(verb: str, rank: int) -> None:
 
 
 def finetune_situations(tmp_path: Path) -> FinetuneResult:
-    from figclip.heads.situations.finetune import finetune_situations as finetune
+    from figclip.heads.situations.task import finetune_situations as finetune
 
     config, data = build_situation_recipe("situations"), parse_source(f"events:{tmp_path}")
     return finetune(config, model="a", data=data, out=tmp_path / "run", cache=tmp_path)
 
 
 def finetune_captioning(tmp_path: Path) -> FinetuneResult:
-    from figclip.heads.captioning.finetune import finetune_captioning as finetune
+    from figclip.heads.captioning.task import finetune_captioning as finetune
 
     config, data = build_captioning_recipe("captioning"), parse_source(f"activitynet:{tmp_path}")
     return finetune(config, model="a", data=data, out=tmp_path / "run", cache=tmp_path)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figclip.annotations.roles import told_roles
-from figclip.heads.situations.training import build_role_vocabulary
+from figclip.heads.situations.head import build_role_vocabulary
 from figclip.heads.vocabulary import END, UNKNOWN, build_vocabulary, decode_roles, encode_roles
 from figclip.records import Event, Role
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from figclip.config import EventQueries, TransformerConfig
 from figclip.heads.captioning.head import CaptioningHead
-from figclip.heads.situations.head import SituationHead, SituationLabels
+from figclip.heads.situations.head import SituationHead
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.encoder import build_encoder
 
@@ -28,11 +28,10 @@ def stacks(module: nn.Module) -> list[nn.ModuleList]:
 def build_all() -> list[tuple[nn.Module, int]]:
     """Everything that has layers, and how many stacks of them each has."""
     torch.manual_seed(0)
-    labels = SituationLabels(num_verbs=3, num_relations=2, num_tokens=9)
     queries = EventQueries(num=4, decoder_layers=LAYERS)
     return [
         (VideoContextualizer(D, num_layers=LAYERS, head_dim=16), 1),
-        (SituationHead(D, labels=labels, size=SIZE), 2),
+        (SituationHead(D, num_verbs=3, num_relations=2, num_tokens=9, size=SIZE), 2),
         (CaptioningHead(D, num_tokens=9, size=SIZE, queries=queries), 3),
     ]
 

@@ -13,8 +13,7 @@ from figclip.config.parsing import apply_overrides
 from figclip.config.recipes import build_situation_recipe
 from figclip.datasets.situations import situation_truth_of
 from figclip.evaluation.sources import DataSource
-from figclip.heads.situations.evaluate import evaluate_situations
-from figclip.heads.situations.finetune import finetune_situations
+from figclip.heads.situations.task import evaluate_situations, finetune_situations
 from figclip.preparation.prepare import prepare
 from figclip.scoring.situation_files import PredictedEvent, Predictions, RolePrediction
 from figclip.scoring.situations import score_roles

@@ -15,8 +15,7 @@ from figclip.datasets.dense_captions import (
     read_caption_references,
     read_predictions,
 )
-from figclip.heads.captioning.evaluate import evaluate_captioning
-from figclip.heads.captioning.finetune import finetune_captioning
+from figclip.heads.captioning.task import evaluate_captioning, finetune_captioning
 from figclip.miniworld.mini_clip import load_mini_clip, write_mini_clip
 from figclip.scoring.dense_captions import score_dense_captions
 from tests.drawn_films import draw_films

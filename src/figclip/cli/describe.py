@@ -13,7 +13,7 @@ from figclip.cli.options import Cpu
 from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
-    from figclip.heads.captioning.evaluate import Description
+    from figclip.heads.captioning.task import Description
 
 
 def describe(
@@ -36,9 +36,9 @@ def describe(
 
     _check_names(videos)
     quiet_libraries()
-    from figclip.heads.captioning.evaluate import describe as run_head
-    from figclip.heads.captioning.evaluate import write_descriptions
     from figclip.heads.captioning.subtitles import write_webvtt
+    from figclip.heads.captioning.task import describe as run_head
+    from figclip.heads.captioning.task import write_descriptions
 
     out.mkdir(parents=True, exist_ok=True)
     with going_on(), ProgressDisplay() as display:

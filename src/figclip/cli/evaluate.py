@@ -163,9 +163,9 @@ def _evaluate_heads(
     cpu: bool,
 ) -> EvaluationResult:
     """Score the heads of a run, each task in its own way."""
-    from figclip.heads.captioning.evaluate import evaluate_captioning
+    from figclip.heads.captioning.task import evaluate_captioning
     from figclip.heads.run import read_head_info
-    from figclip.heads.situations.evaluate import evaluate_situations
+    from figclip.heads.situations.task import evaluate_situations
 
     if len(sources) > 1:
         raise ConfigError(

@@ -66,7 +66,7 @@ def situations(
     config = apply_overrides(build_situation_recipe(recipe), overrides or [])
     source = parse_source(data)
     quiet_libraries()
-    from figclip.heads.situations.finetune import finetune_situations
+    from figclip.heads.situations.task import finetune_situations
 
     train = partial(
         finetune_situations, config, model=model, data=source, out=out, base=base, resume=resume
@@ -106,7 +106,7 @@ def captioning(
     config = apply_overrides(build_captioning_recipe(recipe), overrides or [])
     source = parse_source(data)
     quiet_libraries()
-    from figclip.heads.captioning.finetune import finetune_captioning
+    from figclip.heads.captioning.task import finetune_captioning
 
     train = partial(
         finetune_captioning, config, model=model, data=source, out=out, base=base, resume=resume

@@ -5,7 +5,6 @@ The models are the base, the adapted CLIP, and the contextualizer on top of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from figclip.errors import CheckpointError, ModelError
+from figclip.errors import CheckpointError
 from figclip.evaluation.models import ColumnLoader
 from figclip.evaluation.results import ModelColumn
 from figclip.heads.run import HeadInfo, is_head_run, read_head_info
@@ -26,8 +25,6 @@ from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import SeenMedia
 from figclip.runtime.progress import Progress
 from figclip.training.batches import BatchItem
-from figclip.training.run_files import read_text
-from figclip.training.run_folder import RunFolder
 from figclip.video.sampling import PRESETS, frame_times_s
 from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredVideos
@@ -191,17 +188,12 @@ def load_frozen_models(
     )
     columns, notices = loader.load(alpha=None, scalable=False)
     frozen = [
-        FrozenModel(
-            name=name,
-            info=column.info,
-            embedder=column.events,
-            spec=column.spec,
-            seen=column.seen,
-        )
-        for name, column in columns.items()
+        FrozenModel(name=name, info=one.info, embedder=one.events, spec=one.spec, seen=one.seen)
+        for name, one in columns.items()
     ]
-    trained = _contextualized(model, base=base, device=device)
-    if trained is not None:
+    if FiGCLIP.from_pretrained(model, device=device).contextualizer is not None:
+        # Strength 1, on which the contextualizer was trained.
+        trained = FiGCLIP.from_pretrained(model, alpha=1.0, base=base, device=device)
         adapted = frozen[-1]
         embedder = Embedder(
             trained.backbone,
@@ -210,41 +202,27 @@ def load_frozen_models(
             if on_progress is None
             else lambda done, total: on_progress("embedding (contextualizer)", done, total),
         )
-        info = ModelColumn(
-            name=adapted.info.name, hash=weights_hash(trained.backbone.clip), alpha=1.0
-        )
+        info = replace(adapted.info, hash=weights_hash(trained.backbone.clip), alpha=1.0)
         frozen.append(
-            FrozenModel(
+            replace(
+                adapted,
                 name=CONTEXTUALIZER,
                 info=info,
                 embedder=embedder,
-                spec=adapted.spec,
                 contextualizer=trained.contextualizer,
-                seen=adapted.seen,
             )
         )
     return tuple(frozen), tuple(notices)
 
 
-def load_models_of_head(
-    info: HeadInfo, *, cache: Path | None, device: str, on_progress: Progress | None
-) -> tuple[tuple[FrozenModel, ...], tuple[str, ...]]:
-    """Those models whose features the heads of a run were trained on, as `load_frozen_models`.
-
-    Raises:
-        ModelError: a model is not the one that it was.
-    """
-    models, notices = load_frozen_models(
-        info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
-    )
-    chosen = tuple(one for one in models if one.name in info.models)
-    if changed := _changed(info, chosen):
-        raise ModelError(
-            f"is not the model whose features ({changed[0]}) the head was trained on",
-            where=info.model,
-            fix="Put that model back, or fine-tune again.",
-        )
-    return chosen, notices
+def changed_models(info: HeadInfo, models: Sequence[FrozenModel]) -> list[str]:
+    """Names of the models that are not those that the heads of a run were trained on."""
+    before = {name: one.hash for name, one in info.models.items()}
+    now = {one.name: one.info.hash for one in models}
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if info.contextualizer not in (None, contextualizer_hash(models)):
+        changed.append(CONTEXTUALIZER)
+    return changed
 
 
 def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: str | Path) -> None:
@@ -257,7 +235,7 @@ def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: 
     if not is_head_run(run):
         return
     before = read_head_info(run)
-    if before.task != task or _changed(before, models):
+    if before.task != task or changed_models(before, models):
         raise CheckpointError(
             f"was started for {before.task} on other models than {model} is now",
             where=str(run),
@@ -265,53 +243,7 @@ def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: 
         )
 
 
-def seen_by_heads(run: Path, models: Sequence[FrozenModel]) -> dict[str, SeenMedia]:
-    """What the models and the heads of a run have seen, by their names.
-
-    Raises:
-        CheckpointError: `data.json` is damaged.
-    """
-    heads = {f"the heads of {run.resolve().name}": _read_seen(RunFolder(run))}
-    return {**{one.info.name: one.seen for one in models}, **heads}
-
-
 def contextualizer_hash(models: Sequence[FrozenModel]) -> str | None:
     """`weights_hash` of the contextualizer through which frames go; None without one."""
     found = (one.contextualizer for one in models if one.contextualizer is not None)
     return next(map(weights_hash, found), None)
-
-
-def _changed(info: HeadInfo, models: Sequence[FrozenModel]) -> list[str]:
-    """Names of the models that are not those that the heads of a run were begun on."""
-    before = {name: one.hash for name, one in info.models.items()}
-    now = {one.name: one.info.hash for one in models}
-    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if info.contextualizer not in (None, contextualizer_hash(models)):
-        changed.append(CONTEXTUALIZER)
-    return changed
-
-
-def _contextualized(model: str | Path, *, base: str | Path | None, device: str) -> FiGCLIP | None:
-    """The model at strength 1, on which its contextualizer was trained; None without one."""
-    merged = FiGCLIP.from_pretrained(model, device=device)
-    if merged.contextualizer is None:
-        return None
-    return FiGCLIP.from_pretrained(model, alpha=1.0, base=base, device=device)
-
-
-def _read_seen(run: RunFolder) -> SeenMedia:
-    """What the heads of a run were trained on, and what chose their weights.
-
-    Raises:
-        CheckpointError: `data.json` is damaged.
-    """
-    try:
-        content = json.loads(read_text(run.data))
-        if "media" not in content:  # written by an earlier version, which kept ids only
-            return SeenMedia(is_whole=False)
-        train, val = (frozenset(map(str, content["media"][name])) for name in ("train", "val"))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"is damaged ({error!r})", where=str(run.data), fix="Fine-tune it again."
-        ) from error
-    return SeenMedia(trained_on=train, validated_on=val)

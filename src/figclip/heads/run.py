@@ -7,7 +7,6 @@ base/ adapted/ contextualizer/             a head on each: checkpoints, metrics,
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -33,7 +32,6 @@ from figclip.training.loop import (
     Outcome,
     ParameterGroup,
     StepReport,
-    Trainee,
     TrainingLoop,
     Validator,
 )
@@ -73,22 +71,15 @@ class HeadInfo:
     contextualizer: str | None = None
 
 
-def model_reference(model: str | Path) -> str:
-    """How a model is found again: a folder by its whole path, a hub id as it is."""
-    path = Path(model)
-    return str(path.resolve()) if path.exists() else str(model)
-
-
 def is_head_run(path: Path) -> bool:
     """Whether a folder is a head's run."""
     return (path / "head.json").is_file()
 
 
 def write_head_info(run: Path, info: HeadInfo) -> None:
-    """Write `head.json`; `frozen_models.check_models` has passed."""
-    write_atomically(
-        run / "head.json", json.dumps({"format": HEAD_FORMAT, **asdict(info)}, indent=2) + "\n"
-    )
+    """Write `head.json`; `features.check_models` has passed."""
+    content = {"format": HEAD_FORMAT, **asdict(info)}
+    write_atomically(run / "head.json", json.dumps(content, indent=2) + "\n")
 
 
 def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
@@ -131,11 +122,6 @@ def head_file(run: Path, name: str) -> Path:
     return run / name / "head.safetensors"
 
 
-def head_hash(file: Path) -> str:
-    """What tells one trained head from another."""
-    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-
-
 def write_head(file: Path, head: nn.Module) -> None:
     """Write a head's weights, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
@@ -168,24 +154,16 @@ OnStep = Callable[[str, StepReport], None]
 
 
 @dataclass(frozen=True, slots=True)
-class ItemBatch:
-    """Some annotations of different videos, whose features are in memory."""
-
-    items: tuple[BatchItem, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ItemBatches:
-    """Batches in the order of a plan; implements `training.loop.BatchSource`."""
+    """Annotations of different videos in the order of a plan; a `training.loop.BatchSource`."""
 
     plan: BatchPlan
     num_steps: int
 
     @contextmanager
-    def iterate(self, first_step: int) -> Generator[Iterator[ItemBatch]]:
+    def iterate(self, first_step: int) -> Generator[Iterator[tuple[BatchItem, ...]]]:
         """Batches of the steps after `first_step`."""
-        steps = range(first_step + 1, self.num_steps + 1)
-        yield (ItemBatch(self.plan.batch(step)) for step in steps)
+        yield (self.plan.batch(step) for step in range(first_step + 1, self.num_steps + 1))
 
 
 class HeadTrainee(ABC, Generic[Head]):
@@ -215,10 +193,12 @@ class HeadTrainee(ABC, Generic[Head]):
             ParameterGroup(name="head_no_decay", parameters=rest, lr=lr, weight_decay=0.0),
         ]
 
-    def accumulate_gradients(self, batch: ItemBatch, *, loss_scale: float) -> Mapping[str, float]:
+    def accumulate_gradients(
+        self, batch: Sequence[BatchItem], *, loss_scale: float
+    ) -> Mapping[str, float]:
         """Gradients of the weighted sum of the losses."""
         self.head.train()
-        losses = self._losses(batch.items)
+        losses = self._losses(batch)
         total = torch.stack([getattr(self._loss, part) * one for part, one in losses.items()]).sum()
         (total * loss_scale).backward()
         return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in losses.items()}}
@@ -226,9 +206,9 @@ class HeadTrainee(ABC, Generic[Head]):
     def after_step(self) -> None:
         """Nothing is bounded."""
 
-    def name_items(self, batch: ItemBatch) -> list[str]:
+    def name_items(self, batch: Sequence[BatchItem]) -> list[str]:
         """Video ids, with the annotation drawn."""
-        return [f"{self._ids[i.video_idx]}#{i.annotation_idx}" for i in batch.items]
+        return [f"{self._ids[i.video_idx]}#{i.annotation_idx}" for i in batch]
 
     @abstractmethod
     def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
@@ -241,8 +221,7 @@ class HeadTraining:
 
     Attributes:
         name: The model's name: `base`, `adapted` or `contextualizer`.
-        head: The head, part of the trainee.
-        trainee: What the loop trains.
+        trainee: What the loop trains: the head and its losses.
         plan: In which order.
         validator: Scores the head on val; None without one.
         train: Ids of the videos that are trained on, with the hash of each.
@@ -253,8 +232,7 @@ class HeadTraining:
     """
 
     name: str
-    head: nn.Module
-    trainee: Trainee[ItemBatch]
+    trainee: HeadTrainee[Any]
     plan: BatchPlan
     validator: Validator | None
     train: Mapping[str, str]
@@ -316,32 +294,9 @@ def train_heads(
 def _train_head(
     one: HeadTraining, run: Path, *, train: HeadTrainConfig, cpu: bool, on_step: OnStep | None
 ) -> Outcome:
-    """Train one head."""
-    settings = _loop_settings(train, one.plan.steps_per_epoch)
-    loop = TrainingLoop(
-        one.trainee,
-        settings,
-        run=RunFolder(run / one.name),
-        accelerator=Accelerator(cpu=cpu),
-        validator=one.validator,
-        on_step=None if on_step is None else lambda report: on_step(one.name, report),
-    )
-    outcome = loop.run(ItemBatches(one.plan, settings.num_steps), resume=True)
-    if outcome.interrupted_by is None:
-        loop.load_weights(_kept_step(outcome))
-        write_head(head_file(run, one.name), one.head)
-    return outcome
-
-
-def _kept_step(outcome: Outcome) -> int:
-    """The step whose weights are kept: best on val, else the last."""
-    return outcome.step if outcome.best_step is None else outcome.best_step
-
-
-def _loop_settings(train: HeadTrainConfig, steps_per_epoch: int) -> LoopSettings:
-    """A head's optimisation in steps."""
+    steps_per_epoch = one.plan.steps_per_epoch
     num_steps = train.epochs * steps_per_epoch
-    return LoopSettings(
+    settings = LoopSettings(
         num_steps=num_steps,
         warmup_steps=round(train.warmup_fraction * num_steps),
         schedule=train.schedule,
@@ -352,6 +307,24 @@ def _loop_settings(train: HeadTrainConfig, steps_per_epoch: int) -> LoopSettings
         keep_checkpoints=train.keep_checkpoints,
         seed=train.seed,
     )
+    loop = TrainingLoop(
+        one.trainee,
+        settings,
+        run=RunFolder(run / one.name),
+        accelerator=Accelerator(cpu=cpu),
+        validator=one.validator,
+        on_step=None if on_step is None else lambda report: on_step(one.name, report),
+    )
+    outcome = loop.run(ItemBatches(one.plan, num_steps), resume=True)
+    if outcome.interrupted_by is None:
+        loop.load_weights(_kept_step(outcome))
+        write_head(head_file(run, one.name), one.trainee.head)
+    return outcome
+
+
+def _kept_step(outcome: Outcome) -> int:
+    """The step whose weights are kept: best on val, else the last."""
+    return outcome.step if outcome.best_step is None else outcome.best_step
 
 
 def write_head_run(

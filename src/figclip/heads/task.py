@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
 from figclip.config import CaptioningConfig, SituationConfig, parsing
-from figclip.datasets.records import LeftOut
+from figclip.errors import CheckpointError, ModelError
 from figclip.evaluation.results import (
     DataInfo,
     EvaluationResult,
@@ -26,11 +28,10 @@ from figclip.evaluation.sources import DataSource, OpenedData
 from figclip.heads.features import (
     CONTEXTUALIZER,
     FrozenModel,
+    changed_models,
     check_models,
     contextualizer_hash,
     load_frozen_models,
-    load_models_of_head,
-    seen_by_heads,
 )
 from figclip.heads.run import (
     FinetuneResult,
@@ -38,9 +39,7 @@ from figclip.heads.run import (
     HeadTraining,
     OnStep,
     head_file,
-    head_hash,
     load_head,
-    model_reference,
     read_head_info,
     train_heads,
     write_head_info,
@@ -50,24 +49,13 @@ from figclip.model.folder import SeenMedia
 from figclip.runtime.launcher import require_one_process
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
-from figclip.tasks.base import ItemScores, Score
+from figclip.scoring.scores import PredictionScores
 from figclip.training.run_files import check_data, check_run, read_text
 from figclip.training.run_folder import RunFolder
 from figclip.video.store import StoreSpec
 
-
-@runtime_checkable
-class TrainingVideos(Protocol):
-    """Videos that heads are trained on."""
-
-    @property
-    def content_hash(self) -> str:
-        """Hash of annotations, videos and pixels."""
-        ...
-
-
 Config = TypeVar("Config", SituationConfig, CaptioningConfig)
-Videos = TypeVar("Videos", bound=TrainingVideos)
+Videos = TypeVar("Videos")
 Words = TypeVar("Words")
 Head = TypeVar("Head", bound=nn.Module)
 
@@ -79,11 +67,13 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         name: `situations` or `captioning`.
         config: Class of the settings.
         has_context: Whether a head is also trained on the contextualizer's outputs.
+        lists: Names of the lists of texts in `head.json` that say what a head can say.
     """
 
     name: str
     config: type[Config]
     has_context: bool
+    lists: tuple[str, ...]
 
     @abstractmethod
     def check_training(self, data: DataSource, config: Config, *, cache: Path | None) -> None:
@@ -99,7 +89,7 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         cache: Path | None,
         on_progress: Progress | None,
     ) -> Videos:
-        """The videos to train on, their frames decoded."""
+        """The videos to train on, with a `content_hash`; their frames are decoded."""
 
     @abstractmethod
     def prepare(
@@ -108,12 +98,8 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         """A fresh head on the features of a model, and how it is trained."""
 
     @abstractmethod
-    def read_vocabulary(self, content: Mapping[str, Any], *, where: str) -> Words:
-        """What heads can say, as `head.json` holds it.
-
-        Raises:
-            ModelError: it holds something else.
-        """
+    def build_vocabulary(self, *lists: tuple[str, ...]) -> Words:
+        """What heads can say, of the texts of `lists`."""
 
     @abstractmethod
     def build_head(self, config: Config, vocabulary: Words, *, feature_dim: int) -> Head:
@@ -140,11 +126,7 @@ def finetune_heads(
     on_step: OnStep | None,
     on_progress: Progress | None,
 ) -> FinetuneResult:
-    """Train the same fresh head on the frozen features of each model.
-
-    Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
-    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads).
-    """
+    """As `heads.situations.task.finetune_situations`, of any task."""
     require_one_process(f"finetune {task.name}")
     run = RunFolder(out)
     check_run(run, config, resume=resume)
@@ -168,8 +150,8 @@ def finetune_heads(
     )
     info = HeadInfo(
         task=task.name,
-        model=model_reference(model),
-        base=None if base is None else model_reference(base),
+        model=_reference(model),
+        base=None if base is None else _reference(base),
         feature_dim=first.feature_dim,
         models={one.name: one.info for one in models},
         vocabulary=first.vocabulary,
@@ -186,6 +168,31 @@ def finetune_heads(
     )
 
 
+def _reference(model: str | Path) -> str:
+    """How a model is found again: a folder by its whole path, a hub id as it is."""
+    path = Path(model)
+    return str(path.resolve()) if path.exists() else str(model)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadScores:
+    """What the head on one model's features got.
+
+    Attributes:
+        model: Whose features it takes.
+        opened: The data.
+        video_ids: Ids of the scored videos.
+        trained_on: Ids of those that a head or its model was trained on.
+        scores: Scores, with what was not scored besides.
+    """
+
+    model: FrozenModel
+    opened: OpenedData
+    video_ids: tuple[str, ...]
+    trained_on: tuple[str, ...]
+    scores: PredictionScores
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedHeads(Generic[Config, Words, Head]):
     """The heads of a run, with the models whose features they take."""
@@ -199,11 +206,31 @@ class TrainedHeads(Generic[Config, Words, Head]):
 
     def hash_of(self, name: str) -> str:
         """What tells the head on a model's features from others."""
-        return head_hash(head_file(self.run, name))
+        file = head_file(self.run, name)
+        return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
 
     def seen_by(self) -> dict[str, SeenMedia]:
-        """What models and heads have seen, by their names."""
-        return seen_by_heads(self.run, self.models)
+        """What models and heads have seen, by their names.
+
+        Raises:
+            CheckpointError: `data.json` is damaged.
+        """
+        heads = {f"the heads of {self.run.resolve().name}": _read_seen(RunFolder(self.run))}
+        return {**{one.info.name: one.seen for one in self.models}, **heads}
+
+
+def _read_seen(run: RunFolder) -> SeenMedia:
+    """What the heads of a run were trained on, and what chose their weights."""
+    try:
+        content = json.loads(read_text(run.data))
+        if "media" not in content:  # written by an earlier version, which kept ids only
+            return SeenMedia(is_whole=False)
+        train, val = (frozenset(map(str, content["media"][name])) for name in ("train", "val"))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"is damaged ({error!r})", where=str(run.data), fix="Fine-tune it again."
+        ) from error
+    return SeenMedia(trained_on=train, validated_on=val)
 
 
 def load_heads(
@@ -223,8 +250,21 @@ def load_heads(
     info = read_head_info(run, task=task.name)
     file = RunFolder(run).config
     config = parsing.from_json(read_text(file), task.config, where=str(file))
-    vocabulary = task.read_vocabulary(info.vocabulary, where=str(run / "head.json"))
-    models, notices = load_models_of_head(info, cache=cache, device=device, on_progress=on_progress)
+    lists = [info.vocabulary.get(name) for name in task.lists]
+    if not all(isinstance(one, list) and all(isinstance(t, str) for t in one) for one in lists):
+        where = str(run / "head.json")
+        raise ModelError("its vocabulary is damaged", where=where, fix="Fine-tune it again.")
+    vocabulary = task.build_vocabulary(*(tuple(one or ()) for one in lists))
+    models, notices = load_frozen_models(
+        info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
+    )
+    models = tuple(one for one in models if one.name in info.models)
+    if changed := changed_models(info, models):
+        raise ModelError(
+            f"is not the model whose features ({changed[0]}) the head was trained on",
+            where=info.model,
+            fix="Put that model back, or fine-tune again.",
+        )
     heads: dict[str, Head] = {}
     for name in info.models:
         head = task.fresh_head(config, vocabulary, feature_dim=info.feature_dim)
@@ -233,33 +273,6 @@ def load_heads(
     return TrainedHeads(
         run=run, config=config, vocabulary=vocabulary, models=models, heads=heads, notices=notices
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadScores:
-    """What the head on one model's features got.
-
-    Attributes:
-        model: Whose features it takes.
-        opened: The data.
-        video_ids: Ids of the scored videos.
-        trained_on: Ids of those that a head or its model was trained on.
-        counts: How many there are of what was scored, by name.
-        left_out: What was not scored.
-        scores: By name.
-        items: Values of single items.
-        notices: What the reader must know of the scores.
-    """
-
-    model: FrozenModel
-    opened: OpenedData
-    video_ids: tuple[str, ...]
-    trained_on: tuple[str, ...]
-    counts: Mapping[str, int]
-    left_out: tuple[LeftOut, ...]
-    scores: Mapping[str, Score]
-    items: tuple[ItemScores, ...]
-    notices: tuple[str, ...]
 
 
 def compare_heads(
@@ -274,10 +287,11 @@ def compare_heads(
     seed: int,
 ) -> TaskResult:
     """Two heads side by side."""
-    opened = adapted.opened
+    opened, scores = adapted.opened, adapted.scores
     said = trained_notice(
         adapted.trained_on, num_scored=len(adapted.video_ids), test=f"{task} on {source.name}"
     )
+    base_items = None if base is None else base.scores.items
     return TaskResult(
         task=task,
         face=source.face or "detail",
@@ -290,17 +304,17 @@ def compare_heads(
             coverage=opened.coverage,
         ),
         settings=settings,
-        counts=adapted.counts,
-        left_out=adapted.left_out,
+        counts=scores.counts,
+        left_out=(*opened.left_out, *scores.left_out),
         base=None if base is None else base.model.info,
         adapted=adapted.model.info,
         metrics=compare(
-            (None if base is None else base.scores, adapted.scores),
-            (None if base is None else base.items, adapted.items),
+            (None if base is None else base.scores.scores, scores.scores),
+            (base_items, scores.items),
             seed=seed,
         ),
-        base_items=None if base is None else base.items,
-        adapted_items=adapted.items,
+        base_items=base_items,
+        adapted_items=scores.items,
         notices=(*said, *notices),
         seed=seed,
         trained_on=adapted.trained_on,

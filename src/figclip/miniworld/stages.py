@@ -21,11 +21,9 @@ from figclip.errors import ModelError
 from figclip.evaluation.evaluate import evaluate
 from figclip.evaluation.results import EvaluationResult
 from figclip.evaluation.sources import DataSource
-from figclip.heads.captioning.evaluate import evaluate_captioning
-from figclip.heads.captioning.finetune import finetune_captioning
+from figclip.heads.captioning.task import evaluate_captioning, finetune_captioning
 from figclip.heads.run import FinetuneResult, head_file, is_head_run, read_head_info
-from figclip.heads.situations.evaluate import evaluate_situations
-from figclip.heads.situations.finetune import finetune_situations
+from figclip.heads.situations.task import evaluate_situations, finetune_situations
 from figclip.miniworld.annotated_videos import ControlName, write_control
 from figclip.miniworld.mini_clip import IMAGE_SIZE, load_mini_clip, write_mini_clip
 from figclip.miniworld.named_tests import NamedTest, detail_tests, kept_tests

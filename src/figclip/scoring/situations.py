@@ -323,6 +323,11 @@ def _has_several_relations(truth: SituationTruth) -> bool:
     )
 
 
+def data_of(truth: SituationTruth) -> ScoredData:
+    """What predictions are scored against."""
+    return ScoredData(name=truth.name, source=truth.source, split=truth.split, hash=truth.hash)
+
+
 def _result(
     truth: SituationTruth,
     predictions: Predictions[Prediction],
@@ -342,7 +347,7 @@ def _result(
     )
     return PredictionScores(
         protocol=f"vidsitu_{part}",
-        data=ScoredData(name=truth.name, source=truth.source, split=truth.split, hash=truth.hash),
+        data=data_of(truth),
         counts=counts,
         left_out=left_out,
         scores=scores,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-import figclip.heads.captioning.evaluate as description
+import figclip.heads.captioning.task as captioning_task
 import figclip.heads.captioning.videos as captioned_videos
 from figclip.adaptation.adapt import adapt
 from figclip.config import (
@@ -26,8 +26,12 @@ from figclip.datasets.dense_captions import read_predictions
 from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
 from figclip.evaluation.seen_items import TRAINED
 from figclip.evaluation.sources import DataSource
-from figclip.heads.captioning.evaluate import describe, evaluate_captioning, write_descriptions
-from figclip.heads.captioning.finetune import finetune_captioning
+from figclip.heads.captioning.task import (
+    describe,
+    evaluate_captioning,
+    finetune_captioning,
+    write_descriptions,
+)
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
 from figclip.scoring.score import score_predictions
 from tests.adapted_world import World, make_world
@@ -306,7 +310,7 @@ def test_an_unfinished_run_is_told_before_anything_is_decoded(
     shutil.copytree(heads, run)
     head_file(run, "adapted").unlink()
     monkeypatch.setattr(captioned_videos, "prepare_clips", None)
-    monkeypatch.setattr(description, "prepare_video_files", None)
+    monkeypatch.setattr(captioning_task, "prepare_video_files", None)
     with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):
         evaluate_captioning(run, data=films, out=tmp_path / "eval", cache=tmp_path / "cache")
     with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):

@@ -26,9 +26,9 @@ from figclip.datasets.dense_captions import (
     DenseCaptionReferences,
     ReferenceVideo,
 )
-from figclip.heads.captioning.finetune import TASK
 from figclip.heads.captioning.head import edges, generalised_iou
 from figclip.heads.captioning.predict import predict_captions
+from figclip.heads.captioning.task import TASK
 from figclip.heads.captioning.training import (
     CaptioningTrainee,
     build_caption_targets,
@@ -37,7 +37,7 @@ from figclip.heads.captioning.training import (
     span_within,
 )
 from figclip.heads.captioning.videos import CaptionedVideo, VideoFeatures
-from figclip.heads.run import ItemBatch, ItemBatches
+from figclip.heads.run import ItemBatches
 from figclip.heads.vocabulary import END, UNKNOWN
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.training.batches import BatchPlan
@@ -314,7 +314,7 @@ def test_a_video_whose_events_cannot_be_learnt_still_counts(eight: list[Captione
     features = telling_features(eight)
     trainee = trainee_of([odd], features.subset([0]))
     plan = BatchPlan([odd], videos_per_batch=1, seed=0)
-    losses = trainee.accumulate_gradients(ItemBatch(plan.batch(1)), loss_scale=1.0)
+    losses = trainee.accumulate_gradients(plan.batch(1), loss_scale=1.0)
     assert losses["loss/spans"] == 0.0 and losses["loss/captions"] == 0.0
     assert losses["loss/confidence"] > 0.0
     gradients = [p.grad for p in trainee.head.parameters() if p.grad is not None]

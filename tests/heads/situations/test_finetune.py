@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-import figclip.heads.situations.evaluate as situation_evaluation
-import figclip.heads.situations.finetune as situation_finetuning
+import figclip.heads.situations.task as situation_task
 import figclip.heads.task as head_task
 from figclip.adaptation.adapt import adapt
 from figclip.config import HeadTrainConfig, SituationConfig, TransformerConfig
@@ -24,8 +23,7 @@ from figclip.evaluation.results import TaskResult
 from figclip.evaluation.seen_items import VALIDATED
 from figclip.evaluation.sources import DataSource
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
-from figclip.heads.situations.evaluate import evaluate_situations
-from figclip.heads.situations.finetune import finetune_situations
+from figclip.heads.situations.task import evaluate_situations, finetune_situations
 from figclip.model.folder import SeenMedia, medium_hash, read_info, write_info
 from figclip.preparation.prepare import prepare
 from figclip.reporting.head_data import read_head_data
@@ -144,8 +142,7 @@ def test_a_run_does_not_go_on_with_another_model(
     else:
         file = folder / "contextualizer.safetensors"
         save_file({name: one + 0.1 for name, one in load_file(file).items()}, file)
-    for module in (situation_finetuning, situation_evaluation):  # nothing is decoded before
-        monkeypatch.setattr(module, "open_annotated", None)
+    monkeypatch.setattr(situation_task, "open_annotated", None)  # nothing is decoded before
     with pytest.raises(CheckpointError, match="was started for situations on other models"):
         finetune(world, folder, run, resume=True)
     if change == "contextualizer":
@@ -311,7 +308,7 @@ def test_what_cannot_be_learnt_or_scored_is_told_before_anything_is_decoded(
     run = tmp_path / "heads"
     shutil.copytree(heads, run)
     head_file(run, "adapted").unlink()
-    monkeypatch.setattr(situation_evaluation, "open_annotated", None)
+    monkeypatch.setattr(situation_task, "open_annotated", None)
     with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):
         evaluate_situations(run, data=source(world), out=tmp_path / "eval")
     with pytest.raises(ConfigError, match="cannot be written into"):

@@ -14,14 +14,14 @@ from figclip.annotations.roles import told_roles
 from figclip.config import HeadTrainConfig, SituationConfig, SituationLoss, TransformerConfig
 from figclip.heads.features import EventFeatures, contextualise, list_annotations
 from figclip.heads.run import ItemBatches
-from figclip.heads.situations.finetune import TASK
-from figclip.heads.situations.predict import SituationPredictions, predict_situations
-from figclip.heads.situations.training import (
-    SituationTrainee,
+from figclip.heads.situations.head import (
+    SituationPredictions,
     SituationVocabulary,
     build_situation_vocabulary,
-    build_targets,
+    predict_situations,
 )
+from figclip.heads.situations.task import TASK
+from figclip.heads.situations.training import SituationTrainee, build_targets
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.records import Annotation, Event, Role, VideoRecord
 from figclip.training.batches import BatchItem, BatchPlan

@@ -17,7 +17,7 @@ from figclip.datasets.dense_captions import (
     DenseCaptionReferences,
     ReferenceVideo,
 )
-from figclip.datasets.records import LeftOut, Medium
+from figclip.datasets.records import LeftOut
 from figclip.datasets.retrieval import youtube_video
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.seen_items import left_out_reason, part_hash, split_items
@@ -167,14 +167,23 @@ def open_captions(
     media = {name: youtube_video(name) for name in annotated}
     if source.videos is None:
         raise DataError("says no videos", where=str(source.path), fix="Add ,videos=DIR")
-    clips = decode_whole_videos(
+    clips = prepare_clips(
         list(media.values()),
+        images=None,
         videos=source.videos,
-        spec=spec,
-        per_second=per_second,
-        cache=cache,
+        stores=cache / "stores",
+        pipeline=spec.pipeline,
+        size=spec.size,
+        sampling=FrameRate(per_second),
         on_progress=on_progress,
     )
+    if not clips.clip_of:
+        first, reason = next(iter(clips.absent.items()))
+        raise DataError(
+            f"none of the {len(media):,} videos can be used",
+            where=str(source.videos),
+            fix=f"The first one looked for is {first.name!r}: {reason}",
+        )
     videos = tuple(
         CaptionedVideo(id=name, annotations=tuple(annotated[name]), clip_idx=clips.clip_of[medium])
         for name, medium in media.items()
@@ -197,41 +206,6 @@ def open_captions(
         pipeline=spec.pipeline,
         notices=tuple(f"{each.name}: {one}" for each in references for one in each.notices),
     )
-
-
-def decode_whole_videos(
-    media: Sequence[Medium],
-    *,
-    videos: Path,
-    spec: StoreSpec,
-    per_second: float,
-    cache: Path,
-    on_progress: Progress | None,
-) -> StoredClips:
-    """Frames of whole videos at an even rate.
-
-    Raises:
-        DataError: not one video is there and readable.
-        StoreError: a store in the cache cannot be used.
-    """
-    clips = prepare_clips(
-        media,
-        images=None,
-        videos=videos,
-        stores=cache / "stores",
-        pipeline=spec.pipeline,
-        size=spec.size,
-        sampling=FrameRate(per_second),
-        on_progress=on_progress,
-    )
-    if not clips.clip_of:
-        first, reason = next(iter(clips.absent.items()))
-        raise DataError(
-            f"none of the {len(media):,} videos can be used",
-            where=str(videos),
-            fix=f"The first one looked for is {first.name!r}: {reason}",
-        )
-    return clips
 
 
 def embed_whole_videos(

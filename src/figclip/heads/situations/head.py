@@ -1,25 +1,82 @@
-"""Verbs, roles and relations of the events of a video, from frozen frame features."""
+"""The head for verbs, roles and relations of a video's events, and what it says of videos."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from figclip.annotations.roles import told_roles
 from figclip.config import TransformerConfig
-from figclip.heads.text_decoder import TextDecoder, TextMemory
+from figclip.datasets.situations import related_events
+from figclip.heads.features import EventFeatures
+from figclip.heads.text_decoder import TextDecoder, TextMemory, beam_search
+from figclip.heads.vocabulary import Vocabulary, build_vocabulary, decode_roles
 from figclip.model.contextualizer import TokenOutputs, VideoContextualizer
+from figclip.records import Event, VideoRecord
+from figclip.scoring.situation_files import (
+    NUM_VERBS,
+    PredictedEvent,
+    RelationPrediction,
+    RolePrediction,
+    VerbPrediction,
+)
+from figclip.training.batches import BatchItem
+
+_Row = TypeVar("_Row")
+_VIDEOS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SituationLabels:
-    """What a head can say."""
+class SituationVocabulary:
+    """What a head can say, from its training annotations.
 
-    num_verbs: int
-    num_relations: int
-    num_tokens: int
+    Attributes:
+        verbs: Senses, or bare verbs where events have none.
+        relations: Relations to the middle event.
+        roles: Keys and words of roles.
+    """
+
+    verbs: tuple[str, ...]
+    relations: tuple[str, ...]
+    roles: Vocabulary
+
+
+def verb_of(event: Event) -> str:
+    """The sense, which VidSitu calls VerbID, or the bare verb where there is none."""
+    return event.sense or event.verb
+
+
+def middle_event(num_events: int) -> int:
+    """Position of the event that relations are to: Ev3 of VidSitu's five."""
+    return num_events // 2
+
+
+def build_role_vocabulary(events: Iterable[Event], *, min_count: int) -> Vocabulary:
+    """Keys and words of the roles of events; rarer words than `min_count` are unknown."""
+    roles = [told_roles(event) for event in events]
+    return build_vocabulary(
+        (text for one in roles for text in one.values()),
+        marks=(key for one in roles for key in one),
+        min_count=min_count,
+    )
+
+
+def build_situation_vocabulary(
+    records: Sequence[VideoRecord], *, min_word_count: int
+) -> SituationVocabulary:
+    """Verbs, relations, role keys and words of all annotations."""
+    events = [e for record in records for one in record.annotations for e in one.events]
+    return SituationVocabulary(
+        verbs=tuple(sorted({verb_of(event) for event in events})),
+        relations=tuple(sorted({event.relation for event in events if event.relation})),
+        roles=build_role_vocabulary(events, min_count=min_word_count),
+    )
 
 
 class SituationHead(nn.Module):
@@ -36,7 +93,13 @@ class SituationHead(nn.Module):
     """
 
     def __init__(
-        self, feature_dim: int, *, labels: SituationLabels, size: TransformerConfig
+        self,
+        feature_dim: int,
+        *,
+        num_verbs: int,
+        num_relations: int,
+        num_tokens: int,
+        size: TransformerConfig,
     ) -> None:
         super().__init__()
         width = size.width
@@ -48,21 +111,17 @@ class SituationHead(nn.Module):
             head_dim=width // size.heads,
             dropout=size.dropout,
         )
-        self.verb_classifier = nn.Linear(width, labels.num_verbs)
+        self.verb_classifier = nn.Linear(width, num_verbs)
         self.relation_classifier = (
-            nn.Sequential(
-                nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, labels.num_relations)
-            )
-            if labels.num_relations
+            nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, num_relations))
+            if num_relations
             else None
         )
         # One row more, which stays 0: a verb that training never saw.
-        self.verb_embedding = nn.Embedding(
-            labels.num_verbs + 1, width, padding_idx=labels.num_verbs
-        )
+        self.verb_embedding = nn.Embedding(num_verbs + 1, width, padding_idx=num_verbs)
         self.own_event = nn.Parameter(torch.zeros(width))
         self.decoder = TextDecoder(
-            labels.num_tokens,
+            num_tokens,
             width=width,
             num_layers=size.decoder_layers,
             num_heads=size.heads,
@@ -114,3 +173,131 @@ class SituationHead(nn.Module):
         memory_NSD = tokens.token_BSD[video_N] + own_NS[..., None] * self.own_event
         prefix_ND = tokens.event_BPD[video_N, event_N] + self.verb_embedding(verb_N)
         return TextMemory(prefix_ND, memory_NSD, tokens.present_BS[video_N])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SituationPredictions:
+    """What a head says of videos, of each in their order.
+
+    Attributes:
+        verbs: Best first.
+        roles: Written for the annotated verb.
+        roles_of_predicted_verbs: Written for the verb that the head found.
+        relations: Empty when training saw none.
+    """
+
+    verbs: tuple[VerbPrediction, ...]
+    roles: tuple[RolePrediction, ...]
+    roles_of_predicted_verbs: tuple[RolePrediction, ...]
+    relations: tuple[RelationPrediction, ...]
+
+
+@torch.inference_mode()
+def predict_situations(
+    head: SituationHead,
+    features: EventFeatures,
+    records: Sequence[VideoRecord],
+    vocabulary: SituationVocabulary,
+    *,
+    positions: Sequence[int] | None = None,
+) -> SituationPredictions:
+    """Verbs, roles and relations of the events of each video's first annotation.
+
+    `positions` says where each video stands in its split, by which predictions name it; None: as in
+    `records`.
+    """
+    head.eval()
+    device = head.own_event.device
+    verbs: list[VerbPrediction] = []
+    roles: list[RolePrediction] = []
+    roles_of_predicted_verbs: list[RolePrediction] = []
+    relations: list[RelationPrediction] = []
+    everything = range(len(records))
+    for start in range(0, len(records), _VIDEOS_AT_ONCE):
+        rows = everything[start : start + _VIDEOS_AT_ONCE]
+        frames_BPTD, mask_BPT = features.padded([BatchItem(row, 0) for row in rows])
+        mask_BPT = mask_BPT.to(device)
+        events = [records[row].annotations[0].events for row in rows]
+        part = _Part(
+            head=head,
+            vocabulary=vocabulary,
+            tokens=head.encode(frames_BPTD.to(device), frame_mask_BPT=mask_BPT),
+            places=mask_BPT.any(dim=2).nonzero(as_tuple=True),
+            positions=[(positions or everything)[row] for row in rows],
+            counts=list(map(len, events)),
+        )
+        found = part.verbs()
+        verbs += found
+        roles += part.roles([verb_of(event) for one in events for event in one])
+        roles_of_predicted_verbs += part.roles([ids[0] for one in found for ids in one.verb_ids])
+        relations += part.relations()
+    return SituationPredictions(
+        verbs=tuple(verbs),
+        roles=tuple(roles),
+        roles_of_predicted_verbs=tuple(roles_of_predicted_verbs),
+        relations=tuple(relations),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Some videos at once: their tokens, the places of their events, and how many each has."""
+
+    head: SituationHead
+    vocabulary: SituationVocabulary
+    tokens: TokenOutputs
+    places: tuple[Tensor, ...]
+    positions: Sequence[int]
+    counts: Sequence[int]
+
+    def verbs(self) -> list[VerbPrediction]:
+        """The best verbs of each event."""
+        names = self.vocabulary.verbs
+        probabilities_NV = self.head.verb_logits(self.tokens)[self.places].softmax(dim=-1)
+        best = probabilities_NV.topk(min(NUM_VERBS, len(names)), dim=1)
+        ids = self._by_video(tuple(names[i] for i in row) for row in best.indices.tolist())
+        scores = self._by_video(tuple(row) for row in best.values.tolist())
+        return [
+            VerbPrediction(video_idx=idx, verb_ids=own_ids, scores=own_scores)
+            for idx, own_ids, own_scores in zip(self.positions, ids, scores, strict=True)
+        ]
+
+    def roles(self, verbs: Sequence[str]) -> list[RolePrediction]:
+        """Roles written for given verbs."""
+        video_N, event_N = self.places
+        id_of = {verb: i for i, verb in enumerate(self.vocabulary.verbs)}
+        verb_N = torch.tensor([id_of.get(verb, len(id_of)) for verb in verbs])
+        memory = self.head.role_memory(
+            self.tokens, video_N=video_N, event_N=event_N, verb_N=verb_N.to(video_N.device)
+        )
+        written = beam_search(self.head.decoder, memory, beam=self.head.beam)
+        events = self._by_video(
+            PredictedEvent(verb_id=verb, texts=decode_roles(tokens, self.vocabulary.roles))
+            for verb, tokens in zip(verbs, written, strict=True)
+        )
+        return [
+            RolePrediction(video_idx=idx, events=own)
+            for idx, own in zip(self.positions, events, strict=True)
+        ]
+
+    def relations(self) -> list[RelationPrediction]:
+        """The relation of each event but the middle one."""
+        if self.head.relation_classifier is None:
+            return []
+        middle_B = torch.tensor([middle_event(count) for count in self.counts])
+        logits_BPR = self.head.relation_logits(
+            self.tokens, middle_B=middle_B.to(self.tokens.token_BSD.device)
+        )
+        rows = logits_BPR.argmax(dim=-1).tolist()
+        names = self.vocabulary.relations
+        return [
+            RelationPrediction(
+                video_idx=idx, labels=tuple((names[row[p]],) for p in related_events(count))
+            )
+            for idx, count, row in zip(self.positions, self.counts, rows, strict=True)
+        ]
+
+    def _by_video(self, rows: Iterable[_Row]) -> list[tuple[_Row, ...]]:
+        """The rows of each video's events."""
+        rest = iter(rows)
+        return [tuple(islice(rest, count)) for count in self.counts]

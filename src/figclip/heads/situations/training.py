@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,47 +17,17 @@ from figclip.annotations.roles import told_roles
 from figclip.config import SituationConfig
 from figclip.heads.features import EventFeatures
 from figclip.heads.run import HeadTrainee
-from figclip.heads.situations.head import SituationHead, SituationLabels
-from figclip.heads.vocabulary import PAD, UNKNOWN, Vocabulary, build_vocabulary, encode_roles
-from figclip.model.contextualizer import TokenOutputs
-from figclip.records import Annotation, Event, VideoRecord
+from figclip.heads.situations.head import (
+    SituationHead,
+    SituationVocabulary,
+    middle_event,
+    verb_of,
+)
+from figclip.heads.vocabulary import PAD, UNKNOWN, encode_roles
+from figclip.records import Annotation, VideoRecord
 from figclip.training.batches import BatchItem
 
 _IGNORED = -100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SituationVocabulary:
-    """What a head can say, from its training annotations.
-
-    Attributes:
-        verbs: Senses, or bare verbs where events have none.
-        relations: Relations to the middle event.
-        roles: Keys and words of roles.
-    """
-
-    verbs: tuple[str, ...]
-    relations: tuple[str, ...]
-    roles: Vocabulary
-
-    @property
-    def labels(self) -> SituationLabels:
-        """How much there is to say."""
-        return SituationLabels(
-            num_verbs=len(self.verbs),
-            num_relations=len(self.relations),
-            num_tokens=len(self.roles),
-        )
-
-
-def build_role_vocabulary(events: Iterable[Event], *, min_count: int) -> Vocabulary:
-    """Keys and words of the roles of events; rarer words than `min_count` are unknown."""
-    roles = [told_roles(event) for event in events]
-    return build_vocabulary(
-        (text for one in roles for text in one.values()),
-        marks=(key for one in roles for key in one),
-        min_count=min_count,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +43,6 @@ class SituationTargets:
     verb_P: tuple[int, ...]
     relation_P: tuple[int, ...]
     roles: tuple[tuple[int, ...], ...]
-
-
-def verb_of(event: Event) -> str:
-    """The sense, which VidSitu calls VerbID, or the bare verb where there is none."""
-    return event.sense or event.verb
-
-
-def middle_event(num_events: int) -> int:
-    """Position of the event that relations are to: Ev3 of VidSitu's five."""
-    return num_events // 2
-
-
-def build_situation_vocabulary(
-    records: Sequence[VideoRecord], *, min_word_count: int
-) -> SituationVocabulary:
-    """Verbs, relations, role keys and words of all annotations."""
-    events = [e for record in records for one in record.annotations for e in one.events]
-    return SituationVocabulary(
-        verbs=tuple(sorted({verb_of(event) for event in events})),
-        relations=tuple(sorted({event.relation for event in events if event.relation})),
-        roles=build_role_vocabulary(events, min_count=min_word_count),
-    )
 
 
 def build_targets(
@@ -161,17 +109,7 @@ class SituationTrainee(HeadTrainee[SituationHead]):
         return {name: answers.loss() for name, answers in self._trained(items).items()}
 
     def _trained(self, items: Sequence[BatchItem]) -> dict[str, _Answers]:
-        """The parts that have weight and something to be right about."""
-        outputs = self._outputs(items)
-        parts = {"verbs": outputs.verbs, "roles": outputs.roles, "relations": outputs.relations}
-        return {
-            name: answers
-            for name, answers in parts.items()
-            if answers and getattr(self._loss, name) > 0 and bool(answers.counted_N.any())
-        }
-
-    def _outputs(self, items: Sequence[BatchItem]) -> _Outputs:
-        """Logits and targets of all events of some annotations."""
+        """Logits and targets of the parts that have weight and something to be right about."""
         device = self.head.own_event.device
         frames_BPTD, mask_BPT = self._features.padded(items)
         mask_BPT = mask_BPT.to(device)
@@ -186,28 +124,25 @@ class SituationTrainee(HeadTrainee[SituationHead]):
         ).to(device)
         memory = self.head.role_memory(tokens, video_N=video_N, event_N=event_N, verb_N=verb_N)
         role_target_NL = roles_NL.masked_fill((roles_NL == PAD) | (roles_NL == UNKNOWN), _IGNORED)
-        return _Outputs(
-            verbs=_Answers(
+        answers = {
+            "verbs": _Answers(
                 self.head.verb_logits(tokens)[video_N, event_N],
                 verb_N.masked_fill(verb_N == self._num_verbs, _IGNORED),
             ),
-            roles=_Answers(
-                self.head.decoder(roles_NL, memory).flatten(0, 1),
-                role_target_NL.flatten(),
+            "roles": _Answers(
+                self.head.decoder(roles_NL, memory).flatten(0, 1), role_target_NL.flatten()
             ),
-            relations=self._relations(tokens, targets, (video_N, event_N)),
-        )
-
-    def _relations(
-        self, tokens: TokenOutputs, targets: Sequence[SituationTargets], places: tuple[Tensor, ...]
-    ) -> _Answers | None:
-        """Logits and targets of the relations; None where training saw none."""
-        if self.head.relation_classifier is None:
-            return None
-        device = tokens.token_BSD.device
-        middle_B = torch.tensor([middle_event(len(one.verb_P)) for one in targets], device=device)
-        relation_N = torch.tensor([r for one in targets for r in one.relation_P], device=device)
-        return _Answers(self.head.relation_logits(tokens, middle_B=middle_B)[places], relation_N)
+        }
+        if self.head.relation_classifier is not None:
+            middle_B = torch.tensor([middle_event(len(t.verb_P)) for t in targets], device=device)
+            relation_N = torch.tensor([r for t in targets for r in t.relation_P], device=device)
+            logits_BPR = self.head.relation_logits(tokens, middle_B=middle_B)
+            answers["relations"] = _Answers(logits_BPR[video_N, event_N], relation_N)
+        return {
+            name: one
+            for name, one in answers.items()
+            if getattr(self._loss, name) > 0 and bool(one.counted_N.any())
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +164,3 @@ class _Answers:
     def num_right(self) -> int:
         """Choices whose largest logit is the right one."""
         return int(((self.logits_NV.argmax(dim=1) == self.target_N) & self.counted_N).sum())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outputs:
-    """Answers of a batch: of events, of role tokens, and of relations where there are any."""
-
-    verbs: _Answers
-    roles: _Answers
-    relations: _Answers | None
