@@ -126,10 +126,7 @@ def build_mini_clip(
             pad_token_id=end,
         ).to_dict(),
         vision_config=CLIPVisionConfig(
-            **tower,
-            num_hidden_layers=vision_layers,
-            image_size=IMAGE_SIZE,
-            patch_size=_PATCH_SIZE,
+            **tower, num_hidden_layers=vision_layers, image_size=IMAGE_SIZE, patch_size=_PATCH_SIZE
         ).to_dict(),
         projection_dim=width,
     )

@@ -54,13 +54,11 @@ _KEPT_PROMPTS = {"kinds": "a photo of a {}", "colours": "something {}", "scenes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedTest:
-    """One test.
+    """One test, as `figclip eval` takes it.
 
     Attributes:
         name: `role swap`.
-        face: Detail or kept.
         wording: Wording of a test of detail; None for what is kept.
-        source: Where it lies, as `figclip eval` takes it.
         metrics: Whose mean is the score: the headlines of the task.
     """
 
@@ -74,13 +72,8 @@ class NamedTest:
 def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter) -> None:
     """Writes pairs of each kind; retrieval and verbs are asked of the same videos.
 
-    Args:
-        out: Folder.
-        num_pairs: Pairs of each kind, a multiple of 10. A pair is two items; retrieval and verbs
-            have as many items. In retrieval every video has its twin in the gallery, of any
-            kind of pair.
-        seed: Seed of everything.
-        painter: Draws the videos.
+    `num_pairs` of each kind is a multiple of 10. A pair is two items; retrieval and verbs have as
+    many items. In retrieval every video has its twin in the gallery, of any kind of pair.
     """
     assert num_pairs % (2 * len(PAIR_TESTS)) == 0, "half are of new combinations, in each test"
     pairs = _draw_pairs(num_pairs=num_pairs, seed=seed)
@@ -99,14 +92,7 @@ def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter
 
 
 def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter) -> None:
-    """Writes stills of one actor with three classes each, and stills with sparse captions.
-
-    Args:
-        out: Folder.
-        num_stills: Stills of each of the two.
-        seed: Seed of everything.
-        painter: Draws the stills.
-    """
+    """Writes stills of one actor with three classes each, and as many with sparse captions."""
     rng = random.Random(f"{seed}:kept")
     write_stills(out, [_draw_alone(rng) for _ in range(num_stills)], painter=painter, seed=seed)
     captioned = [sample_situation(rng, held_out=None) for _ in range(num_stills)]
@@ -226,12 +212,9 @@ NEW, KNOWN = "new", "known"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A video or still that is there.
+    """A video or still that is there: its path below the folder of media, and what it shows.
 
-    Attributes:
-        file: Path below the folder of media.
-        situation: What it shows.
-        group: What it shares with videos that are not independent of it.
+    `group` is shared by those that are not independent of each other.
     """
 
     file: str
@@ -243,10 +226,8 @@ class Shown:
 class ClipPair:
     """Videos of two situations that differ in one thing.
 
-    Attributes:
-        pair: The situations.
-        clip: Name of the first one's video, `two 0012`. Pairs may share it, and then share the
-            first situation: they are of one group.
+    `clip` names the first one's video, `two 0012`. Pairs may share it, and then share the first
+    situation: they are of one group.
     """
 
     pair: SituationPair
@@ -277,14 +258,7 @@ def write_pairs(
 
     A pair is two lines of one group. Both videos have the same seed: they differ in what was
     edited, and in nothing else. All wordings tell verb, kinds, colours and what was edited.
-
-    Args:
-        out: Folder.
-        pairs: Pairs of one kind.
-        name: Name of the test.
-        wordings: By name.
-        painter: Draws the videos; one that pairs share is ordered with each.
-        seed: Seed of sentences and pictures.
+    A video that pairs share is ordered with each.
     """
     rows: dict[str, list[dict[str, object]]] = {wording: [] for wording in wordings}
     for one in pairs:

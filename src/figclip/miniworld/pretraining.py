@@ -120,10 +120,7 @@ def pretrain(
     )
     claim_folder(claim, {"seed": seed, "plan": asdict(plan)}, refusal=refusal)
     backbone = build_mini_clip(
-        seed=seed,
-        width=plan.width,
-        vision_layers=plan.vision_layers,
-        text_layers=plan.text_layers,
+        seed=seed, width=plan.width, vision_layers=plan.vision_layers, text_layers=plan.text_layers
     ).eval()
     # No two phases see the same stills; those that progress is measured on are drawn when needed.
     draw, write = functools.partial(DrawStills, image_size=IMAGE_SIZE), WriteParaphrases

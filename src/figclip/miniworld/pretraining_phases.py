@@ -35,12 +35,7 @@ from figclip.miniworld.situations import (
     edit,
     sample_situation,
 )
-from figclip.miniworld.wording import (
-    TRAINING_STYLES,
-    dense_captions,
-    natural_sentence,
-    web_caption,
-)
+from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_sentence, web_caption
 from figclip.model.backbone import Backbone
 from figclip.training.clip_trainee import MAX_LOG_SCALE
 from figclip.training.loop import ParameterGroup
@@ -56,13 +51,9 @@ _SEED_RANGE = 2**31
 
 @dataclass(frozen=True, slots=True)
 class StillBatch:
-    """Stills with what they show.
+    """Stills with what they show; steps count from 1.
 
-    Attributes:
-        step: Counted from 1.
-        situations: One a still.
-        frames_NHWC: The stills.
-        captions: `_CAPTIONS_A_STILL` web captions a still: first one of each, then another of each.
+    `captions`: `_CAPTIONS_A_STILL` web captions a still, first one of each, then another of each.
     """
 
     step: int
@@ -73,10 +64,9 @@ class StillBatch:
 
 @dataclass(frozen=True, slots=True)
 class ParaphraseBatch:
-    """Texts that say the same, and near ones that do not.
+    """Texts that say the same, and near ones that do not; steps count from 1.
 
     Attributes:
-        step: Counted from 1.
         anchors: One a situation.
         positives: The same situation in other words.
         negatives: The positive's words for a situation with one thing changed. Equal to the
@@ -147,10 +137,7 @@ _MICRO_BATCH = 64
 class Rates:
     """Learning rates and weight decay of a phase.
 
-    Attributes:
-        matrices: Rate of the towers' hidden matrices, trained with Muon.
-        rest: Rate of everything else, trained with AdamW.
-        weight_decay: Weight decay of all matrices but embeddings.
+    Muon trains the towers' hidden matrices, AdamW the rest. All matrices but embeddings decay.
     """
 
     matrices: float

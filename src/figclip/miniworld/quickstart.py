@@ -30,9 +30,8 @@ from figclip.miniworld.stages import (
 from figclip.miniworld.summary import MEANS, read_scores, summarise, summarise_heads
 from figclip.miniworld.world_files import WorldPart, WorldSize
 from figclip.model.figclip import FiGCLIP
-from figclip.reporting.files import damage_named, read_object
 from figclip.reporting.report import write_report
-from figclip.reporting.result_files import SUMMARY_FORMAT
+from figclip.reporting.result_files import SUMMARY_FORMAT, damage_named, read_object
 from figclip.runtime.progress import DetailedProgress
 
 __all__ = ["QuickstartResult", "WorldSize", "run_full", "run_quickstart"]

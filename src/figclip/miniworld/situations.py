@@ -40,10 +40,9 @@ class VerbSense:
     """A verb as VidSitu's files would have it.
 
     Attributes:
-        verb: Base form.
         gloss: What tells its senses apart, as in `push (move by force)`.
-        agent_role: Name of the first role, `pusher`.
-        patient_role: Name of the second, `thing pushed`; empty for verbs of one actor.
+        agent_role: `pusher`.
+        patient_role: `thing pushed`; empty for verbs of one actor.
         moves: Whether the actors move left or right, so that a direction is seen.
     """
 
@@ -89,15 +88,11 @@ VERBS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What happens in one event.
+    """What happens in one event: one of `VERBS`, `DIRECTIONS`, `MANNERS` and `SCENES`, by whom.
 
     Attributes:
-        verb: Key of `VERBS`.
-        agent: Who does it.
         patient: To whom; None for verbs of one actor.
-        direction: One of `DIRECTIONS`: where they go, or look if they stay.
-        manner: One of `MANNERS`.
-        scene: One of `SCENES`.
+        direction: Where they go, or look if they stay.
     """
 
     verb: str
@@ -305,10 +300,8 @@ _MOVE_RATE = 0.4
 class Shot:
     """A stretch of a film that shows one event, or nobody.
 
-    Attributes:
-        situation: The event; None for an empty scene.
-        scene: One of `SCENES`; an event's own, where there is one.
-        duration_s: Length; an event shorter than `EVENT_S` shows the first part of its enactment.
+    An event shorter than `EVENT_S` shows the first part of its enactment. The scene is the event's
+    own, where there is one.
     """
 
     situation: Situation | None

@@ -8,7 +8,7 @@ all of its items in all tests; several seeds are averaged item by item first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,8 @@ class TestScores:
     """The items of a named test.
 
     Attributes:
-        test: Which.
         base_N: Score of each item under the base: the mean of the test's metrics.
         adapted_N: Under the adapted model, mean over the seeds.
-        groups: Group of each item.
         is_new_N: Whether the item's own combination was never trained on.
         controls: Blind accuracy of both models and text-only accuracy, as the file says them.
     """
@@ -48,26 +46,19 @@ class TestScores:
     is_new_N: Bool[np.ndarray, " N"]
     controls: Mapping[str, float | Mapping[str, float]]
 
-    def of(self, kept_N: Bool[np.ndarray, " N"]) -> TestScores:
-        """Some of the items."""
-        return TestScores(
-            test=self.test,
-            base_N=self.base_N[kept_N],
-            adapted_N=self.adapted_N[kept_N],
-            groups=tuple(np.asarray(self.groups)[kept_N]),
-            is_new_N=self.is_new_N[kept_N],
-            controls={},
+    def new(self) -> TestScores:
+        """The items whose own combination was never trained on."""
+        new_N = self.is_new_N
+        groups = tuple(np.asarray(self.groups)[new_N])
+        return replace(
+            self, base_N=self.base_N[new_N], adapted_N=self.adapted_N[new_N], groups=groups
         )
 
 
 def read_scores(
     tests: Sequence[NamedTest], results: Sequence[EvaluationResult]
 ) -> tuple[TestScores, ...]:
-    """The items of every test.
-
-    Args:
-        tests: As they were given to `evaluate`.
-        results: One per seed, of the same tests and the same base.
+    """The items of every test; a result per seed, of these tests and the same base.
 
     Raises:
         DataError: something could not be scored, so that a test is not the one it is named for; or
@@ -78,30 +69,30 @@ def read_scores(
 
 
 def summarise(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
-    """The content of `summary.json` but for seeds, controls and times.
-
-    Args:
-        scores: Scores of all named tests.
-        seed: Seed of the intervals.
-    """
+    """The content of `summary.json` but for seeds, controls and times; `seed` is the intervals'."""
     means = {
         name: [one for one in scores if _KEY_OF_WORDING[one.test.wording] == name] for name in MEANS
     }
     return {
         "format": SUMMARY_FORMAT,
         **{name: _measured(tests, seed=seed) for name, tests in means.items()},
-        "tests": [_described(one, seed=seed) for one in scores],
+        "tests": [
+            {
+                "name": one.test.name,
+                "group": one.test.face,
+                "wording": one.test.wording,
+                "metric": " and ".join(one.test.metrics),
+                **_measured([one], seed=seed),
+                **one.controls,
+            }
+            for one in scores
+        ],
         "tasks": {},
     }
 
 
 def means_of_one(tests: Sequence[NamedTest], result: EvaluationResult) -> dict[str, float]:
-    """What one model scores: means over those of the tests, by their names in `MEANS`.
-
-    Args:
-        tests: As they were given to `evaluate`.
-        result: Of a model without a base.
-    """
+    """What a model without a base scores: means over these tests, by their names in `MEANS`."""
     scores: dict[str, list[float]] = {}
     for test, task in zip(tests, result.tasks, strict=True):
         values_N = _values(test, task.adapted_items)
@@ -126,20 +117,8 @@ def mean_difference(scores: Sequence[TestScores], *, seed: int) -> Interval:
 
 def _measured(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
     """A mean over tests, and over their items of new combinations."""
-    new = [one.of(one.is_new_N) for one in scores]
-    return {**_compared(scores, seed=seed), "held_out": _compared(new, seed=seed)}
-
-
-def _described(one: TestScores, *, seed: int) -> dict[str, Any]:
-    """A row of the table."""
-    return {
-        "name": one.test.name,
-        "group": one.test.face,
-        "wording": one.test.wording,
-        "metric": " and ".join(one.test.metrics),
-        **_measured([one], seed=seed),
-        **one.controls,
-    }
+    new = _compared([one.new() for one in scores], seed=seed)
+    return {**_compared(scores, seed=seed), "held_out": new}
 
 
 def _compared(scores: Sequence[TestScores], *, seed: int) -> dict[str, Any]:
@@ -221,12 +200,7 @@ def summarise_heads(
 
     Means are over seeds; the heads of base and adapted both differ by seed. Intervals resample
     videos, each with the mean of its seeds, where a score is a mean over items.
-
-    Args:
-        results: One per seed, of the same data.
-        names: Scores to tell.
-        seeds: Seeds of the heads.
-        interval_seed: Seed of the intervals.
+    `names` are those of the scores to tell.
     """
     tasks: dict[str, Any] = {}
     for of_seeds in zip(*(result.tasks for result in results), strict=True):

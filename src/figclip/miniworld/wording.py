@@ -73,20 +73,16 @@ TRAINING_STYLES: tuple[Style, ...] = (
         "{agent} is {doing} {way} {manner} {place}",
     ),
     Style(
-        "{agent} {does} {patient} {way} {place} {manner}",
-        "{agent} {does} {way} {place} {manner}",
+        "{agent} {does} {patient} {way} {place} {manner}", "{agent} {does} {way} {place} {manner}"
     ),
     Style(
-        "{agent} {doing} {patient} {manner} {way} {place}",
-        "{agent} {doing} {manner} {way} {place}",
+        "{agent} {doing} {patient} {manner} {way} {place}", "{agent} {doing} {manner} {way} {place}"
     ),
     Style(
-        "{place}, {agent} {does} {patient} {way} {manner}",
-        "{place}, {agent} {does} {way} {manner}",
+        "{place}, {agent} {does} {patient} {way} {manner}", "{place}, {agent} {does} {way} {manner}"
     ),
     Style(
-        "{agent} {manner} {does} {patient} {way} {place}",
-        "{agent} {manner} {does} {way} {place}",
+        "{agent} {manner} {does} {patient} {way} {place}", "{agent} {manner} {does} {way} {place}"
     ),
     Style(
         "there is {agent} {doing} {patient} {manner} {place} {way}",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -91,15 +92,16 @@ def pick_examples(
         VideoError: a medium that was scored cannot be decoded any more.
     """
     judged = [one for source in data for one in _judge(source, results)]
-    folders = _Folders()
+    open_folder = cache(MediaFolder)
     shown: list[Example] = []
     num_bytes = 0
     left_out: list[str] = []
     for one in in_turn(judged):
         if len(shown) == max_examples:
             break
-        path = folders.find(one.source, one.item.media[0])
-        example = Example(judged=one, preview=preview(path, one.item.media[0]))
+        medium = one.item.media[0]
+        path = _find(one.source, medium, open_folder)
+        example = Example(judged=one, preview=preview(path, medium))
         num_bytes += example.preview.num_bytes
         if num_bytes > MAX_PREVIEW_BYTES:
             left_out.append(f"Only {len(shown)} clips are shown, to keep this file small.")
@@ -228,29 +230,20 @@ def only_file(found: Sequence[Path], what: str, folder: MediaFolder) -> Path:
     )
 
 
-class _Folders:
-    """Finds media as `figclip eval` does, each folder listed once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[tuple[Path, str], MediaFolder] = {}
-
-    def find(self, source: DataSource, medium: Medium) -> Path:
-        """The file of a medium."""
-        root = source.images if medium.kind == "image" else source.videos
-        if root is None:
-            raise DataError(
-                f"no {medium.kind}s=DIR is given", where=f"--data {source.name}:{source.path}"
-            )
-        key = (root, medium.kind)
-        if key not in self._folders:
-            suffixes = IMAGE_SUFFIXES if medium.kind == "image" else VIDEO_SUFFIXES
-            self._folders[key] = MediaFolder(root, suffixes=suffixes)
-        folder, found = self._folders[key], []
-        for name in (medium.name, *medium.also):
-            found = folder.find_anywhere(name, any_suffix=medium.kind == "video")
-            if len(found) == 1:
-                break
-        return only_file(found, f"{medium.kind} {medium.name!r}", folder)
+def _find(source: DataSource, medium: Medium, open_folder: Callable[..., MediaFolder]) -> Path:
+    """The file of a medium, found as `figclip eval` does."""
+    is_image = medium.kind == "image"
+    root = source.images if is_image else source.videos
+    if root is None:
+        raise DataError(
+            f"no {medium.kind}s=DIR is given", where=f"--data {source.name}:{source.path}"
+        )
+    folder, found = open_folder(root, suffixes=IMAGE_SUFFIXES if is_image else VIDEO_SUFFIXES), []
+    for name in (medium.name, *medium.also):
+        found = folder.find_anywhere(name, any_suffix=not is_image)
+        if len(found) == 1:
+            break
+    return only_file(found, f"{medium.kind} {medium.name!r}", folder)
 
 
 _WORD = re.compile(r"\s*(?:\w+|[^\w\s])")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import product
 from pathlib import Path
 
 from markupsafe import Markup
@@ -22,12 +22,11 @@ from figclip.evaluation.sources import DataSource
 from figclip.reporting.charts import Axis, svg, tag
 from figclip.reporting.examples import choose_videos, only_file
 from figclip.reporting.head_data import HeadData
-from figclip.reporting.previews import jpeg_address
+from figclip.reporting.previews import PIXELS, jpeg_address
 from figclip.reporting.records import plain
 from figclip.video.container import probe_video
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
-from figclip.video.pixels import PixelPipeline
 
 MAX_VIDEOS = 4
 MAX_EVENTS = 12
@@ -36,7 +35,6 @@ NUM_FRAMES = 8
 ANNOTATED = "annotated"
 _MAX_CHARS = 300
 _FRAME_PX = 112
-_PIXELS = PixelPipeline(name="pil", size=224)
 _EVALUATE_AGAIN = "Run `figclip eval` again, with --out set to the eval folder of the heads"
 
 
@@ -90,62 +88,42 @@ def pick_films(head: HeadData, source: DataSource) -> Films:
             damaged or not there.
         VideoError: a video cannot be read.
     """
-    annotated = _first_annotations(source)
-    said = {name: _predictions(head, name) for name in head.columns}
+    annotated: dict[str, ReferenceVideo] = {}
+    for each in REFERENCE_READERS[source.name](source.path, source.split):
+        for video in each.videos:
+            annotated.setdefault(video.id, video)
+    scored = head.scored().result
+    stem = f"{scored.data}-{scored.split}" if scored.split else scored.data
+    said = {name: _read_events(head.predictions / name / f"{stem}.json") for name in head.columns}
     ids = list(next(iter(said.values())))
-    order = choose_videos(ids, annotated, where=f"--data {source.name}:{source.path}")
+    order = choose_videos(ids, annotated, where=f"--data {source.name}:{source.path}")[:MAX_VIDEOS]
+    for name, video_id in product(said, order):
+        if video_id not in said[name]:
+            raise DataError(
+                f"says nothing of {video_id!r}",
+                where=str(head.predictions / name),
+                fix=_EVALUATE_AGAIN,
+            )
     folder = None
     if source.videos is not None:
         folder = MediaFolder(source.videos, suffixes=VIDEO_SUFFIXES)
     films = [
-        _show(annotated[name], {one: _said_of(name, one, said[one], head) for one in said}, folder)
-        for name in islice(order, MAX_VIDEOS)
+        _show(annotated[one], {name: by_video[one] for name, by_video in said.items()}, folder)
+        for one in order
     ]
     notices = () if folder else ("Without frames: give --data with videos=DIR.",)
     return Films(num_videos=len(ids), videos=tuple(films), notices=notices)
 
 
-def _first_annotations(source: DataSource) -> dict[str, ReferenceVideo]:
-    """What the first annotator says of each video."""
-    annotated: dict[str, ReferenceVideo] = {}
-    for each in REFERENCE_READERS[source.name](source.path, source.split):
-        for video in each.videos:
-            annotated.setdefault(video.id, video)
-    return annotated
-
-
-def _predictions(head: HeadData, name: str) -> Mapping[str, Sequence[CaptionedSpan]]:
-    """What the head on a model's features said last."""
-    scored = head.scored().result
-    stem = f"{scored.data}-{scored.split}" if scored.split else scored.data
-    file = _prediction_folder(head, name) / f"{stem}.json"
+def _read_events(file: Path) -> Mapping[str, Sequence[CaptionedSpan]]:
+    """The events of each video in a file of predictions."""
     if not file.exists():
         raise DataError("is not there", where=str(file), fix=_EVALUATE_AGAIN)
     return read_predictions(file).events_by_video
 
 
-def _prediction_folder(head: HeadData, name: str) -> Path:
-    """Where the predictions of the head on a model's features lie."""
-    return head.path / "eval" / "predictions" / name
-
-
-def _said_of(
-    video_id: str, name: str, said: Mapping[str, Sequence[CaptionedSpan]], head: HeadData
-) -> Sequence[CaptionedSpan]:
-    """What a head said of a video, if only that there is nothing."""
-    if video_id not in said:
-        raise DataError(
-            f"says nothing of {video_id!r}",
-            where=str(_prediction_folder(head, name)),
-            fix=_EVALUATE_AGAIN,
-        )
-    return said[video_id]
-
-
 def _show(
-    video: ReferenceVideo,
-    said: Mapping[str, Sequence[CaptionedSpan]],
-    folder: MediaFolder | None,
+    video: ReferenceVideo, said: Mapping[str, Sequence[CaptionedSpan]], folder: MediaFolder | None
 ) -> ShownFilm:
     """One video with all lanes."""
     duration_s, frames = video.duration_s, ()
@@ -153,7 +131,9 @@ def _show(
         found = folder.find_medium(youtube_video(video.id))
         path = only_file(found, f"video {video.id!r}", folder)
         duration_s = probe_video(path).duration_s
-        frames = _frames(path, duration_s)
+        times_s = sample_midpoints(0.0, duration_s, NUM_FRAMES)
+        frames_NHWC = decode_frames(path, times_s, pipeline=PIXELS).frames_NHWC
+        frames = tuple(jpeg_address(one, max_px=_FRAME_PX) for one in frames_NHWC)
     lanes = {ANNOTATED: video.events, **said}
     return ShownFilm(
         id=shorten(video.id, _MAX_CHARS),
@@ -171,13 +151,6 @@ def _lane(name: str, events: Sequence[CaptionedSpan]) -> Lane:
         num_events=len(events),
         events=tuple(replace(one, sentence=shorten(one.sentence, _MAX_CHARS)) for one in shown),
     )
-
-
-def _frames(path: Path, duration_s: float) -> tuple[str, ...]:
-    """Small pictures along the video."""
-    times_s = sample_midpoints(0.0, duration_s, NUM_FRAMES)
-    frames_NHWC = decode_frames(path, times_s, pipeline=_PIXELS).frames_NHWC
-    return tuple(jpeg_address(one, max_px=_FRAME_PX) for one in frames_NHWC)
 
 
 _WIDTH, _LEFT, _ROW, _GAP, _FOOT = 760.0, 84.0, 19.0, 9.0, 22.0

@@ -21,22 +21,17 @@ from figclip.heads.run import (
     read_head_info,
 )
 from figclip.reporting.examples import Outcome
-from figclip.reporting.files import read_object
-from figclip.reporting.records import Compared, Fact, Series, TrainingLog, plain
+from figclip.reporting.records import Compared, Facts, Series, TrainingLog, plain
 from figclip.reporting.result_files import (
     ResultFile,
     groups_of_results,
     newest,
     read_items,
+    read_object,
     read_result_files,
 )
-from figclip.reporting.run_data import (
-    data_facts,
-    environment_facts,
-    read_training_log,
-    typed_command,
-)
-from figclip.training.run_files import ENVIRONMENT_FORMAT, RUN_FORMAT
+from figclip.reporting.run_data import data_facts, read_environment, read_training_log
+from figclip.training.run_files import RUN_FORMAT
 from figclip.training.run_folder import RunFolder
 
 VERBS, SENTENCES = "verbs Acc@1", "CIDEr"
@@ -100,13 +95,9 @@ Right = tuple[bool | None, bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadScore:
-    """One score.
+    """One score of the heads on frames of base and adapted model: `Verbs, Acc@1`.
 
-    Attributes:
-        name: `Verbs, Acc@1`.
-        score: Score of the heads on frames of base and adapted model.
-        context: Score of the head on the contextualizer's outputs, against the same base; None if
-            there is none.
+    `context` is that of the head on the contextualizer's outputs, against the same base.
     """
 
     name: str
@@ -163,7 +154,7 @@ class HeadData:
     validation: tuple[Series, ...]
     num_steps: int
     stages: tuple[tuple[str, float], ...]
-    facts: tuple[Fact, ...]
+    facts: Facts
     command: str
     notices: tuple[str, ...]
     absent: tuple[str, ...]
@@ -172,6 +163,11 @@ class HeadData:
     def run(self) -> str:
         """Name of the run's folder."""
         return self.path.resolve().name
+
+    @property
+    def predictions(self) -> Path:
+        """What the heads said last: a folder for each model, by its name."""
+        return self.path / "eval" / "predictions"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -226,7 +222,7 @@ def read_head_data(path: Path) -> HeadData:
     config = parsing.from_json(
         run.config.read_text(encoding="utf-8"), shown.config, where=str(run.config)
     )
-    environment = read_object(run.environment, newest_format=ENVIRONMENT_FORMAT)
+    command, environment = read_environment(run.environment)
     results = read_result_files(path / "eval")
     tables = tuple(_scores(one, results, shown) for one in results if one.task == shown.result)
     absent = [] if tables else ["eval/ holds no result of `figclip eval`: nothing is scored."]
@@ -240,13 +236,13 @@ def read_head_data(path: Path) -> HeadData:
         validation=_first_series({name: log.validation for name, log in logs.items()}),
         num_steps=max((log.num_steps for log in logs.values()), default=0),
         stages=tuple((name, log.steps_s + log.validations_s) for name, log in logs.items()),
-        facts=(
+        facts=[
             *_facts(info, config),
             *data_facts(read_object(run.data, newest_format=RUN_FORMAT), run.data),
-            *(Fact(f"hash of {o.result.source}", o.result.hashes["data"]) for o in tables),
-            *environment_facts(environment, file=run.environment),
-        ),
-        command=typed_command(environment, file=run.environment),
+            *((f"hash of {one.result.source}", one.result.hashes["data"]) for one in tables),
+            *environment,
+        ],
+        command=command,
         notices=tuple(dict.fromkeys(notice for one in results for notice in one.notices)),
         absent=tuple(absent),
     )
@@ -301,22 +297,25 @@ def _first_series(of_models: Mapping[str, tuple[Series, ...]]) -> tuple[Series, 
     return tuple(replace(series[0], name=name) for name, series in of_models.items() if series)
 
 
-def _facts(info: HeadInfo, config: SituationConfig | CaptioningConfig) -> list[Fact]:
+def _facts(info: HeadInfo, config: SituationConfig | CaptioningConfig) -> Facts:
     """The recipe, and whose features the heads take."""
     head = config.head
     if isinstance(config, SituationConfig):
         frames = f"{config.frames.per_event} an event"
     else:
         frames = f"{config.frames.per_second:g} a second"
-    facts = {
-        "recipe": config.recipe,
-        "model": PurePath(info.model).name,
-        "head": f"{head.encoder_layers} + {head.decoder_layers} layers, width {head.width}, "
-        f"beam {head.beam}",
-        "frames": frames,
-        "seed of training": str(config.train.seed),
-    }
-    for name, model in info.models.items():
-        strength = plain(model.alpha, decimals=2)
-        facts[f"features, {name}"] = f"strength (alpha) {strength}, hash {model.hash}"
-    return [Fact(name, value) for name, value in facts.items()]
+    layers = f"{head.encoder_layers} + {head.decoder_layers} layers"
+    return [
+        ("recipe", config.recipe),
+        ("model", PurePath(info.model).name),
+        ("head", f"{layers}, width {head.width}, beam {head.beam}"),
+        ("frames", frames),
+        ("seed of training", str(config.train.seed)),
+        *(
+            (
+                f"features, {name}",
+                f"strength (alpha) {plain(one.alpha, decimals=2)}, hash {one.hash}",
+            )
+            for name, one in info.models.items()
+        ),
+    ]

@@ -38,14 +38,6 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subset:
-    """A score on a part of a test's items."""
-
-    items: int | None
-    score: Compared
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRow:
     """One line of the table of tests.
 
@@ -64,7 +56,7 @@ class ScoreRow:
     unit: Unit
     items: int | None
     score: Compared
-    held_out: Subset | None = None
+    held_out: Compared | None = None
     chance: float | None = None
     blind: tuple[float, float] | None = None
     text_only: float | None = None
@@ -72,12 +64,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreGroup:
-    """Rows under one heading.
-
-    Attributes:
-        face: Whether they test detail or what must be kept.
-        title: `natural sentences`, or the task and its data.
-    """
+    """Rows under one heading: `in natural sentences`, or the task and its data."""
 
     face: Face
     title: str
@@ -87,10 +74,9 @@ class ScoreGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mean:
-    """The mean over tests.
+    """The unweighted mean over tests.
 
     Attributes:
-        score: Their unweighted mean.
         held_out: The same on combinations that training never showed.
         spread: The difference over seeds of training; None for one seed.
     """
@@ -120,10 +106,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraScore:
-    """A number beside the tests: a control, a task head.
+    """A number beside the tests, of a control or a task head: `shuffled annotations, detail`.
 
     Attributes:
-        name: `shuffled annotations, detail`.
         score: Score of both models, or a single number in `adapted`.
         spread: The difference over seeds of training; None for one seed.
     """
@@ -135,13 +120,9 @@ class ExtraScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """The two faces at one strength of the adaptation.
+    """The two faces at one strength (alpha) of the adaptation, as changes from strength 0.
 
-    Attributes:
-        alpha: The strength.
-        detail: Change from strength 0.
-        kept: The same of what must be kept.
-        qualifies: False where the loss of what must be kept was too large to choose it.
+    `qualifies` is False where the loss of what must be kept was too large to choose it.
     """
 
     alpha: float
@@ -152,10 +133,9 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrengthCurve:
-    """Scores over the strength of the adaptation.
+    """Scores over the strength of the adaptation, ascending from the base.
 
     Attributes:
-        points: By ascending strength; the first is the base.
         chosen: Strength of the model that is reported.
         explanation: On what it was scored and by what rule the strength was chosen.
     """
@@ -190,39 +170,8 @@ class TrainingLog:
     validations_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A line of the environment: `seed`, `0`."""
-
-    name: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportData:
-    """All that the files of a run say.
-
-    Attributes:
-        controls: What must not gain.
-        peak_memory_mib: None where it was not recorded.
-        command: What was typed; empty where that is not known.
-        absent: Files that are not there, and what is missing without them.
-    """
-
-    run: str
-    verdict: Verdict | None
-    groups: tuple[ScoreGroup, ...]
-    controls: tuple[ExtraScore, ...]
-    heads: tuple[ExtraScore, ...]
-    curve: StrengthCurve | None
-    training: TrainingLog | None
-    stages: tuple[tuple[str, float], ...]
-    peak_memory_mib: float | None
-    facts: tuple[Fact, ...]
-    command: str
-    notices: tuple[str, ...]
-    absent: tuple[str, ...]
-
+Facts = list[tuple[str, str]]
+"""Lines of the environment: `seed`, `0`."""
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -20,10 +20,10 @@ from figclip.heads.run import CAPTIONING, SITUATIONS, is_head_run
 from figclip.reporting import charts, claims
 from figclip.reporting import records as numbers
 from figclip.reporting.examples import Outcome, changed_words, pick_examples
-from figclip.reporting.files import damage_named
 from figclip.reporting.film_examples import Films, pick_films, timeline
 from figclip.reporting.head_data import HeadData, read_head_data
-from figclip.reporting.run_data import RunFiles, read_run_files, report_data
+from figclip.reporting.result_files import damage_named
+from figclip.reporting.run_data import RunData, read_run_data
 from figclip.reporting.situation_examples import Situations, pick_situations
 from figclip.reporting.training_captions import (
     CaptionedVideo,
@@ -102,31 +102,28 @@ def _page_of_adaptation(
     run: Path, data: Sequence[DataSource], store: Path | None, heads: Sequence[Path]
 ) -> str:
     """The page about an adaptation, with the heads on its model where there are any."""
-    read = read_run_files(run)
-    report = report_data(read)
+    read = read_run_data(run)
     by_task = _heads_by_task(heads, read)
     of_heads = [one for one in data if any(one.name in SCORED_ON[task] for task in by_task)]
     of_captions = [one for one in data if one not in of_heads]
     situations, films = by_task.get(SITUATIONS), by_task.get(CAPTIONING)
     return _render(
         "report.html.j2",
-        data=report,
+        data=read,
         examples=pick_examples(of_captions, read.results) if of_captions else None,
         captioned=None if store is None else _captioned(store, read),
         captions_absent=_captions_absent(read),
-        several_seeds=read.summary is not None and len(read.summary.seeds) > 1,
-        is_quick=read.summary is not None and len(read.summary.seeds) == 1,
         situation_heads=situations,
         shown_situations=None if situations is None else _situations(situations, of_heads, store),
         film_heads=films,
         shown_films=None if films is None else _films(films, of_heads),
-        notices=(*report.notices, *(one for head in by_task.values() for one in head.notices)),
-        missing=(*report.absent, *(one for head in by_task.values() for one in head.absent)),
-        stages=report.stages,
+        notices=(*read.notices, *(one for head in by_task.values() for one in head.notices)),
+        missing=(*read.absent, *(one for head in by_task.values() for one in head.absent)),
+        stages=read.costs.stages,
     )
 
 
-def _heads_by_task(heads: Sequence[Path], read: RunFiles) -> dict[str, HeadData]:
+def _heads_by_task(heads: Sequence[Path], read: RunData) -> dict[str, HeadData]:
     """All heads on the model of a run, by their task."""
     by_task: dict[str, HeadData] = {}
     for path in heads:
@@ -178,7 +175,7 @@ def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: ob
     )
 
 
-def _check_of_run(head: HeadData, read: RunFiles) -> None:
+def _check_of_run(head: HeadData, read: RunData) -> None:
     """Refuse heads on another model than the one whose results are shown."""
     scored = {one.hashes["adapted"] for one in read.results}
     if scored and head.info.models[ADAPTED].hash not in scored:
@@ -269,7 +266,7 @@ def _test_name(test: str) -> str:
     return test.replace("_", " ").replace("-", ", ")
 
 
-def _captioned(store: Path, read: RunFiles) -> CaptionedVideo | None:
+def _captioned(store: Path, read: RunData) -> CaptionedVideo | None:
     """A training video with its texts; None where the run's files do not say what these were."""
     if read.config is None or read.data is None:
         return None
@@ -278,7 +275,7 @@ def _captioned(store: Path, read: RunFiles) -> CaptionedVideo | None:
     )
 
 
-def _captions_absent(read: RunFiles) -> str:
+def _captions_absent(read: RunData) -> str:
     """Why no captions are shown, and what would show them."""
     if read.config is None or read.data is None:
         return "No captions: config.json and data.json of the run are needed to make them again."

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from figclip.errors import DataError
 from figclip.evaluation.results import FACES, RESULT_FORMAT
 from figclip.evaluation.selection_split import CHOSE
-from figclip.reporting.files import damage_named, number, optional_number, read_object
 from figclip.reporting.records import (
     Compared,
     ExtraScore,
@@ -26,10 +27,50 @@ from figclip.reporting.records import (
     ScoreGroup,
     ScoreRow,
     Span,
-    Subset,
     Verdict,
 )
-from figclip.tasks.base import Face
+from figclip.tasks.base import Face, Unit
+
+_Known = TypeVar("_Known")
+
+
+def read_object(file: Path, *, newest_format: int) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        DataError: not a JSON object, or of a newer format.
+    """
+    with damage_named(file):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["format"] <= newest_format:
+            return content
+    raise DataError(
+        f"has format {content['format']}, this version reads up to {newest_format}",
+        where=str(file),
+        fix="Use the figclip version that wrote it, or a newer one",
+    )
+
+
+@contextmanager
+def damage_named(file: Path) -> Generator[None]:
+    """Turn what reading a damaged file leads to into an error that names it."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise DataError(
+            f"is damaged ({type(error).__name__}: {error})",
+            where=str(file),
+            fix="Make it again with the command that wrote it, or delete it",
+        ) from error
+
+
+def number(value: object) -> float:
+    """A finite number of JSON."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +80,9 @@ class ResultFile:
     Attributes:
         base_name: None where only one model was scored.
         is_own_base: Whether the base is the adapted model itself at strength 0.
-        hashes: Hashes of the data and of both models, by what they belong to.
-        headlines: The few of them that stand for the task.
-        num_chose: Those of them that chose the strength of the model.
+        hashes: Hashes of `data`, `adapted` and, where there is one, `base`.
+        headlines: The few rows that stand for the task.
+        num_chose: Items left out because they chose the strength of the model.
         num_trained: Items that were scored although a model was trained on them.
     """
 
@@ -122,51 +163,51 @@ def read_items(result: ResultFile) -> Iterator[ItemLine]:
 def groups_of_results(results: Sequence[ResultFile]) -> tuple[ScoreGroup, ...]:
     """A group of rows a result file, detail first."""
     return tuple(
-        ScoreGroup(
-            face=face,
-            title=_title(one),
-            note="; ".join(_counted(one)),
-            rows=one.rows,
-        )
+        ScoreGroup(face=face, title=_title(one), note=_counted(one), rows=one.rows)
         for face in FACES
         for one in results
         if one.face == face
     )
 
 
-def verdict_of_results(results: Sequence[ResultFile]) -> Verdict | None:
+def summary_of_results(results: Sequence[ResultFile]) -> Summary:
     """Means over the tests of each face, each test by the mean of its headlines.
 
     They have no interval: items of different tests may show the same videos, which result files
     do not tell.
-
-    None where no test of detail has a base to compare with.
     """
     detail, kept = (_mean([one for one in results if one.face == face]) for face in FACES)
-    if detail is None:
-        return None
-    return Verdict(detail=detail, detail_wording="", template=None, kept=kept)
+    verdict = None
+    if detail is not None:
+        verdict = Verdict(detail=detail, detail_wording="", template=None, kept=kept)
+    return Summary(verdict=verdict, groups=groups_of_results(results))
 
 
 def compared(content: Any) -> Compared:
     """Scores of both models from `base`, `adapted`, `difference`, `interval`."""
-    base, adapted = optional_number(content["base"]), number(content["adapted"])
+    base, adapted = _optional(content["base"]), number(content["adapted"])
     difference = content.get("difference")
     if difference is None and base is not None:
         difference = adapted - base
-    interval = content.get("interval")
     return Compared(
         base=base,
         adapted=adapted,
-        difference=optional_number(difference),
-        interval=None if interval is None else span_of(interval),
+        difference=_optional(difference),
+        interval=_interval(content.get("interval")),
     )
 
 
-def span_of(bounds: Any) -> Span:
+def _interval(bounds: Any) -> Span | None:
     """An interval from its two bounds."""
+    if bounds is None:
+        return None
     low, high = map(number, bounds)
     return Span(low=low, high=high)
+
+
+def _optional(value: object) -> float | None:
+    """A finite number, or null."""
+    return None if value is None else number(value)
 
 
 def _title(one: ResultFile) -> str:
@@ -209,7 +250,7 @@ def _read(file: Path) -> ResultFile:
         return ResultFile(
             file=file,
             task=content["task"],
-            face=_face(content["face"]),
+            face=_one_of(FACES, content["face"]),
             data=data["name"],
             source=data["source"],
             split=data["split"],
@@ -230,39 +271,37 @@ def _read(file: Path) -> ResultFile:
 
 def _row(name: str, one: Any) -> ScoreRow:
     """A metric; corrected scores where the official ones are wrong, as their interval is theirs."""
-    base, adapted = (None if one[of] is None else _value(one[of]) for of in ("base", "adapted"))
+    base, adapted = (
+        one[of] and (one[of]["official"] if one[of]["corrected"] is None else one[of]["corrected"])
+        for of in ("base", "adapted")
+    )
     interval = {"difference": one["difference"], "interval": one["interval_95"]}
     score = compared({"base": base, "adapted": adapted, **interval})
-    unit = one["unit"]
-    if unit not in ("fraction", "rank"):
-        raise ValueError(f"unknown unit {unit!r}")
-    chance = optional_number(one["chance"])
+    unit = _one_of(get_args(Unit), one["unit"])
+    chance = _optional(one["chance"])
     return ScoreRow(name=name, metric="", unit=unit, items=None, score=score, chance=chance)
-
-
-def _value(score: Any) -> object:
-    """The corrected score where there is one, else the official."""
-    return score["official"] if score["corrected"] is None else score["corrected"]
 
 
 def _values(content: Any) -> dict[str, float]:
     return {str(name): number(value) for name, value in content.items()}
 
 
-def _face(name: object) -> Face:
-    """A face by its name."""
-    for face in FACES:
-        if name == face:
-            return face
-    raise ValueError(f"unknown face {name!r}")
+def _one_of(known: Iterable[_Known], name: object) -> _Known:
+    """A name that must be known."""
+    for one in known:
+        if one == name:
+            return one
+    raise ValueError(f"unknown {name!r}")
 
 
-def _counted(one: ResultFile) -> list[str]:
+def _counted(one: ResultFile) -> str:
     """How much was scored and how much was not."""
     counted = [f"{count:,} {name}" for name, count in one.counts.items()]
     if one.num_left_out:
         counted.append(f"{one.num_left_out:,} left out")
-    return [*counted, f"{one.num_trained:,} TRAINED ON"] if one.num_trained else counted
+    if one.num_trained:
+        counted.append(f"{one.num_trained:,} TRAINED ON")
+    return "; ".join(counted)
 
 
 SUMMARY_FORMAT = 1
@@ -279,13 +318,19 @@ _FACES: dict[str, Face] = {"detail": "detail", "kept": "kept", "semantic": "kept
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Its content; `seeds` are those of training."""
+    """What all tests say.
 
-    verdict: Verdict
+    Attributes:
+        verdict: None where no test of detail has a base to compare with.
+        controls: What must not gain.
+        seeds: Those of training; empty where no summary was written.
+    """
+
+    verdict: Verdict | None
     groups: tuple[ScoreGroup, ...]
-    controls: tuple[ExtraScore, ...]
-    heads: tuple[ExtraScore, ...]
-    seeds: tuple[int, ...]
+    controls: tuple[ExtraScore, ...] = ()
+    heads: tuple[ExtraScore, ...] = ()
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +338,7 @@ class Costs:
     """Seconds of each stage, and the most memory in MiB; None where it was not recorded."""
 
     stages: tuple[tuple[str, float], ...]
-    peak_memory_mib: float | None
+    peak_memory_mib: float | None = None
 
 
 def read_summary(file: Path) -> Summary:
@@ -374,12 +419,10 @@ def _summary_row(one: Any) -> ScoreRow:
         unit="fraction",
         items=int(one["items"]),
         score=compared(one),
-        held_out=None
-        if held_out is None
-        else Subset(items=int(held_out["items"]), score=compared(held_out)),
-        chance=optional_number(one.get("chance")),
+        held_out=None if held_out is None else compared(held_out),
+        chance=_optional(one.get("chance")),
         blind=None if blind is None else (number(blind["base"]), number(blind["adapted"])),
-        text_only=optional_number(one.get("text_only")),
+        text_only=_optional(one.get("text_only")),
     )
 
 
@@ -393,12 +436,11 @@ def _scores(content: Any, prefix: str = "", of_seeds: Sequence[Any] = ()) -> lis
         return [ExtraScore(name=prefix, score=score, spread=_spread(of_seeds))]
     if {"difference", "interval"} <= content.keys():
         change = number(content["difference"])
-        interval = content["interval"]
         score = Compared(
             base=None,
             adapted=number(content.get("adapted", change)),
             difference=change,
-            interval=None if interval is None else span_of(interval),
+            interval=_interval(content["interval"]),
         )
         return [ExtraScore(name=prefix, score=score)]
     by_seed = content.get("by_seed", ())

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,11 +24,9 @@ from figclip.errors import DataError
 from figclip.evaluation.results import STRENGTH_FORMAT, SWEEP_FORMAT
 from figclip.model.backbone import state_hash
 from figclip.model.folder import ModelInfo, read_info
-from figclip.reporting.files import damage_named, number, read_object
 from figclip.reporting.records import (
     CurvePoint,
-    Fact,
-    ReportData,
+    Facts,
     Series,
     StrengthCurve,
     TrainingLog,
@@ -39,55 +37,50 @@ from figclip.reporting.result_files import (
     Costs,
     ResultFile,
     Summary,
-    groups_of_results,
+    damage_named,
+    number,
     read_costs,
+    read_object,
     read_result_files,
     read_summary,
     scored_again,
-    verdict_of_results,
+    summary_of_results,
 )
 from figclip.training.run_files import ENVIRONMENT_FORMAT, RUN_FORMAT, sessions_of
 from figclip.training.run_folder import RunFolder, read_metrics
 
 
-def typed_command(environment: dict[str, Any] | None, *, file: Path) -> str:
-    """What was typed to train, with the program by its name; empty where that is not known."""
-    if environment is None:
-        return ""
-    with damage_named(file):
-        program, *arguments = map(str, sessions_of(environment)[0]["command"])
-    return shlex.join([PurePath(program).name, *arguments])
+def read_environment(file: Path) -> tuple[str, Facts]:
+    """What was typed to train; and where, as far as it is known: the last session's, and resumes.
 
-
-def environment_facts(environment: dict[str, Any] | None, *, file: Path) -> list[Fact]:
-    """Commit, machine and versions of the last session, as far as they are known; all sessions."""
-    if environment is None:
-        return []
+    The program is told by its name.
+    """
+    environment = read_object(file, newest_format=ENVIRONMENT_FORMAT)
     with damage_named(file):
-        sessions = sessions_of(environment)
-        last = sessions[-1]
-        packages = [f"{name} {version}" for name, version in last["packages"].items()]
-        facts = {
-            "commit": str(last["commit"]) or "an installed package",
-            "Python": str(last["python"]),
-            "platform": str(last["platform"]),
+        first, *resumed = sessions_of(environment)
+        program, *arguments = map(str, first["command"])
+        last = (first, *resumed)[-1]
+        facts = [
+            ("commit", str(last["commit"]) or "an installed package"),
+            ("Python", str(last["python"])),
+            ("platform", str(last["platform"])),
             # Runs of earlier versions do not say where they ran.
-            **{one: str(last[one]) for one in ("device", "processes") if one in last},
-            "threads": str(last["threads"]),
-            "packages": ", ".join(packages),
-        }
-        if resumed := [str(one["step"]) for one in sessions[1:]]:
-            facts["resumed after step"] = ", ".join(resumed)
-    return [Fact(name, value) for name, value in facts.items()]
+            *((one, str(last[one])) for one in ("device", "processes") if one in last),
+            ("threads", str(last["threads"])),
+            ("packages", ", ".join(f"{name} {one}" for name, one in last["packages"].items())),
+        ]
+        if resumed:
+            facts.append(("resumed after step", ", ".join(str(one["step"]) for one in resumed)))
+    return shlex.join([PurePath(program).name, *arguments]), facts
 
 
-def data_facts(data: dict[str, Any], file: Path) -> list[Fact]:
+def data_facts(data: dict[str, Any], file: Path) -> Facts:
     """How many videos a run was trained on, and their hash."""
     with damage_named(file):
         return [
-            Fact("videos trained on", f"{len(data['train']):,}"),
-            Fact("videos that chose", f"{len(data['val']):,}"),
-            Fact("hash of the training data", str(data["hash"])),
+            ("videos trained on", f"{len(data['train']):,}"),
+            ("videos that chose", f"{len(data['val']):,}"),
+            ("hash of the training data", str(data["hash"])),
         ]
 
 
@@ -95,9 +88,6 @@ _SWEPT = (
     "The curve was scored on the tests themselves (figclip eval --sweep-alpha); no strength was "
     "chosen by it."
 )
-
-_Scored = tuple[float, float, float, bool]
-"""Strength, detail, kept, whether it qualifies."""
 
 
 def read_curve(
@@ -109,32 +99,28 @@ def read_curve(
     """
     chosen_from, swept = run / "strength.json", run / "eval" / "sweep.json"
     if chosen_from.exists():
-        return _read_choice(chosen_from, results)
-    if swept.exists():
-        return _read_sweep(swept, alpha=alpha)
-    return None
-
-
-def _read_choice(file: Path, results: Sequence[ResultFile]) -> StrengthCurve | None:
-    """The curve of `adapt --keep`, and the rule in words; None where detail was not measured."""
-    content = read_object(file, newest_format=STRENGTH_FORMAT)
-    with damage_named(file):
-        if any(one["detail"] is None for one in content["curve"]):
-            return None
-        scores = [
-            (number(one["alpha"]), number(one["detail"]), number(one["kept"]), one["qualifies"])
-            for one in content["curve"]
-        ]
-        chosen, limits = number(content["alpha"]), content["limits"]
-        confidence = plain(100 * number(limits["confidence"]), decimals=0)
-        explanation = (
-            f"Strength {chosen:g} was chosen on validation videos and on {_chosen_on(results)}: "
-            "the most detail among strengths whose loss of what must be kept is, with "
-            f"{confidence} % confidence, at most {percent(limits['mean'])} points on the mean and "
-            f"{percent(limits['test'])} on each test. "
-            "Hollow points lose more than that."
-        )
-        return _curve(scores, chosen=chosen, explanation=explanation)
+        content = read_object(chosen_from, newest_format=STRENGTH_FORMAT)
+        with damage_named(chosen_from):
+            if any(one["detail"] is None for one in content["curve"]):
+                return None
+            chosen, limits = number(content["alpha"]), content["limits"]
+            explanation = (
+                f"Strength {chosen:g} was chosen on validation videos and on "
+                f"{_chosen_on(results)}: the most detail among strengths whose loss of what must "
+                f"be kept is, with {plain(100 * number(limits['confidence']), decimals=0)} % "
+                f"confidence, at most {percent(limits['mean'])} points on the mean and "
+                f"{percent(limits['test'])} on each test. "
+                "Hollow points lose more than that."
+            )
+            points = _points(content["curve"])
+            return StrengthCurve(points=points, chosen=chosen, explanation=explanation)
+    if not swept.exists():
+        return None
+    content = read_object(swept, newest_format=SWEEP_FORMAT)
+    with damage_named(swept):
+        points = _points([{**one, **one["faces"]} for one in content["points"]])
+    chosen = 1.0 if alpha is None else alpha
+    return StrengthCurve(points=points, chosen=chosen, explanation=_SWEPT)
 
 
 def _chosen_on(results: Sequence[ResultFile]) -> str:
@@ -147,30 +133,18 @@ def _chosen_on(results: Sequence[ResultFile]) -> str:
     return "kept tests of other data than those reported"
 
 
-def _read_sweep(file: Path, *, alpha: float | None) -> StrengthCurve:
-    """The curve of `eval --sweep-alpha`."""
-    content = read_object(file, newest_format=SWEEP_FORMAT)
-    with damage_named(file):
-        scores: list[_Scored] = []
-        for one in content["points"]:
-            detail, kept = (number(one["faces"][face]) for face in ("detail", "kept"))
-            scores.append((number(one["alpha"]), detail, kept, True))
-        return _curve(scores, chosen=1.0 if alpha is None else alpha, explanation=_SWEPT)
-
-
-def _curve(scores: list[_Scored], *, chosen: float, explanation: str) -> StrengthCurve:
+def _points(scores: Sequence[Mapping[str, Any]]) -> tuple[CurvePoint, ...]:
     """Changes from strength 0, which must be among the strengths."""
-    ((_, base_detail, base_kept, _),) = [one for one in scores if one[0] == 0]
-    points = tuple(
+    (base,) = [one for one in scores if one["alpha"] == 0]
+    return tuple(
         CurvePoint(
-            alpha=alpha,
-            detail=detail - base_detail,
-            kept=kept - base_kept,
-            qualifies=bool(qualifies),
+            alpha=number(one["alpha"]),
+            detail=number(one["detail"]) - number(base["detail"]),
+            kept=number(one["kept"]) - number(base["kept"]),
+            qualifies=bool(one.get("qualifies", True)),
         )
-        for alpha, detail, kept, qualifies in sorted(scores)
+        for one in sorted(scores, key=lambda one: number(one["alpha"]))
     )
-    return StrengthCurve(points=points, chosen=chosen, explanation=explanation)
 
 
 _SUM, _CHOOSING = "loss", "val/score"
@@ -193,8 +167,9 @@ def read_training_log(file: Path) -> TrainingLog:
         for row in rows:
             kind = "steps" if _SUM in row else "validations"
             seconds[kind] += number(row["time"]["s"])
-            for name, value in _charted(row):
-                values[name].append((row["step"], value))
+            for name, value in row.items():
+                if name == _SUM or name.startswith((f"{_SUM}/", "val/")):
+                    values[name].append((row["step"], number(value)))
     return TrainingLog(
         losses=_series(values, first=_SUM, prefix="loss"),
         validation=_series(values, first=_CHOOSING, prefix="val/"),
@@ -219,45 +194,46 @@ def _series(
     )
 
 
-def _charted(row: dict[str, Any]) -> Iterable[tuple[str, float]]:
-    """Losses and validation scores of a line."""
-    for name, value in row.items():
-        if name == _SUM or name.startswith((f"{_SUM}/", "val/")):
-            yield name, number(value)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFiles:
-    """The files of a run that a report reads; None where a file is not there.
+class RunData:
+    """All that the files of a run say; None or empty where a file is not there.
 
     Attributes:
-        base: Hub id of the base; empty for a local one.
-        notices: Results left out, one sentence each.
+        data: Content of `data.json`.
+        results: Those of the run's model as it is now.
+        command: What was typed.
+        notices: Those of the results, and results left out, one sentence each.
         absent: What is not there and what it would have said.
     """
 
     path: Path
     config: RunConfig | None
-    environment: dict[str, Any] | None
     data: dict[str, Any] | None
-    alpha: float | None
-    base: str
-    base_hash: str
     results: tuple[ResultFile, ...]
-    summary: Summary | None
+    summary: Summary
+    curve: StrengthCurve | None
+    training: TrainingLog | None
+    costs: Costs
+    facts: Facts
+    command: str
     notices: tuple[str, ...]
-    absent: list[str] = field(default_factory=list[str])
+    absent: tuple[str, ...]
+
+    @property
+    def run(self) -> str:
+        """Name of the run's folder."""
+        return self.path.resolve().name
 
 
-def read_run_files(path: Path) -> RunFiles:
+def read_run_data(path: Path) -> RunData:
     """Read the files of a run.
 
     Raises:
         DataError: there is nothing of a run in the folder, or a file is damaged or newer.
         ConfigError, ModelError: `config.json` or `model/figclip.json` is.
     """
-    run = RunFolder(path)
-    known = (run.config, run.environment, run.data, run.metrics, run.model, path / "eval")
+    run, results_folder = RunFolder(path), path / "eval"
+    known = (run.config, run.environment, run.data, run.metrics, run.model, results_folder)
     if not any(file.exists() for file in known):
         raise DataError(
             "holds no run to report about",
@@ -271,64 +247,50 @@ def read_run_files(path: Path) -> RunFiles:
             absent.append(f"{file.relative_to(path)} is not there: {what}.")
         return file.exists()
 
-    config = environment = data = info = summary = None
+    config = data = info = training = None
+    command, environment = "", []
     if there(run.config, "the settings and the seed are not known"):
-        config = parsing.from_json(
-            run.config.read_text(encoding="utf-8"), RunConfig, where=str(run.config)
-        )
+        text = run.config.read_text(encoding="utf-8")
+        config = parsing.from_json(text, RunConfig, where=str(run.config))
     if there(run.environment, "the command and the versions are not known"):
-        environment = read_object(run.environment, newest_format=ENVIRONMENT_FORMAT)
+        command, environment = read_environment(run.environment)
     if there(run.data, "the training data are not known"):
         data = read_object(run.data, newest_format=RUN_FORMAT)
     if there(run.model / "figclip.json", "the base and the strength are not known"):
         info = read_info(run.model)
-    if (path / "eval/summary.json").exists():
-        summary = read_summary(path / "eval/summary.json")
-    results, notices = _of_model(read_result_files(path / "eval"), info, run.model)
-    if not results and summary is None:
+    results, notices = _of_model(read_result_files(results_folder), info, run.model)
+    summary = summary_of_results(results)
+    if (results_folder / "summary.json").exists():
+        summary = read_summary(results_folder / "summary.json")
+    elif not results:
         absent.append("eval/ holds no result of `figclip eval`: nothing can be said of the model.")
-    return RunFiles(
-        path=path,
-        config=config,
-        environment=environment,
-        data=data,
-        alpha=None if info is None else info.alpha,
-        base="" if info is None else info.base,
-        base_hash="" if info is None else info.base_hash,
-        results=results,
-        summary=summary,
-        notices=(*notices, *scored_again(results)),
-        absent=absent,
-    )
-
-
-def report_data(files: RunFiles) -> ReportData:
-    """Put the files of a run together."""
-    run, summary = RunFolder(files.path), files.summary
-    absent = list(files.absent)
-    training = read_training_log(run.metrics) if run.metrics.exists() else None
+    if run.metrics.exists():
+        training = read_training_log(run.metrics)
     if training is None or training.num_steps == 0:
         training = None
         absent.append("metrics.jsonl has no steps: losses and times are not known.")
-    curve = read_curve(files.path, alpha=files.alpha, results=files.results)
+    curve = read_curve(path, alpha=None if info is None else info.alpha, results=results)
     if curve is None:
         absent.append("Neither strength.json with detail nor eval/sweep.json: no curve over alpha.")
-    costs = _costs(files.path / "eval" / "timings.json", training)
-    return ReportData(
-        run=files.path.resolve().name,
-        verdict=verdict_of_results(files.results) if summary is None else summary.verdict,
-        groups=groups_of_results(files.results) if summary is None else summary.groups,
-        controls=() if summary is None else summary.controls,
-        heads=() if summary is None else summary.heads,
+    trained_on = [] if data is None else data_facts(data, run.data)
+    notices += (*scored_again(results), *(said for one in results for said in one.notices))
+    return RunData(
+        path=path,
+        config=config,
+        data=data,
+        results=results,
+        summary=summary,
         curve=curve,
         training=training,
-        stages=costs.stages,
-        peak_memory_mib=costs.peak_memory_mib,
-        facts=tuple(_facts(files)),
-        command=typed_command(files.environment, file=run.environment),
-        notices=tuple(
-            dict.fromkeys([*files.notices, *(n for one in files.results for n in one.notices)])
-        ),
+        costs=_costs(results_folder / "timings.json", training),
+        facts=[
+            *_settings(config, info, summary),
+            *trained_on,
+            *_hashes(info, results),
+            *environment,
+        ],
+        command=command,
+        notices=tuple(dict.fromkeys(notices)),
         absent=tuple(absent),
     )
 
@@ -338,10 +300,9 @@ def _costs(file: Path, training: TrainingLog | None) -> Costs:
     if file.exists():
         return read_costs(file)
     if training is None:
-        return Costs(stages=(), peak_memory_mib=None)
+        return Costs(stages=())
     parts = (("training steps", training.steps_s), ("validation", training.validations_s))
-    stages = tuple((name, seconds) for name, seconds in parts if seconds > 0)
-    return Costs(stages=stages, peak_memory_mib=None)
+    return Costs(stages=tuple((name, seconds) for name, seconds in parts if seconds > 0))
 
 
 def _of_model(
@@ -377,33 +338,35 @@ def _weights_hash(file: Path) -> str:
         ) from error
 
 
-def _facts(files: RunFiles) -> list[Fact]:
-    """Environment, seeds and hashes, as far as they are known."""
-    facts: list[Fact] = []
-    if files.config is not None:
-        model = files.config.model
+def _settings(config: RunConfig | None, info: ModelInfo | None, summary: Summary) -> Facts:
+    """Settings and seeds, as far as they are known."""
+    facts: Facts = []
+    if config is not None:
+        model = config.model
         facts += [
-            Fact("recipe", files.config.recipe),
-            Fact("base", files.base or PurePath(model.base).name),
-            Fact("adaptation", f"{model.adaptation}, rank {model.lora_rank}"),
+            ("recipe", config.recipe),
+            ("base", (info.base if info else "") or PurePath(model.base).name),
+            ("adaptation", f"{model.adaptation}, rank {model.lora_rank}"),
         ]
-    if files.alpha is not None:
-        facts.append(Fact("strength (alpha)", plain(files.alpha, decimals=2)))
-    if files.config is not None:
-        facts.append(Fact("seed of training", str(files.config.train.seed)))
-    if files.summary is not None:
-        facts.append(Fact("seeds of the summary", ", ".join(map(str, files.summary.seeds))))
-    if files.data is not None:
-        facts += data_facts(files.data, files.path / "data.json")
-    if files.base_hash:
-        facts.append(Fact("hash of the base", files.base_hash))
-    adapted = dict.fromkeys(one.hashes["adapted"] for one in files.results)
-    facts += [Fact("hash of the adapted model", one) for one in adapted]
+    if info is not None:
+        facts.append(("strength (alpha)", plain(info.alpha, decimals=2)))
+    if config is not None:
+        facts.append(("seed of training", str(config.train.seed)))
+    if summary.seeds:
+        facts.append(("seeds of the summary", ", ".join(map(str, summary.seeds))))
+    return facts
+
+
+def _hashes(info: ModelInfo | None, results: Sequence[ResultFile]) -> Facts:
+    """Hashes of the base, of adapted models and of the data of results."""
     sources: dict[str, str] = {}
-    for one in files.results:
+    for one in results:
         sources.setdefault(one.hashes["data"], one.source)
-    facts += [Fact(f"hash of {source}", data_hash) for data_hash, source in sources.items()]
     return [
-        *facts,
-        *environment_facts(files.environment, file=RunFolder(files.path).environment),
+        *([("hash of the base", info.base_hash)] if info and info.base_hash else []),
+        *(
+            ("hash of the adapted model", model_hash)
+            for model_hash in dict.fromkeys(one.hashes["adapted"] for one in results)
+        ),
+        *((f"hash of {source}", data_hash) for data_hash, source in sources.items()),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ from figclip.datasets.situations import TrueEvent, TrueVideo, related_events, si
 from figclip.errors import DataError, FigclipError
 from figclip.evaluation.results import shorten
 from figclip.evaluation.sources import DataSource
-from figclip.heads.features import ADAPTED, BASE
 from figclip.records import Event, VideoRecord
 from figclip.reporting.examples import choose_videos
-from figclip.reporting.files import damage_named
 from figclip.reporting.head_data import HeadData
 from figclip.reporting.previews import jpeg_address
-from figclip.reporting.result_files import ResultFile
+from figclip.reporting.result_files import ResultFile, damage_named
 from figclip.reporting.training_captions import AnnotatedVideos
 from figclip.scoring.situation_files import load_prediction_file
 from figclip.scoring.situation_sources import open_truth
@@ -38,12 +35,7 @@ _FRAME_PX = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What one head says.
-
-    Attributes:
-        text: Empty for nothing.
-        agrees: Whether an annotator says the same; None where that was not scored.
-    """
+    """What one head says, and whether an annotator says the same, where that was scored."""
 
     text: str
     agrees: bool | None
@@ -53,11 +45,8 @@ class Said:
 class SaidRow:
     """A verb, a role or a relation.
 
-    Attributes:
-        name: `verb`, `Arg0 (kicker)`, `relation`.
-        true: What the first annotator says; empty for nothing.
-        also: What others say instead.
-        said: What each head says.
+    `true` is what the first annotator says, `also` what others say instead, `said` what each head
+    says. Texts are empty for nothing.
     """
 
     name: str
@@ -79,11 +68,9 @@ class ShownEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownVideo:
-    """One video.
+    """One video: the first `MAX_EVENTS` of its events.
 
-    Attributes:
-        num_events: How many it has; the first `MAX_EVENTS` are shown.
-        num_right: How many of all events have a verb that each head got right.
+    `num_right`: how many of all events have a verb that each head got right.
     """
 
     id: str
@@ -113,20 +100,19 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
         PredictionError: a file holds no predictions.
         StoreError, VideoError: a frame cannot be read.
     """
-    newest = head.scored()
-    assert isinstance(head.config, SituationConfig), "of another task"
-    folder = head.path / "eval" / "predictions"
-    ids = _video_ids(folder / "videos.json")
-    predicted = [_Predictions.load(folder / name) for name in head.columns]
+    scored = head.scored()
+    ids = _video_ids(head.predictions / "videos.json")
+    predicted = [_Predictions.load(head.predictions / name) for name in head.columns]
     scored_ids = [ids[idx] for idx in sorted(predicted[0].verbs)]
     order = choose_videos(scored_ids, annotated.records, where=annotated.where)
-    verbs, notices = _official_verbs(newest.result, annotated)
+    verbs, notices = _official_verbs(scored.result, annotated)
     shown: list[ShownVideo] = []
     num_bytes = 0
-    for video_id in islice(order, MAX_VIDEOS):
-        idx = ids.index(video_id)
-        scored = _Scored(video_id, idx, predicted, head, head.config.frames.per_event)
-        video = scored.show(annotated, verbs.get(video_id))
+    for video_id in order[:MAX_VIDEOS]:
+        record, idx = annotated.records[video_id], ids.index(video_id)
+        video = _show(
+            record, idx, predicted, head=head, annotated=annotated, official=verbs.get(video_id)
+        )
         num_bytes += sum(len(frame) for event in video.events for frame in event.frames)
         if num_bytes > MAX_FRAME_BYTES:
             notices.append(f"Only {len(shown)} videos are shown, to keep this file small.")
@@ -144,14 +130,9 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
 
 @dataclass(frozen=True, slots=True)
 class _Predictions:
-    """What one head says of all videos, by position: verbs and relations of events, roles by name.
+    """What one head says of all videos, by position: verbs, relations, roles by name.
 
-    Attributes:
-        verbs: `pred_vbs_ev`.
-        roles: `vb_output`, for the predicted verb.
-        given: The same for the annotated verb.
-        relations: `pred_evrels_ev`; empty when none were predicted.
-        folder: Where the files lie.
+    `roles` are for the predicted verb, `given` for the annotated one.
     """
 
     verbs: Mapping[int, Any]
@@ -202,72 +183,82 @@ class _Predicted:
     relation: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """A video that was scored, with its position in files of predictions."""
-
-    id: str
-    idx: int
-    predicted: Sequence[_Predictions]
-    head: HeadData
-    frames_per_event: int
-
-    def show(
-        self, annotated: AnnotatedVideos, official: tuple[tuple[str, ...], ...] | None
-    ) -> ShownVideo:
-        """Its events beside what heads say of them, and the verbs that it was scored by."""
-        record = annotated.records[self.id]
-        (truth,) = situation_truth_of([record]).videos
-        verbs = [event.verb_id for events in truth.annotations[:1] for event in events]
-        if any(one.given_verbs(self.idx) != verbs for one in self.predicted):
-            raise DataError(
-                f"its annotations of {self.id} are not those that were scored",
-                where=annotated.where,
-                fix="Run `figclip eval` again, or give what it was given",
+def _show(
+    record: VideoRecord,
+    idx: int,
+    predicted: Sequence[_Predictions],
+    *,
+    head: HeadData,
+    annotated: AnnotatedVideos,
+    official: tuple[tuple[str, ...], ...] | None,
+) -> ShownVideo:
+    """A video beside what heads say of it, and the verbs that it was scored by."""
+    assert isinstance(head.config, SituationConfig), "of another task"
+    frames_per_event = head.config.frames.per_event
+    (truth,) = situation_truth_of([record]).videos
+    verbs = [event.verb_id for events in truth.annotations[:1] for event in events]
+    if any(one.given_verbs(idx) != verbs for one in predicted):
+        raise DataError(
+            f"its annotations of {record.id} are not those that were scored",
+            where=annotated.where,
+            fix="Run `figclip eval` again, or give what it was given",
+        )
+    if official is not None and len(official) == len(verbs):
+        # First as the annotation says it, for which roles were written.
+        with_own = tuple((own, *ten) for own, ten in zip(verbs, official, strict=True))
+        truth = replace(truth, verb_ids=with_own)
+    pairs = [
+        head.scored().right.get(f"{record.id}/{name}", (None, None)) for name in truth.event_names
+    ]
+    right = [pair[-len(predicted) :] for pair in pairs]  # adapted comes last, and may be alone
+    events = next((one.events for one in record.annotations if one.events), ())
+    return ShownVideo(
+        id=record.id,
+        num_events=len(verbs),
+        num_right=tuple(
+            sum(event[column] is True for event in right) for column in range(len(predicted))
+        ),
+        events=tuple(
+            _show_event(
+                truth,
+                event,
+                event_idx,
+                [one.of_event(idx, event_idx, len(truth.event_names)) for one in predicted],
+                right=right[event_idx],
+                frames=_frames(annotated, record, event, frames_per_event),
             )
-        if official is not None and len(official) == len(verbs):
-            # First as the annotation says it, for which roles were written.
-            with_own = tuple((own, *ten) for own, ten in zip(verbs, official, strict=True))
-            truth = replace(truth, verb_ids=with_own)
-        right = [self._right(name) for name in truth.event_names]
-        return ShownVideo(
-            id=self.id,
-            num_events=len(verbs),
-            num_right=tuple(
-                sum(pair[column] is True for pair in right) for column in range(len(self.predicted))
-            ),
-            events=tuple(
-                self._event(annotated, record, truth, event_idx)
-                for event_idx in range(min(len(verbs), MAX_EVENTS))
-            ),
-        )
+            for event_idx, event in enumerate(events[:MAX_EVENTS])
+        ),
+    )
 
-    def _right(self, event_name: str) -> tuple[bool | None, ...]:
-        """Which heads have the verb right, in the order of the columns."""
-        base, adapted = self.head.scored().right.get(f"{self.id}/{event_name}", _UNKNOWN)
-        by_name = {BASE: base, ADAPTED: adapted}
-        return tuple(by_name[name] for name in self.head.columns)
 
-    def _event(
-        self, annotated: AnnotatedVideos, record: VideoRecord, truth: TrueVideo, event_idx: int
-    ) -> ShownEvent:
-        """One event."""
-        event = next(one for one in record.annotations if one.events).events[event_idx]
-        name = truth.event_names[event_idx]
-        said = [one.of_event(self.idx, event_idx, len(truth.event_names)) for one in self.predicted]
-        answers = [events[event_idx] for events in truth.annotations]
-        relation = _row("relation", [one.relation for one in answers], [s.relation for s in said])
-        return ShownEvent(
-            name=name,
-            start_s=event.start_s,
-            end_s=event.end_s,
-            frames=_frames(annotated, record, event, self.frames_per_event),
-            rows=(
-                _verb_row(truth.verb_ids[event_idx], said, self._right(name)),
-                *_role_rows(answers, [one.roles for one in said]),
-                *([relation] if relation.true else []),
-            ),
-        )
+def _show_event(
+    truth: TrueVideo,
+    event: Event,
+    event_idx: int,
+    said: Sequence[_Predicted],
+    *,
+    right: Sequence[bool | None],
+    frames: tuple[str, ...],
+) -> ShownEvent:
+    """One event."""
+    answers = [events[event_idx] for events in truth.annotations]
+    verb = _row("verb", truth.verb_ids[event_idx], [one.verb for one in said])
+    # Whether a verb is right was decided by all annotators of the evaluation.
+    marked = zip(verb.said, right, strict=True)
+    verb = replace(verb, said=tuple(replace(one, agrees=agrees) for one, agrees in marked))
+    relation = _row("relation", [one.relation for one in answers], [one.relation for one in said])
+    return ShownEvent(
+        name=truth.event_names[event_idx],
+        start_s=event.start_s,
+        end_s=event.end_s,
+        frames=frames,
+        rows=(
+            verb,
+            *_role_rows(answers, [one.roles for one in said]),
+            *([relation] if relation.true else []),
+        ),
+    )
 
 
 def _official_verbs(
@@ -283,18 +274,6 @@ def _official_verbs(
         what = f"{annotated.path.name} does not tell what all ten annotators chose."
         return {}, [f"Verbs shown as true are those of the annotations only: {what}"]
     return {video.id: video.verb_ids for video in truth.videos}, []
-
-
-_UNKNOWN: tuple[bool | None, bool | None] = (None, None)
-
-
-def _verb_row(
-    true: Sequence[str], said: Sequence[_Predicted], right: Sequence[bool | None]
-) -> SaidRow:
-    """The verb; whether it is right was decided by all annotators of the evaluation."""
-    row = _row("verb", true, [one.verb for one in said])
-    marked = zip(row.said, right, strict=True)
-    return replace(row, said=tuple(replace(one, agrees=agrees) for one, agrees in marked))
 
 
 def _role_rows(answers: Sequence[TrueEvent], said: Sequence[Mapping[str, str]]) -> list[SaidRow]:

@@ -18,11 +18,10 @@ from figclip.errors import DataError
 from figclip.evaluation.sources import DataSource, is_store
 from figclip.records import Event, VideoRecord
 from figclip.reporting.examples import only_file
-from figclip.reporting.files import damage_named
-from figclip.reporting.previews import jpeg_address
+from figclip.reporting.previews import PIXELS, jpeg_address
+from figclip.reporting.result_files import damage_named
 from figclip.video.decoding import decode_frames
 from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
-from figclip.video.pixels import PixelPipeline
 from figclip.video.sampling import event_times_s
 from figclip.video.store import FrameStore
 from figclip.video.stored import StoredVideos, open_stored_videos
@@ -35,12 +34,7 @@ _SIDE_PX = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedEvent:
-    """One event.
-
-    Attributes:
-        frames: The first `MAX_FRAMES` as `data:` addresses.
-        negatives: The first `MAX_NEGATIVES` texts that are false of it; masked ones left out.
-    """
+    """One event; frames are `data:` addresses, and negatives texts that are false of it."""
 
     start_s: float
     end_s: float
@@ -115,17 +109,10 @@ def _captioned(
 
 FrameReader = Callable[[VideoRecord, Sequence[float]], UInt8[np.ndarray, "N S S 3"]]
 
-_PIXELS = PixelPipeline(name="pil", size=224)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatedVideos:
-    """Videos with annotations.
-
-    Attributes:
-        where: What was given, for errors.
-        read: Reads frames of a video at exact times; None without videos.
-    """
+    """Videos with annotations; `read` gives frames at exact times, where there are videos."""
 
     where: str
     path: Path
@@ -153,7 +140,7 @@ def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
     def read(record: VideoRecord, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
         assert folder is not None
         path = only_file(folder.find(record.video), f"video {record.video!r}", folder)
-        return decode_frames(path, times_s, pipeline=_PIXELS).frames_NHWC
+        return decode_frames(path, times_s, pipeline=PIXELS).frames_NHWC
 
     return AnnotatedVideos(
         where=f"--data {source.name}:{source.path}",

@@ -161,10 +161,7 @@ def actor_sprite(actor: Actor, pose: Pose, *, mood: str, look: int, height_px: i
     """
     factor = 4 if height_px < 40 else 3
     unit = height_px * factor
-    size = (
-        round((_LEFT + _RIGHT) * height_px) * factor,
-        round((_UP + _DOWN) * height_px) * factor,
-    )
+    size = (round((_LEFT + _RIGHT) * height_px) * factor, round((_UP + _DOWN) * height_px) * factor)
     anchor = (round(_LEFT * height_px), round(_UP * height_px))
     image = Image.new("RGBA", size)
     brush = Brush.on(

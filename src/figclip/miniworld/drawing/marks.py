@@ -47,8 +47,7 @@ def shadow_sprite(*, width_px: int) -> Sprite:
     alpha = large.reduce(2).filter(ImageFilter.BoxBlur(1))
     tones = [Image.new("L", alpha.size, tone) for tone in (30, 26, 56)]
     return Sprite(
-        image=Image.merge("RGBA", [*tones, alpha]),
-        anchor_px=(alpha.width // 2, alpha.height // 2),
+        image=Image.merge("RGBA", [*tones, alpha]), anchor_px=(alpha.width // 2, alpha.height // 2)
     )
 
 

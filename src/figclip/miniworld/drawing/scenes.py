@@ -477,10 +477,7 @@ def scene_picture(scene: str, *, seed: int, size_px: int) -> Image.Image:
     image.paste(_gradient(sky, width=side, height=split), (0, 0))
     image.paste(_gradient(ground, width=side, height=side - split), (0, split))
     brush = Brush.on(
-        image,
-        origin_px=complex(0, side),
-        unit_px=side,
-        outline_px=max(0.6 * factor, 0.0035 * side),
+        image, origin_px=complex(0, side), unit_px=side, outline_px=max(0.6 * factor, 0.0035 * side)
     )
     draw(brush, rng, horizon)
     return _lit(image.reduce(factor), rng)
