@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figclip.datasets.dense_captions import (
+    REFERENCE_READERS,
     CaptionedSpan,
     ReferenceVideo,
-    read_activitynet_references,
     read_caption_references,
     read_predictions,
-    read_youcook2_references,
 )
 from figclip.errors import AnnotationError, DataError
 from figclip.scoring.dense_captions import write_captioning_predictions
@@ -211,27 +210,27 @@ def test_activitynet_is_both_annotations_or_one(tmp_path: Path) -> None:
     for number in (1, 2):
         content = {"v_a": reference((0, number, "x"))}
         write(tmp_path / "captions" / f"val_{number}.json", content)
-    both = read_activitynet_references(tmp_path)
+    both = REFERENCE_READERS["activitynet"](tmp_path)
     assert [each.name for each in both] == ["val_1.json", "val_2.json"]
-    assert read_activitynet_references(tmp_path, "val_2") == both[1:]
-    assert read_activitynet_references(tmp_path / "captions" / "val_2.json") == both[1:]
+    assert REFERENCE_READERS["activitynet"](tmp_path, "val_2") == both[1:]
+    assert REFERENCE_READERS["activitynet"](tmp_path / "captions" / "val_2.json") == both[1:]
 
 
 def test_youcook2_is_one_annotation(tmp_path: Path) -> None:
     file = write(tmp_path / "yc2_val.json", {"v_a": reference((0, 1, "x"))})
-    (read,) = read_youcook2_references(tmp_path)
+    (read,) = REFERENCE_READERS["youcook2"](tmp_path)
     assert read.name == "yc2_val.json"
-    assert read_youcook2_references(tmp_path, "val") == (read,)
-    assert read_youcook2_references(file) == (read,)
+    assert REFERENCE_READERS["youcook2"](tmp_path, "val") == (read,)
+    assert REFERENCE_READERS["youcook2"](file) == (read,)
 
 
 def test_wrong_splits_and_missing_files(tmp_path: Path) -> None:
     file = write(tmp_path / "val_1.json", {"v_a": reference((0, 1, "x"))})
     with pytest.raises(DataError, match="has no split test. Splits are train, val_1, val_2"):
-        read_activitynet_references(tmp_path, "test")
+        REFERENCE_READERS["activitynet"](tmp_path, "test")
     with pytest.raises(DataError, match="is a file, which has no splits. Leave split= out"):
-        read_activitynet_references(file, "val_1")
+        REFERENCE_READERS["activitynet"](file, "val_1")
     with pytest.raises(DataError, match="does not hold val_2.json"):
-        read_activitynet_references(tmp_path)
+        REFERENCE_READERS["activitynet"](tmp_path)
     with pytest.raises(DataError, match="does not exist"):
-        read_youcook2_references(tmp_path / "nowhere")
+        REFERENCE_READERS["youcook2"](tmp_path / "nowhere")

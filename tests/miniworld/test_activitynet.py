@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from figclip.datasets.catalogue import load_benchmark
 from figclip.datasets.dense_captions import (
+    REFERENCE_READERS,
     DenseCaptionReferences,
     ReferenceVideo,
-    read_activitynet_references,
     read_caption_references,
 )
 from figclip.datasets.records import RetrievalSet
@@ -129,7 +129,7 @@ def test_the_second_annotator_stays_in_order_where_shots_are_very_short(tmp_path
 
 def test_two_people_differ_in_words_and_times(tmp_path: Path):
     write_dense_captions(tmp_path, train=TRAIN, valid=VALID, painter=PAINTER, seed=0)
-    first, second = read_activitynet_references(tmp_path)
+    first, second = REFERENCE_READERS["activitynet"](tmp_path)
     assert [video.id for video in first.videos] == [video.id for video in second.videos]
     pairs = [
         (one, other)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from figclip.datasets.dense_captions import read_activitynet_references, read_youcook2_references
+from figclip.datasets.dense_captions import REFERENCE_READERS
 from figclip.errors import MetricError
 from figclip.metrics.meteor import MeteorStats, OfficialMeteor, meteor_exact
 from figclip.metrics.ptb import tokenize
@@ -62,8 +62,8 @@ def official_tokens(sentences: Sequence[str]) -> list[str]:
 def test_tokens_of_all_annotations_of_dense_captions():
     benchmarks = Path(os.environ["FIGCLIP_REAL_DATA"]) / "data" / "benchmarks"
     annotations = (
-        *read_activitynet_references(benchmarks / "activitynet_captions"),
-        *read_youcook2_references(benchmarks / "youcook2"),
+        *REFERENCE_READERS["activitynet"](benchmarks / "activitynet_captions"),
+        *REFERENCE_READERS["youcook2"](benchmarks / "youcook2"),
     )
     sentences = [
         event.sentence

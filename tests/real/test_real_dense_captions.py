@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from figclip.datasets.dense_captions import (
+    REFERENCE_READERS,
     CaptionedSpan,
     DenseCaptionPredictions,
     DenseCaptionReferences,
-    read_activitynet_references,
     read_caption_references,
-    read_youcook2_references,
 )
 from figclip.metrics.meteor import METEOR_EXACT, Meteor, OfficialMeteor, official_meteor_of
 from figclip.scoring.scores import PredictionScores
@@ -213,8 +212,8 @@ def test_soda_c_and_meteor_of_thousands_of_videos(case: int, jar: Meteor) -> Non
 def test_made_up_sentences_are_nobodys() -> None:
     """What the repository holds of dense captions is in none of the public files."""
     files = [
-        *read_activitynet_references(annotations()),
-        *read_youcook2_references(annotations().parent / "youcook2"),
+        *REFERENCE_READERS["activitynet"](annotations()),
+        *REFERENCE_READERS["youcook2"](annotations().parent / "youcook2"),
     ]
     public = {e.sentence.strip().lower() for f in files for v in f.videos for e in v.events}
     ids = {video.id for file in files for video in file.videos}
@@ -233,7 +232,7 @@ def test_made_up_sentences_are_nobodys() -> None:
 
 
 def test_activitynet_is_read_whole() -> None:
-    first, second = read_activitynet_references(annotations())
+    first, second = REFERENCE_READERS["activitynet"](annotations())
     assert (len(first.videos), len(second.videos)) == (4917, 4885)
     counts = [sum(len(video.events) for video in each.videos) for each in (first, second)]
     assert counts == [17505, 17031]
@@ -249,7 +248,7 @@ def test_activitynet_is_read_whole() -> None:
 
 
 def test_youcook2_is_read_whole() -> None:
-    (read,) = read_youcook2_references(annotations().parent / "youcook2")
+    (read,) = REFERENCE_READERS["youcook2"](annotations().parent / "youcook2")
     assert len(read.videos) == 457
     assert sum(len(video.events) for video in read.videos) == 3492
     assert read.notices == ()

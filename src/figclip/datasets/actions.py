@@ -80,7 +80,6 @@ class ClassList:
         return self._idxs.get(name, 0)
 
     def _nearest(self, name: str) -> str:
-        """Advice for a name that is no class."""
         idxs = {known.casefold(): idx for known, idx in self._idxs.items()}
         matches = get_close_matches(name[:_SEARCHED_CHARS].casefold(), idxs, n=1)
         if not matches:
@@ -225,7 +224,6 @@ def _read_ucf101_classes(file: Place) -> list[str]:
 
 
 def _labelled(name: str, *, class_idx: int, split: str, group: str) -> LabelledMedium:
-    """A video with its class."""
     return LabelledMedium(
         id=name,
         medium=Medium(kind="video", name=name),
@@ -312,7 +310,6 @@ def _read_classes(path: Path, *, root: Place) -> list[str]:
 
 
 def _read_class_list(file: Place) -> list[str]:
-    """Class names in the order of their numbers."""
     classes: list[str] = []
     if file.where.endswith(".txt"):
         classes = [check_name(line, "", place=place) for place, line in read_lines(file)]
@@ -331,7 +328,6 @@ def _read_class_list(file: Place) -> list[str]:
 
 
 def _find_list(path: Path, *, split: str, root: Place) -> Place:
-    """The list of a split."""
     pattern = re.compile(rf"(?:.*[_-])?{re.escape(split)}\.(?:csv|txt)")
     found = find_matching(path, pattern, wanted=f"{split}.csv, {split}.txt or a name ending so")
     files = [file for file, match in found if not _CLASS_FILE.fullmatch(match[0])]
@@ -346,7 +342,6 @@ def _find_list(path: Path, *, split: str, root: Place) -> Place:
 
 
 def _csv_item(fields: Fields, *, classes: ClassList) -> LabelledMedium:
-    """A row of the official CSV."""
     seconds: list[int] = []
     for name in ("time_start", "time_end"):
         cell = fields.name(name)
@@ -363,7 +358,6 @@ def _csv_item(fields: Fields, *, classes: ClassList) -> LabelledMedium:
 
 
 def _line_item(line: str, *, classes: ClassList, place: Place) -> LabelledMedium:
-    """A line `path number`."""
     name, _, number = line.rpartition(" ")
     name = check_path(name.strip(), "", place=place)
     is_number = number.isascii() and number.isdigit() and len(number) < 6

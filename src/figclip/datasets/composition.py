@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from figclip.annotations.own_files import counted
@@ -63,20 +63,7 @@ def read_sugarcrepe(path: Path, split: str) -> CompositionSet:
     `path` is the folder of `add_att.json` … `swap_obj.json` (seven files; a notice names what is
     missing), or one of them.
     """
-    root = Place(str(path))
-    items: list[Contrast] = []
-    subsets = _subset_files(path, subsets=SUGARCREPE_SUBSETS)
-    for subset, file in subsets.items():
-        for member in read_json_members(root.at(str(file))):
-            if not is_object(member.value):
-                what = f"must be an object, got {shown(member.value)}"
-                member.place.add("", what=what, fix=_OFFICIAL)
-                continue
-            fields = Fields(member.value, member.place)
-            key = check_name(member.key, "", place=member.place)
-            items.append(_image_contrast(fields, subset=subset, key=key))
-    notices = _missing_subsets(subsets, SUGARCREPE_SUBSETS)
-    return _checked(root, protocol="sugarcrepe", split=None, items=items, notices=notices)
+    return _read_subsets(path, SUGARCREPE_SUBSETS, protocol="sugarcrepe", entries=_keyed_objects)
 
 
 def read_sugarcrepe_pp(path: Path, split: str) -> CompositionSet:
@@ -87,20 +74,13 @@ def read_sugarcrepe_pp(path: Path, split: str) -> CompositionSet:
     `path` is the folder of `replace_att.json` … `swap_obj.json` (five files; a notice names what is
     missing), or one of them.
     """
-    root = Place(str(path))
-    items: list[Contrast] = []
-    subsets = _subset_files(path, subsets=SUGARCREPE_PP_SUBSETS)
-    for subset, file in subsets.items():
-        ids = UniqueIds()
-        for place, value in read_json_objects(root.at(str(file))):
-            fields = Fields(value, place)
-            key = fields.numbered_name("id")
-            ids.check(key, place=place)
-            items.append(
-                _image_contrast(fields, subset=subset, key=key, more_positives=("caption2",))
-            )
-    notices = _missing_subsets(subsets, SUGARCREPE_PP_SUBSETS)
-    return _checked(root, protocol="sugarcrepe_pp", split=None, items=items, notices=notices)
+    return _read_subsets(
+        path,
+        SUGARCREPE_PP_SUBSETS,
+        protocol="sugarcrepe_pp",
+        entries=_numbered_objects,
+        positives=("caption", "caption2"),
+    )
 
 
 def read_aro(path: Path, split: str) -> CompositionSet:
@@ -189,7 +169,15 @@ def read_velociti(path: Path, split: str) -> CompositionSet:
             if test and test not in VELOCITI_TESTS:
                 fix = nearest(test, VELOCITI_TESTS)
                 place.add("test_name", what=f"{shown(test)} is not a test", fix=fix)
-            item = _velociti_item(fields, test=test, number=numbers[test])
+            video = fields.path("video_id")
+            item = Contrast(
+                id=f"{test}/{numbers[test]}",
+                subset=test,
+                media=(Medium(kind="video", name=video),),
+                positives=(fields.caption("pos"),),
+                negatives=(fields.caption("neg"),),
+                group=video,
+            )
             numbers[test] += 1
             items.append((VELOCITI_SUBSET if _is_in_subset(fields) else "", item))
     raise_problems(root.problems)
@@ -197,33 +185,58 @@ def read_velociti(path: Path, split: str) -> CompositionSet:
     return _checked(root, protocol="velociti", split=name, items=taken)
 
 
-def _subset_files(path: Path, *, subsets: Sequence[str]) -> dict[str, Path]:
-    """Files by subset, those that are there."""
+def _read_subsets(
+    path: Path,
+    subsets: Sequence[str],
+    *,
+    protocol: str,
+    entries: Callable[[Place], Iterator[tuple[str, Fields]]],
+    positives: Sequence[str] = ("caption",),
+) -> CompositionSet:
+    """SugarCrepe or SugarCrepe++: a file a subset, those that are there."""
+    root = Place(str(path))
     pattern = re.compile(rf"(?P<subset>{'|'.join(subsets)})\.json")
     wanted = " or ".join(f"{subset}.json" for subset in subsets)
     found = find_matching(path, pattern, wanted=wanted, subfolders=("", "data"))
-    return {match["subset"]: file for file, match in found}
+    files = {match["subset"]: file for file, match in found}
+    items: list[Contrast] = []
+    for subset, file in files.items():
+        for key, fields in entries(root.at(str(file))):
+            image = fields.path("filename")
+            items.append(
+                Contrast(
+                    id=f"{subset}/{key}",
+                    subset=subset,
+                    media=(Medium(kind="image", name=image),),
+                    positives=tuple(fields.caption(name) for name in positives),
+                    negatives=(fields.caption("negative_caption"),),
+                    group=image,
+                )
+            )
+    missing = [subset for subset in subsets if subset not in files]
+    notices = counted(len(missing), "subset", f"not there: {', '.join(missing)}")
+    return _checked(root, protocol=protocol, split=None, items=items, notices=notices)
 
 
-def _missing_subsets(found: dict[str, Path], subsets: Sequence[str]) -> tuple[str, ...]:
-    """A notice that names the subsets which are not there."""
-    missing = [subset for subset in subsets if subset not in found]
-    return counted(len(missing), "subset", f"not there: {', '.join(missing)}")
+def _keyed_objects(file: Place) -> Iterator[tuple[str, Fields]]:
+    """The entries of a JSON object, with their keys."""
+    for member in read_json_members(file):
+        if is_object(member.value):
+            key = check_name(member.key, "", place=member.place)
+            yield key, Fields(member.value, member.place)
+        else:
+            what = f"must be an object, got {shown(member.value)}"
+            member.place.add("", what=what, fix=_OFFICIAL)
 
 
-def _image_contrast(
-    fields: Fields, *, subset: str, key: str, more_positives: Sequence[str] = ()
-) -> Contrast:
-    """An item of SugarCrepe or SugarCrepe++."""
-    image = fields.path("filename")
-    return Contrast(
-        id=f"{subset}/{key}",
-        subset=subset,
-        media=(Medium(kind="image", name=image),),
-        positives=tuple(fields.caption(name) for name in ("caption", *more_positives)),
-        negatives=(fields.caption("negative_caption"),),
-        group=image,
-    )
+def _numbered_objects(file: Place) -> Iterator[tuple[str, Fields]]:
+    """The entries of a JSON list, with their ids."""
+    ids = UniqueIds()
+    for place, value in read_json_objects(file):
+        fields = Fields(value, place)
+        key = fields.numbered_name("id")
+        ids.check(key, place=place)
+        yield key, fields
 
 
 def _attribute_pair(fields: Fields) -> str:
@@ -236,21 +249,7 @@ def _attribute_pair(fields: Fields) -> str:
     return "_".join(pair.name(name) for name in pair.values)
 
 
-def _velociti_item(fields: Fields, *, test: str, number: int) -> Contrast:
-    """A row of VELOCITI."""
-    video = fields.path("video_id")
-    return Contrast(
-        id=f"{test}/{number}",
-        subset=test,
-        media=(Medium(kind="video", name=video),),
-        positives=(fields.caption("pos"),),
-        negatives=(fields.caption("neg"),),
-        group=video,
-    )
-
-
 def _is_in_subset(fields: Fields) -> bool:
-    """Whether a row of VELOCITI belongs to the small subset."""
     value = str(fields.values.get("in_subset", "False")).casefold()
     if value not in ("true", "false"):
         fields.place.add("in_subset", what=f"is {shown(value)}", fix="Write True or False")

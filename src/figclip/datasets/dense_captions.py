@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from figclip.annotations.own_files import counted
@@ -102,39 +103,14 @@ class DenseCaptionPredictions:
     notices: tuple[str, ...] = ()
 
 
-def read_activitynet_references(
-    path: Path, split: str | None = None
-) -> tuple[DenseCaptionReferences, ...]:
-    """ActivityNet Captions; its validation videos were annotated twice.
-
-    Args:
-        path: The folder that holds `val_1.json` and `val_2.json`, or whose `captions/` does; or one
-            file of annotations, whatever its name.
-        split: For a folder, `train` (`train.json`, or PDVC's `train_modified.json`), `val_1` or
-            `val_2`; None for both of these, as papers do.
-    """
-    return _read_splits(path, split, files=ACTIVITYNET_FILES, subfolders=ACTIVITYNET_SUBFOLDERS)
-
-
-def read_youcook2_references(
-    path: Path, split: str | None = None
-) -> tuple[DenseCaptionReferences, ...]:
-    """YouCook2.
-
-    `path` is the folder that holds `yc2_val.json`, or one file of annotations, whatever its name.
-    Splits of a folder are `train` (`yc2_train.json`) and `val`, the default.
-    """
-    return _read_splits(path, split, files=YOUCOOK2_CAPTION_FILES)
-
-
 def _read_splits(
     path: Path,
-    split: str | None,
+    split: str | None = None,
     *,
     files: Mapping[str, tuple[str, ...]],
     subfolders: Sequence[str] = TOP_ONLY,
 ) -> tuple[DenseCaptionReferences, ...]:
-    """The file itself, or the files of a folder: of a split, or of all that are not trained on."""
+    """A file itself, or those of a folder: of a split, or of all that are not trained on."""
     if path.is_file() and split is None:
         return (read_caption_references(path),)
     if split is not None and (path.is_file() or split not in files):
@@ -149,10 +125,16 @@ def _read_splits(
 
 
 REFERENCE_READERS: dict[str, Callable[[Path, str | None], tuple[DenseCaptionReferences, ...]]] = {
-    "activitynet": read_activitynet_references,
-    "youcook2": read_youcook2_references,
+    "activitynet": partial(
+        _read_splits, files=ACTIVITYNET_FILES, subfolders=ACTIVITYNET_SUBFOLDERS
+    ),
+    "youcook2": partial(_read_splits, files=YOUCOOK2_CAPTION_FILES),
 }
-"""By NAME of `--data`."""
+"""By NAME of `--data`: read a folder of the official files, or one file whatever its name.
+
+Without a split all that a folder holds is read but what is trained on: of ActivityNet Captions both
+annotations of its validation videos, as papers do.
+"""
 
 
 def read_caption_references(path: Path) -> DenseCaptionReferences:
@@ -274,7 +256,6 @@ def _predicted_events(
 
 
 def _duration(value: object, *, place: Place) -> float:
-    """The length of a video in seconds."""
     before = len(place.problems)
     duration_s = _number(value, "duration", place=place)
     if duration_s <= 0 and len(place.problems) == before:
@@ -292,7 +273,6 @@ def _list(value: Mapping[str, object], key: str, *, place: Place) -> list[object
 
 
 def _span(value: object, name: str, *, place: Place) -> tuple[float, float]:
-    """Start and end in seconds, in whatever order."""
     if not is_list(value) or len(value) != 2:
         got = f"a list of {len(value)}" if is_list(value) else shown(value)
         place.add(name, what=f"must be a start and an end, got {got}", fix="Write [start, end]")
@@ -343,5 +323,4 @@ def _odd_events(
 
 
 def _ignored(tally: Counter[str]) -> tuple[str, ...]:
-    """Names the keys that have no meaning here."""
     return counted(len(tally), "key", f"ignored: {', '.join(map(shown, sorted(tally)))}")

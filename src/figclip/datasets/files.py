@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -208,7 +208,6 @@ def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] 
 
 
 def _check_folder(path: Path, wanted: str) -> None:
-    """Refuses a path that is no folder."""
     if not os.path.isdir(path):
         what = "is a file" if os.path.isfile(path) else "does not exist"
         raise DataError(what, where=str(path), fix=f"Give the folder that holds {wanted}")
@@ -245,9 +244,7 @@ class Fields:
 
     def caption(self, name: str) -> str:
         """Text that says something, verbatim."""
-        if not self._is_there(name):
-            return ""
-        return check_filled(self.values[name], name, place=self.place)
+        return self._checked(name, check_filled)
 
     def captions(self, name: str) -> tuple[str, ...]:
         """At least one text that says something, verbatim."""
@@ -267,7 +264,7 @@ class Fields:
 
     def name(self, name: str) -> str:
         """An identifier: text of one line without spaces around it."""
-        return check_name(self.values[name], name, place=self.place) if self._is_there(name) else ""
+        return self._checked(name, check_name)
 
     def optional_name(self, name: str, *, default: str) -> str:
         """An identifier, or the default when the field is missing or an empty cell."""
@@ -277,7 +274,7 @@ class Fields:
 
     def path(self, name: str) -> str:
         """The path of an image or video below the folder of them."""
-        return check_path(self.values[name], name, place=self.place) if self._is_there(name) else ""
+        return self._checked(name, check_path)
 
     def numbered_name(self, name: str) -> str:
         """A whole number as an identifier; empty when it is none."""
@@ -305,6 +302,9 @@ class Fields:
             self.place.add(name, what=f"is {shown(value)}, outside {bounds}", fix="Correct it")
             return 0
         return value
+
+    def _checked(self, name: str, check: Callable[..., str]) -> str:
+        return check(self.values[name], name, place=self.place) if self._is_there(name) else ""
 
     def _is_there(self, name: str) -> bool:
         """Notes a field that is missing."""

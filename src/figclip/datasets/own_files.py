@@ -84,9 +84,18 @@ def read_actions(path: Path, split: str) -> ActionSet:
     ids: defaultdict[str, UniqueIds] = defaultdict(UniqueIds)
     rows: list[tuple[str, LabelledMedium]] = []
     for place, row in table.rows:
-        label, item = _action_row(Fields(row, place))
+        fields = Fields(row, place)
+        name = fields.path("file")
+        is_image = PurePosixPath(name).suffix.casefold() in IMAGE_SUFFIXES
+        item = LabelledMedium(
+            id=name,
+            medium=Medium(kind="image" if is_image else "video", name=name),
+            class_idx=0,  # classes are numbered when all are known
+            split=fields.optional_name("split", default=""),
+            group=fields.optional_name("group", default=name),
+        )
+        rows.append((fields.name("label"), item))
         ids[item.split].check(item.id, place=place)
-        rows.append((label, item))
     classes = ClassList(sorted({label for label, _ in rows}))
     items = [
         (item.split, replace(item, class_idx=classes.find(label, "label", place=file)))
@@ -132,22 +141,7 @@ def read_pairs(path: Path, split: str) -> CompositionSet:
     return CompositionSet(protocol="pairs", split=name, items=taken, notices=never_right(taken))
 
 
-def _action_row(fields: Fields) -> tuple[str, LabelledMedium]:
-    """A label, and a file whose class is yet to be numbered."""
-    name = fields.path("file")
-    is_image = PurePosixPath(name).suffix.casefold() in IMAGE_SUFFIXES
-    item = LabelledMedium(
-        id=name,
-        medium=Medium(kind="image" if is_image else "video", name=name),
-        class_idx=0,
-        split=fields.optional_name("split", default=""),
-        group=fields.optional_name("group", default=name),
-    )
-    return fields.name("label"), item
-
-
 def _medium(fields: Fields) -> Medium:
-    """The image or video of an entry."""
     has_image, has_video = "image" in fields.values, "video" in fields.values
     if has_image == has_video:
         what = "and image are both there" if has_image else "or image is missing"

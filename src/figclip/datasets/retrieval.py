@@ -88,7 +88,6 @@ def _read_paragraphs(file: Place, *, separator: str) -> list[CaptionedMedium]:
 
 
 def _video(name: str, caption: str) -> CaptionedMedium:
-    """A video with its only caption."""
     return CaptionedMedium(id=name, medium=youtube_video(name), captions=(caption,), group=name)
 
 

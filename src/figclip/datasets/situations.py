@@ -280,7 +280,6 @@ def _rows(
 
 
 def _read_segments(file: OfficialFile | None) -> dict[str, str]:
-    """The segments of a split in order, with the YouTube id of each."""
     segments: dict[str, str] = {}
     for index, segment in enumerate(_rows(file)):
         parts = parse_segment_id(segment) if isinstance(segment, str) else None
@@ -317,7 +316,6 @@ def _read_verb_ids(
 
 
 def _verbs_of_events(value: object, place: Place) -> tuple[tuple[str, ...], ...]:
-    """The first ten verbs of each event of one segment."""
     verbs: list[tuple[str, ...]] = []
     for name in EVENT_NAMES:
         listed = value.get(name) if is_object(value) else None
@@ -371,7 +369,6 @@ def _true_event(value: object, place: Place, *, parts: Collection[Part], idx: in
 
 
 def _true_roles(value: object, place: Place) -> dict[str, str]:
-    """The roles of an event by name."""
     if not is_object(value):
         place.refuse("Args", value, wanted="an object", fix='Write {"Arg0 (walker)": …}')
         return {}
@@ -410,7 +407,6 @@ def _check_relations(videos: Sequence[TrueVideo], place: Place) -> None:
 
 
 def _own_video(record: VideoRecord, kept: Sequence[tuple[Event, ...]]) -> TrueVideo:
-    """One video of ours, its annotations all of the same events."""
     annotations = tuple(tuple(_own_event(event) for event in events) for events in kept)
     num_events = len(kept[0]) if kept else 0
     return TrueVideo(
@@ -434,5 +430,4 @@ def _own_event(event: Event) -> TrueEvent:
 
 
 def _spans(events: Sequence[Event]) -> list[tuple[float, float]]:
-    """When the events are."""
     return [(event.start_s, event.end_s) for event in events]

@@ -187,7 +187,6 @@ class _DecoderLayer(nn.Module):
         return hidden_NLD, (key, value)
 
     def _heads(self, rows_NLD: Tensor) -> Tensor:
-        """The heads of rows."""
         return split_heads(rows_NLD, self._num_heads)
 
 
@@ -270,7 +269,6 @@ class _Beams:
         return [[token for token in row if token not in (PAD, END)] for row in rows]
 
     def _ended(self) -> Bool[Tensor, "N K"]:
-        """Which sequences have ended."""
         last_NK = self._tokens_NKL[:, :, -1]
         return (last_NK == END) | (last_NK == PAD)
 
@@ -281,7 +279,6 @@ class _Beams:
 
 
 def _log_probabilities(logits_NV: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
-    """Log-probabilities of the tokens that may be written."""
     logits_NV = logits_NV.float().clone()
     logits_NV[:, [PAD, UNKNOWN]] = -torch.inf
     return logits_NV.log_softmax(dim=-1)

@@ -168,7 +168,6 @@ def _sums_of_orders(
     value_E: np.ndarray,
     num_rows: int,
 ) -> Float64[np.ndarray, "M N"]:
-    """Sums of the values of each row and order of n-gram."""
     cells = _sums(row_E * MAX_ORDER + order_E, value_E, num_rows * MAX_ORDER)
     return cells.reshape(num_rows, MAX_ORDER)
 

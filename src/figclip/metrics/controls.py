@@ -116,7 +116,6 @@ class Lots:
 
 
 def _key(name: str) -> int:
-    """64 bits of a name."""
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest)
 

@@ -156,7 +156,6 @@ def _pooled_pairs(
 
 
 def _pick(sentences: Sequence[str], positions: Int64[np.ndarray, " N"]) -> list[str]:
-    """The sentences at these positions."""
     chosen: list[int] = positions.tolist()
     return [sentences[index] for index in chosen]
 

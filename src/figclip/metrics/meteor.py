@@ -288,7 +288,6 @@ class OfficialMeteor:
 
 
 def _jar_command() -> tuple[list[str], Path]:
-    """Command and folder of the jar, as pycocoevalcap runs it."""
     package = find_spec("pycocoevalcap")
     if package is None or not package.submodule_search_locations:
         raise MetricError(

@@ -266,7 +266,6 @@ def _tokens(text: str, place: int, end: int) -> str:
 
 
 def _written(token: str) -> str:
-    """The token as the jar writes it."""
     if token in _WRITTEN:
         return _WRITTEN[token]
     token = token.replace(" ", NO_BREAK_SPACE).lower()

@@ -87,29 +87,23 @@ def judge_verbs(
     if not predicted:
         raise MetricError("there is no event to score")
     hits: list[list[bool]] = []
-    events: list[int] = []
-    verbs: list[str] = []
-    found: list[bool] = []
+    found: list[tuple[int, str, bool]] = []
     for event, (ranked, votes) in enumerate(zip(predicted, chosen, strict=True)):
         places = [rank for rank, verb in enumerate(ranked[:NUM_RANKS]) if verb in votes]
         first = places[0] if places else NUM_RANKS
         hits.append([first <= rank for rank in range(NUM_RANKS)])
-        for verb in _agreed(votes, min_agreeing):
-            events.append(event)
-            verbs.append(verb)
-            found.append(verb in ranked[:NUM_RANKS])
+        found += [(event, v, v in ranked[:NUM_RANKS]) for v in _agreed(votes, min_agreeing)]
     agreed = (_agreed(votes, min_agreeing) for votes in (chosen if split is None else split))
     return VerbScores(
         hit_NK=np.array(hits, np.bool_),
-        event_A=np.array(events, np.int64),
-        verb_A=tuple(verbs),
-        found_A=np.array(found, np.bool_),
+        event_A=np.array([event for event, _, _ in found], np.int64),
+        verb_A=tuple(verb for _, verb, _ in found),
+        found_A=np.array([is_found for _, _, is_found in found], np.bool_),
         num_events_of=Counter(verb for one in agreed for verb in one),
     )
 
 
 def _agreed(votes: Sequence[str], min_agreeing: int) -> list[str]:
-    """The verbs that so many annotators of an event chose."""
     return [verb for verb, count in Counter(votes).items() if count >= min_agreeing]
 
 
@@ -175,30 +169,26 @@ def judge_relations(
     Raises:
         MetricError: no event on which annotators agree.
     """
-    events: list[int] = []
-    annotators: list[int] = []
-    labels: list[str] = []
-    rights: list[bool] = []
+    scored: list[tuple[int, int, str, bool]] = []
     nominal: set[str] = set()
     for event, (guesses, given) in enumerate(zip(predicted, annotated, strict=True)):
         label, count = Counter(given).most_common(1)[0]
         if count < num_agreeing:
             nominal.add(label)
             continue
-        for annotator, (guess, one) in enumerate(zip(guesses, given, strict=True)):
-            if one == label:
-                events.append(event)
-                annotators.append(annotator)
-                labels.append(label)
-                rights.append(guess == label)
-    if not events:
+        scored += [
+            (event, annotator, label, guess == label)
+            for annotator, (guess, one) in enumerate(zip(guesses, given, strict=True))
+            if one == label
+        ]
+    if not scored:
         raise MetricError("annotators agree on the relation of no event")
     return RelationScores(
-        event_S=np.array(events, np.int64),
-        annotator_S=np.array(annotators, np.int64),
-        label_S=tuple(labels),
-        right_S=np.array(rights, np.bool_),
-        unscored_labels=frozenset(nominal - set(labels)),
+        event_S=np.array([event for event, *_ in scored], np.int64),
+        annotator_S=np.array([annotator for _, annotator, *_ in scored], np.int64),
+        label_S=tuple(label for *_, label, _ in scored),
+        right_S=np.array([is_right for *_, is_right in scored], np.bool_),
+        unscored_labels=frozenset(nominal.difference(label for *_, label, _ in scored)),
     )
 
 

@@ -178,7 +178,6 @@ def _measure(
     meteor: Meteor,
     max_proposals: int,
 ) -> _Measures:
-    """Run all metrics."""
     first = predicted.take(_first_positions(predicted.spans, max_proposals))
     spans = [each.spans for each in annotated]
     official, corrected = (
@@ -224,7 +223,6 @@ def _soda(
 
 
 def _nothing_to_score(predictions: DenseCaptionPredictions, known: str, source: str) -> DataError:
-    """The error of predictions that are all about other videos."""
     fix = f"Videos are named as {shown(known)} there"
     if predictions.events_by_video:
         fix += f", as {shown(next(iter(predictions.events_by_video)))} here"
@@ -326,7 +324,6 @@ def _notices(
     predicted: SpanLists,
     max_proposals: int,
 ) -> tuple[str, ...]:
-    """What was handled by rule, of all files."""
     durations = {video.id: video.duration_s for each in references for video in each.videos}
     spans = [
         (durations[video], events)
@@ -353,7 +350,6 @@ def _notices(
 
 
 def _hash(references: Sequence[DenseCaptionReferences]) -> str:
-    """Hash of videos, spans and sentences."""
     found = hashlib.blake2b(digest_size=16)
     for each in references:
         found.update(repr(each.videos).encode("utf-8", errors="surrogatepass"))
@@ -361,7 +357,6 @@ def _hash(references: Sequence[DenseCaptionReferences]) -> str:
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Mean of at least one number."""
     return float(np.mean(list(values)))
 
 
@@ -389,7 +384,6 @@ def write_captioning_predictions(
 
 
 def _prediction_json(event: CaptionedSpan) -> dict[str, object]:
-    """One entry of a video's list."""
     entry: dict[str, object] = {
         "sentence": event.sentence,
         "timestamp": [event.start_s, event.end_s],

@@ -104,7 +104,6 @@ def _parse(text: str) -> list[DataSource]:
 def _score_situations(
     predictions: Path, sources: Sequence[DataSource], *, is_partial: bool
 ) -> PredictionScores:
-    """Predictions in VidSitu's format, of whichever part the file holds."""
     (source,) = sources
     file = load_prediction_file(predictions)
     truth = open_truth(source, parts=(file.part,))
@@ -122,7 +121,6 @@ def _score_dense_captions(
     is_partial: bool,
     meteor: Meteor,
 ) -> PredictionScores:
-    """Predictions in the format of ActivityNet Captions."""
     name = sources[0].name
     return score_dense_captions(
         read_predictions(predictions),

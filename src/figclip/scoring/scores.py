@@ -99,7 +99,6 @@ def format_scores(scores: PredictionScores) -> str:
 
 
 def _row(name: str, score: Score) -> tuple[str, str, str]:
-    """Name, official and corrected score of one row."""
     is_fraction = score.unit == "fraction"
     official, value = (_shown(one, is_fraction) for one in (score.official, score.value))
     differs = not isclose(score.official, score.value, rel_tol=1e-9)
@@ -112,7 +111,6 @@ def _shown(value: float, is_fraction: bool) -> str:
 
 
 def _scores_json(scores: PredictionScores) -> dict[str, Any]:
-    """All but the values of single items."""
     return {
         "protocol": scores.protocol,
         "data": dataclasses.asdict(scores.data),
@@ -133,7 +131,6 @@ def _scores_json(scores: PredictionScores) -> dict[str, Any]:
 
 
 def _item_lines(blocks: Sequence[ItemScores]) -> list[str]:
-    """One line of JSON an item of a block."""
     lines: list[str] = []
     for block in blocks:
         for i, (item, group) in enumerate(zip(block.item_ids, block.group_ids, strict=True)):
@@ -146,13 +143,11 @@ def _item_lines(blocks: Sequence[ItemScores]) -> list[str]:
 
 
 def _subject_of(content: Mapping[str, Any]) -> str:
-    """Predictions, data and protocol of a file of scores, as one text."""
     return json.dumps(
         [content["predictions"]["hash"], content["data"], content["protocol"]], sort_keys=True
     )
 
 
 def _file_hash(path: Path) -> str:
-    """Hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

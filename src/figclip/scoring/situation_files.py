@@ -360,7 +360,6 @@ def write_situation_predictions(path: Path, predictions: Sequence[AnyPrediction]
 
 
 def _row(one: AnyPrediction) -> dict[str, object]:
-    """One entry of a prediction file."""
     if isinstance(one, VerbPrediction):
         scores = {"pred_scores_ev": one.scores} if one.scores else {}
         return {"pred_vbs_ev": one.verb_ids, **scores, "ann_idx": one.video_idx}
@@ -466,7 +465,6 @@ def _video_idx(row: object, num_videos: int, place: Place) -> int | None:
 
 
 def _parse_verbs(row: dict[str, object], target: _Target) -> VerbPrediction:
-    """The verbs of one video."""
     num_events = len(target.video.event_names)
     verb_ids = _event_lists(row, "pred_vbs_ev", num_events=num_events, place=target.place)
     scores: list[tuple[str, list[object]]] = []
@@ -483,7 +481,6 @@ def _parse_verbs(row: dict[str, object], target: _Target) -> VerbPrediction:
 
 
 def _parse_relations(row: dict[str, object], target: _Target) -> RelationPrediction:
-    """The relations of one video."""
     num_related = len(related_events(len(target.video.event_names)))
     num_kept = min(NUM_KEPT, len(target.video.annotations))
     labels: list[tuple[str, ...]] = []
@@ -500,7 +497,6 @@ def _parse_relations(row: dict[str, object], target: _Target) -> RelationPredict
 def _parse_roles(
     row: dict[str, object], target: _Target, *, valid: Collection[str]
 ) -> RolePrediction:
-    """The roles of one video."""
     value = row["vb_output"]
     if not is_object(value):
         target.place.refuse("vb_output", value, wanted="an object", fix='Write {"Ev1": {…}, …}')
@@ -520,7 +516,6 @@ def _parse_roles(
 
 
 def _parse_event(value: object, place: Place, valid: Collection[str]) -> PredictedEvent:
-    """The roles of one event."""
     if not is_object(value):
         place.refuse("", value, wanted="an object", fix='Write {"vb_id": …, "Arg0": …}')
         return PredictedEvent()
@@ -561,12 +556,10 @@ def _event_lists(
 
 
 def _texts(listed: list[object], name: str, place: Place) -> tuple[str, ...]:
-    """Text of a list."""
     return tuple(check_text(one, f"{name}[{idx}]", place=place) for idx, one in enumerate(listed))
 
 
 def _score(value: object, name: str, place: Place) -> float:
-    """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         place.refuse(name, value, wanted="a number", fix="Leave the scores out")
         return 0.0

@@ -58,7 +58,6 @@ def open_truth(source: DataSource, *, parts: Collection[Part] = PARTS) -> Situat
 
 
 def _annotation_files(source: DataSource) -> Traversable:
-    """The file or folder of annotations."""
     if not is_store(source.path):
         return source.path
     files = FrameStore.open(source.path).source()
@@ -73,7 +72,6 @@ def _annotation_files(source: DataSource) -> Traversable:
 
 
 def _prepare_command(source: DataSource) -> str:
-    """What prepares the store of a source again."""
     command = FrameStore.open(source.path).spec.prepare_command
     return command.replace("--out STORE", f"--out {shlex.quote(str(source.path))}")
 
@@ -95,7 +93,6 @@ def _check_name(source: DataSource, files: Traversable) -> None:
 
 
 def _own_truth(source: DataSource, files: Traversable) -> SituationTruth:
-    """That of own annotations."""
     annotations = load_source(files)
     splits = {record.split for record in annotations.records}
     split = source.split or (EVALUATED_SPLIT if EVALUATED_SPLIT in splits else None)

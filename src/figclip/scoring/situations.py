@@ -70,6 +70,10 @@ class RoleVideo:
     kept: tuple[tuple[TrueEvent, ...], ...]
     events: tuple[PredictedEvent, ...]
 
+    def texts(self, event_idx: int) -> Mapping[str, str]:
+        """Predicted texts of an event by short name of the role."""
+        return self.events[event_idx].texts if self.events else {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleItem:
@@ -100,7 +104,6 @@ def role_items(videos: Sequence[RoleVideo]) -> list[RoleItem]:
     items: list[RoleItem] = []
     for video_idx, one in enumerate(videos):
         for event_idx, event in enumerate(one.kept[0]):
-            texts = one.events[event_idx].texts if one.events else {}
             for name in _scored_names(event):
                 given = (events[event_idx].roles.get(name) for events in one.kept)
                 items.append(
@@ -109,7 +112,7 @@ def role_items(videos: Sequence[RoleVideo]) -> list[RoleItem]:
                         event_name=one.video.event_names[event_idx],
                         name=name,
                         verb_id=event.verb_id,
-                        candidate=texts.get(short_role(name), ""),
+                        candidate=one.texts(event_idx).get(short_role(name), ""),
                         references=tuple(text for text in given if text is not None),
                     )
                 )
@@ -132,18 +135,22 @@ def coreference_videos(
     for one, cider in zip(videos, cider_of_video, strict=True):
         if annotator >= len(one.kept) or not (one.events or with_empty):
             continue
-        true: list[tuple[str, str]] = []
-        predicted: list[tuple[str, str]] = []
-        for event_idx, event in enumerate(one.kept[annotator]):
-            event_name = one.video.event_names[event_idx]
-            texts = one.events[event_idx].texts if one.events else {}
-            for name in _scored_names(event):
-                mention = _mention(event_name, name)
-                true.append((mention, event.roles[name]))
-                short = short_role(name)
-                if short in texts:
-                    predicted.append((mention, texts[short]))
-        compared.append(CoreferenceVideo(true=true, predicted=predicted, cider=cider))
+        mentions = [
+            (
+                _mention(one.video.event_names[idx], name),
+                event.roles[name],
+                one.texts(idx).get(short_role(name)),
+            )
+            for idx, event in enumerate(one.kept[annotator])
+            for name in _scored_names(event)
+        ]
+        compared.append(
+            CoreferenceVideo(
+                true=[(mention, text) for mention, text, _ in mentions],
+                predicted=[(mention, text) for mention, _, text in mentions if text is not None],
+                cider=cider,
+            )
+        )
     return compared
 
 
@@ -153,7 +160,6 @@ def _scored_names(event: TrueEvent) -> list[str]:
 
 
 def _mention(event_name: str, name: str) -> str:
-    """Name of a mention."""
     return f"{event_name}_{short_role(name)}"
 
 
@@ -365,7 +371,6 @@ def _block(
     weights: Sequence[float] | None = None,
     labels: Mapping[str, Sequence[str]] | None = None,
 ) -> ItemScores:
-    """One block of per-item values."""
     return ItemScores(
         block=name,
         item_ids=tuple(ids),
@@ -377,7 +382,6 @@ def _block(
 
 
 def _event_id(video: TrueVideo, event_idx: int) -> str:
-    """Name of an event in per-item values."""
     return f"{video.id}/{video.event_names[event_idx]}"
 
 

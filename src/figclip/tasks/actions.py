@@ -139,7 +139,6 @@ class Actions:
 def _embed_classes(
     embedder: ClipTextEmbedder, prompts: Sequence[tuple[str, ...]]
 ) -> Float32[np.ndarray, "C D"]:
-    """Normalised mean of the embeddings of each class's prompts."""
     texts = [text for class_prompts in prompts for text in class_prompts]
     text_MD = embed_unique_texts(embedder, texts)
     prompts_CPD = text_MD.reshape(len(prompts), -1, text_MD.shape[1])
@@ -184,7 +183,6 @@ def _blocks(
 
 
 def _split_block(everything: ItemScores, split: str, split_of_item: Sequence[str]) -> ItemScores:
-    """The items of one split."""
     kept = [i for i, one in enumerate(split_of_item) if one == split]
     return ItemScores(
         block=f"split {split}",
@@ -203,7 +201,6 @@ def _over_splits(scores: Sequence[ItemScores], metric: str) -> list[float]:
 
 
 def _split_scores(splits: Sequence[ItemScores]) -> dict[str, Score]:
-    """Each split alone."""
     return {
         metric: Score(
             official=float(one.values[f"official {metric}"].mean()),

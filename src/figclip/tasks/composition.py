@@ -177,7 +177,6 @@ def _mirrored_in_groups(items: Sequence[Contrast]) -> tuple[tuple[int, int], ...
 
 
 def _positions(keys: Sequence[Key]) -> dict[Key, list[int]]:
-    """Where each key is found."""
     positions: defaultdict[Key, list[int]] = defaultdict(list)
     for position, key in enumerate(keys):
         positions[key].append(position)
@@ -269,7 +268,8 @@ class Composition:
         if protocol == "winoground":
             return _winoground_blocks(items, embedded)
         verdicts = _judge_captions(embedded, items)
-        overall = _block(ALL, "accuracy", items, verdicts, chance=_chance(items))
+        values = _accuracy("accuracy", verdicts)
+        overall = _block(ALL, items, values, chance={"accuracy": _chance(items)})
         blocks = [_with_controls(overall, data.items, embedded)]
         # Of the whole benchmark, so that the same parts count whichever media are there.
         sizes = Counter(item.subset for item in data.items.media.benchmark.items)
@@ -277,8 +277,8 @@ class Composition:
         blocks += _part_blocks(protocol, items, verdicts, counted=counted)
         blocks += _mean_over_parts(protocol, items, verdicts, counted=counted)
         if protocol == "sugarcrepe_pp":
-            text_only = _judge_texts(embedded, items)
-            blocks.append(_block("texts", "text tower alone", items, text_only, chance=1 / 3))
+            values = _accuracy("text tower alone", _judge_texts(embedded, items))
+            blocks.append(_block("texts", items, values, chance={"text tower alone": 1 / 3}))
         return tuple(blocks)
 
     def summarise(self, scores: Sequence[ItemScores]) -> dict[str, Score]:
@@ -303,7 +303,6 @@ class Composition:
     def _controls(
         self, source: MediaSet[CompositionSet], items: Sequence[Contrast]
     ) -> PairControls | None:
-        """The controls, where they were asked for."""
         if self.controls_seed is None or not items:
             return None
         clip_N = [source.clips.clip_of[item.media[0]] for item in items]
@@ -325,7 +324,6 @@ class _Embedded:
 
 
 def _embed(embedder: ClipTextEmbedder, items: CompositionItems) -> _Embedded:
-    """Embed every different text and medium once."""
     clips, contrasts = items.media.clips, items.items
     texts = list(dict.fromkeys(t for one in contrasts for t in (*one.positives, *one.negatives)))
     has_two = all(len(item.media) == 2 for item in contrasts)
@@ -384,31 +382,35 @@ def _winoground_blocks(items: Sequence[Contrast], embedded: _Embedded) -> tuple[
     )
     verdicts = judge_winoground(sim_N22)
     kinds = {"text": verdicts.text, "image": verdicts.image, "group": verdicts.group}
-    return (
-        ItemScores(
-            block=ALL,
-            item_ids=tuple(item.id for item in items),
-            group_ids=tuple(item.group for item in items),
-            values={
-                **{f"{kind} score": one.accuracy_N for kind, one in kinds.items()},
-                **{f"{TIES}, {kind} score": one.ties_N for kind, one in kinds.items()},
-            },
-            chance={"text score": 1 / 4, "image score": 1 / 4, "group score": 1 / 6},
-        ),
-    )
+    values = {
+        **{f"{kind} score": one.accuracy_N for kind, one in kinds.items()},
+        **{f"{TIES}, {kind} score": one.ties_N for kind, one in kinds.items()},
+    }
+    chance = {"text score": 1 / 4, "image score": 1 / 4, "group score": 1 / 6}
+    return (_block(ALL, items, values, chance=chance),)
 
 
 def _block(
-    name: str, metric: str, items: Sequence[Contrast], verdicts: Choices, *, chance: float
+    name: str,
+    items: Sequence[Contrast],
+    values: Mapping[str, Float64[np.ndarray, " N"]],
+    *,
+    chance: Mapping[str, float],
+    weights: Float64[np.ndarray, " N"] | None = None,
 ) -> ItemScores:
-    """Accuracy and ties of items."""
     return ItemScores(
         block=name,
         item_ids=tuple(item.id for item in items),
         group_ids=tuple(item.group for item in items),
-        values={metric: verdicts.accuracy_N, f"{TIES}, {metric}": verdicts.ties_N},
-        chance={metric: chance},
+        values=values,
+        weights=weights,
+        chance=chance,
     )
+
+
+def _accuracy(metric: str, verdicts: Choices) -> dict[str, Float64[np.ndarray, " N"]]:
+    """Accuracy and ties by name."""
+    return {metric: verdicts.accuracy_N, f"{TIES}, {metric}": verdicts.ties_N}
 
 
 def _with_controls(overall: ItemScores, items: CompositionItems, embedded: _Embedded) -> ItemScores:
@@ -429,7 +431,6 @@ def _with_controls(overall: ItemScores, items: CompositionItems, embedded: _Embe
 
 
 def _missing_controls(controls: PairControls | None) -> list[LeftOut]:
-    """Controls that cannot be made, with the reason."""
     if controls is None:
         return []
     made = ((BLIND, NO_FOREIGN, controls.foreign_N), (TEXT_ONLY, TOO_FEW, controls.text_only_N))
@@ -440,20 +441,18 @@ def _part_blocks(
     protocol: str, items: Sequence[Contrast], verdicts: Choices, *, counted: Collection[str]
 ) -> list[ItemScores]:
     """Each part of the benchmark; none where there is only one."""
-    members_of: defaultdict[str, list[int]] = defaultdict(list)
-    for i, item in enumerate(items):
-        members_of[item.subset].append(i)
+    members_of = _positions([item.subset for item in items])
     if len(members_of) == 1:
         return []
     blocks: list[ItemScores] = []
     for part, kept in members_of.items():
         members = [items[i] for i in kept]
-        values = Choices(verdicts.accuracy_N[kept], verdicts.ties_N[kept])
-        chance = _chance(members)
+        own = Choices(verdicts.accuracy_N[kept], verdicts.ties_N[kept])
         metric = f"accuracy, {part or '(none)'}"
         if protocol in MEAN_PROTOCOLS and part not in counted:
             metric += " (not in the mean)"
-        blocks.append(_block(PART + part, metric, members, values, chance=chance))
+        chance = {metric: _chance(members)}
+        blocks.append(_block(PART + part, members, _accuracy(metric, own), chance=chance))
     return blocks
 
 
@@ -470,15 +469,10 @@ def _mean_over_parts(
     kept = [i for i, item in enumerate(items) if item.subset in counted]
     if not kept:
         return []
-    block = ItemScores(
-        block=MEAN,
-        item_ids=tuple(items[i].id for i in kept),
-        group_ids=tuple(items[i].group for i in kept),
-        values={MEAN: verdicts.accuracy_N[kept]},
-        weights=np.array([1 / size_of[items[i].subset] for i in kept]),
-        chance={MEAN: _chance([items[i] for i in kept])},
-    )
-    return [block]
+    members = [items[i] for i in kept]
+    weights = np.array([1 / size_of[item.subset] for item in members])
+    values, chance = {MEAN: verdicts.accuracy_N[kept]}, {MEAN: _chance(members)}
+    return [_block(MEAN, members, values, chance=chance, weights=weights)]
 
 
 def _counts_in_mean(protocol: str, part: str, num_items: int) -> bool:

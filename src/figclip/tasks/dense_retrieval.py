@@ -130,7 +130,6 @@ def retrieve_events(
 def _retrieve_videos(
     events: DenseEvents, visual: VisualMeans, captions_ND: Float32[np.ndarray, "N D"]
 ) -> tuple[ItemScores, ItemScores]:
-    """Video retrieval in both directions."""
     records = events.videos.records
     captions = [event.caption for event in events.events]
     hashes = [caption_video_hash(captions[first:last]) for first, last in events.spans()]

@@ -90,6 +90,10 @@ class Retrieval:
             return ()
         medium_BD = embed_media(embedder, items.media.clips, [one.medium for one in items.items])
         text_ND = embedder.embed_texts(items.captions)
+        ids = [one.id for one in items.items]
+        owners = [items.items[i] for i in items.item_of_caption_N]
+        first_N = np.searchsorted(items.item_of_caption_N, items.item_of_caption_N)
+        text_ids = [f"{owner.id}#{i - first_N[i]}" for i, owner in enumerate(owners)]
         blocks: list[ItemScores] = []
         for prefix in ("", DUAL):
             found = retrieve(
@@ -99,9 +103,12 @@ class Retrieval:
                 text_label_N=np.array([text_hash(one) for one in items.captions], np.int64),
                 is_dual=prefix == DUAL,
             )
+            texts, media = f"{prefix}t2v", f"{prefix}v2t"
+            gallery = len(items.captions)
+            has_one = gallery == len(items.items)
             blocks += [
-                _texts_block(f"{prefix}t2v", found.t2v, items),
-                _media_block(f"{prefix}v2t", found.v2t, items),
+                _block(texts, found.t2v, text_ids, owners, gallery=len(items.items)),
+                _block(media, found.v2t, ids, items.items, gallery=gallery, has_chance=has_one),
             ]
         return tuple(blocks)
 
@@ -135,38 +142,25 @@ class Retrieval:
 
 
 def _small(name: str) -> str:
-    """The metric of a direction in small galleries."""
     return f"{name} R@1 of {SMALL_GALLERY}"
 
 
-def _texts_block(name: str, scores: DirectionScores, items: RetrievalItems) -> ItemScores:
-    """A block of captions that search."""
-    owners = [items.items[i] for i in items.item_of_caption_N]
-    first_N = np.searchsorted(items.item_of_caption_N, items.item_of_caption_N)
-    ids = [
-        f"{one.id}#{i - first}" for i, (one, first) in enumerate(zip(owners, first_N, strict=True))
-    ]
-    groups = tuple(one.group for one in owners)
-    gallery = len(items.items)
+def _block(
+    name: str,
+    scores: DirectionScores,
+    ids: Sequence[str],
+    owners: Sequence[CaptionedMedium],
+    *,
+    gallery: int,
+    has_chance: bool = True,
+) -> ItemScores:
+    """A block of captions or media that search; chance is simple where each finds one item."""
     return ItemScores(
         block=name,
         item_ids=tuple(ids),
-        group_ids=groups,
+        group_ids=tuple(one.group for one in owners),
         values=_values(name, scores, gallery=gallery),
-        chance={f"{name} R@{k}": k / gallery for k in CUT_OFFS if k <= gallery},
-    )
-
-
-def _media_block(name: str, scores: DirectionScores, items: RetrievalItems) -> ItemScores:
-    """A block of videos that search; chance is simple only where each has one caption."""
-    gallery = len(items.captions)
-    has_one = gallery == len(items.items)
-    return ItemScores(
-        block=name,
-        item_ids=tuple(one.id for one in items.items),
-        group_ids=tuple(one.group for one in items.items),
-        values=_values(name, scores, gallery=gallery),
-        chance={f"{name} R@{k}": k / gallery for k in CUT_OFFS if has_one and k <= gallery},
+        chance={f"{name} R@{k}": k / gallery for k in CUT_OFFS if has_chance and k <= gallery},
     )
 
 
@@ -191,7 +185,6 @@ def _values(
 
 
 def _corrected(block: ItemScores) -> dict[str, float]:
-    """Means of the per-query values, and the median rank."""
     name, reported = block.block, ("R@", "mean rank")
     means = {
         metric: float(values.mean())

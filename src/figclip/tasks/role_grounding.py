@@ -144,7 +144,6 @@ class RoleGrounding:
     def _questions(
         self, events: DenseEvents, event_idx: int, entities: Mapping[int, str]
     ) -> list[RoleQuestion]:
-        """One for each numbered role that is filled."""
         event = events.events[event_idx].event
         questions: list[RoleQuestion] = []
         for role in _filled(event):
@@ -155,12 +154,10 @@ class RoleGrounding:
         return questions
 
     def _sentence(self, event: Event, role: Role, entity: str) -> str:
-        """The event with its verb and one role only."""
         told = replace(event, roles=(replace(role, text=entity),), scene="")
         return caption_event(told, template=self.template)
 
     def _blind(self, events: DenseEvents, questions: Sequence[RoleQuestion]) -> BlindControl | None:
-        """Foreign events for each question."""
         groups = events.group_ids
         return draw_foreign_items(
             [_item_id(events, one) for one in questions],
@@ -172,7 +169,6 @@ class RoleGrounding:
 
 
 def _item_id(events: DenseEvents, question: RoleQuestion) -> str:
-    """Name of a question."""
     return f"{events.events[question.event_idx].key}/{question.slot}"
 
 
@@ -198,7 +194,6 @@ def _score_block(
     event_ND: Float32[np.ndarray, "N D"],
     embedder: FrameTextEmbedder,
 ) -> ItemScores:
-    """Values of the questions of one block."""
     texts = list(dict.fromkeys(text for one in questions for text in one.texts))
     row_of = {text: row for row, text in enumerate(texts)}
     text_MD = embed_unique_texts(embedder, texts)

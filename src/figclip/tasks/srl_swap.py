@@ -276,7 +276,6 @@ class SrlSwap:
     def _draw(
         self, events: DenseEvents, kind: Kind, pools: Sequence[CounterfeitPools]
     ) -> Counterfeits:
-        """Counterfeits of every event, from the pools of its video."""
         return draw_counterfeits(
             events, kind, pools=pools, num_negatives=self.num_negatives, seed=self.seed
         )
@@ -295,7 +294,6 @@ class SrlSwap:
 def _score_block(
     embedder: FrameTextEmbedder, items: SwapItems, visual: VisualMeans, block: str
 ) -> ItemScores:
-    """All values of one kind and wording."""
     contrasts = items.contrasts[block]
     texts = ContrastEmbeddings(embedder, contrasts)
     event_ND = visual.event_ND[list(contrasts.event_idxs)]
@@ -377,7 +375,6 @@ class _SplitEvents:
 
 
 def _counts(items: SwapItems, counterfeits: Mapping[Kind, Counterfeits]) -> dict[str, int]:
-    """How many there are of what."""
     counts = {"videos": len(items.events.videos.records), "events": len(items.events.events)}
     for kind in KINDS:
         rows = [row for row in counterfeits[kind] if any(row)]

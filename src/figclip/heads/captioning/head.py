@@ -188,7 +188,6 @@ class _QueryLayer(nn.Module):
         return (-0.5 * distance_BHQS**2).masked_fill(absent_BS[:, None, None], -torch.inf)
 
     def _heads(self, rows_BND: Tensor) -> Tensor:
-        """The heads of rows."""
         return split_heads(rows_BND, self._num_heads)
 
 
@@ -229,15 +228,6 @@ class FrameRows:
     place_BS: Float32[Tensor, "B S"]
     duration_B: Float32[Tensor, " B"]
     present_BS: Bool[Tensor, "B S"]
-
-    def to(self, device: torch.device) -> FrameRows:
-        """The same on a device."""
-        return FrameRows(
-            self.frames_BSD.to(device),
-            self.place_BS.to(device),
-            self.duration_B.to(device),
-            self.present_BS.to(device),
-        )
 
 
 _LONGEST_S = 4096.0

@@ -44,7 +44,7 @@ def predict_captions(
     head.eval()
     predicted: list[tuple[CaptionedSpan, ...]] = []
     for part in _parts(features, video_idxs):
-        frames = head.encode(features.padded(part).to(head.device))
+        frames = head.encode(features.padded(part, head.device))
         found, count_BQ = head.find(frames)
         num_B = count_BQ.argmax(dim=1) + 1
         confidence_BQ = found.confidence_LBQ[-1]
@@ -90,7 +90,6 @@ def _sentences(
     found: FoundEvents,
     events: tuple[Tensor, Tensor, Tensor],
 ) -> list[str]:
-    """The sentence of each event."""
     # Each beam holds the frames of its video.
     at_once = max(1, _FRAMES_AT_ONCE // frames.place_BS.shape[1])
     sentences: list[str] = []

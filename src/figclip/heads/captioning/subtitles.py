@@ -45,7 +45,6 @@ def write_webvtt(path: Path, events: Sequence[CaptionedSpan]) -> None:
 
 
 def _ordered_spans(events: Sequence[CaptionedSpan]) -> list[CaptionedSpan]:
-    """The events by start; those that start together stay in their order."""
     for event_idx, event in enumerate(events):
         is_finite = math.isfinite(event.start_s) and math.isfinite(event.end_s)
         if not (is_finite and 0 <= event.start_s <= event.end_s <= MAX_NUMBER):

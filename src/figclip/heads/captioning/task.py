@@ -197,7 +197,6 @@ def _notices(
     train: Sequence[int],
     vocabulary: Vocabulary,
 ) -> list[str]:
-    """What the user must know of the data."""
     annotated = [
         (event, features.duration_s(i))
         for i in train
@@ -324,7 +323,6 @@ def _describe_opened(
     *,
     on_progress: Progress | None,
 ) -> dict[str, tuple[CaptionedSpan, ...]]:
-    """What the head on a model's features says of each video."""
     features = embed_whole_videos(
         model.embedder, opened.clips, [video.clip_idx for video in opened.videos]
     )

@@ -225,14 +225,12 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
         }
 
     def _look(self, items: Sequence[BatchItem]) -> tuple[FrameTokens, FoundEvents, Tensor]:
-        """What the head sees and finds."""
-        rows = self._features.padded([item.video_idx for item in items]).to(self.head.device)
+        rows = self._features.padded([item.video_idx for item in items], self.head.device)
         frames = self.head.encode(rows)
         found, count_BQ = self.head.find(frames)
         return frames, found, count_BQ
 
     def _match(self, items: Sequence[BatchItem], found: FoundEvents, layer: int) -> _Matched:
-        """Queries and events of all videos."""
         device = found.span_LBQ2.device
         parts = [
             match_events(
@@ -251,7 +249,6 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
         )
 
     def _target_edges(self, items: Sequence[BatchItem], matched: _Matched) -> Float[Tensor, "N 2"]:
-        """Start and end of the matched events."""
         targets = pad_sequence([self._targets[item].edge_G2 for item in items], batch_first=True)
         return targets.to(matched.video_N.device)[matched.video_N, matched.event_N]
 

@@ -113,7 +113,7 @@ class VideoFeatures:
             tuple(self.rows[i] for i in video_idxs), tuple(self.times_s[i] for i in video_idxs)
         )
 
-    def padded(self, video_idxs: Sequence[int]) -> FrameRows:
+    def padded(self, video_idxs: Sequence[int], device: torch.device) -> FrameRows:
         """Some videos as one batch."""
         durations_s = [self.duration_s(i) for i in video_idxs]
         places = [
@@ -122,10 +122,10 @@ class VideoFeatures:
         ]
         present = [torch.ones(len(self.times_s[i]), dtype=torch.bool) for i in video_idxs]
         return FrameRows(
-            pad_sequence([self.rows[i] for i in video_idxs], batch_first=True),
-            pad_sequence(places, batch_first=True).float(),
-            torch.tensor(durations_s, dtype=torch.float32),
-            pad_sequence(present, batch_first=True),
+            pad_sequence([self.rows[i] for i in video_idxs], batch_first=True).to(device),
+            pad_sequence(places, batch_first=True).float().to(device),
+            torch.tensor(durations_s, dtype=torch.float32, device=device),
+            pad_sequence(present, batch_first=True).to(device),
         )
 
 

@@ -298,6 +298,5 @@ class _Part:
         ]
 
     def _by_video(self, rows: Iterable[_Row]) -> list[tuple[_Row, ...]]:
-        """The rows of each video's events."""
         rest = iter(rows)
         return [tuple(islice(rest, count)) for count in self.counts]

@@ -235,7 +235,6 @@ TASK = SituationTask()
 def _notices(
     config: SituationConfig, train: StoredVideos, val: StoredVideos, roles: Vocabulary
 ) -> list[str]:
-    """What the user must know of the data."""
     longest = config.head.max_words
     events = [e for r in train.records for one in r.annotations for e in one.events]
     num_cut = sum(len(encode_roles(told_roles(event), roles)) > longest for event in events)
@@ -255,7 +254,6 @@ def _notices(
 
 
 def _check_annotated(data: DataSource, *, cache: Path | None) -> None:
-    """Refuse data without annotated events, before any work."""
     if data.name not in ANNOTATED:
         raise ConfigError(
             f"{data.name} has no annotated events",

@@ -105,7 +105,6 @@ class SituationTrainee(HeadTrainee[SituationHead]):
         return {**shares, "score": float(np.mean(list(shares.values()) or [0.0]))}
 
     def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
-        """The losses of all parts that are trained."""
         return {name: answers.loss() for name, answers in self._trained(items).items()}
 
     def _trained(self, items: Sequence[BatchItem]) -> dict[str, _Answers]:
