@@ -51,7 +51,7 @@ from figclip.model.lora import TOWER_PATTERNS, add_adaptation
 from figclip.records import Annotation, Event, VideoRecord
 from figclip.training.batches import BatchItem, ClipBatch, segment_index
 from figclip.training.clip_trainee import ClipTrainee
-from figclip.training.losses import equal_text_mask, info_nce, mean_of_segments
+from figclip.training.losses import equal_mask, info_nce, mean_of_segments
 
 NUM_EVENTS = 5
 VARIANTS = ("figclip", "one-shot")
@@ -331,7 +331,7 @@ def plain_loss(job: Job, embeddings_ND: Tensor, table_MD: Tensor) -> Tensor:
             visual,
             captions,
             logit_scale=scale,
-            excluded_NN=equal_text_mask(hashes),
+            excluded_NN=equal_mask(hashes),
             negatives_NKD=negatives,
             negative_present_NK=torch.ones(negatives.shape[:2], dtype=torch.bool),
         )

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from figclip.annotations.archive import pack_source
 from figclip.annotations.captions import TEMPLATES, caption_event
-from figclip.annotations.source_archive import pack_source
 from figclip.records import Event, Role, VideoRecord
 from figclip.video.decoding import to_time_us
 from figclip.video.sampling import frame_times_s

@@ -33,8 +33,7 @@ from figclip.annotations.splits import MIN_GROUPS
 from figclip.errors import CheckpointError, ConfigError, DataError
 from figclip.evaluation.evaluate import evaluate
 from figclip.evaluation.results import format_table
-from figclip.evaluation.seen_items import SELECTED, TRAINED, VALIDATED
-from figclip.evaluation.selection_split import groups_in, half_of
+from figclip.evaluation.seen_items import SELECTED, TRAINED, VALIDATED, groups_in, half_of
 from figclip.evaluation.sources import DataSource
 from figclip.metrics.strength import KeptPoint, StrengthPoint
 from figclip.model.backbone import Backbone, load_backbone, weights_hash

@@ -1,7 +1,7 @@
 import pytest
 
 from figclip.annotations.captions import TEMPLATES
-from figclip.annotations.statistics import CaptionStatistics, caption_statistics
+from figclip.annotations.texts import CaptionStatistics, caption_statistics
 from figclip.records import Annotation, AnnotationSet, Event, Role, VideoRecord
 
 

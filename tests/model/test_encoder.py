@@ -11,8 +11,7 @@ from torch import nn
 from figclip.config import EventQueries, TransformerConfig
 from figclip.heads.captioning.head import CaptioningHead
 from figclip.heads.situations.head import SituationHead
-from figclip.model.contextualizer import VideoContextualizer
-from figclip.model.encoder import build_encoder
+from figclip.model.contextualizer import VideoContextualizer, build_encoder
 
 D, LAYERS = 32, 3
 SIZE = TransformerConfig(width=D, heads=2, encoder_layers=LAYERS, decoder_layers=LAYERS)

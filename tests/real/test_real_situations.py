@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from figclip.annotations.source_archive import pack_source
+from figclip.annotations.archive import pack_source
 from figclip.evaluation.sources import DataSource
 from figclip.scoring.situation_sources import open_truth
 from figclip.video.store import FrameStoreWriter, StoreSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from figclip.annotations.source_archive import pack_source
+from figclip.annotations.archive import pack_source
 from figclip.datasets.situations import load_situation_truth
 from figclip.errors import AnnotationError, DataError, StoreError
 from figclip.evaluation.sources import DataSource

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from jaxtyping import Float32
 
+from figclip.annotations.archive import pack_source
 from figclip.annotations.captions import caption_event, plain_sentence
 from figclip.annotations.counterfactuals import KINDS
 from figclip.annotations.own_files import load_annotations
-from figclip.annotations.source_archive import pack_source
 from figclip.datasets.records import LeftOut
 from figclip.records import Annotation, Event, Role, VideoRecord
 from figclip.tasks.base import FrameTextEmbedder, ItemScores, Score, Task, TaskData

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from figclip.config import ModelConfig, RunConfig, TextConfig, TrainConfig
 from figclip.training import clip_trainee as adaptation
-from figclip.training.losses import equal_text_mask, info_nce, mean_of_segments, same_video_mask
+from figclip.training.losses import equal_mask, info_nce, mean_of_segments
 from tests.small_runs import make_run, write_tiny_clip
 
 # At this scale a similarity of 1 weighs 3 in a softmax, of 0 weighs 1, of -1 weighs 1/3.
@@ -210,12 +210,12 @@ def test_everything_is_made_on_the_device_of_the_embeddings():
 
 
 def test_equal_text_mask_by_hand():
-    found = equal_text_mask(torch.tensor([7, 8, 7, 7]))
+    found = equal_mask(torch.tensor([7, 8, 7, 7]))
     assert found.int().tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [1, 0, 0, 1], [1, 0, 1, 0]]
 
 
-def test_same_video_mask_by_hand():
-    found = same_video_mask(torch.tensor([0, 0, 1]))
+def test_equal_mask_by_hand():
+    found = equal_mask(torch.tensor([0, 0, 1]))
     assert found.int().tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
 
 

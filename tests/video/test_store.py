@@ -20,8 +20,7 @@ import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figclip.annotations.serialisation import record_from_json, record_to_json
-from figclip.annotations.source_archive import pack_source
+from figclip.annotations.archive import pack_source, record_from_json, record_to_json
 from figclip.errors import ConfigError, StoreError
 from figclip.records import Annotation, Event, Role, VideoRecord
 from figclip.video import store as frames_module

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figclip.annotations.archive import pack_source
 from figclip.annotations.own_files import load_annotations
-from figclip.annotations.source_archive import pack_source
 from figclip.errors import StoreError
 from figclip.records import VideoRecord
 from figclip.training.batches import FrameReader

@@ -40,8 +40,7 @@ from figclip.tasks.dense_retrieval import build_validation
 from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch
 from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
-from figclip.training.run_files import check_run
-from figclip.training.run_folder import RunFolder
+from figclip.training.run_folder import RunFolder, check_run
 from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredVideos
 

@@ -24,8 +24,13 @@ from figclip.model.lora import add_adaptation
 from figclip.runtime.files import write_atomically
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import CountProgress
-from figclip.training.run_files import RUN_FORMAT, check_data, data_before, write_settings
-from figclip.training.run_folder import RunFolder
+from figclip.training.run_folder import (
+    RUN_FORMAT,
+    RunFolder,
+    check_data,
+    data_before,
+    write_settings,
+)
 from figclip.video.stored import StoredVideos, open_stored_videos
 
 
@@ -161,7 +166,7 @@ def write_run_files(
         config: Its configuration.
         parts: What it is made of.
         data: Its stores.
-        kept: `evaluation.selection_split.items_hash` of the data of each kept test.
+        kept: `evaluation.seen_items.items_hash` of the data of each kept test.
         num_processes: That share the work.
 
     Raises:

@@ -25,8 +25,13 @@ from figclip.evaluation.plan import (
     plan_sources,
 )
 from figclip.evaluation.results import STRENGTH_FORMAT, ModelColumn, Sweep, SweepPoint, result_name
-from figclip.evaluation.seen_items import media_in
-from figclip.evaluation.selection_split import groups_in, items_hash, selecting_half, unseen_part
+from figclip.evaluation.seen_items import (
+    groups_in,
+    items_hash,
+    media_in,
+    selecting_half,
+    unseen_part,
+)
 from figclip.evaluation.sources import DataSource
 from figclip.metrics.strength import (
     CONFIDENCE,
@@ -89,7 +94,7 @@ class KeptTest:
     Attributes:
         name: Name of the test, as in result files.
         work: The half that selects.
-        hash: `evaluation.selection_split.items_hash` of the whole data.
+        hash: `evaluation.seen_items.items_hash` of the whole data.
         num_selecting: Groups of the half that selects.
         num_reported: Groups of the half that is reported.
         notices: What was left out before, as training or validation has seen it.
@@ -118,7 +123,7 @@ class KeptInfo:
         name: NAME of `--keep`.
         source: Name of PATH of `--keep`.
         split: None for all.
-        hash: `evaluation.selection_split.items_hash` of the whole data.
+        hash: `evaluation.seen_items.items_hash` of the whole data.
         metrics: The numbers whose mean is the score.
         groups: Groups of the half that selects.
         groups_reported: Groups of the other half.

@@ -206,7 +206,7 @@ _EVENT_KEYS = frozenset({"vid_uid", "vid_seg_int", "EvRel", "Args", "Arg_List", 
 def load_source(path: Traversable) -> AnnotationSet:
     """Reads annotations of either kind: own format for a file, VidSitu for a folder.
 
-    `path` is on the disk, or in the archive that a store keeps (`annotations.source_archive`).
+    `path` is on the disk, or in the archive that a store keeps (`annotations.archive`).
 
     Raises:
         AnnotationError: Lists every problem of the source.

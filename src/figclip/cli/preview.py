@@ -33,7 +33,7 @@ def preview(
     from dataclasses import asdict
 
     from figclip.annotations.captions import TEMPLATES
-    from figclip.annotations.statistics import caption_statistics
+    from figclip.annotations.texts import caption_statistics
     from figclip.annotations.vidsitu import load_source
     from figclip.cli.options import quiet_libraries
     from figclip.config import TextConfig

@@ -131,7 +131,7 @@ def load_situation_truth(
     flat in the folder.
 
     Args:
-        folder: On the disk, or in the archive that a store keeps (`annotations.source_archive`).
+        folder: On the disk, or in the archive that a store keeps (`annotations.archive`).
         split: `valid`, `testvb`, `testsrl` or `testevrel`.
         parts: What is to be scored; what only other parts need is not looked at.
 

@@ -32,8 +32,13 @@ from figclip.evaluation.results import (
     format_table,
     write_result,
 )
-from figclip.evaluation.seen_items import items_in, trained_items, trained_notice, unknown_notices
-from figclip.evaluation.selection_split import reported_part
+from figclip.evaluation.seen_items import (
+    items_in,
+    reported_part,
+    trained_items,
+    trained_notice,
+    unknown_notices,
+)
 from figclip.evaluation.sources import DataSource, parse_source
 from figclip.model.folder import SeenMedia
 from figclip.runtime.files import check_writable, write_atomically

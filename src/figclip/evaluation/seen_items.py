@@ -3,6 +3,10 @@
 Media are known by the content of their files: it does not matter in which data set, and under which
 name, they come again. Items that a model was trained on are told, and left out on request.
 
+Of data that choose the strength of a model, one half of the groups selects and the other is
+reported. Which half a group is in depends on its name alone, so it never changes sides: not with
+files that come or go, not with seeds, nor with the preset.
+
 It is a `DataError` if nothing would remain of data.
 """
 
@@ -13,12 +17,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from figclip.annotations.archive import record_to_json
 from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
+from figclip.evaluation.plan import Work
 from figclip.evaluation.sources import Content, OpenedSource, files_of
 from figclip.model.folder import SeenMedia, medium_hash
+from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredVideos
 
 SELECTED = "its image or video is among those that chose the strength of the model"
@@ -56,17 +63,14 @@ def without_seen(
     source: OpenedSource, seen: SeenMedia, *, leave_out_trained: bool, where: str
 ) -> OpenedSource:
     """A source without the items that are not reported; the same if all are."""
+    media_of_items = _media_of_items(source.content)
     reasons = [
         left_out_reason(media, seen, leave_out_trained=leave_out_trained)
-        for media in _media_of_items(source.content)
+        for media in media_of_items
     ]
     if not any(reasons):
         return source
-    gone = sorted(
-        media
-        for media, why in zip(_media_of_items(source.content), reasons, strict=True)
-        if why is not None
-    )
+    gone = sorted(media for media, why in zip(media_of_items, reasons, strict=True) if why)
     return part_of(source, reasons, name=f"without {gone}", where=where)
 
 
@@ -171,3 +175,98 @@ def _media_of_items(content: Content) -> list[tuple[str, ...]]:
         tuple(hash_of[medium] for medium in files_of(item) if medium in hash_of)
         for item in content.benchmark.items
     ]
+
+
+Half = Literal["selecting", "reported"]
+
+_REASONS: dict[Half, str] = {
+    "selecting": "it is in the half that is reported",
+    "reported": "its half chose the strength of the model",
+}
+"""Why the other half's items are left out."""
+
+CHOSE = (_REASONS["reported"], SELECTED)
+"""Reasons of all items that are left out because they chose the strength."""
+
+
+def half_of(group: str) -> Half:
+    """The half that a group of items is in."""
+    digest = hashlib.blake2b(group.encode(), digest_size=1, person=b"figclip halves").digest()
+    return "reported" if digest[0] & 1 else "selecting"
+
+
+def items_hash(content: Content) -> str:
+    """Hash of items and of the files they are about: equal whatever frames and pixels are taken."""
+    digest = hashlib.blake2b(digest_size=16)
+    if isinstance(content, StoredVideos):
+        for record, video_hash in zip(content.records, content.hash_of, strict=True):
+            digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
+        return digest.hexdigest()
+    clips = content.clips
+    for item in content.benchmark.items:
+        files = [clips.key_of[clips.clip_of[one]] for one in files_of(item) if one in clips.clip_of]
+        digest.update(f"{item!r}{files}\n".encode())
+    return digest.hexdigest()
+
+
+def groups_in(content: Content, half: Half) -> set[str]:
+    """Groups of a half that have an item whose files are there."""
+    if isinstance(content, StoredVideos):
+        groups = {record.group for record in content.records}
+    else:
+        there = content.clips.clip_of
+        groups = {
+            item.group
+            for item in content.benchmark.items
+            if all(medium in there for medium in files_of(item))
+        }
+    return {group for group in groups if half_of(group) == half}
+
+
+def selecting_half(work: Work) -> Work:
+    """A task on the half that chooses."""
+    return _cut(work, "selecting")
+
+
+def reported_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Work:
+    """A task without what chose a model; unchanged if nothing of its data did.
+
+    Data that chose are left without their selecting half; of any other data, items that show an
+    image or video which chose are left out.
+
+    Raises:
+        DataError: nothing would remain.
+    """
+    if any(items_hash(one.content) in seen.selected_on for one in work.opened.values()):
+        work = _cut(work, "reported")
+    return unseen_part(work, seen, leave_out_trained=leave_out_trained)
+
+
+def unseen_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Work:
+    """A task without the items that show an image or video which chose a model."""
+    opened = {
+        spec: without_seen(
+            source, seen, leave_out_trained=leave_out_trained, where=str(work.source.path)
+        )
+        for spec, source in work.opened.items()
+    }
+    if all(source is work.opened[spec] for spec, source in opened.items()):
+        return work
+    return _with(work, opened)
+
+
+def _cut(work: Work, half: Half) -> Work:
+    """A task on one half of its data."""
+
+    def cut(source: OpenedSource) -> OpenedSource:
+        halves = [half_of(one.group) for one in items_in(source.content)]
+        reasons = [None if one == half else _REASONS[half] for one in halves]
+        return part_of(source, reasons, name=half, where=str(work.source.path))
+
+    return _with(work, {spec: cut(source) for spec, source in work.opened.items()})
+
+
+def _with(work: Work, opened: Mapping[StoreSpec, OpenedSource]) -> Work:
+    """A task on parts of its data."""
+    data = {spec: work.task.load(source.content) for spec, source in opened.items()}
+    return dataclasses.replace(work, opened=opened, data=data)

@@ -35,8 +35,7 @@ from figclip.training.loop import (
     TrainingLoop,
     Validator,
 )
-from figclip.training.run_files import RUN_FORMAT, write_settings
-from figclip.training.run_folder import RunFolder
+from figclip.training.run_folder import RUN_FORMAT, RunFolder, write_settings
 
 HEAD_FORMAT = 1
 SITUATIONS, CAPTIONING = "situations", "captioning"

@@ -50,8 +50,7 @@ from figclip.runtime.launcher import require_one_process
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
 from figclip.scoring.scores import PredictionScores
-from figclip.training.run_files import check_data, check_run, read_text
-from figclip.training.run_folder import RunFolder
+from figclip.training.run_folder import RunFolder, check_data, check_run, read_text
 from figclip.video.store import StoreSpec
 
 Config = TypeVar("Config", SituationConfig, CaptioningConfig)

@@ -39,7 +39,7 @@ from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_s
 from figclip.model.backbone import Backbone
 from figclip.training.clip_trainee import MAX_LOG_SCALE
 from figclip.training.loop import ParameterGroup
-from figclip.training.losses import equal_text_mask, info_nce
+from figclip.training.losses import equal_mask, info_nce
 
 # Sides that pictures are drawn at, and how often. Marks and outlines differ with the size; frames
 # of videos come from 224 pixels, which take 2.4 times as long as 64.
@@ -298,7 +298,7 @@ class WebTrainee:
         hashes_M = torch.tensor([text_hash(text) for text in batch.captions])
         sets = zip(texts_MD.split(len(stills_ND)), hashes_M.split(len(stills_ND)), strict=True)
         parts = [
-            info_nce(stills_ND, texts_ND, logit_scale=scale, excluded_NN=equal_text_mask(hashes_N))
+            info_nce(stills_ND, texts_ND, logit_scale=scale, excluded_NN=equal_mask(hashes_N))
             for texts_ND, hashes_N in sets
         ]
         web = torch.stack(parts).mean()
@@ -360,7 +360,7 @@ def paraphrase_loss(backbone: Backbone, batch: ParaphraseBatch) -> tuple[Float[T
         anchors_ND,
         positives_ND,
         logit_scale=torch.tensor(_PARAPHRASE_SCALE),
-        excluded_NN=equal_text_mask(hashes_N),
+        excluded_NN=equal_mask(hashes_N),
         negatives_NKD=negatives_ND[:, None],
         negative_present_NK=present_NK,
     )

@@ -42,8 +42,7 @@ from figclip.runtime.files import write_atomically
 from figclip.runtime.progress import CountProgress, DetailedProgress
 from figclip.tasks.base import Face
 from figclip.training.loop import StepReport
-from figclip.training.run_files import check_run
-from figclip.training.run_folder import RunFolder
+from figclip.training.run_folder import RunFolder, check_run
 from figclip.video.store import StoreSpec
 
 PRESET = "event"

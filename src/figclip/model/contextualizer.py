@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from figclip.config import MAX_POSITIONS
 from figclip.errors import ModelError
-from figclip.model.encoder import build_encoder
 
 VIDEO, EVENT, FRAME = 0, 1, 2
 
@@ -75,7 +74,7 @@ class VideoContextualizer(nn.Module):
     Source:
         FiGCLIP (arXiv 2401.07669), section 3.2. Open there and chosen here: feed-forward width
         4 D, GELU, a final norm, initial embeddings of standard deviation 0.02, and layers that are
-        drawn one by one (`figclip.model.encoder.build_encoder` says how).
+        drawn one by one (`build_encoder` says how).
     """
 
     def __init__(self, dim: int, *, num_layers: int, head_dim: int, dropout: float = 0.0) -> None:
@@ -150,3 +149,38 @@ class VideoContextualizer(nn.Module):
         event_mask_BP1 = frame_mask_BPT.any(dim=2, keepdim=True)
         present_BS = torch.cat([event_mask_BP1, frame_mask_BPT], dim=2).flatten(1)
         return tokens, torch.cat([present_BS.new_ones(B, 1), present_BS], dim=1)
+
+
+def build_encoder(
+    width: int, *, num_layers: int, num_heads: int, dropout: float
+) -> nn.TransformerEncoder:
+    """Build the encoder of this package: pre-norm, feed-forward of 4 D, GELU, a final norm.
+
+    Each layer is drawn by itself. `nn.TransformerEncoder` alone copies one layer, so that all start
+    with the same weights; its documentation warns of that. The names of the weights are its own.
+
+    Each layer starts as `nn.TransformerEncoderLayer` does: query, key and value by Xavier uniform
+    (standard deviation (2 D)^-½), the three other matrices uniform within ± fan_in^-½ (standard
+    deviation (3 fan_in)^-½, where fan_in is D, or 4 D in the second of the feed-forward), biases of
+    attention 0, those of the feed-forward within ± fan_in^-½, norms 1 and 0.
+
+    Source:
+        `nn.TransformerEncoderLayer` of PyTorch 2.9.
+    """
+    layers = [
+        nn.TransformerEncoderLayer(
+            d_model=width,
+            nhead=num_heads,
+            dim_feedforward=4 * width,
+            dropout=dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        for _ in range(num_layers)
+    ]
+    encoder = nn.TransformerEncoder(
+        layers[0], num_layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
+    )
+    encoder.layers = nn.ModuleList(layers)
+    return encoder

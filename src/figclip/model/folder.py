@@ -53,7 +53,7 @@ class SeenMedia:
         trained_on: `medium_hash` of each image and video that it was trained on.
         validated_on: That of each that chose its checkpoint.
         selected_on: That of each that chose its strength; and for each set of which one half did,
-            its `evaluation.selection_split.items_hash`.
+            its `evaluation.seen_items.items_hash`.
         is_whole: False where more was seen than is known: folders of earlier versions do not say.
     """
 

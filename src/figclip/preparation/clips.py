@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -10,15 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from figclip.datasets.records import Medium, MediumKind
+import numpy as np
+from jaxtyping import UInt8
+
+from figclip.datasets.records import Box, Medium, MediumKind
 from figclip.errors import DataError, VideoError
 from figclip.preparation.prepare import VIDEO_LIMIT_S
-from figclip.preparation.worker import ClipJob, DecodedClip, clip_key, clip_times_us, decode_clip
 from figclip.runtime.progress import CountProgress, Progress, no_progress
 from figclip.runtime.worker_pool import Done, Lost, run_jobs
-from figclip.video.container import hash_video
+from figclip.video.container import hash_video, probe_video
+from figclip.video.decoding import decode_frames, to_time_us
+from figclip.video.images import read_image
 from figclip.video.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaFolder
-from figclip.video.sampling import Sampling
+from figclip.video.pixels import image_to_pixels
+from figclip.video.sampling import Sampling, clip_times_s
 from figclip.video.store import FrameStore, FrameStoreWriter, StoreSpec
 from figclip.video.stored import StoredClips
 
@@ -164,6 +170,89 @@ def prepare_video_files(
         on_progress=on_progress or no_progress,
     )
     return _number({medium: found[medium] for medium in files})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipJob:
+    """An image or a whole video to decode.
+
+    Attributes:
+        key: What it is called in stores: SHA-256 of the file, and the part of it.
+        kind: `image` or `video`.
+        path: Its file.
+        box: The part of an image that is wanted; None for all of it.
+    """
+
+    key: str
+    kind: MediumKind
+    path: Path
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedClip:
+    """A decoded image or video.
+
+    Attributes:
+        times_us: Times of its frames, distinct, ascending; 0 for an image.
+        frames_NHWC: One frame per time.
+        duration_s: End of its last frame; 0 for an image.
+    """
+
+    times_us: tuple[int, ...]
+    frames_NHWC: UInt8[np.ndarray, "N S S 3"]  # noqa: N815
+    duration_s: float
+
+
+def clip_key(file_hash: str, box: Box | None) -> str:
+    """Name of a clip in stores: `<hash>`, or `<hash>#left,top,width,height` of a part."""
+    return (
+        file_hash if box is None else f"{file_hash}#{box.left},{box.top},{box.width},{box.height}"
+    )
+
+
+def clip_times_us(kind: MediumKind, duration_s: float, sampling: Sampling) -> tuple[int, ...]:
+    """Times of a clip's frames in whole microseconds.
+
+    Raises:
+        VideoError: `too-long`.
+    """
+    times_s = (0.0,) if kind == "image" else clip_times_s(duration_s, sampling)
+    return tuple(to_time_us(time_s) for time_s in times_s)
+
+
+def decode_clip(
+    job: ClipJob, *, spec: StoreSpec, sampling: Sampling, limit_s: float
+) -> DecodedClip | VideoError:
+    """Decode an image or a whole video.
+
+    Args:
+        job: What to decode.
+        spec: Pixels to make.
+        sampling: Which frames of a video.
+        limit_s: Seconds that a video may take.
+
+    Returns:
+        The frames, or why there are none.
+    """
+    deadline_s = time.monotonic() + limit_s
+    try:
+        if job.kind == "image":
+            pixels_HWC = image_to_pixels(read_image(job.path, box=job.box), pipeline=spec.pixels)
+            return DecodedClip(times_us=(0,), frames_NHWC=pixels_HWC[np.newaxis], duration_s=0.0)
+        duration_s = probe_video(job.path, deadline_s=limit_s).duration_s
+        times_us = clip_times_us(job.kind, duration_s, sampling)
+        frames_NHWC = decode_frames(
+            job.path,
+            [time_us / 1e6 for time_us in times_us],
+            pipeline=spec.pixels,
+            deadline_s=deadline_s - time.monotonic(),
+        ).frames_NHWC
+    except VideoError as error:
+        return error
+    except MemoryError:
+        return VideoError("too-large: decoding it takes more memory than there is")
+    return DecodedClip(times_us=times_us, frames_NHWC=frames_NHWC, duration_s=duration_s)
 
 
 def _open_folder(kind: MediumKind, root: Path | None, chosen: Sequence[Medium]) -> MediaFolder:

@@ -11,15 +11,18 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from figclip.annotations.source_archive import pack_source
+import numpy as np
+from jaxtyping import UInt8
+
+from figclip.annotations.archive import pack_source
 from figclip.annotations.texts import masked_negatives
 from figclip.annotations.vidsitu import load_source
 from figclip.errors import DataError, VideoError
-from figclip.preparation.worker import DecodedVideo, VideoJob, decode_video
 from figclip.records import AnnotationSet, VideoRecord
 from figclip.runtime.files import nearest_folder, write_atomically
 from figclip.runtime.worker_pool import Done, Lost, run_jobs
-from figclip.video.decoding import to_time_us
+from figclip.video.container import hash_video
+from figclip.video.decoding import decode_frames, to_time_us
 from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
 from figclip.video.sampling import frame_times_s
 from figclip.video.store import FrameStore, FrameStoreWriter, QuarantinedVideo, StoreSpec
@@ -165,6 +168,74 @@ def prepare(
     beside = out.with_name(out.name + ".coverage.json")
     write_atomically(beside, json.dumps(content, indent=2) + "\n")
     return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoJob:
+    """A video to decode.
+
+    Attributes:
+        record_idx: Index of its record.
+        path: Its file.
+        times_us: Times of the frames wanted, distinct, ascending.
+    """
+
+    record_idx: int
+    path: Path
+    times_us: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedVideo:
+    """A decoded video.
+
+    Attributes:
+        video_hash: SHA-256 of the file, hex.
+        frames_NHWC: One frame per time; None when the store has them already.
+        duration_s: End of its last frame; 0 when the store has the frames.
+    """
+
+    video_hash: str
+    frames_NHWC: UInt8[np.ndarray, "N S S 3"] | None  # noqa: N815
+    duration_s: float
+
+
+def decode_video(
+    job: VideoJob, *, store: Path, spec: StoreSpec, limit_s: float
+) -> DecodedVideo | VideoError:
+    """Hash a video, and decode it unless the store has its frames.
+
+    Args:
+        job: What to decode.
+        store: Frame store; it exists.
+        spec: Its pixels.
+        limit_s: Seconds that decoding may take.
+
+    Returns:
+        The frames, or why there are none.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    try:
+        video_hash = hash_video(job.path)
+        with FrameStore.open(store) as stored:
+            known = stored.frame_times_us(video_hash)
+        if set(job.times_us) <= set(known):
+            return DecodedVideo(video_hash=video_hash, frames_NHWC=None, duration_s=0.0)
+        decoded = decode_frames(
+            job.path,
+            [time_us / 1e6 for time_us in job.times_us],
+            pipeline=spec.pixels,
+            deadline_s=limit_s,
+        )
+    except VideoError as error:
+        return error
+    except MemoryError:
+        return VideoError("too-large: decoding it takes more memory than there is")
+    return DecodedVideo(
+        video_hash=video_hash, frames_NHWC=decoded.frames_NHWC, duration_s=decoded.duration_s
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,8 +31,7 @@ from figclip.reporting.result_files import (
     read_result_files,
 )
 from figclip.reporting.run_data import data_facts, read_environment, read_training_log
-from figclip.training.run_files import RUN_FORMAT
-from figclip.training.run_folder import RunFolder
+from figclip.training.run_folder import RUN_FORMAT, RunFolder
 
 VERBS, SENTENCES = "verbs Acc@1", "CIDEr"
 

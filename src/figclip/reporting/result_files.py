@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_args
 
 from figclip.errors import DataError
 from figclip.evaluation.results import FACES, RESULT_FORMAT
-from figclip.evaluation.selection_split import CHOSE
+from figclip.evaluation.seen_items import CHOSE
 from figclip.reporting.records import (
     Compared,
     ExtraScore,

@@ -46,8 +46,13 @@ from figclip.reporting.result_files import (
     scored_again,
     summary_of_results,
 )
-from figclip.training.run_files import ENVIRONMENT_FORMAT, RUN_FORMAT, sessions_of
-from figclip.training.run_folder import RunFolder, read_metrics
+from figclip.training.run_folder import (
+    ENVIRONMENT_FORMAT,
+    RUN_FORMAT,
+    RunFolder,
+    read_metrics,
+    sessions_of,
+)
 
 
 def read_environment(file: Path) -> tuple[str, Facts]:

@@ -24,7 +24,7 @@ from figclip.model.contextualizer import VideoContextualizer
 from figclip.training.batches import ClipBatch, rank_slice, segment_index
 from figclip.training.gradient_cache import GradientCache
 from figclip.training.loop import ParameterGroup
-from figclip.training.losses import equal_text_mask, info_nce, mean_of_segments, same_video_mask
+from figclip.training.losses import equal_mask, info_nce, mean_of_segments
 
 MAX_LOG_SCALE = float(np.log(100.0))
 """CLIP's own bound on its temperature."""
@@ -301,10 +301,10 @@ class ClipTrainee:
         )
         excluded_BB = excluded_NN.new_zeros(num_videos, num_videos)
         if text.mask_equal_texts:
-            excluded_NN = excluded_NN | equal_text_mask(targets.event_hash_N)
-            excluded_BB = excluded_BB | equal_text_mask(targets.video_hash_B)
+            excluded_NN = excluded_NN | equal_mask(targets.event_hash_N)
+            excluded_BB = excluded_BB | equal_mask(targets.video_hash_B)
         if not text.video_negatives:
-            excluded_NN = excluded_NN | same_video_mask(targets.video_of_N)
+            excluded_NN = excluded_NN | equal_mask(targets.video_of_N)
 
         def by_event(visual_ND: Tensor) -> Tensor:
             return info_nce(

@@ -12,32 +12,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-def equal_text_mask(
-    hashes_N: Int[Tensor, " N"],
-) -> Bool[Tensor, "N N"]:
-    """Pairs of different items with the same text: false negatives of each other.
+def equal_mask(value_N: Int[Tensor, " N"]) -> Bool[Tensor, "N N"]:
+    """Pairs of different items that are alike, for example false negatives of each other.
 
     Args:
-        hashes_N: One hash per item, equal where the texts are (`annotations.captions.text_hash`).
+        value_N: Equal where items are: the hash of their text (`annotations.captions.text_hash`),
+            or their video.
 
     Returns:
-        True where i != j and the hashes agree; the diagonal, each item's own positive, is False.
+        True where i != j and the values agree; the diagonal, each item's own positive, is False.
     """
-    equal_NN = hashes_N[:, None] == hashes_N[None, :]
+    equal_NN = value_N[:, None] == value_N[None, :]
     equal_NN.fill_diagonal_(False)
     return equal_NN
-
-
-def same_video_mask(video_of_N: Int[Tensor, " N"]) -> Bool[Tensor, "N N"]:
-    """Pairs of different events of one video; excluding them switches natural negatives off.
-
-    Args:
-        video_of_N: Index of the video of each event.
-
-    Returns:
-        True where i != j belong to one video.
-    """
-    return equal_text_mask(video_of_N)
 
 
 def info_nce(

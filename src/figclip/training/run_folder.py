@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from figclip.config import parsing
 from figclip.errors import CheckpointError
-from figclip.runtime.files import fsync, write_atomically
+from figclip.runtime.files import check_writable, fsync, write_atomically
+from figclip.runtime.versions import package_versions
 
 CHECKPOINT_FORMAT = 1
 _STEP_FOLDER = re.compile(r"step-(\d{8,})")
@@ -180,3 +187,197 @@ def _file_hash(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+RUN_FORMAT = 1
+ENVIRONMENT_FORMAT = 2
+
+FREE_SETTINGS = frozenset({"train.micro_batch", "train.keep_checkpoints", "data.loader_workers"})
+"""Settings that a resumed run may change: they move memory and disk, gradients only by rounding."""
+
+
+def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
+    """Refuse to overwrite a run, to resume one under another config, or a folder out of reach.
+
+    Args:
+        run: The run folder.
+        config: That of an adaptation or a head, with its sections and the name of its recipe.
+        resume: Whether it is to go on.
+
+    Raises:
+        CheckpointError: the folder holds a run that must not be touched this way.
+        ConfigError: the folder cannot be made or written into.
+    """
+    check_writable(run.path)
+    if not run.config.exists():
+        if resume:
+            raise CheckpointError(
+                "holds no run to resume",
+                where=str(run.path),
+                fix="Leave --resume out to start one.",
+            )
+        return
+    if not run.has_checkpoints and not resume:
+        return  # it never came to a checkpoint: nothing is lost by starting again
+    if not resume:
+        raise CheckpointError(
+            "already holds a run",
+            where=str(run.path),
+            fix="Go on with it by --resume, or choose another --out.",
+        )
+    kind = type(config)
+    before = asdict(parsing.from_json(read_text(run.config), kind, where=str(run.config)))
+    now = asdict(config)
+    changed = [
+        f"{section}.{name}: {old!r} -> {now[section][name]!r}"
+        for section, fields in before.items()
+        if isinstance(fields, dict)
+        for name, old in fields.items()
+        if now[section][name] != old and f"{section}.{name}" not in FREE_SETTINGS
+    ]
+    if changed or before["recipe"] != now["recipe"]:
+        raise CheckpointError(
+            f"was started with other settings ({'; '.join(changed) or 'another recipe'})",
+            where=str(run.path),
+            fix="Resume with the settings it was started with, or choose another --out.",
+        )
+
+
+def write_settings(
+    run: RunFolder, config: Any, *, device: torch.device, num_processes: int
+) -> None:
+    """Write config.json, and add this session to environment.json.
+
+    Raises:
+        CheckpointError: environment.json is damaged.
+    """
+    # What never came to a checkpoint is started again, and leaves no session behind.
+    before = _sessions_before(run) if run.has_checkpoints else ()
+    session = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "step": _num_steps_done(run),
+        "command": sys.argv,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": _device_name(device),
+        "processes": num_processes,
+        "threads": torch.get_num_threads(),
+        "packages": package_versions(),
+    }
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_atomically(run.config, parsing.to_json(config))
+    content = {"format": ENVIRONMENT_FORMAT, "sessions": [*before, session]}
+    write_atomically(run.environment, json.dumps(content, indent=2) + "\n")
+
+
+def sessions_of(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sessions of a run, the first one first.
+
+    Args:
+        environment: Content of environment.json. One of format 1 knows its last session only, and
+            of that neither the time, the step, the device nor the number of processes.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is damaged.
+    """
+    if environment["format"] == 1:
+        sessions: Any = [{key: one for key, one in environment.items() if key != "format"}]
+    else:
+        sessions = environment["sessions"]
+    if not isinstance(sessions, list) or not sessions:
+        raise ValueError("it holds no sessions")
+    return [dict(one) for one in sessions]
+
+
+def _sessions_before(run: RunFolder) -> list[dict[str, Any]]:
+    """The sessions that a run had so far."""
+    if not run.environment.exists():
+        return []
+    try:
+        content = json.loads(read_text(run.environment))
+        if content["format"] <= ENVIRONMENT_FORMAT:
+            return sessions_of(content)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            f"is damaged ({error!r})",
+            where=str(run.environment),
+            fix="Delete it to go on without its history.",
+        ) from error
+    raise CheckpointError(
+        f"has format {content['format']}, this version reads up to {ENVIRONMENT_FORMAT}",
+        where=str(run.environment),
+        fix="Use the figclip version that wrote it, or a newer one.",
+    )
+
+
+def _num_steps_done(run: RunFolder) -> int:
+    """Steps that a run has saved; of heads, those of all together."""
+    heads = [RunFolder(folder) for folder in run.path.glob("*") if folder.is_dir()]
+    return sum(max(one.steps(), default=0) for one in (run, *heads))
+
+
+def _device_name(device: torch.device) -> str:
+    """A device, with the name of the card."""
+    name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    return f"{device}{name}"
+
+
+def _commit() -> str:
+    """Commit of the source tree that this runs from; empty for an installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def check_data(run: RunFolder, content_hash: str) -> None:
+    """A resumed run must see the same videos and annotations.
+
+    Args:
+        run: The run folder.
+        content_hash: Hash of the data now.
+
+    Raises:
+        CheckpointError: it was started on others, or `data.json` is damaged.
+    """
+    content = data_before(run)
+    if content is not None and content["hash"] != content_hash:
+        raise CheckpointError(
+            "was started on other data: videos, annotations or pixels have changed since",
+            where=str(run.path),
+            fix="Give the stores as they were, or choose another --out.",
+        )
+
+
+def data_before(run: RunFolder) -> dict[str, Any] | None:
+    """`data.json` of a run that has checkpoints; None when there is nothing to go on with."""
+    if not run.data.exists() or not run.has_checkpoints:
+        return None
+    try:
+        content: dict[str, Any] = {"kept": [], **json.loads(read_text(run.data))}
+        if not isinstance(content["hash"], str) or not isinstance(content["kept"], list):
+            raise TypeError("hash or kept is of a wrong type")
+        return content
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"is damaged ({error!r})", where=str(run.data), fix="Choose another --out."
+        ) from error
+
+
+def read_text(file: Path) -> str:
+    """The text of a file of a run.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"cannot be read ({error})",
+            where=str(file),
+            fix="Choose another --out, or make it again.",
+        ) from error

@@ -28,8 +28,7 @@ import numpy as np
 import simplejpeg  # pyright: ignore[reportMissingTypeStubs]
 from jaxtyping import UInt8
 
-from figclip.annotations.serialisation import record_from_json, record_to_json
-from figclip.annotations.source_archive import open_source
+from figclip.annotations.archive import open_source, record_from_json, record_to_json
 from figclip.errors import ConfigError, StoreError
 from figclip.records import VideoRecord
 from figclip.video.decoding import to_time_us

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from figclip.annotations.serialisation import record_to_json
+from figclip.annotations.archive import record_to_json
 from figclip.annotations.vidsitu import load_source
 from figclip.datasets.records import Medium, MediumKind
 from figclip.errors import StoreError

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from figclip.config import EventQueries as QueryConfig
 from figclip.config import TransformerConfig
 from figclip.heads.text_decoder import TextDecoder, TextMemory, join_heads, split_heads
-from figclip.model.encoder import build_encoder
+from figclip.model.contextualizer import build_encoder
 
 WAVES = 16
 """Frequencies by which a number is told to a network."""

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import figclip.preparation.worker as decoding
+import figclip.preparation.clips as decoding
 from figclip.datasets.records import Box, MediumKind
 from figclip.errors import VideoError
-from figclip.preparation.worker import ClipJob, DecodedClip, clip_key, clip_times_us, decode_clip
+from figclip.preparation.clips import ClipJob, DecodedClip, clip_key, clip_times_us, decode_clip
 from figclip.video.pixels import PixelPipeline, image_to_pixels
 from figclip.video.sampling import Sampling
 from figclip.video.store import StoreSpec

@@ -13,13 +13,17 @@ from PIL import Image
 
 from figclip.errors import DataError
 from figclip.evaluation.plan import TaskSettings, Work, open_works, plan_sources
-from figclip.evaluation.seen_items import SELECTED, TRAINED, VALIDATED, media_in, trained_items
-from figclip.evaluation.selection_split import (
+from figclip.evaluation.seen_items import (
+    SELECTED,
+    TRAINED,
+    VALIDATED,
     groups_in,
     half_of,
     items_hash,
+    media_in,
     reported_part,
     selecting_half,
+    trained_items,
 )
 from figclip.evaluation.sources import Content, DataSource
 from figclip.model.folder import SeenMedia, medium_hash

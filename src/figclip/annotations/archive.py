@@ -1,14 +1,77 @@
-"""A VideoRecord as one line of JSON and back, exactly: how stores keep their annotations."""
+"""How a store keeps annotations: those of each video as a line of JSON, their files as they were.
+
+Scoring needs more than the annotations of the videos that are there: what every annotator chose,
+in the order of the split. The same code reads the kept bytes and the files.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
+import zlib
 from dataclasses import asdict, fields
 from functools import cache
+from pathlib import Path, PurePath
 from typing import Any, TypeVar, cast
 
+from figclip.annotations.reading import Place, raise_problems
+from figclip.annotations.vidsitu import find_files
 from figclip.errors import StoreError
 from figclip.records import Annotation, Event, Role, VideoRecord
+
+
+def pack_source(source: Path) -> bytes:
+    """A zip archive of a file of annotations, or of VidSitu's official files in a folder.
+
+    Equal files give equal bytes.
+
+    The archive holds one entry of the source's name, a file or a folder.
+
+    Raises:
+        AnnotationError: a file cannot be read.
+    """
+    whole, place = source.resolve(), Place(str(source))
+    files = [whole]
+    if whole.is_dir():
+        files = [Path(str(file.path)) for file in find_files(whole, place).all]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in sorted(files):
+            # "?" for bytes that are not UTF-8.
+            name = file.relative_to(whole.parent).as_posix().encode(errors="replace").decode()
+            try:
+                content = file.read_bytes()
+            except OSError as error:
+                what = f"cannot be read ({error.strerror})"
+                place.at(str(file)).add("", what=what, fix="Check its permissions")
+                continue
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    raise_problems(place.problems)
+    return packed.getvalue()
+
+
+def open_source(packed: bytes, *, where: Path) -> zipfile.Path:
+    """The file or folder that `pack_source` packed, to be read as one on the disk.
+
+    Raises:
+        StoreError: the archive is damaged.
+    """
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(packed))
+        damaged = archive.testzip()
+        names = {PurePath(name).parts[0] for name in archive.namelist()}
+        if damaged is None and len(names) == 1:
+            archive.filename = str(where)
+            return zipfile.Path(archive) / names.pop()
+        what = f"{damaged} does not match its checksum" if damaged else f"it holds {len(names)}"
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
+        what = str(error)
+    raise StoreError(
+        f"its annotation files are damaged ({what})",
+        where=str(where),
+        fix="Run `figclip prepare` again",
+    )
 
 
 def record_to_json(record: VideoRecord) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from figclip.annotations.archive import open_source, pack_source
 from figclip.annotations.own_files import load_annotations
-from figclip.annotations.source_archive import open_source, pack_source
 from figclip.annotations.vidsitu import load_source
 from figclip.datasets.situations import load_situation_truth
 from figclip.errors import AnnotationError, StoreError
