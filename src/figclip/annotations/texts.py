@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -47,6 +47,10 @@ class EventTexts:
     video_hash: int
 
 
+Caption = Callable[[Event], str]
+Negatives = Callable[[Event, VideoRecord, str], Sequence[str | None]]
+
+
 class TextTable:
     """Captions and hard negatives of all annotations of all videos.
 
@@ -61,8 +65,8 @@ class TextTable:
         self,
         records: Sequence[VideoRecord],
         *,
-        caption: Callable[[Event], str],
-        negatives: Callable[[Event, VideoRecord, str], Sequence[str | None]],
+        caption: Caption,
+        negatives: Negatives,
     ) -> None:
         self.texts: list[str] = []
         self._row_of: dict[str, int] = {}
@@ -86,23 +90,12 @@ class TextTable:
         return sum(int((row == MASKED).sum()) for row in rows) / total if total else 0.0
 
     def _add(
-        self,
-        record: VideoRecord,
-        annotation_idx: int,
-        caption: Callable[[Event], str],
-        negatives: Callable[[Event, VideoRecord, str], Sequence[str | None]],
+        self, record: VideoRecord, annotation_idx: int, caption: Caption, negatives: Negatives
     ) -> EventTexts:
         """Add one annotation's texts."""
-        annotation = record.annotations[annotation_idx]
-        captions = [caption(event) for event in annotation.events]
-        drawn = [
-            negatives(
-                event,
-                record,
-                event_key(record.id, annotation_idx=annotation_idx, event_idx=event_idx),
-            )
-            for event_idx, event in enumerate(annotation.events)
-        ]
+        events = _keyed_events(record, annotation_idx)
+        captions = [caption(event) for _, event in events]
+        drawn = [negatives(event, record, key) for key, event in events]
         rows = [[MASKED if text is None else self._row(text) for text in each] for each in drawn]
         return EventTexts(
             np.array([self._row(text) for text in captions], np.int64),
@@ -262,7 +255,13 @@ def caption_statistics(
     """
     pool = build_sense_pool(annotations.records)
     rows: list[EventCaption] = []
-    for record, key, event in _keyed_events(annotations):
+    keyed = [
+        (record, *one)
+        for record in annotations.records
+        for annotation_idx in range(len(record.annotations))
+        for one in _keyed_events(record, annotation_idx)
+    ]
+    for record, key, event in keyed:
         negatives = negative_events(
             event,
             video=record,
@@ -300,10 +299,9 @@ def _num_carried(
     return num_carried
 
 
-def _keyed_events(annotations: AnnotationSet) -> Iterator[tuple[VideoRecord, str, Event]]:
-    """Every event of every annotation with its video and its key."""
-    for record in annotations.records:
-        for annotation_idx, annotation in enumerate(record.annotations):
-            for event_idx, event in enumerate(annotation.events):
-                key = event_key(record.id, annotation_idx=annotation_idx, event_idx=event_idx)
-                yield record, key, event
+def _keyed_events(record: VideoRecord, annotation_idx: int) -> list[tuple[str, Event]]:
+    """The events of an annotation with their keys."""
+    return [
+        (event_key(record.id, annotation_idx=annotation_idx, event_idx=event_idx), event)
+        for event_idx, event in enumerate(record.annotations[annotation_idx].events)
+    ]

@@ -32,13 +32,8 @@ from figclip.records import Event, Role, VideoRecord
 Kind = TypeVar("Kind", frozenset[str], EventShape)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class SenseKey:
-    """What tells senses apart. Annotations may lack the gloss or the identifier, so all three."""
-
-    verb: str
-    gloss: str
-    sense: str
+SenseKey = tuple[str, str, str]
+"""Verb, gloss and sense. Annotations may lack the gloss or the identifier, so all three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +77,7 @@ class SensePool:
     def position_of(self) -> Mapping[SenseKey, int]:
         """Position of each sense in `frames`."""
         return {
-            SenseKey(verb=frame.verb, gloss=frame.gloss, sense=frame.sense): position
-            for position, frame in enumerate(self.frames)
+            (one.verb, one.gloss, one.sense): position for position, one in enumerate(self.frames)
         }
 
     @cached_property
@@ -131,7 +125,8 @@ def build_sense_pool(records: Iterable[VideoRecord]) -> SensePool:
     names = defaultdict(lambda: defaultdict(Counter))
     filled: Counter[tuple[frozenset[str], SenseKey]] = Counter()
     shaped: Counter[tuple[EventShape, SenseKey]] = Counter()
-    for event in _events(records):
+    annotations = (annotation for record in records for annotation in record.annotations)
+    for event in (event for annotation in annotations for event in annotation.events):
         key = sense_key(event)
         counts[key] += 1
         filled[filled_slots(event), key] += 1
@@ -150,18 +145,12 @@ def build_sense_pool(records: Iterable[VideoRecord]) -> SensePool:
 
 def sense_key(event: Event) -> SenseKey:
     """The sense of an event's verb."""
-    return SenseKey(verb=event.verb, gloss=event.gloss, sense=event.sense)
+    return event.verb, event.gloss, event.sense
 
 
 def normalised(text: str) -> str:
     """Verbs and glosses are equal when case-folded and with single spaces they are."""
     return " ".join(text.split()).casefold()
-
-
-def _events(records: Iterable[VideoRecord]) -> Iterable[Event]:
-    for record in records:
-        for annotation in record.annotations:
-            yield from annotation.events
 
 
 def _frame(key: SenseKey, names: Mapping[str, Counter[str]]) -> SenseFrame:
@@ -170,12 +159,8 @@ def _frame(key: SenseKey, names: Mapping[str, Counter[str]]) -> SenseFrame:
         slot: min(names[slot], key=lambda name: (-names[slot][name], name))
         for slot in sorted(names)
     }
-    return SenseFrame(
-        verb=key.verb,
-        gloss=key.gloss,
-        sense=key.sense,
-        role_names=role_names,
-    )
+    verb, gloss, sense = key
+    return SenseFrame(verb=verb, gloss=gloss, sense=sense, role_names=role_names)
 
 
 def _counts_by(
@@ -347,9 +332,7 @@ def _matched_senses(
 
 def _draw(counts: Mapping[int, int], num_draws: int, rng: random.Random) -> list[int]:
     """Draw in proportion to the counts, with replacement."""
-    if num_draws == 0:
-        return []
-    return rng.choices(list(counts), weights=list(counts.values()), k=num_draws)
+    return rng.choices(list(counts), list(counts.values()), k=num_draws) if num_draws else []
 
 
 def _without(counts: Mapping[int, int], excluded: set[int]) -> dict[int, int]:
@@ -359,7 +342,4 @@ def _without(counts: Mapping[int, int], excluded: set[int]) -> dict[int, int]:
 def _senses_of_video(video: VideoRecord, pool: SensePool) -> set[int]:
     """All senses of the verbs that any annotator gave to any event of the video."""
     verbs = {normalised(one.verb) for annotation in video.annotations for one in annotation.events}
-    senses: set[int] = set()
-    for verb in verbs:
-        senses |= pool.senses_by_verb.get(verb, frozenset())
-    return senses
+    return {sense for verb in verbs for sense in pool.senses_by_verb.get(verb, ())}

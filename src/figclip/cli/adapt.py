@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from figclip.cli.options import Cpu, Json
+from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_libraries
 
 if TYPE_CHECKING:
     from figclip.adaptation.adapt import AdaptationResult
@@ -60,7 +60,6 @@ def adapt(
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop. On several
     GPUs: torchrun --nproc-per-node 4 -m figclip adapt …
     """
-    from figclip.cli.options import cache_folder, going_on, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
     from figclip.config.parsing import apply_overrides
     from figclip.config.recipes import build_recipe

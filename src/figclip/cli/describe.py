@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from figclip.cli.options import Cpu
+from figclip.cli.options import Cpu, cache_folder, going_on, quiet_libraries
 from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def describe(
     """
     import torch
 
-    from figclip.cli.options import cache_folder, going_on, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
 
     _check_names(videos)

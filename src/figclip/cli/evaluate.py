@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from figclip.cli.options import Cpu, Json
+from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_libraries
 from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,8 +100,6 @@ def evaluate(
     MODEL may also be a run of `figclip finetune`. Then its heads are scored: those for situations
     on events or vidsitu, those for captioning on activitynet or youcook2.
     """
-    from figclip.cli.options import quiet_libraries
-
     quiet_libraries()
     from figclip.evaluation.evaluate import evaluate as run
     from figclip.evaluation.sources import parse_source
@@ -140,7 +138,6 @@ def _run(
     """Score with progress, on the device there is."""
     import torch
 
-    from figclip.cli.options import cache_folder, going_on
     from figclip.cli.progress import ProgressDisplay
 
     with going_on(), ProgressDisplay() as display:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from figclip.cli.options import Cpu, Json
+from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_libraries
 
 if TYPE_CHECKING:
     from figclip.heads.run import FinetuneResult
@@ -58,7 +58,6 @@ def situations(
 
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
-    from figclip.cli.options import quiet_libraries
     from figclip.config.parsing import apply_overrides
     from figclip.config.recipes import build_situation_recipe
     from figclip.evaluation.sources import parse_source
@@ -98,7 +97,6 @@ def captioning(
 
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
-    from figclip.cli.options import quiet_libraries
     from figclip.config.parsing import apply_overrides
     from figclip.config.recipes import build_captioning_recipe
     from figclip.evaluation.sources import parse_source
@@ -116,7 +114,6 @@ def captioning(
 
 def _run(train: Callable[..., FinetuneResult], *, cpu: bool) -> FinetuneResult:
     """Train with a progress display."""
-    from figclip.cli.options import cache_folder, going_on
     from figclip.cli.progress import ProgressDisplay
 
     def show_step(name: str, report: StepReport) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from figclip.cli.options import Json
+from figclip.cli.options import Json, quiet_libraries
 
 
 def preview(
@@ -35,7 +35,6 @@ def preview(
     from figclip.annotations.captions import TEMPLATES
     from figclip.annotations.texts import caption_statistics
     from figclip.annotations.vidsitu import load_source
-    from figclip.cli.options import quiet_libraries
     from figclip.config import TextConfig
 
     # The config's own checks name what is wrong with a template, a policy or a number.

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from figclip.cli.options import going_on, quiet_libraries
 from figclip.errors import ConfigError
 
 _MEANS = {
@@ -38,7 +39,6 @@ def quickstart(
     Minutes on a CPU. Interrupted, it goes on where it stopped. What is drawn, what the base has
     learnt and what the tests ask is in docs/mini_world.md.
     """
-    from figclip.cli.options import going_on, quiet_libraries
     from figclip.cli.progress import ProgressDisplay
 
     if full and seed:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from figclip.cli.options import going_on, quiet_libraries
+
 
 def report(
     run: Annotated[
@@ -40,8 +42,6 @@ def report(
     what is missing. For a run of `figclip finetune` it shows scores, training, and events beside
     what the heads say about them.
     """
-    from figclip.cli.options import going_on, quiet_libraries
-
     quiet_libraries()
     from figclip.evaluation.sources import parse_source
     from figclip.reporting.report import write_report

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from figclip.cli.options import Json
+from figclip.cli.options import Json, going_on
 
 
 def score(
@@ -44,7 +44,6 @@ def score(
     activitynet, youcook2 (folder, or files of annotations): dense captions in the format of
     ActivityNet Captions.
     """
-    from figclip.cli.options import going_on
     from figclip.scoring.score import score_predictions
     from figclip.scoring.scores import format_scores
 

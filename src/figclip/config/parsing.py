@@ -6,7 +6,8 @@ import dataclasses
 import difflib
 import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from figclip.errors import ConfigError
@@ -31,10 +32,7 @@ def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> C
     """
     try:
         content = json.loads(text)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: also for digits beyond Python's limit
+    except (ValueError, RecursionError) as error:  # also for digits beyond Python's limit
         raise ConfigError(f"is not JSON ({error})", where=where) from error
     if not isinstance(content, dict):
         raise ConfigError("is not a JSON object", where=where)
@@ -46,7 +44,7 @@ def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> C
             where=where,
             fix="Use the figclip version that wrote it, or a newer one.",
         )
-    return _build(kind, table, path="")
+    return build(kind, table)
 
 
 def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
@@ -117,40 +115,50 @@ def _parse(text: str, kind: Any, *, key: str) -> Any:
     return text
 
 
-def _build(kind: type[Config], table: Mapping[str, Any], *, path: str) -> Config:
-    """Build a config dataclass from parsed JSON; every field must be there, and no other."""
-    hints = get_type_hints(kind)
-    unknown = sorted(set(table) - set(hints))
-    missing = sorted(set(hints) - set(table))
-    if unknown or missing:
-        raise ConfigError(
-            f"unknown fields {unknown}, missing fields {missing}", where=path or "config"
-        )
-    values: dict[str, Any] = {}
-    for name, expected in hints.items():
-        value = table[name]
-        where = f"{path}.{name}".lstrip(".")
-        if dataclasses.is_dataclass(expected):
-            if not isinstance(value, dict):
-                raise ConfigError("is not an object", where=where)
-            values[name] = _build(
-                cast(type[Any], expected), cast(dict[str, Any], value), path=where
-            )
-        else:
-            values[name] = _checked(value, expected, where=where)
-    return kind(**values)
+def build(kind: type[Config], value: object, *, where: str = "") -> Config:
+    """A record from parsed JSON: it has exactly its fields, each of its type, whatever they hold.
+
+    Whole numbers pass as floats, lists as tuples.
+
+    Raises:
+        ConfigError: Anything else; it names the field.
+    """
+    if not isinstance(value, dict):
+        raise ConfigError("is not an object", where=where)
+    table, hints = cast(dict[str, Any], value), _hints(kind)
+    if table.keys() != hints.keys():
+        unknown, missing = sorted(table.keys() - hints), sorted(hints.keys() - table)
+        raise ConfigError(f"unknown fields {unknown}, missing fields {missing}", where=where)
+    return kind(
+        **{
+            name: _checked(table[name], expected, where=f"{where}.{name}".lstrip("."))
+            for name, expected in hints.items()
+        }
+    )
+
+
+_hints = cache(get_type_hints)
 
 
 def _checked(value: Any, kind: Any, *, where: str) -> Any:
-    """The value, if it is of the field's type; whole numbers pass as floats."""
+    """The value, if it is of the field's type."""
+    if type(value) is kind:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return build(cast(type[Any], kind), value, where=where)
     if kind is float and type(value) is int:
         try:
             return float(value)
         except OverflowError as error:
             raise ConfigError("is too large a number", where=where) from error
-    if get_origin(kind) is Literal:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal:
         return value  # the owning class checks choices, for JSON and Python alike
-    allowed = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    if type(value) not in allowed:
+    if origin is tuple and isinstance(value, list):
+        members = cast(list[Any], value)
+        return tuple(
+            _checked(one, parts[0], where=f"{where}[{i}]") for i, one in enumerate(members)
+        )
+    if origin not in (Union, types.UnionType) or type(value) not in parts:
         raise ConfigError(f"{value!r} is not of type {kind}", where=where)
     return value

@@ -347,7 +347,8 @@ class FrameStoreWriter:
     at most; `commit` and leaving the context write it at once.
 
     Raises:
-        StoreError: On opening: the file is no store, of a newer format, or holds other pixels.
+        StoreError: On opening: the file is no store, of a newer format, or holds other pixels. Of
+            all that writes: the file cannot be written, or a record's video is not stored.
     """
 
     def __init__(self, path: str | Path, *, spec: StoreSpec) -> None:
@@ -371,22 +372,14 @@ class FrameStoreWriter:
         self.close()
 
     def close(self) -> None:
-        """Commit and close the file.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
+        """Commit and close the file."""
         try:
             self.commit()
         finally:
             self._connection.close()
 
     def commit(self) -> None:
-        """Write what waits: all of it or, when it raises, nothing.
-
-        Raises:
-            StoreError: The file cannot be written, or a record's video is not stored.
-        """
+        """Write what waits: all of it or, when it raises, nothing."""
         if not self._pending:
             return
         # Cleared first: what cannot be written must not come again on closing.
@@ -409,7 +402,7 @@ class FrameStoreWriter:
         """Store frames of a video, beside those that it may have already.
 
         Raises:
-            StoreError: The path is absolute; as `commit`.
+            StoreError: The path is absolute.
         """
         assert frames_NHWC.shape == (len(times_us), self.spec.size, self.spec.size, 3)
         if PurePath(path).is_absolute():
@@ -439,11 +432,7 @@ class FrameStoreWriter:
         self._commit_when_due()
 
     def add_record(self, record: VideoRecord, *, video_hash: str) -> None:
-        """Store annotations of a stored video; replaces, or takes out of quarantine, the same id.
-
-        Raises:
-            StoreError: As `commit`.
-        """
+        """Store annotations of a stored video; others of the id go, also from quarantine."""
         text = record_to_json(record)
         self._write("DELETE FROM quarantine WHERE id = ?", (record.id,))
         self._write(
@@ -453,11 +442,7 @@ class FrameStoreWriter:
         self._commit_when_due()
 
     def quarantine(self, video: QuarantinedVideo) -> None:
-        """Note that a record is left out; a record of that id is forgotten.
-
-        Raises:
-            StoreError: As `commit`.
-        """
+        """Note that a record is left out; a record of that id is forgotten."""
         self._write("DELETE FROM records WHERE id = ?", (video.id,))
         self._write(
             "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)",
@@ -466,11 +451,7 @@ class FrameStoreWriter:
         self._commit_when_due()
 
     def forget_records_except(self, ids: Iterable[str]) -> None:
-        """Drop records and quarantine of other ids, those of an earlier, longer source; commits.
-
-        Raises:
-            StoreError: As `commit`.
-        """
+        """Drop records and quarantine of other ids, those of an earlier, longer source; commits."""
         kept = json.dumps(list(ids))
         for table in ("records", "quarantine"):
             self._write(
@@ -479,21 +460,13 @@ class FrameStoreWriter:
         self.commit()
 
     def set_source(self, archive: bytes) -> None:
-        """Keep the annotation files, in place of others, and commit.
-
-        Raises:
-            StoreError: As `commit`.
-        """
+        """Keep the annotation files, in place of others, and commit."""
         self._write("DELETE FROM source", ())
         self._write("INSERT INTO source VALUES (?)", (archive,))
         self.commit()
 
     def set_coverage(self, coverage: dict[str, Any]) -> None:
-        """Record what was covered, as JSON, and commit; last, it marks the store as complete.
-
-        Raises:
-            StoreError: As `commit`.
-        """
+        """Record what was covered, as JSON, and commit; last, it marks the store as complete."""
         self._write(_SET_META, ("coverage", json.dumps(coverage, allow_nan=False)))
         self.commit()
 
