@@ -32,7 +32,7 @@ from jaxtyping import Float, UInt8
 from transformers import CLIPConfig, CLIPModel
 
 from figclip.errors import VideoError
-from figclip.video.container import probe_video
+from figclip.video.container import video_duration_s
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.pixels import PixelPipeline
 
@@ -106,7 +106,7 @@ def usable_videos(folder: Path, *, num: int) -> list[Path]:
     paths: list[Path] = []
     for path in sorted(path for path in folder.iterdir() if path.suffix != ".md"):
         try:
-            probe_video(path)
+            video_duration_s(path)
         except VideoError as error:
             print(f"left out: {error}")
             continue
@@ -123,7 +123,7 @@ def measure(
     pipeline = PixelPipeline(name=variant.pipeline, size=size)
     embeddings, decode_s, store_s, num_bytes = [], 0.0, 0.0, 0
     for path in paths:
-        times_s = sample_midpoints(0.0, probe_video(path).duration_s, num_frames)
+        times_s = sample_midpoints(0.0, video_duration_s(path), num_frames)
         start = time.process_time()
         frames_NHWC = decode_frames(path, times_s, pipeline=pipeline).frames_NHWC
         decoded = time.process_time()

@@ -12,7 +12,7 @@ import pytest
 
 from figclip.datasets.records import Medium
 from figclip.preparation.clips import prepare_clips
-from figclip.video.container import probe_video
+from figclip.video.container import video_duration_s
 from figclip.video.decoding import decode_frames
 from figclip.video.pixels import PixelPipeline
 from figclip.video.sampling import PRESETS, Preset, clip_times_s
@@ -93,7 +93,7 @@ def test_every_file_is_stored_or_refused_by_name(preset: Preset, tmp_path: Path)
     for medium, clip_idx in clips.clip_of.items():
         times_s = clips.times_s[clip_idx]
         path = VIDEOS / medium.name
-        assert times_s == clip_times_s(probe_video(path).duration_s, preset.sampling)
+        assert times_s == clip_times_s(video_duration_s(path), preset.sampling)
         spec = clips.stores[0].spec
         exact = decode_frames(path, times_s, pipeline=pipeline).frames_NHWC
         through_jpeg = [_decode_blob(_encode_blob(one, spec=spec), spec=spec) for one in exact]

@@ -18,7 +18,7 @@ import pytest
 from figclip.annotations.vidsitu import load_vidsitu
 from figclip.errors import VideoError
 from figclip.preparation.prepare import format_coverage, prepare
-from figclip.video.container import hash_video, probe_video
+from figclip.video.container import hash_video, video_duration_s
 from figclip.video.decoding import decode_frames, to_time_us
 from figclip.video.sampling import frame_times_s
 from figclip.video.store import FrameStore, StoreSpec
@@ -43,7 +43,7 @@ def odd_files() -> dict[str, str]:
 def duration_s(path: Path) -> float:
     """Length of a file, or 0.2 s where that is not known."""
     try:
-        return probe_video(path).duration_s
+        return video_duration_s(path)
     except VideoError:
         return 0.2
 

@@ -37,7 +37,7 @@ from figclip.runtime.progress import CountProgress, Progress
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_retrieval import build_validation
-from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch
+from figclip.training.batches import BatchLoader, BatchPlan
 from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.training.run_folder import RunFolder, check_run
@@ -277,31 +277,7 @@ def adapt(
         write_run_files(run, config, parts, data, kept=hashes, num_processes=processes.num)
     if on_plan is not None:
         on_plan(describe_run(config, parts, settings, accelerator, kept=tests))
-    loop = _build_loop(run, config, parts, settings, accelerator, on_step=on_step)
-    outcome = loop.run(batches, resume=resume)
-    if outcome.interrupted_by is not None:
-        return AdaptationResult(outcome=outcome, model=None, kept_step=None)
-    kept_step = _kept_step(config, outcome)
-    loop.load_weights(kept_step)
-    choice = _choose(config, parts, tests, on_progress, processes) if tests else None
-    if processes.is_main:
-        _write_model(run, config, parts, kept_step, choice)
-    accelerator.wait_for_everyone()
-    return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
-
-
-def _build_loop(
-    run: RunFolder,
-    config: RunConfig,
-    parts: RunParts,
-    settings: LoopSettings,
-    accelerator: Accelerator,
-    *,
-    on_step: Callable[[StepReport], None] | None,
-) -> TrainingLoop[ClipBatch]:
-    """What trains; texts of a frozen tower are embedded here."""
-    processes = processes_of(accelerator)
-    return TrainingLoop(
+    loop = TrainingLoop(
         _build_trainee(config, parts, accelerator),
         settings,
         run=run,
@@ -309,13 +285,27 @@ def _build_loop(
         validator=_validator(config, parts, processes) if parts.val.records else None,
         on_step=on_step,
     )
-
-
-def _kept_step(config: RunConfig, outcome: Outcome) -> int:
-    """The step whose weights are kept."""
-    if config.train.keep == "best" and outcome.best_step is not None:
-        return outcome.best_step
-    return outcome.step
+    outcome = loop.run(batches, resume=resume)
+    if outcome.interrupted_by is not None:
+        return AdaptationResult(outcome=outcome, model=None, kept_step=None)
+    best = outcome.best_step if config.train.keep == "best" else None
+    kept_step = outcome.step if best is None else best
+    loop.load_weights(kept_step)
+    choice = None
+    if tests:
+        choice = choose_strength(
+            parts.backbone,
+            tests,
+            detail=_val_scorer(config, parts) if parts.val.records else None,
+            micro_batch=config.train.micro_batch,
+            seed=config.train.seed,
+            on_progress=on_progress,
+            processes=processes,
+        )
+    if processes.is_main:
+        _write_model(run, config, parts, kept_step, choice)
+    accelerator.wait_for_everyone()
+    return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
 
 
 def _plan_batches(config: RunConfig, parts: RunParts, processes: Processes) -> BatchLoader:
@@ -351,25 +341,6 @@ def _open_tests(
     )
     seen = SeenMedia(trained_on=media_in(parts.train), validated_on=media_in(parts.val))
     return processes.once(lambda: open_kept(planned, spec, seen=seen, on_progress=on_progress))
-
-
-def _choose(
-    config: RunConfig,
-    parts: RunParts,
-    tests: Sequence[KeptTest],
-    on_progress: Progress | None,
-    processes: Processes,
-) -> StrengthChoice:
-    """Choose the strength of the weights that the parts hold now."""
-    return choose_strength(
-        parts.backbone,
-        tests,
-        detail=_val_scorer(config, parts) if parts.val.records else None,
-        micro_batch=config.train.micro_batch,
-        seed=config.train.seed,
-        on_progress=on_progress,
-        processes=processes,
-    )
 
 
 def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator) -> ClipTrainee:

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, cast, get_args
 
 from figclip.annotations.splits import EVALUATED_SPLIT
 from figclip.datasets.actions import find_prompts
@@ -467,7 +467,7 @@ def open_benchmark(
     content_hash = hashlib.blake2b(repr(benchmark).encode(), digest_size=16)
     content_hash.update(clips.content_hash.encode())
     return OpenedSource(
-        content=_media_set(benchmark, clips),
+        content=MediaSet(benchmark=cast(Any, benchmark), clips=clips),
         split=benchmark.split,
         left_out=(),
         coverage=clips.coverage,
@@ -516,15 +516,6 @@ def _none_usable(source: DataSource, absent: Mapping[Medium, str]) -> DataError:
         where=str(source.videos or source.images),
         fix=f"The first one looked for is {first.name!r}: {reason}",
     )
-
-
-def _media_set(benchmark: Benchmark, clips: StoredClips) -> Content:
-    """The benchmark with its clips, typed by its kind."""
-    if isinstance(benchmark, RetrievalSet):
-        return MediaSet(benchmark=benchmark, clips=clips)
-    if isinstance(benchmark, ActionSet):
-        return MediaSet(benchmark=benchmark, clips=clips)
-    return MediaSet(benchmark=benchmark, clips=clips)
 
 
 def _store(

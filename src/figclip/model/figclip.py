@@ -20,7 +20,7 @@ from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.folder import ModelInfo, Pooling, read_info, resolve_model
 from figclip.model.lora import interpolate, shift_strength
-from figclip.video.container import probe_video
+from figclip.video.container import video_duration_s
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.images import read_image
 from figclip.video.pixels import PixelPipeline, image_to_pixels
@@ -188,7 +188,7 @@ class FiGCLIP:
         self, path: str | Path, span: tuple[float, float] | None, pooling: Pooling
     ) -> Float32[Tensor, " D"]:
         """One video or span."""
-        start_s, end_s = span if span is not None else (0.0, probe_video(path).duration_s)
+        start_s, end_s = span if span is not None else (0.0, video_duration_s(path))
         if pooling == "mean":
             frames_NHWC = self._decode(path, start_s, end_s, num_frames=FRAMES_PER_VIDEO)
             return normalize(self.encode_frames(frames_NHWC).mean(dim=0), dim=-1)

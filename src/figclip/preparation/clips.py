@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from figclip.errors import DataError, VideoError
 from figclip.preparation.prepare import VIDEO_LIMIT_S
 from figclip.runtime.progress import CountProgress, Progress, no_progress
 from figclip.runtime.worker_pool import Done, Lost, run_jobs
-from figclip.video.container import hash_video, probe_video
+from figclip.video.container import hash_video, video_duration_s
 from figclip.video.decoding import decode_frames, to_time_us
 from figclip.video.images import read_image
 from figclip.video.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaFolder
@@ -80,23 +80,18 @@ def prepare_clips(
         StoreError: `stores` holds something else under our names.
         FigclipError: decoding processes cannot start.
     """
-    kinds: tuple[tuple[MediumKind, Path | None, StoreSpec], ...] = (
-        ("image", images, StoreSpec(pipeline="pil", size=size, codec="raw")),
-        ("video", videos, StoreSpec(pipeline=pipeline, size=size, codec="jpeg")),
-    )
+    specs: dict[MediumKind, StoreSpec] = {
+        "image": StoreSpec(pipeline="pil", size=size, codec="raw"),
+        "video": StoreSpec(pipeline=pipeline, size=size, codec="jpeg"),
+    }
     found: dict[Medium, _Clip | str] = {}
-    for kind, root, spec in kinds:
-        chosen = [medium for medium in dict.fromkeys(media) if medium.kind == kind]
-        if not chosen:
-            continue
-        folder = _open_folder(kind, root, chosen)
-        paths, absent = _find_files(chosen, folder)
-        found |= absent | _decode_files(
-            paths,
+    for folder in _search(media, images=images, videos=videos):
+        found |= folder.absent | _decode_files(
+            folder.paths,
             folder.root,
-            kind=kind,
+            kind=folder.kind,
             stores=stores,
-            spec=spec,
+            spec=specs[folder.kind],
             sampling=sampling,
             num_workers=num_workers or os.cpu_count() or 1,
             limit_s=limit_s,
@@ -110,11 +105,6 @@ def find_media(
 ) -> dict[Medium, str | None]:
     """Look for images and whole videos, without reading them.
 
-    Args:
-        media: What to look for; repeats are allowed.
-        images: Folder of the images.
-        videos: Folder of the videos.
-
     Returns:
         None for those that are there; of the others why not, in the words of `prepare_clips`.
 
@@ -122,12 +112,8 @@ def find_media(
         DataError: no folder for one of the kinds of media.
     """
     found: dict[Medium, str | None] = {}
-    roots: dict[MediumKind, Path | None] = {"image": images, "video": videos}
-    for kind, root in roots.items():
-        chosen = [medium for medium in dict.fromkeys(media) if medium.kind == kind]
-        if chosen:
-            paths, absent = _find_files(chosen, _open_folder(kind, root, chosen))
-            found |= {**dict.fromkeys(paths), **absent}
+    for folder in _search(media, images=images, videos=videos):
+        found |= {**dict.fromkeys(folder.paths), **folder.absent}
     return {medium: found[medium] for medium in dict.fromkeys(media)}
 
 
@@ -142,20 +128,8 @@ def prepare_video_files(
 ) -> StoredClips:
     """Decode videos by their paths, wherever they are; otherwise like `prepare_clips`.
 
-    Args:
-        paths: Paths of the files; repeats are allowed.
-        stores: Folder of the frame stores, made when absent.
-        pipeline: Pixel pipeline of the frames.
-        size: Side of the frames in pixels.
-        sampling: Which frames.
-        on_progress: Told what is being read or decoded, how many files of how many.
-
     Returns:
         The clips, of media named by their paths.
-
-    Raises:
-        StoreError: `stores` holds something else under our names.
-        FigclipError: decoding processes cannot start.
     """
     files = {Medium(kind="video", name=str(path)): path for path in paths}
     found = _decode_files(
@@ -174,14 +148,7 @@ def prepare_video_files(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipJob:
-    """An image or a whole video to decode.
-
-    Attributes:
-        key: What it is called in stores: SHA-256 of the file, and the part of it.
-        kind: `image` or `video`.
-        path: Its file.
-        box: The part of an image that is wanted; None for all of it.
-    """
+    """An image or a whole video to decode. `key`: its `clip_key`; `box`: see `Medium`."""
 
     key: str
     kind: MediumKind
@@ -224,23 +191,13 @@ def clip_times_us(kind: MediumKind, duration_s: float, sampling: Sampling) -> tu
 def decode_clip(
     job: ClipJob, *, spec: StoreSpec, sampling: Sampling, limit_s: float
 ) -> DecodedClip | VideoError:
-    """Decode an image or a whole video.
-
-    Args:
-        job: What to decode.
-        spec: Pixels to make.
-        sampling: Which frames of a video.
-        limit_s: Seconds that a video may take.
-
-    Returns:
-        The frames, or why there are none.
-    """
+    """Decode an image or a whole video, which may take `limit_s`; or say why not."""
     deadline_s = time.monotonic() + limit_s
     try:
         if job.kind == "image":
             pixels_HWC = image_to_pixels(read_image(job.path, box=job.box), pipeline=spec.pixels)
             return DecodedClip(times_us=(0,), frames_NHWC=pixels_HWC[np.newaxis], duration_s=0.0)
-        duration_s = probe_video(job.path, deadline_s=limit_s).duration_s
+        duration_s = video_duration_s(job.path, deadline_s=limit_s)
         times_us = clip_times_us(job.kind, duration_s, sampling)
         frames_NHWC = decode_frames(
             job.path,
@@ -255,30 +212,45 @@ def decode_clip(
     return DecodedClip(times_us=times_us, frames_NHWC=frames_NHWC, duration_s=duration_s)
 
 
-def _open_folder(kind: MediumKind, root: Path | None, chosen: Sequence[Medium]) -> MediaFolder:
-    """The folder that holds the media of a kind."""
-    if root is None:
-        raise DataError(
-            f"no folder is given for the {kind} {chosen[0].name!r}",
-            fix=f"Give the folder of {kind}s",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Searched:
+    """A folder of images or videos: the file of each medium, or why there is none."""
+
+    kind: MediumKind
+    root: Path
+    paths: dict[Medium, Path]
+    absent: dict[Medium, str]
+
+
+def _search(
+    media: Sequence[Medium], *, images: Path | None, videos: Path | None
+) -> Iterator[_Searched]:
+    """Look for the media of each kind in its folder."""
+    kinds: tuple[tuple[MediumKind, Path | None, frozenset[str]], ...] = (
+        ("image", images, IMAGE_SUFFIXES),
+        ("video", videos, VIDEO_SUFFIXES),
+    )
+    for kind, root, suffixes in kinds:
+        chosen = [medium for medium in dict.fromkeys(media) if medium.kind == kind]
+        if not chosen:
+            continue
+        if root is None:
+            raise DataError(
+                f"no folder is given for the {kind} {chosen[0].name!r}",
+                fix=f"Give the folder of {kind}s",
+            )
+        folder = MediaFolder(root, suffixes=suffixes)
+        found = {medium: folder.find_medium(medium) for medium in chosen}
+        yield _Searched(
+            kind=kind,
+            root=root,
+            paths={medium: paths[0] for medium, paths in found.items() if len(paths) == 1},
+            absent={
+                medium: _reason(kind, "ambiguous" if paths else "missing")
+                for medium, paths in found.items()
+                if len(paths) != 1
+            },
         )
-    return MediaFolder(root, suffixes=IMAGE_SUFFIXES if kind == "image" else VIDEO_SUFFIXES)
-
-
-def _find_files(
-    media: Sequence[Medium], folder: MediaFolder
-) -> tuple[dict[Medium, Path], dict[Medium, str]]:
-    """The file of each medium, or why there is none."""
-    paths: dict[Medium, Path] = {}
-    absent: dict[Medium, str] = {}
-    for medium in media:
-        assert medium.box is None or medium.kind == "image", "only images have boxes"
-        matches = folder.find_medium(medium)
-        if len(matches) == 1:
-            paths[medium] = matches[0]
-        else:
-            absent[medium] = _reason(medium.kind, "ambiguous" if matches else "missing")
-    return paths, absent
 
 
 def _decode_files(

@@ -163,7 +163,8 @@ def prepare(
                     on_video(done, len(jobs), num_quarantined)
         writer.commit()
         report = _report(found, out, num_reused=num_reused)
-        content = {"format": COVERAGE_FORMAT, "source": source.name, **_as_json(report)}
+        content = {"format": COVERAGE_FORMAT, "source": source.name, **asdict(report)}
+        del content["num_reused"]
         writer.set_coverage(content)
     beside = out.with_name(out.name + ".coverage.json")
     write_atomically(beside, json.dumps(content, indent=2) + "\n")
@@ -172,13 +173,7 @@ def prepare(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoJob:
-    """A video to decode.
-
-    Attributes:
-        record_idx: Index of its record.
-        path: Its file.
-        times_us: Times of the frames wanted, distinct, ascending.
-    """
+    """A video to decode. `times_us`: of the frames wanted, distinct, ascending."""
 
     record_idx: int
     path: Path
@@ -203,20 +198,7 @@ class DecodedVideo:
 def decode_video(
     job: VideoJob, *, store: Path, spec: StoreSpec, limit_s: float
 ) -> DecodedVideo | VideoError:
-    """Hash a video, and decode it unless the store has its frames.
-
-    Args:
-        job: What to decode.
-        store: Frame store; it exists.
-        spec: Its pixels.
-        limit_s: Seconds that decoding may take.
-
-    Returns:
-        The frames, or why there are none.
-
-    Raises:
-        StoreError: The store cannot be read.
-    """
+    """Hash a video, and decode it unless the store has its frames; or say why not."""
     try:
         video_hash = hash_video(job.path)
         with FrameStore.open(store) as stored:
@@ -261,12 +243,7 @@ class FoundVideos:
 
 
 def find_videos(source: Path, *, videos: Path, frames_per_event: int) -> FoundVideos:
-    """Read annotations, and find their video files.
-
-    Args:
-        source: A JSONL or CSV file, or a folder of official VidSitu files.
-        videos: Folder with the video files; any part of them.
-        frames_per_event: T, frames at the midpoints of T equal segments of each event.
+    """Read annotations, and find their video files; the arguments are those of `prepare`.
 
     Raises:
         AnnotationError: the annotations have problems.
@@ -404,7 +381,7 @@ def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationRep
     store.close()
     quarantined_ids = {entry.id for entry in quarantine}
     splits: dict[str, SplitCoverage] = {}
-    for split in {record.split for record in annotations.records}:
+    for split in sorted({record.split for record in annotations.records}):
         members = [i for i, r in enumerate(annotations.records) if r.split == split]
         ids = {annotations.records[i].id for i in members}
         splits[split] = SplitCoverage(
@@ -437,14 +414,3 @@ def _estimate(jobs: Sequence[VideoJob], spec: StoreSpec, out: Path) -> Preparati
         store_bytes=store_bytes,
         missing_bytes=max(0, store_bytes - there - free),
     )
-
-
-def _as_json(report: PreparationReport) -> dict[str, object]:
-    """The report as JSON values."""
-    return {
-        "name": report.name,
-        "splits": {name: asdict(part) for name, part in sorted(report.splits.items())},
-        "quarantine": [asdict(entry) for entry in report.quarantine],
-        "masked_negatives": report.masked_negatives,
-        "notices": list(report.notices),
-    }

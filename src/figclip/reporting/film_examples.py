@@ -24,7 +24,7 @@ from figclip.reporting.examples import choose_videos, only_file
 from figclip.reporting.head_data import HeadData
 from figclip.reporting.previews import PIXELS, jpeg_address
 from figclip.reporting.records import plain
-from figclip.video.container import probe_video
+from figclip.video.container import video_duration_s
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
 
@@ -130,7 +130,7 @@ def _show(
     if folder is not None:
         found = folder.find_medium(youtube_video(video.id))
         path = only_file(found, f"video {video.id!r}", folder)
-        duration_s = probe_video(path).duration_s
+        duration_s = video_duration_s(path)
         times_s = sample_midpoints(0.0, duration_s, NUM_FRAMES)
         frames_NHWC = decode_frames(path, times_s, pipeline=PIXELS).frames_NHWC
         frames = tuple(jpeg_address(one, max_px=_FRAME_PX) for one in frames_NHWC)

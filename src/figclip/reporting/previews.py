@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from figclip.datasets.records import Medium
-from figclip.video.container import probe_video, write_h264
+from figclip.video.container import video_duration_s, write_h264
 from figclip.video.decoding import decode_frames
 from figclip.video.images import read_image
 from figclip.video.pixels import PixelPipeline, image_to_pixels
@@ -57,7 +57,7 @@ def preview(path: Path, medium: Medium) -> Preview:
     if medium.kind == "image":
         image = read_image(path, box=medium.box)
         return Preview(picture=jpeg_address(image_to_pixels(image, pipeline=PIXELS)))
-    duration_s = probe_video(path).duration_s
+    duration_s = video_duration_s(path)
     end_s = min(duration_s, MAX_S)
     times_s = [n / FPS for n in range(max(1, int(end_s * FPS))) if n / FPS < duration_s]
     frames_NHWC = decode_frames(path, times_s, pipeline=PIXELS).frames_NHWC

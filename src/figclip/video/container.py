@@ -40,28 +40,6 @@ _HASH_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoProbe:
-    """What a file's packets say, without decoding.
-
-    Attributes:
-        duration_s: End of the last frame, from the first displayed one. The header's own claim is
-            not used: it is wrong for files cut short.
-        width_px: Coded width; rotation and pixel aspect are not applied.
-        height_px: Coded height.
-        num_frames: Packets that are to be displayed.
-        codec: FFmpeg's decoder name: `h264`.
-        container: FFmpeg's format name: `mov,mp4,m4a,3gp,3g2,mj2`.
-    """
-
-    duration_s: float
-    width_px: int
-    height_px: int
-    num_frames: int
-    codec: str
-    container: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PacketScan:
     """What one pass over the packets tells; stamps are in units of time_base.
 
@@ -79,33 +57,22 @@ class PacketScan:
     gap: Fraction
     end_us: int
     can_skip: bool
-    width_px: int
-    height_px: int
-    codec: str
-    container: str
 
     def to_us(self, stamp: int | Fraction, *, first: int) -> int:
         """Microseconds from the first displayed frame, rounded."""
         return round((stamp - first) * self.time_base * 1_000_000)
 
 
-def probe_video(path: str | Path, *, deadline_s: float = DEFAULT_DEADLINE_S) -> VideoProbe:
-    """Length, size and codec from one pass over the packets; nothing is decoded.
+def video_duration_s(path: str | Path, *, deadline_s: float = DEFAULT_DEADLINE_S) -> float:
+    """End of the last frame, from the first displayed one: one pass over the packets.
 
-    A file can pass here and still be `damaged` for `decode_frames`.
+    Nothing is decoded: a file can pass here and still be `damaged` for `decode_frames`. The
+    header's own claim is not used, as it is wrong for files cut short.
 
     Raises:
-        VideoError: See the module's docstring.
+        VideoError: See `figclip.video.decoding`.
     """
-    scan = scan_packets(path, deadline=Deadline(path=path, budget_s=deadline_s))
-    return VideoProbe(
-        duration_s=scan.end_us / 1e6,
-        width_px=scan.width_px,
-        height_px=scan.height_px,
-        num_frames=len(scan.stamps),
-        codec=scan.codec,
-        container=scan.container,
-    )
+    return scan_packets(path, deadline=Deadline(path=path, budget_s=deadline_s)).end_us / 1e6
 
 
 def hash_video(path: str | Path) -> str:
@@ -213,10 +180,6 @@ def _summarise(
         and container.format.name.split(",")[0] in ("mov", "matroska")
         and num_streams == 1
         and len(set(stamps)) == len(stamps),
-        width_px=stream.width,
-        height_px=stream.height,
-        codec=context.name,
-        container=container.format.name,
     )
 
 
