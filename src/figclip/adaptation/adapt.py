@@ -55,14 +55,9 @@ class AdaptationPlan:
         num_events: Events of the training videos, all annotations.
         num_texts: Different captions and negatives.
         masked_negatives: Share of hard negatives that could not be drawn.
-        num_steps: Optimiser steps.
-        batch_videos: Most videos of a global batch.
-        batch_frames: Most frames of a global batch.
-        num_processes: Processes that share it.
-        tower_parameters: Trained parameters of the towers.
-        contextualizer_parameters: Trained parameters of the contextualizer.
+        batch_videos: Most videos of a global batch; likewise `batch_frames`.
+        tower_parameters: Those that are trained; likewise `contextualizer_parameters`.
         memory_bytes: About the peak memory of one process, batches of frames included.
-        device: Where it runs.
         kept: Names of the tests by which the strength is chosen; empty: it is 1.
         warnings: What the user should know first.
     """
@@ -83,13 +78,9 @@ class AdaptationPlan:
     kept: tuple[str, ...]
     warnings: tuple[str, ...]
 
-    @property
-    def _choosers(self) -> str:
-        """What the strength is chosen by, in words."""
-        return ("val and " if self.num_val_videos else "") + ", ".join(self.kept)
-
     def sentences(self) -> list[str]:
         """The plan for people, warnings last."""
+        choosers = ("val and " if self.num_val_videos else "") + ", ".join(self.kept)
         val = f", {self.num_val_videos:,} held back to choose the checkpoint"
         return [
             f"{self.num_videos:,} videos, {self.num_events:,} events, {self.num_texts:,} texts"
@@ -99,7 +90,7 @@ class AdaptationPlan:
             f"{'es' if self.num_processes > 1 else ''} on {self.device}",
             f"{self.tower_parameters:,} parameters of the towers are trained, "
             f"{self.contextualizer_parameters:,} of the contextualizer",
-            *([f"the strength is chosen by {self._choosers}"] if self.kept else []),
+            *([f"the strength is chosen by {choosers}"] if self.kept else []),
             f"about {self.memory_bytes / 2**30:.1f} GiB of memory per process",
             *(f"Warning: {warning}" for warning in self.warnings),
         ]
@@ -245,9 +236,8 @@ def adapt(
         cache: Folder of the cache of text embeddings and, for `keep`, of decoded pictures; None
             keeps none.
         cpu: Use the CPU even where there is a GPU.
-        on_plan: Told once what is about to be done.
+        on_plan: Told once what is about to be done; `on_step`: told about every step.
         on_texts: Told how many texts of how many are embedded, while they are.
-        on_step: Told about every step.
         on_progress: Told what is being decoded or scored for `keep`, how much of how much.
 
     Raises:
@@ -291,19 +281,7 @@ def adapt(
     best = outcome.best_step if config.train.keep == "best" else None
     kept_step = outcome.step if best is None else best
     loop.load_weights(kept_step)
-    choice = None
-    if tests:
-        choice = choose_strength(
-            parts.backbone,
-            tests,
-            detail=_val_scorer(config, parts) if parts.val.records else None,
-            micro_batch=config.train.micro_batch,
-            seed=config.train.seed,
-            on_progress=on_progress,
-            processes=processes,
-        )
-    if processes.is_main:
-        _write_model(run, config, parts, kept_step, choice)
+    choice = _finish(run, config, parts, tests, on_progress, processes, step=kept_step)
     accelerator.wait_for_everyone()
     return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
 
@@ -356,19 +334,39 @@ def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator)
     )
 
 
-def _write_model(
-    run: RunFolder, config: RunConfig, parts: RunParts, step: int, choice: StrengthChoice | None
-) -> None:
-    """The model folder, with the weights that the parts hold now, at the chosen strength."""
-    if choice is not None:
-        write_choice(choice, run.path, model=run.path.resolve().name)
-    write_adapted(
-        run.model,
-        parts.backbone,
-        adapter=parts.adapter,
-        contextualizer=parts.contextualizer,
-        info=_model_info(config, parts, step, choice),
-    )
+def _finish(
+    run: RunFolder,
+    config: RunConfig,
+    parts: RunParts,
+    tests: Sequence[KeptTest],
+    on_progress: Progress | None,
+    processes: Processes,
+    *,
+    step: int,
+) -> StrengthChoice | None:
+    """Choose the strength of the weights that the parts hold now, and write the model folder."""
+    choice = None
+    if tests:
+        choice = choose_strength(
+            parts.backbone,
+            tests,
+            detail=_val_scorer(config, parts) if parts.val.records else None,
+            micro_batch=config.train.micro_batch,
+            seed=config.train.seed,
+            on_progress=on_progress,
+            processes=processes,
+        )
+    if processes.is_main:
+        if choice is not None:
+            write_choice(choice, run.path, model=run.path.resolve().name)
+        write_adapted(
+            run.model,
+            parts.backbone,
+            adapter=parts.adapter,
+            contextualizer=parts.contextualizer,
+            info=_model_info(config, parts, step, choice),
+        )
+    return choice
 
 
 def _text_embeddings(config: RunConfig, parts: RunParts) -> torch.Tensor | None:

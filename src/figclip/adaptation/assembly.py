@@ -74,13 +74,7 @@ def assemble(
 ) -> RunParts:
     """Load base and data, add the adaptation, write the texts.
 
-    Args:
-        config: The run's configuration.
-        data: Frame stores.
-        cache: Folder of the cache of text embeddings; None keeps none.
-        on_texts: Told how many texts of how many are embedded, while they are.
-        device: Where the model goes.
-        processes: Processes of the run, which share the embedding of texts.
+    The processes share the embedding of texts. For the other arguments see `adapt`.
 
     Raises:
         ModelError, StoreError, DataError: the base, a store, or its videos cannot be used.
@@ -117,24 +111,20 @@ def assemble(
         seed=seed,
     )
     contextualizer = _build_contextualizer(config, backbone.dim)
+    info = read_info(Path(base)) if Path(base).is_dir() else None
     return RunParts(
         backbone=backbone.to(device),
         adapter=adapter,
         contextualizer=None if contextualizer is None else contextualizer.to(device),
         base_hash=base_hash,
-        base_seen=_seen_by(Path(base)),
+        # Nothing is known of what a plain CLIP has seen.
+        base_seen=SeenMedia() if info is None else info.seen,
         videos=videos,
         train=train,
         val=videos.subset(split.val),
         texts=texts,
         text_embedder=text_embedder,
     )
-
-
-def _seen_by(base: Path) -> SeenMedia:
-    """What a base has seen that is itself an adapted model; nothing known of a plain CLIP."""
-    info = read_info(base) if base.is_dir() else None
-    return SeenMedia() if info is None else info.seen
 
 
 def _build_contextualizer(config: RunConfig, dim: int) -> VideoContextualizer | None:
@@ -161,18 +151,15 @@ def write_run_files(
 ) -> None:
     """Write config.json, environment.json and data.json.
 
-    Args:
-        run: The run folder, which `check_parts` has passed.
-        config: Its configuration.
-        parts: What it is made of.
-        data: Its stores.
-        kept: `evaluation.seen_items.items_hash` of the data of each kept test.
-        num_processes: That share the work.
+    `check_parts` has passed the run folder; `kept` are the `evaluation.seen_items.items_hash` of
+    the data of each kept test.
 
     Raises:
         CheckpointError: the run was started with other kept tests, or a file of it is damaged.
     """
-    _check_kept(run, kept)
+    before = data_before(run)
+    if before is not None and before["kept"] != list(kept):
+        raise _other_tests(run, before["kept"], len(kept))
     write_settings(run, config, device=parts.backbone.device, num_processes=num_processes)
     stores = [
         {
@@ -197,11 +184,6 @@ def write_run_files(
 def check_parts(run: RunFolder, parts: RunParts, *, num_kept: int) -> None:
     """A resumed run must have the data and the base that it had, and as many tests to keep.
 
-    Args:
-        run: The run folder.
-        parts: What it is made of now.
-        num_kept: Tests to keep now.
-
     Raises:
         CheckpointError: it was started on others, or `data.json` is damaged.
     """
@@ -219,13 +201,6 @@ def check_parts(run: RunFolder, parts: RunParts, *, num_kept: int) -> None:
         )
     if len(content["kept"]) != num_kept:
         raise _other_tests(run, content["kept"], num_kept)
-
-
-def _check_kept(run: RunFolder, kept: Sequence[str]) -> None:
-    """A resumed run must be held to the same tests."""
-    content = data_before(run)
-    if content is not None and content["kept"] != list(kept):
-        raise _other_tests(run, content["kept"], len(kept))
 
 
 def _other_tests(run: RunFolder, before: Sequence[str], num_now: int) -> CheckpointError:

@@ -69,13 +69,7 @@ PROMPTS = "photo"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPlan:
-    """What `--keep` names, read but not decoded yet.
-
-    Attributes:
-        sources: With their tasks.
-        settings: Settings of the tasks.
-        cache: Folder for decoded pictures.
-    """
+    """What `--keep` names, read but not decoded yet. `cache`: folder for decoded pictures."""
 
     sources: tuple[PlannedSource, ...]
     settings: TaskSettings
@@ -92,8 +86,7 @@ class KeptTest:
     """A kept test, of the half that selects.
 
     Attributes:
-        name: Name of the test, as in result files.
-        work: The half that selects.
+        name: As in result files.
         hash: `evaluation.seen_items.items_hash` of the whole data.
         num_selecting: Groups of the half that selects.
         num_reported: Groups of the half that is reported.
@@ -119,9 +112,7 @@ class KeptInfo:
     """What is written of a kept test besides its scores.
 
     Attributes:
-        task: Name of the task.
-        name: NAME of `--keep`.
-        source: Name of PATH of `--keep`.
+        name: NAME of `--keep`; `source`: the name of its PATH.
         split: None for all.
         hash: `evaluation.seen_items.items_hash` of the whole data.
         metrics: The numbers whose mean is the score.
@@ -203,9 +194,7 @@ class StrengthChoice:
 def unproven(name: str, *, num_selecting: int) -> str | None:
     """What to say of a kept test that is too small to prove its bound; None if it is not.
 
-    Args:
-        name: Name of the test.
-        num_selecting: Groups of the half that selects.
+    `num_selecting`: Groups of the half that selects.
     """
     unseen = unseen_loss(num_selecting)
     if unseen <= MAX_TEST_LOSS:
@@ -221,11 +210,6 @@ def plan_kept(
     keep: Sequence[DataSource], config: RunConfig, *, cache: Path | None
 ) -> KeptPlan | None:
     """Read what `--keep` names, and refuse what cannot choose a strength.
-
-    Args:
-        keep: Data of the tests that must not suffer.
-        config: Config of the run.
-        cache: Folder for decoded pictures.
 
     Returns:
         The plan; None when nothing is named.
@@ -279,11 +263,7 @@ def open_kept(
     Items that show what is trained on would not tell what is lost, and those of val would choose
     twice: they are left out first.
 
-    Args:
-        plan: What `--keep` names.
-        spec: Pixels that the model takes.
-        seen: What is trained on, and the validation videos.
-        on_progress: Told what is being decoded.
+    `spec`: Pixels that the model takes; `seen`: what is trained on, and the validation videos.
 
     Raises:
         DataError: too few groups that training has not seen, or data that cannot be used.
@@ -394,10 +374,7 @@ def choose_strength(
 def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
     """Write `strength.json` into a run folder, and `strength.png` where detail was measured.
 
-    Args:
-        choice: What to write.
-        out: The run folder.
-        model: Its name, for the picture.
+    `model`: Its name, for the picture.
     """
     from figclip.evaluation.figures import draw_sweep
 

@@ -29,7 +29,6 @@ from figclip.evaluation.results import (
     SweepPoint,
     TaskResult,
     compare,
-    format_table,
     write_result,
 )
 from figclip.evaluation.seen_items import (
@@ -39,7 +38,7 @@ from figclip.evaluation.seen_items import (
     trained_notice,
     unknown_notices,
 )
-from figclip.evaluation.sources import DataSource, parse_source
+from figclip.evaluation.sources import DataSource
 from figclip.model.folder import SeenMedia
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.progress import Progress
@@ -112,9 +111,6 @@ def _faces(
         if scores:
             values[works[name].face].append(float(np.mean(list(scores.values()))))
     return {face: float(np.mean(means)) for face, means in values.items()}
-
-
-__all__ = ["DataSource", "EvaluationResult", "evaluate", "format_table", "parse_source"]
 
 
 def evaluate(

@@ -186,10 +186,7 @@ def write_adapted(
         if adapter is not None:
             _write_adapter(folder / "adapter", adapter, info)
         if contextualizer is not None:
-            state = {
-                k: v.detach().cpu().contiguous() for k, v in contextualizer.state_dict().items()
-            }
-            save_file(state, folder / "contextualizer.safetensors")
+            _save_tensors(contextualizer.state_dict(), folder / "contextualizer.safetensors")
         write_info(folder, info)
 
 
@@ -205,7 +202,9 @@ def _write_adapter(path: Path, adapter: PeftModel, info: ModelInfo) -> None:
     _save_tensors(tensors, path / "adapter_model.safetensors", metadata=metadata)
 
 
-def _save_tensors(tensors: Mapping[str, Tensor], file: Path, *, metadata: dict[str, str]) -> None:
+def _save_tensors(
+    tensors: Mapping[str, Tensor], file: Path, *, metadata: dict[str, str] | None = None
+) -> None:
     """Tensors from any device into a safetensors file."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(on_cpu, file, metadata=metadata)

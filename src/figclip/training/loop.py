@@ -47,7 +47,7 @@ class GroupedOptimizer(torch.optim.Optimizer):
         for method in get_args(Method):
             # The parts hold the very same groups and states: a rate set here reaches them.
             if chosen := [group for group in self.param_groups if group["method"] == method]:
-                part = _build(chosen, method)
+                part = (torch.optim.AdamW if method == "adamw" else torch.optim.Muon)(chosen)
                 part.state = self.state
                 self._parts.append(part)
 
@@ -62,11 +62,6 @@ class GroupedOptimizer(torch.optim.Optimizer):
         raise NotImplementedError("restore states in place")
 
 
-def _build(groups: list[dict[str, Any]], method: Method) -> torch.optim.Optimizer:
-    """Torch's optimiser of a method, with its own defaults for what the groups leave open."""
-    return torch.optim.AdamW(groups) if method == "adamw" else torch.optim.Muon(groups)
-
-
 Batch = TypeVar("Batch")
 BatchIn = TypeVar("BatchIn", contravariant=True)
 BatchOut = TypeVar("BatchOut", covariant=True)
@@ -77,13 +72,11 @@ class LoopSettings:
     """What the loop needs to know; a head's or an adaptation's config is turned into this.
 
     Attributes:
-        num_steps: Optimiser steps of the whole run.
-        warmup_steps: Steps with linearly rising learning rate.
+        num_steps: Optimiser steps of the whole run; `warmup_steps`, `validate_every` and
+            `checkpoint_every` are steps too.
         schedule: `cosine` falls to 0 at the end, `constant` stays.
         clip_norm: Largest gradient norm; 0 for no clipping.
         precision: Autocast of the trainee's forward passes; fp16 brings dynamic loss scaling.
-        validate_every: Steps between validations.
-        checkpoint_every: Steps between checkpoints.
         keep_checkpoints: Latest checkpoints kept besides the best.
         seed: Seed of the random numbers of each step.
     """
@@ -157,7 +150,6 @@ class StepReport:
 
     Attributes:
         step: Steps done; 0 for the report of the base, before the first step.
-        num_steps: Steps of the run.
         loss: Total loss of this step; None at step 0.
         step_s: Seconds of this step, its wait for data included.
         validation: Scores, where the step ended with a validation.
@@ -264,7 +256,9 @@ class TrainingLoop(Generic[Batch]):
                     losses = self._step(step, batch)
                     step_s = time.perf_counter() - started
                     started = time.perf_counter()
-                    self._log_step(log, step, losses, step_s)
+                    if log is not None:
+                        # The gradient norm is infinite where fp16 loss scaling skips a step.
+                        log.write({"step": step, **_strict(losses), "time": {"s": step_s}})
                     ended = step == settings.num_steps
                     due = ended or step % settings.validate_every == 0
                     validation = self._validate(step, log) if due else None
@@ -288,7 +282,7 @@ class TrainingLoop(Generic[Batch]):
 
     def _step(self, step: int, batch: Batch) -> dict[str, float]:
         """One optimiser step."""
-        torch.manual_seed(_step_seed(self._settings.seed, step))
+        torch.manual_seed((self._settings.seed * 1_000_003 + step) % 2**63)  # dropout of heads
         factor = lr_factor(step, self._settings)
         for group, live in zip(self._groups, self._optimizer.param_groups, strict=True):
             live["lr"] = group.lr * factor
@@ -370,13 +364,14 @@ class TrainingLoop(Generic[Batch]):
         checkpoint = self._run.load_checkpoint(steps[-1])
         for name, parameter in self._parameters.items():
             _copy(checkpoint.tensors.get(f"weights/{name}"), into=parameter.data, name=name)
-            suffix = f"/{name}"
-            self._optimizer.state[parameter] = {
-                key.removeprefix("optimizer/").removesuffix(suffix): value.to(
-                    "cpu" if key.startswith("optimizer/step/") else parameter.device
-                )
+            saved = {
+                key.removeprefix("optimizer/").removesuffix(f"/{name}"): value
                 for key, value in checkpoint.tensors.items()
                 if key.startswith("optimizer/") and key.split("/", 2)[2] == name
+            }
+            self._optimizer.state[parameter] = {
+                key: value.to("cpu" if key == "step" else parameter.device)
+                for key, value in saved.items()
             }
         try:
             self._scaler.load_state_dict(checkpoint.state["scaler"])
@@ -389,14 +384,6 @@ class TrainingLoop(Generic[Batch]):
                 fix="Delete that checkpoint to resume from the one before it.",
             ) from error
         return steps[-1]
-
-    def _log_step(
-        self, log: MetricsLog | None, step: int, losses: Mapping[str, float], step_s: float
-    ) -> None:
-        """Write one line of metrics on the main process."""
-        if log is not None:
-            # Strict: the gradient norm is infinite in the steps that fp16 loss scaling skips.
-            log.write({"step": step, **_strict(losses), "time": {"s": step_s}})
 
     def _report(
         self,
@@ -481,11 +468,6 @@ def _copy(source: Tensor | None, *, into: Tensor, name: str) -> None:
             fix="The run folder belongs to another model or recipe; choose another --out.",
         )
     into.copy_(source)
-
-
-def _step_seed(seed: int, step: int) -> int:
-    """Seed of the random numbers of a step (dropout of heads)."""
-    return (seed * 1_000_003 + step) % 2**63
 
 
 def _strict(values: Mapping[str, float]) -> dict[str, float | str]:

@@ -168,19 +168,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             break
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _damaged_metrics(path, number) from error
-        if not isinstance(row, dict) or type(row.get("step")) is not int:
-            raise _damaged_metrics(path, number)
+            if type(row["step"]) is not int:
+                raise TypeError("a step is a whole number")
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise CheckpointError(
+                "is not a JSON object with a step", where=f"{path}:{number}", fix="Delete the line."
+            ) from error
         rows.append(row)
     return rows
-
-
-def _damaged_metrics(path: Path, number: int) -> CheckpointError:
-    """The error for a line that is not an object with a step."""
-    return CheckpointError(
-        "is not a JSON object with a step", where=f"{path}:{number}", fix="Delete the line."
-    )
 
 
 def _file_hash(path: Path) -> str:
@@ -253,14 +248,16 @@ def write_settings(
     """
     # What never came to a checkpoint is started again, and leaves no session behind.
     before = _sessions_before(run) if run.has_checkpoints else ()
+    folders = (run.path, *(one for one in run.path.glob("*") if one.is_dir()))  # of heads
+    card = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
     session = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "step": _num_steps_done(run),
+        "step": sum(max(RunFolder(one).steps(), default=0) for one in folders),
         "command": sys.argv,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": _device_name(device),
+        "device": f"{device}{card}",
         "processes": num_processes,
         "threads": torch.get_num_threads(),
         "packages": package_versions(),
@@ -309,18 +306,6 @@ def _sessions_before(run: RunFolder) -> list[dict[str, Any]]:
         where=str(run.environment),
         fix="Use the figclip version that wrote it, or a newer one.",
     )
-
-
-def _num_steps_done(run: RunFolder) -> int:
-    """Steps that a run has saved; of heads, those of all together."""
-    heads = [RunFolder(folder) for folder in run.path.glob("*") if folder.is_dir()]
-    return sum(max(one.steps(), default=0) for one in (run, *heads))
-
-
-def _device_name(device: torch.device) -> str:
-    """A device, with the name of the card."""
-    name = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
-    return f"{device}{name}"
 
 
 def _commit() -> str:
