@@ -233,11 +233,11 @@ def adapt(
         out: Run folder.
         keep: Tests that must not suffer, by half of which the strength is chosen; none: strength 1.
         resume: Go on with the run in `out`.
-        cache: Folder of the cache of text embeddings and, for `keep`, of decoded pictures; None
-            keeps none.
+        cache: Folder of text embeddings and, for `keep`, decoded pictures; None keeps none.
         cpu: Use the CPU even where there is a GPU.
-        on_plan: Told once what is about to be done; `on_step`: told about every step.
+        on_plan: Told once what is about to be done.
         on_texts: Told how many texts of how many are embedded, while they are.
+        on_step: Told about every step.
         on_progress: Told what is being decoded or scored for `keep`, how much of how much.
 
     Raises:

@@ -245,9 +245,8 @@ def _preposition(role: Role) -> str:
 
 def _with_preposition(text: str, preposition: str) -> str:
     """The text after a preposition, unless it begins with one."""
-    first = re.match(r"\w*", text.casefold())
-    assert first is not None, "the pattern matches everything"
-    return text if not preposition or first[0] in _OPENERS else f"{preposition} {text}"
+    [first] = re.findall(r"^\w*", text.casefold())
+    return text if not preposition or first in _OPENERS else f"{preposition} {text}"
 
 
 def _modifier_rank(role: Role) -> int:

@@ -210,10 +210,8 @@ def nearest(name: str, valid: Collection[str]) -> str:
 def check_text(value: object, name: str, *, place: Place) -> str:
     """The value as text, verbatim; empty, with the problem noted, when it is not usable text."""
     if not isinstance(value, str):
-        what, fix = (
-            f"must be text, got {shown(value)}",
-            "Put it in quotation marks, or leave it out",
-        )
+        what = f"must be text, got {shown(value)}"
+        fix = "Put it in quotation marks, or leave it out"
     elif found := _FORBIDDEN.search(value):
         what = f"holds the character {shown(found[0])}, which is not text"
         fix = "Take it out"

@@ -48,13 +48,7 @@ _VOCABULARY_FILE = re.compile(r"(?P<split>)verb_voc\.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentId:
-    """The parts of a segment id.
-
-    Attributes:
-        youtube_id: 11 characters.
-        start_s: Start in the YouTube video, in seconds.
-        end_s: End, exclusive.
-    """
+    """The parts of a segment id; times are those in the YouTube video."""
 
     youtube_id: str
     start_s: int
@@ -81,13 +75,12 @@ class OfficialFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VidsituFiles:
-    """The official files of a folder, by name.
+    """The official files of a folder: those of a split with the split that their name says.
 
     Attributes:
-        annotations: Files of annotations with the split that the file name says.
-        splits: Lists of segment ids with the split that the file name says.
-        vinfos: Files about the segments, which also name the verbs that annotators chose.
-        vocabularies: Files of verb ids, at most one in an official folder.
+        splits: Lists of segment ids.
+        vinfos: About the segments; they also name the verbs that annotators chose.
+        vocabularies: Verb ids, at most one file in an official folder.
     """
 
     annotations: tuple[tuple[str, OfficialFile], ...]
@@ -386,16 +379,16 @@ def _parse_role(key: str) -> tuple[str, str]:
 
 def _complete_senses(entry: _Entry, verb_ids: dict[str, str], tally: _Tally) -> _Entry:
     """Fills empty senses with the VerbID that vinfo pairs with the verb."""
-    events: list[Event] = []
-    for event in entry.events:
-        if not event.sense:
-            sense = verb_ids.get(f"{event.verb} ({event.gloss})" if event.gloss else event.verb, "")
-            tally.sense_completed += bool(sense)
-            tally.sense_missing += not sense
-            events.append(replace(event, sense=sense))
-        else:
-            events.append(event)
-    return replace(entry, events=tuple(events))
+
+    def complete(event: Event) -> Event:
+        if event.sense:
+            return event
+        sense = verb_ids.get(f"{event.verb} ({event.gloss})" if event.gloss else event.verb, "")
+        tally.sense_completed += bool(sense)
+        tally.sense_missing += not sense
+        return replace(event, sense=sense)
+
+    return replace(entry, events=tuple(map(complete, entry.events)))
 
 
 def _records(
@@ -435,9 +428,9 @@ def _merge(annotations: list[tuple[Event, ...]]) -> list[tuple[Event, ...]]:
         for index, other in enumerate(merged):
             if _without_relations(events) != _without_relations(other):
                 continue
-            if events == other or not _has_relations(events):
+            if events == other or not any(event.relation for event in events):
                 break
-            if not _has_relations(other):
+            if not any(event.relation for event in other):
                 merged[index] = events
                 break
         else:
@@ -448,11 +441,6 @@ def _merge(annotations: list[tuple[Event, ...]]) -> list[tuple[Event, ...]]:
 def _without_relations(events: tuple[Event, ...]) -> tuple[Event, ...]:
     """The events as an annotator without relations would have left them."""
     return tuple(replace(event, relation="") for event in events)
-
-
-def _has_relations(events: tuple[Event, ...]) -> bool:
-    """True when any event has one."""
-    return any(event.relation for event in events)
 
 
 def _count_unknown_verbs(

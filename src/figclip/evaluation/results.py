@@ -181,7 +181,11 @@ def compare(
             metric: Comparison(base=None, adapted=score, interval=None)
             for metric, score in adapted_summary.items()
         }
-    if [_identity(one) for one in base_items] != [_identity(one) for one in adapted_items]:
+    scored = [
+        [(one.block, one.item_ids, one.group_ids) for one in items]
+        for items in (base_items, adapted_items)
+    ]
+    if scored[0] != scored[1]:
         raise DataError(
             "the two models were not scored on the same items",
             fix="Their image sizes differ, and so do their frame stores: prepare both anew",
@@ -378,20 +382,20 @@ def left_out_json(left_out: Sequence[LeftOut]) -> list[dict[str, Any]]:
 def _comparison_json(one: Comparison) -> dict[str, Any]:
     """One metric as it is written."""
     interval = None if one.interval is None else [one.interval.low, one.interval.high]
+    base, adapted = (
+        score and {"official": score.official, "corrected": score.corrected}
+        for score in (one.base, one.adapted)
+    )
     return {
         "unit": one.adapted.unit,
         "chance": one.adapted.chance,
         "headline": one.adapted.is_headline,
         "in_table": not one.adapted.is_detail,
-        "base": None if one.base is None else _score_json(one.base),
-        "adapted": _score_json(one.adapted),
+        "base": base,
+        "adapted": adapted,
         "difference": one.difference,
         "interval_95": interval,
     }
-
-
-def _score_json(score: Score) -> dict[str, float | None]:
-    return {"official": score.official, "corrected": score.corrected}
 
 
 def _item_lines(result: TaskResult) -> list[str]:
@@ -440,7 +444,3 @@ def _subject_of(content: Mapping[str, Any]) -> str:
     """Data, models and settings of a result, as one text."""
     models = {role: one and [one["hash"], one["alpha"]] for role, one in content["models"].items()}
     return json.dumps([content["data"]["hash"], models, content["settings"]], sort_keys=True)
-
-
-def _identity(block: ItemScores) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    return block.block, block.item_ids, block.group_ids

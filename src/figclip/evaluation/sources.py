@@ -131,6 +131,9 @@ def parse_source(text: str, *, option: str = "--data") -> DataSource:
         options[key] = value
     if "prompts" in options:
         _check_prompts(options["prompts"], name=name, where=where)
+    if (face := options.get("face")) not in (None, *FACES):
+        fix = f"Faces are {' and '.join(FACES)}"
+        raise ConfigError(f"unknown face {face!r}", where=where, fix=fix)
     paths = {key: _path(value, where) for key, value in options.items() if key in PATHS}
     return DataSource(
         name=name,
@@ -139,7 +142,7 @@ def parse_source(text: str, *, option: str = "--data") -> DataSource:
         images=paths.get("images"),
         split=options.get("split"),
         store=paths.get("store"),
-        face=_face(options["face"], where) if "face" in options else None,
+        face=cast(Face | None, face),
         prompts=options.get("prompts"),
     )
 
@@ -216,14 +219,6 @@ def _check_prompts(prompts: str, *, name: str, where: str) -> None:
             f"{name} has no classes to put into prompts", where=where, fix="Leave prompts= out"
         )
     find_prompts(prompts, where=where)
-
-
-def _face(text: str, where: str) -> Face:
-    """A face by its name."""
-    for face in FACES:
-        if text == face:
-            return face
-    raise ConfigError(f"unknown face {text!r}", where=where, fix=f"Faces are {' and '.join(FACES)}")
 
 
 def _path(text: str, where: str) -> Path:

@@ -192,8 +192,9 @@ class ClipTrainee:
         self, batch: ClipBatch
     ) -> tuple[GradientCache[TokenBatch] | None, Tensor, dict[int, int]]:
         """Embeddings of the batch's texts, and the row in them of each row of the text table."""
-        texts = [self._event_texts(batch, i) for i in range(len(batch.items))]
-        needed = np.unique(np.concatenate([r.ravel() for t in texts for r in _rows(t)]))
+        texts = self._texts_of(batch)
+        rows = [one.ravel() for t in texts for one in (t.caption_P, t.negative_PK)]
+        needed = np.unique(np.concatenate(rows))
         needed = needed[needed != MASKED]
         row_of = {int(row): i for i, row in enumerate(needed)}
         device = self._accelerator.device
@@ -219,10 +220,9 @@ class ClipTrainee:
         order = torch.tensor([i for share in shares for part in share for i in part])
         return cache, normalize(rows_MD[order.argsort().to(device)], dim=-1), row_of
 
-    def _event_texts(self, batch: ClipBatch, item_idx: int) -> EventTexts:
-        """Texts of one video of the global batch."""
-        item = batch.items[item_idx]
-        return self._texts.event_texts(item.video_idx, item.annotation_idx)
+    def _texts_of(self, batch: ClipBatch) -> list[EventTexts]:
+        """Texts of each video of the global batch."""
+        return [self._texts.event_texts(i.video_idx, i.annotation_idx) for i in batch.items]
 
     def _visual(self, embeddings_ND: Float[Tensor, "F D"], batch: ClipBatch) -> VisualEmbeddings:
         """Event means and contextualizer outputs of this process's videos."""
@@ -231,8 +231,8 @@ class ClipTrainee:
         means_ND = frames_NTD.mean(dim=1)
         if self.contextualizer is None:
             return VisualEmbeddings(means_ND, None, None)
-        local = range(batch.first, batch.first + batch.num_local)
-        counts = [len(self._event_texts(batch, i).caption_P) for i in local]
+        local = self._texts_of(batch)[batch.first : batch.first + batch.num_local]
+        counts = [len(one.caption_P) for one in local]
         present_BP = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
         present_BP = present_BP.to(embeddings_ND.device)
         padded_BPTD = frames_NTD.new_zeros(*present_BP.shape, *frames_NTD.shape[1:])
@@ -243,7 +243,7 @@ class ClipTrainee:
 
     def _gather(self, local: VisualEmbeddings, batch: ClipBatch) -> VisualEmbeddings:
         """The global batch's embeddings; only this process's rows carry gradient."""
-        events = [len(self._event_texts(batch, i).caption_P) for i in range(len(batch.items))]
+        events = [len(one.caption_P) for one in self._texts_of(batch)]
         ranks = self._accelerator.num_processes
         shares = [rank_slice(len(events), rank=rank, num_ranks=ranks) for rank in range(ranks)]
         videos_R = [last - first for first, last in shares]
@@ -273,7 +273,7 @@ class ClipTrainee:
     ) -> TextTargets:
         """Text embeddings, masks and hashes of the global batch."""
         device = self._accelerator.device
-        texts = [self._event_texts(batch, i) for i in range(len(batch.items))]
+        texts = self._texts_of(batch)
         caption_N = np.concatenate([t.caption_P for t in texts])
         negative_NK = np.concatenate([t.negative_PK for t in texts])
         present_NK = negative_NK != MASKED
@@ -351,23 +351,14 @@ class ClipTrainee:
         parts: list[Tensor] = []
         for name, parameter in named.items():
             part = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            parts.append((part / ranks if _is_whole(name) else part).flatten())
+            # Every process holds the whole gradient of the global loss's one scale.
+            parts.append((part / ranks if name == "clip.logit_scale" else part).flatten())
             parameter.grad = None
         flat = torch.cat(parts)
         distributed.all_reduce(flat)
         sums = flat.split([len(part) for part in parts])
         for parameter, part in zip(named.values(), sums, strict=True):
             parameter.grad = part.view_as(parameter)
-
-
-def _is_whole(name: str) -> bool:
-    """Whether every process holds a parameter's whole gradient: the global loss has one scale."""
-    return name == "clip.logit_scale"
-
-
-def _rows(texts: EventTexts) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a video's captions and negatives in the text table."""
-    return texts.caption_P, texts.negative_PK
 
 
 def _decay_groups(
