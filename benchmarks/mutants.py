@@ -45,9 +45,8 @@ TESTS = {
     ],
     "annotations.verb_negatives": [
         "tests/annotations/test_verb_negatives.py", "tests/annotations/test_sense_pool.py",
-        "tests/annotations/test_event_edits.py",
+        "tests/annotations/test_event_edits.py", "tests/annotations/test_sense_exchange.py",
     ],
-    "annotations.sense_exchange": ["tests/annotations/test_sense_exchange.py"],
     "metrics.intervals": ["tests/metrics/test_intervals.py"],
     "metrics.strength": ["tests/metrics/test_strength.py"],
     "model.lora": ["tests/model/test_lora.py"],

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from figclip.annotations.sense_exchange import balance_senses, event_shape
+from figclip.annotations.verb_negatives import balance_senses, event_shape
 from figclip.records import Event, Role
 
 
