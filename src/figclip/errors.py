@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 
@@ -34,11 +35,7 @@ class FigclipError(ValueError):
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling of exceptions, and decoding
         # errors cross process borders.
-        return (_rebuild, (type(self), self.what, self.where, self.fix))
-
-
-def _rebuild(kind: type[FigclipError], what: str, where: str, fix: str) -> FigclipError:
-    return kind(what, where=where, fix=fix)
+        return (partial(type(self), self.what, where=self.where, fix=self.fix), ())
 
 
 class ConfigError(FigclipError):

@@ -44,9 +44,7 @@ class RunParts:
         contextualizer: None when no loss needs one.
         base_hash: `weights_hash` of the base.
         base_seen: What the base was adapted on before, if it was.
-        videos: All videos of the stores.
-        train: Those that are trained on.
-        val: Those held back to choose the checkpoint.
+        videos: Those of the stores; `val` are held back to choose the checkpoint.
         texts: Captions and negatives of `train`.
         text_embedder: Embeds texts with the base, through the cache.
     """

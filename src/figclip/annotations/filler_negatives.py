@@ -55,12 +55,12 @@ def build_filler_pool(records: Iterable[VideoRecord]) -> FillerPool:
     for record in records:
         for place, text in _fillers_of_video(record):
             counts[place][text] += 1
-    return {place: _place_fillers(texts) for place, texts in sorted(counts.items())}
-
-
-def anywhere(place: Place) -> bool:
-    """Every place may be filled anew."""
-    return True
+    return {
+        place: PlaceFillers(
+            tuple(sorted(texts)), tuple(accumulate(texts[t] for t in sorted(texts)))
+        )
+        for place, texts in sorted(counts.items())
+    }
 
 
 def filler_negatives(
@@ -71,7 +71,7 @@ def filler_negatives(
     num_negatives: int,
     seed: int,
     key: str,
-    where: Callable[[Place], bool] = anywhere,
+    where: Callable[[Place], bool] | None = None,
 ) -> tuple[Event | None, ...]:
     """Draw events that differ from the true one in one filler, none twice.
 
@@ -81,7 +81,7 @@ def filler_negatives(
     with short hair` for `man with short hair`).
 
     `key` names the event (`records.event_key`) and is unique in the run; `where` says which places
-    may be filled anew.
+    may be filled anew; None: all.
 
     None among the `num_negatives` events marks a masked column; these come last.
     """
@@ -90,7 +90,7 @@ def filler_negatives(
     offers = {
         position: _Offer(pool[place], told, _words(text))
         for position, place, text in _filled_places(event)
-        if place in pool and where(place)
+        if place in pool and (where is None or where(place))
     }
     negatives: list[Event | None] = []
     while offers and len(negatives) < num_negatives:
@@ -140,11 +140,6 @@ class _Offer:
             and words not in self._told
             and not (words <= self._true_words or self._true_words <= words)
         )
-
-
-def _place_fillers(counts: Mapping[str, int]) -> PlaceFillers:
-    texts = tuple(sorted(counts))
-    return PlaceFillers(texts, tuple(accumulate(counts[text] for text in texts)))
 
 
 def _filled_places(event: Event) -> Iterator[tuple[int, Place, str]]:

@@ -65,7 +65,11 @@ def held_back_groups(groups: Collection[str], *, val_fraction: float) -> frozens
     num_val = round(val_fraction * len(groups))
     if num_val < MIN_GROUPS:
         return frozenset()
-    return frozenset(sorted(groups, key=_group_hash)[:num_val])
+
+    def order(group: str) -> bytes:  # has nothing to do with the name
+        return hashlib.blake2b(group.encode(), digest_size=16).digest()
+
+    return frozenset(sorted(groups, key=order)[:num_val])
 
 
 def why_none_held_back(num_groups: int, *, val_fraction: float, setting: str) -> str:
@@ -76,8 +80,3 @@ def why_none_held_back(num_groups: int, *, val_fraction: float, setting: str) ->
     if num_groups < 2 * MIN_GROUPS:
         return why
     return f"{why} Set {setting}={math.ceil(100 * MIN_GROUPS / num_groups) / 100:g} to choose."
-
-
-def _group_hash(group: str) -> bytes:
-    """Position of a group in an order that has nothing to do with its name."""
-    return hashlib.blake2b(group.encode(), digest_size=16).digest()

@@ -94,7 +94,6 @@ class TaskResult:
     """A task on a data set.
 
     Attributes:
-        face: Whether it tests detail or what must be kept, on these data.
         settings: All that changes the scores besides data and models.
         seed: Seed of the intervals.
         trained_on: Ids of the scored items that show what a model was trained on.
@@ -123,7 +122,6 @@ class SweepPoint:
     """The headline scores at one strength of the adaptation.
 
     Attributes:
-        alpha: The strength; 0 is the base.
         headlines: By task and data set, then by metric; corrected where the official are wrong.
         faces: Mean over the tasks of each face, each task by the mean of its headlines.
     """

@@ -56,7 +56,6 @@ class PreparationPlan:
     """What prepare is about to do, for an estimate before long work.
 
     Attributes:
-        num_videos: Files to read.
         num_frames: Frames to store, those already there included.
         store_bytes: About how large the store becomes.
         missing_bytes: About how much more there should be on the disk for it; 0 when there is room.
@@ -74,7 +73,6 @@ class PreparationReport:
 
     Attributes:
         name: `vidsitu` or `events`.
-        splits: Coverage of each split.
         quarantine: What was left out, with reasons, by id.
         num_reused: Videos whose frames were already there.
         masked_negatives: Share of hard negatives that could not be drawn from these videos.
@@ -225,9 +223,7 @@ class FoundVideos:
     """What annotations and the names of files tell, before anything is decoded.
 
     Attributes:
-        annotations: As read.
         with_file: Indices of the records whose video file exists.
-        jobs: What to decode.
         unusable: What cannot be used whatever its pixels are.
     """
 

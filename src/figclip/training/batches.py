@@ -86,7 +86,6 @@ class BatchPlan:
 
     Args:
         records: The videos, each with at least one annotation.
-        videos_per_batch: Largest global batch.
         seed: Seed of the order and of the annotations drawn.
 
     Attributes:
@@ -160,12 +159,8 @@ class BatchLoader:
     """Reads the batches of a run, ahead of training, in worker processes.
 
     Attributes:
-        plan: Which videos.
-        frames: Where their frames come from.
-        num_steps: Steps of the run.
         frames_per_event: T.
         workers: Worker processes; 0 reads in this one.
-        rank: Index of this process.
         num_ranks: Number of processes that share each batch.
 
     Raises:

@@ -77,12 +77,10 @@ class ClipTrainee:
     Args:
         backbone: With its adaptation added (`model.lora.add_adaptation`), on its device.
         contextualizer: None when the recipe has no loss for it.
-        config: The run's configuration.
         texts: Captions and negatives of all videos.
         text_embeddings_MD: Normalised embeddings of `texts.texts`, when the text tower is frozen;
             None when it is trained, and texts are embedded in every step.
         video_ids: Id of each video, for messages.
-        accelerator: Device and processes.
     """
 
     def __init__(

@@ -184,10 +184,7 @@ class TrainingLoop(Generic[Batch]):
     """Trains a trainee, with checkpoints in a run folder.
 
     Args:
-        trainee: What is trained.
-        settings: How.
         run: Where checkpoints and metrics go.
-        accelerator: Device and processes.
         validator: Scores the trainee; called before the first step and every `validate_every`.
         on_step: Told about every step, on the main process.
     """
@@ -230,9 +227,7 @@ class TrainingLoop(Generic[Batch]):
     def run(self, batches: BatchSource[Batch], *, resume: bool) -> Outcome:
         """Train to the end, or until SIGINT or SIGTERM, which save a checkpoint and return.
 
-        Args:
-            batches: Where batches come from.
-            resume: Go on from the latest checkpoint, if there is one.
+        `resume` goes on from the latest checkpoint, if there is one.
 
         Raises:
             TrainingError: a loss or gradient is not finite; the batch's ids are saved.

@@ -194,10 +194,7 @@ FREE_SETTINGS = frozenset({"train.micro_batch", "train.keep_checkpoints", "data.
 def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
     """Refuse to overwrite a run, to resume one under another config, or a folder out of reach.
 
-    Args:
-        run: The run folder.
-        config: That of an adaptation or a head, with its sections and the name of its recipe.
-        resume: Whether it is to go on.
+    `config`: That of an adaptation or a head, with its sections and the name of its recipe.
 
     Raises:
         CheckpointError: the folder holds a run that must not be touched this way.
@@ -321,9 +318,7 @@ def _commit() -> str:
 def check_data(run: RunFolder, content_hash: str) -> None:
     """A resumed run must see the same videos and annotations.
 
-    Args:
-        run: The run folder.
-        content_hash: Hash of the data now.
+    `content_hash`: Hash of the data now.
 
     Raises:
         CheckpointError: it was started on others, or `data.json` is damaged.

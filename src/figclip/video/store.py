@@ -113,7 +113,6 @@ class StoredVideo:
         hash: SHA-256 of the file, hex.
         path: Relative to the videos folder.
         duration_s: End of its last frame.
-        num_frames: Frames stored.
     """
 
     hash: str
