@@ -55,12 +55,11 @@ def build_filler_pool(records: Iterable[VideoRecord]) -> FillerPool:
     for record in records:
         for place, text in _fillers_of_video(record):
             counts[place][text] += 1
-    return {
-        place: PlaceFillers(
-            tuple(sorted(texts)), tuple(accumulate(texts[t] for t in sorted(texts)))
-        )
-        for place, texts in sorted(counts.items())
-    }
+    pool: dict[Place, PlaceFillers] = {}
+    for place, found in sorted(counts.items()):
+        texts = tuple(sorted(found))
+        pool[place] = PlaceFillers(texts, tuple(accumulate(found[text] for text in texts)))
+    return pool
 
 
 def filler_negatives(
