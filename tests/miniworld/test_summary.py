@@ -25,10 +25,9 @@ def scores(
     new: list[bool] | None = None,
     groups: list[str] | None = None,
 ) -> Scores:
-    face = "kept" if wording is None else "detail"
     source = DataSource(name="pairs", path=Path(f"{name}.jsonl"), videos=Path("videos"))
     return Scores(
-        test=NamedTest(name=name, face=face, wording=wording, source=source, metrics=("accuracy",)),
+        test=NamedTest(name=name, wording=wording, source=source, metrics=("accuracy",)),
         base_N=np.array(base, np.float64),
         adapted_N=np.array(adapted, np.float64),
         groups=tuple(groups or [f"{name} {i}" for i in range(len(base))]),
@@ -93,7 +92,6 @@ def read(*blocks: ItemScores) -> Scores:
     source = DataSource(name="retrieval", path=Path("r.jsonl"), videos=Path("videos"))
     test = NamedTest(
         name="retrieval",
-        face="detail",
         wording="natural",
         source=source,
         metrics=("t2v R@1", "v2t R@1"),

@@ -12,7 +12,7 @@ import pytest
 from figclip.datasets.dense_captions import CaptionedSpan
 from figclip.errors import AnnotationError, ConfigError, DataError
 from figclip.evaluation.sources import parse_source
-from figclip.reporting import claims, film_examples
+from figclip.reporting import film_examples, records
 from figclip.reporting.examples import draw_lot
 from figclip.reporting.film_examples import Lane, ShownFilm, pick_films, timeline
 from figclip.reporting.head_data import read_head_data
@@ -188,4 +188,4 @@ def test_a_plain_clip_has_a_score_and_no_change(tmp_path: Path):
 
 def test_one_video_is_no_plural():
     score = Compared(base=None, adapted=0.5, difference=None, interval=None)
-    assert claims.sentence_claim(score, num_videos=1, data="x").startswith("On 1 video of x the")
+    assert records.sentence_claim(score, num_videos=1, data="x").startswith("On 1 video of x the")

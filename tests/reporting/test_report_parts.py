@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from figclip.datasets.records import Contrast, Medium
 from figclip.evaluation.sources import DataSource
 from figclip.reporting.charts import dumbbell, line_chart, outcome_bar, tag
-from figclip.reporting.claims import claim
 from figclip.reporting.examples import Judged, changed_words, in_turn
 from figclip.reporting.records import (
     Compared,
@@ -21,6 +20,7 @@ from figclip.reporting.records import (
     Series,
     Span,
     Verdict,
+    claim,
     direction,
     duration,
     percent,

@@ -18,7 +18,7 @@ from PIL import Image
 from figclip.errors import ConfigError, DataError, FigclipError, ModelError
 from figclip.evaluation.sources import DataSource, parse_source
 from figclip.heads.run import HeadInfo, read_head_info, write_head_info
-from figclip.reporting import claims, situation_examples
+from figclip.reporting import records, situation_examples
 from figclip.reporting.examples import draw_lot
 from figclip.reporting.head_data import read_head_data
 from figclip.reporting.records import Compared, Span
@@ -321,7 +321,7 @@ def test_heads_on_another_model_are_refused(tmp_path: Path, heads: WrittenHeads)
 def test_a_doubtful_claim_says_so(bounds: tuple[float, float] | None, split: str | None, said: str):
     interval = None if bounds is None else Span(low=bounds[0], high=bounds[1])
     score = Compared(base=0.5, adapted=0.5, difference=0.0, interval=interval)
-    assert claims.head_caution(score, split, worse="Verbs are found less often") == said
+    assert records.head_caution(score, split, worse="Verbs are found less often") == said
 
 
 def test_a_store_of_many_pixels_gives_small_frames(heads: WrittenHeads):

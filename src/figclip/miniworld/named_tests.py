@@ -63,10 +63,14 @@ class NamedTest:
     """
 
     name: str
-    face: Face
     wording: WordingName | None
     source: DataSource
     metrics: tuple[str, ...]
+
+    @property
+    def face(self) -> Face:
+        """Detail or what must be kept."""
+        return "kept" if self.wording is None else "detail"
 
 
 def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter) -> None:
@@ -101,46 +105,31 @@ def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter)
 
 def detail_tests(folder: Path) -> tuple[NamedTest, ...]:
     """The tests of detail that `write_detail_tests` wrote, in natural sentences first."""
-
-    def test(
-        name: str, wording: WordingName, data: str, file: str, *metrics: str, prompts: str = ""
-    ) -> NamedTest:
-        source = DataSource(
-            name=data,
-            path=folder / file,
-            videos=folder / "videos",
-            face="detail",
-            prompts=prompts or None,
-        )
-        return NamedTest(name=name, face="detail", wording=wording, source=source, metrics=metrics)
-
     tests: list[NamedTest] = []
     for wording in get_args(WordingName):
-        tests += [
-            test("retrieval", wording, "retrieval", f"retrieval-{wording}.jsonl", *_BOTH_WAYS),
-            test(
-                "verbs",
-                wording,
-                "actions",
-                f"verbs-{wording}.csv",
-                "top-1",
-                prompts=_VERB_PROMPTS[wording],
-            ),
+        asked = [
+            ("retrieval", "retrieval", f"retrieval-{wording}.jsonl", _BOTH_WAYS),
+            ("verbs", "actions", f"verbs-{wording}.csv", ("top-1",)),
+            *((n, "pairs", f"{k}-{wording}.jsonl", ("accuracy",)) for n, k in PAIR_TESTS.items()),
         ]
-        tests += [
-            test(name, wording, "pairs", f"{kind}-{wording}.jsonl", "accuracy")
-            for name, kind in PAIR_TESTS.items()
-        ]
+        for name, data, file, metrics in asked:
+            source = DataSource(
+                name=data,
+                path=folder / file,
+                videos=folder / "videos",
+                face="detail",
+                prompts=_VERB_PROMPTS[wording] if name == "verbs" else None,
+            )
+            tests.append(NamedTest(name=name, wording=wording, source=source, metrics=metrics))
     return tuple(tests)
 
 
 def kept_tests(folder: Path) -> tuple[NamedTest, ...]:
     """The tests of what must be kept that `write_kept_tests` wrote."""
     images = folder / "images"
-    classes = [
+    tests = [
         NamedTest(
             name=name,
-            face="kept",
             wording=None,
             source=DataSource(
                 name="actions", path=folder / f"{name}.csv", images=images, prompts=prompts
@@ -150,14 +139,8 @@ def kept_tests(folder: Path) -> tuple[NamedTest, ...]:
         for name, prompts in _KEPT_PROMPTS.items()
     ]
     stills = DataSource(name="retrieval", path=folder / "stills.jsonl", images=images)
-    captions = NamedTest(
-        name="stills by sparse captions",
-        face="kept",
-        wording=None,
-        source=stills,
-        metrics=_BOTH_WAYS,
-    )
-    return (*classes, captions)
+    named = "stills by sparse captions"
+    return (*tests, NamedTest(name=named, wording=None, source=stills, metrics=_BOTH_WAYS))
 
 
 def _draw_pairs(*, num_pairs: int, seed: int) -> dict[EditKind, list[ClipPair]]:

@@ -68,8 +68,9 @@ def paint(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) 
                 num_done += num_painted
                 on_progress(num_done, len(orders))
     finally:
-        for folder in folders:
-            _sweep(folder)
+        # What processes that were stopped have not finished.
+        for unfinished in (one for folder in folders for one in folder.glob("*.part")):
+            unfinished.unlink()
 
 
 def _painted(parts: Sequence[Sequence[Order]], *, workers: int) -> Generator[int]:
@@ -86,12 +87,6 @@ def _painted(parts: Sequence[Sequence[Order]], *, workers: int) -> Generator[int
                     fix="Run the same command again: what is drawn is kept",
                 )
             yield outcome.result
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes that were stopped have not finished."""
-    for unfinished in folder.glob("*.part"):
-        unfinished.unlink()
 
 
 def _paint_all(orders: Sequence[Order]) -> int:
@@ -115,13 +110,10 @@ def claim_folder(file: Path, claim: Mapping[str, object], *, refusal: FigclipErr
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, content)
-    elif _read(file) != json.loads(content):
-        raise refusal
-
-
-def _read(file: Path) -> object:
-    """What a claim says; None where it is damaged."""
+        return
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        return None
+        raise refusal from None
+    if found != json.loads(content):
+        raise refusal

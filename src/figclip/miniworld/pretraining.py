@@ -196,18 +196,8 @@ def _train(
 Batch = TypeVar("Batch")
 
 
-class _Steps(Dataset[Batch]):
-    """Maps a step to its batch."""
-
-    def __init__(self, make: Callable[[int], Batch]) -> None:
-        self._make = make
-
-    def __getitem__(self, step: int) -> Batch:
-        return self._make(step)
-
-
 @dataclass(frozen=True, kw_only=True)
-class DrawnBatches(Generic[Batch]):
+class DrawnBatches(Dataset[Batch], Generic[Batch]):
     """The batches of a phase; implements `training.loop.BatchSource`.
 
     `make` is picklable; 0 workers make batches in this process.
@@ -217,11 +207,14 @@ class DrawnBatches(Generic[Batch]):
     num_steps: int
     workers: int
 
+    def __getitem__(self, step: int) -> Batch:
+        return self.make(step)
+
     @contextmanager
     def iterate(self, first_step: int) -> Generator[Iterator[Batch]]:
         """Batches of the steps after `first_step`; leaving the context ends the workers."""
         loader: DataLoader[Batch] = DataLoader(
-            _Steps(self.make),
+            self,
             batch_size=None,
             sampler=list(range(first_step + 1, self.num_steps + 1)),
             num_workers=self.workers,

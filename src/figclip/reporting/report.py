@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,7 +16,7 @@ from figclip.errors import ConfigError, DataError
 from figclip.evaluation.sources import ANNOTATED, DataSource
 from figclip.heads.features import ADAPTED
 from figclip.heads.run import CAPTIONING, SITUATIONS, is_head_run
-from figclip.reporting import charts, claims
+from figclip.reporting import charts
 from figclip.reporting import records as numbers
 from figclip.reporting.examples import Outcome, changed_words, pick_examples
 from figclip.reporting.film_examples import Films, pick_films, timeline
@@ -126,9 +125,15 @@ def _page_of_adaptation(
 def _heads_by_task(heads: Sequence[Path], read: RunData) -> dict[str, HeadData]:
     """All heads on the model of a run, by their task."""
     by_task: dict[str, HeadData] = {}
+    scored = {one.hashes["adapted"] for one in read.results}
     for path in heads:
         head = read_head_data(path)
-        _check_of_run(head, read)
+        if scored and head.info.models[ADAPTED].hash not in scored:
+            raise DataError(
+                f"its heads take features of {head.info.model}, which is not the model of the run",
+                where=str(path),
+                fix=f"Fine-tune heads on {read.path}",
+            )
         if head.info.task in by_task:
             raise ConfigError(
                 f"are heads for {head.info.task}, as are {by_task[head.info.task].path}",
@@ -160,6 +165,8 @@ def _page_of_heads(run: Path, data: Sequence[DataSource], store: Path | None) ->
 def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: object) -> str:
     """A page with its style and script."""
     script = _page_file("report.js")
+    # What the page's policy allows to run, and nothing else.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _environment()
         .get_template(template)
@@ -169,21 +176,10 @@ def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: ob
             stage_durations=[numbers.duration(seconds) for _, seconds in stages],
             css=Markup(_page_file("report.css")),
             script=Markup(script),
-            script_hash=_content_hash(script),
+            script_hash=f"sha256-{digest}",
             version=package_versions()["figclip"],
         )
     )
-
-
-def _check_of_run(head: HeadData, read: RunData) -> None:
-    """Refuse heads on another model than the one whose results are shown."""
-    scored = {one.hashes["adapted"] for one in read.results}
-    if scored and head.info.models[ADAPTED].hash not in scored:
-        raise DataError(
-            f"its heads take features of {head.info.model}, which is not the model of the run",
-            where=str(head.path),
-            fix=f"Fine-tune heads on {read.path}",
-        )
 
 
 def _situations(
@@ -191,12 +187,11 @@ def _situations(
 ) -> Situations | None:
     """Examples of what heads say; None without annotations, or before they were scored."""
     source = _only_source(head, data)
-    if head.newest is None or (source is None and store is None):
+    if head.newest is None:
         return None
     if source is not None:
         return pick_situations(head, open_annotated_videos(source))
-    assert store is not None
-    return pick_situations(head, open_store(store))
+    return None if store is None else pick_situations(head, open_store(store))
 
 
 def _films(head: HeadData, data: Sequence[DataSource]) -> Films | None:
@@ -227,43 +222,19 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions: dict[str, Any] = {
-        "percent": numbers.percent,
-        "plain": numbers.plain,
-        "span": numbers.span,
-        "duration": numbers.duration,
-        "direction": numbers.direction,
-        "claim": claims.claim,
-        "caution": claims.caution,
-        "verb_claim": claims.verb_claim,
-        "sentence_claim": claims.sentence_claim,
-        "head_caution": claims.head_caution,
-        "picture": charts.picture,
-        "dumbbell": charts.dumbbell,
-        "outcome_bar": charts.outcome_bar,
-        "stage_bars": charts.stage_bars,
-        "line_chart": charts.line_chart,
-        "timeline": timeline,
-        "changed_words": changed_words,
-        "test_name": _test_name,
-    }
-    environment.globals.update(functions)
+    functions = (
+        *(numbers.percent, numbers.plain, numbers.span, numbers.duration, numbers.direction),
+        *(numbers.claim, numbers.caution, numbers.verb_claim, numbers.sentence_claim),
+        *(numbers.head_caution, charts.picture, charts.dumbbell, charts.outcome_bar),
+        *(charts.stage_bars, charts.line_chart, timeline, changed_words),
+    )
+    environment.globals.update({function.__name__: function for function in functions})
     return environment
 
 
 def _page_file(name: str) -> str:
     """A file of the page, as it is in the package."""
     return files("figclip").joinpath(_PAGE, name).read_text(encoding="utf-8")
-
-
-def _content_hash(script: str) -> str:
-    """What the page's policy allows to run, and nothing else."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _test_name(test: str) -> str:
-    """Names of parts and files in words."""
-    return test.replace("_", " ").replace("-", ", ")
 
 
 def _captioned(store: Path, read: RunData) -> CaptionedVideo | None:

@@ -7,8 +7,6 @@ colours.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from figclip.miniworld.drawing.brush import (
     BEAK,
     HAIRS,
@@ -265,16 +263,5 @@ def _woman(brush: Brush, shades: Shades, mood: str, skin: Colour, hair: Colour) 
     brush.finish(shades.outline)
 
 
-_ANIMALS: dict[str, Callable[[Brush, Shades, str], None]] = {
-    "cat": _cat,
-    "dog": _dog,
-    "rabbit": _rabbit,
-    "bear": _bear,
-    "bird": _bird,
-    "frog": _frog,
-    "robot": _robot,
-}
-_PEOPLE: dict[str, Callable[[Brush, Shades, str, Colour, Colour], None]] = {
-    "man": _man,
-    "woman": _woman,
-}
+_ANIMALS = {draw.__name__[1:]: draw for draw in (_cat, _dog, _rabbit, _bear, _bird, _frog, _robot)}
+_PEOPLE = {"man": _man, "woman": _woman}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFilter
@@ -207,22 +206,25 @@ def _prints(brush: Brush) -> None:
     brush.finish()
 
 
-_MARKS: dict[str, Callable[[Brush], None]] = {
-    "heart": _heart,
-    "vein": _vein,
-    "bolt": _bolt,
-    "snail": _snail,
-    "speed": _speed,
-    "drop": _drop,
-    "star": _star,
-    "dizzy": _dizzy,
-    "snooze": _snooze,
-    "notes": _notes,
-    "dust": _dust,
-    "sweat": _sweat,
-    "waves": _waves,
-    "bubble": _bubble,
-    "hop": _hop,
-    "pillow": _pillow,
-    "prints": _prints,
+_MARKS = {
+    draw.__name__[1:]: draw
+    for draw in (
+        _heart,
+        _vein,
+        _bolt,
+        _snail,
+        _speed,
+        _drop,
+        _star,
+        _dizzy,
+        _snooze,
+        _notes,
+        _dust,
+        _sweat,
+        _waves,
+        _bubble,
+        _hop,
+        _pillow,
+        _prints,
+    )
 }
