@@ -17,8 +17,8 @@ from figclip.model.backbone import Backbone, load_backbone
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.lora import add_adaptation, lora_layers
 from figclip.records import Annotation, Event, Role, VideoRecord
-from figclip.training.batches import BatchItem, ClipBatch
-from figclip.training.clip_trainee import ClipTrainee
+from figclip.training.batches import BatchItem, ClipBatch, PictureBatch, rank_slice
+from figclip.training.clip_trainee import ClipTrainee, Teacher
 from tests.small_clip import write_small_clip
 
 IMAGE_SIZE = 16
@@ -87,6 +87,26 @@ class SmallRun:
     texts: TextTable
 
 
+KEPT_TEXTS = ("a red cat", "a dog", "a park", "a dog in the park")
+
+
+def _keep(
+    backbone: Backbone, config: RunConfig, *, rank: int, num_ranks: int, dtype: torch.dtype
+) -> tuple[Teacher, PictureBatch]:
+    """A base's view of seven pictures, and this process's part of a batch of some of them."""
+    frames = torch.from_numpy(
+        np.random.default_rng(5).integers(0, 256, (7, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    )
+    with torch.no_grad():
+        picture_ND = torch.nn.functional.normalize(backbone.encode_frames(frames), dim=-1)
+        tokens = backbone.tokenize(KEPT_TEXTS)
+        text_MD = torch.nn.functional.normalize(backbone.encode_tokens(tokens), dim=-1)
+    drawn = (6, 0, 3, 1, 2)[: config.keep.pictures]
+    first, last = rank_slice(len(drawn), rank=rank, num_ranks=num_ranks)
+    teacher = Teacher(picture_ND=picture_ND.to(dtype), texts=KEPT_TEXTS, text_MD=text_MD.to(dtype))
+    return teacher, PictureBatch(drawn, first, frames[list(drawn[first:last])])
+
+
 def make_run(
     clip_folder: Path,
     config: RunConfig,
@@ -101,6 +121,9 @@ def make_run(
     """A trainee whose LoRA B is not zero, and this process's part of one batch of all videos."""
     torch.manual_seed(seed)
     backbone: Backbone = load_backbone(str(clip_folder))
+    teacher, pictures = None, None
+    if config.keep.weight:
+        teacher, pictures = _keep(backbone, config, rank=rank, num_ranks=num_ranks, dtype=dtype)
     model = config.model
     add_adaptation(
         backbone, model.adaptation, rank=model.lora_rank, lora_alpha=model.lora_alpha, seed=seed
@@ -136,6 +159,7 @@ def make_run(
         first=first,
         num_local=last - first,
         frames_NHWC=torch.from_numpy(frames[start:stop]),
+        pictures=pictures,
     )
     trainee = ClipTrainee(
         backbone,
@@ -145,5 +169,6 @@ def make_run(
         text_embeddings_MD=table,
         video_ids=[r.id for r in records],
         accelerator=accelerator or Accelerator(cpu=True),
+        teacher=teacher,
     )
     return SmallRun(trainee, batch, texts)

@@ -18,6 +18,7 @@ import torch
 from figclip.adaptation.adapt import adapt
 from figclip.config import (
     DataConfig,
+    KeepConfig,
     LossConfig,
     ModelConfig,
     RunConfig,
@@ -43,6 +44,7 @@ BASE = RunConfig(
         lora_rank=4, lora_alpha=8, contextualizer_layers=2, contextualizer_head_dim=16
     ),
     loss=LossConfig(),
+    keep=KeepConfig(weight=1.0, pictures=6, texts=12),
     train=TrainConfig(
         epochs=2,
         lr=5e-3,
@@ -79,6 +81,9 @@ CHANGES = (
     "loss.video=0",
     "loss.video_context=0",
     "loss.learn_logit_scale=true",
+    "keep.weight=0",
+    "keep.pictures=4",
+    "keep.texts=6",
     "train.seed=1",
     "train.epochs=3",
     "train.lr=2e-3",

@@ -6,10 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jaxtyping import UInt8
 
 from figclip.errors import ConfigError, StoreError
 from figclip.records import Annotation, Event, VideoRecord
@@ -19,6 +21,7 @@ from figclip.training.batches import (
     BatchPlan,
     ClipBatch,
     FrameReader,
+    PicturePlan,
     rank_slice,
     segment_index,
 )
@@ -254,3 +257,59 @@ def test_items_compare_by_value_and_readers_by_what_they_can() -> None:
     assert BatchItem(1, 2) == BatchItem(1, 2) != BatchItem(1, 3)
     assert isinstance(NumberedFrames(RECORDS), FrameReader)
     assert not isinstance(object(), FrameReader)
+
+
+class NumberedPictures:
+    """Frames that tell their clip and their time."""
+
+    def read(self, video_idx: int, times_s: Sequence[float], /) -> UInt8[np.ndarray, "N S S 3"]:
+        values = [10 * video_idx + round(2 * time_s) for time_s in times_s]
+        return np.broadcast_to(
+            np.array(values, np.uint8)[:, None, None, None], (len(values), 2, 2, 3)
+        )
+
+
+def pictures(num: int, *, a_step: int, seed: int = 0) -> PicturePlan:
+    frames = [(idx, 0.5 * (idx % 3)) for idx in range(num)]
+    return PicturePlan(source=NumberedPictures(), pictures=frames, num_a_step=a_step, seed=seed)
+
+
+@given(num=st.integers(1, 9), a_step=st.integers(1, 12), seed=st.integers(0, 3))
+def test_pictures_come_in_turn_and_in_another_order_each_time(num: int, a_step: int, seed: int):
+    plan = pictures(num, a_step=a_step, seed=seed)
+    each = min(num, a_step)
+    drawn = [idx for step in range(1, 2 * num + 1) for idx in plan.draw(step)]
+    assert len(drawn) == 2 * num * each
+    for turn in range(2 * each):
+        assert sorted(drawn[turn * num : (turn + 1) * num]) == list(range(num))
+
+
+def test_orders_of_pictures_differ_by_turn_and_seed():
+    orders = {
+        pictures(9, a_step=9, seed=seed).draw(step) for seed in range(3) for step in range(1, 4)
+    }
+    assert len(orders) == 9
+
+
+def test_batches_bring_the_pictures_of_their_step_by_rank():
+    plan, even = pictures(7, a_step=3), plan_of([1] * 4, per_batch=2, seed=0)
+    whole = read_all(loader(plan=even, pictures=plan))
+    shares = [
+        read_all(loader(plan=even, pictures=plan, rank=rank, num_ranks=2)) for rank in range(2)
+    ]
+    for step, batch in enumerate(whole, start=1):
+        assert batch.pictures is not None and batch.pictures.picture_idxs == plan.draw(step)
+        values = [10 * idx + idx % 3 for idx in plan.draw(step)]
+        assert batch.pictures.frames_NHWC[:, 0, 0, 0].tolist() == values
+        parts = [one[step - 1].pictures for one in shares]
+        assert [part.first for part in parts if part] == [0, 1]
+        joined = torch.cat([part.frames_NHWC for part in parts if part])
+        assert torch.equal(joined, batch.pictures.frames_NHWC)
+
+
+def test_a_rank_without_a_picture_has_an_empty_share():
+    even = plan_of([1] * 4, per_batch=2, seed=0)
+    first = read_all(loader(plan=even, pictures=pictures(1, a_step=1), rank=0, num_ranks=2))[
+        0
+    ].pictures
+    assert first is not None and first.frames_NHWC.shape == (0, 2, 2, 3)

@@ -6,16 +6,25 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from figclip.annotations.texts import MASKED
-from figclip.config import LossConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
+from figclip.config import (
+    Adaptation,
+    KeepConfig,
+    LossConfig,
+    ModelConfig,
+    RunConfig,
+    TextConfig,
+    TrainConfig,
+)
 from figclip.model.backbone import Backbone
 from figclip.training.clip_trainee import ClipTrainee
-from tests.small_runs import SmallRun, make_run, write_tiny_clip
+from tests.small_runs import KEPT_TEXTS, SmallRun, make_run, write_tiny_clip
 
 CONFIG = RunConfig(
     recipe="test",
@@ -63,6 +72,7 @@ def test_micro_batches_give_the_one_shot_gradient(clip_folder: Path, adaptation,
         CONFIG,
         model=dataclasses.replace(CONFIG.model, adaptation=adaptation),
         loss=LossConfig(learn_logit_scale=True),
+        keep=KeepConfig(weight=0.5),
     )
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-5)):
         one_shot, loss = gradients(make_run(clip_folder, config, dtype=dtype))
@@ -153,7 +163,31 @@ def oracle_loss(run: SmallRun, config: RunConfig) -> Tensor:
         + weights.event_context * event_loss(contexts)
         + weights.video * video_loss(videos)
         + weights.video_context * video_loss(video_contexts)
+        + config.keep.weight * keep_oracle(run, trains_texts=config.model.trains_text_tower)
     )
+
+
+def keep_oracle(run: SmallRun, *, trains_texts: bool) -> Tensor:
+    """Mean over pictures of what the adapted distribution over texts lacks of the base's."""
+    trainee, pictures = run.trainee, run.batch.pictures
+    backbone = trainee.backbone
+    if pictures is None:
+        return torch.zeros((), dtype=torch.float64)
+    teacher = trainee.teacher
+    assert teacher is not None
+    scale = backbone.clip.logit_scale.detach().exp()
+    texts = teacher.text_MD
+    if trains_texts:
+        texts = normalize(backbone.encode_tokens(backbone.tokenize(KEPT_TEXTS)), dim=-1)
+    total = torch.zeros((), dtype=torch.float64)
+    for number, idx in enumerate(pictures.picture_idxs):
+        frame = pictures.frames_NHWC[number : number + 1]
+        picture = normalize(backbone.encode_frames(frame)[0], dim=0)
+        base = torch.softmax(scale * (teacher.text_MD @ teacher.picture_ND[idx]), dim=0)
+        adapted = torch.softmax(scale * (texts @ picture), dim=0)
+        for p, q in zip(base.unbind(), adapted.unbind(), strict=True):
+            total = total + p * (torch.log(p) - torch.log(q))
+    return total / len(pictures.picture_idxs)
 
 
 @pytest.mark.parametrize("events_per_video", [(3, 1, 2, 3), (1, 1, 2)])
@@ -169,7 +203,9 @@ def test_loss_and_gradients_equal_the_formulas(
     text = dataclasses.replace(
         CONFIG.text, video_negatives=video_negatives, mask_equal_texts=mask_equal_texts
     )
-    config = dataclasses.replace(CONFIG, text=text)
+    # With pictures to keep in half of the cases.
+    keep = KeepConfig(weight=0.7 if mask_equal_texts else 0.0)
+    config = dataclasses.replace(CONFIG, text=text, keep=keep)
     options = {"events_per_video": events_per_video, "dtype": torch.float64}
     found, loss = gradients(make_run(clip_folder, config, **options))
     run = make_run(clip_folder, config, **options)
@@ -178,6 +214,32 @@ def test_loss_and_gradients_equal_the_formulas(
     named = {n: p for g in run.trainee.parameter_groups() for n, p in g.parameters.items()}
     assert loss == pytest.approx(expected.item(), rel=1e-12)
     assert_close(found, {n: p.grad for n, p in named.items() if p.grad is not None}, tolerance=1e-9)
+
+
+@pytest.mark.parametrize("adaptation", ["lora_both", "lora_text"])
+def test_texts_of_a_trained_tower_are_embedded_to_keep(clip_folder: Path, adaptation: Adaptation):
+    config = dataclasses.replace(
+        CONFIG,
+        model=dataclasses.replace(CONFIG.model, adaptation=adaptation),
+        keep=KeepConfig(weight=0.7),
+    )
+    found, loss = gradients(make_run(clip_folder, config, dtype=torch.float64))
+    run = make_run(clip_folder, config, dtype=torch.float64)
+    expected = oracle_loss(run, config)
+    expected.backward()
+    named = {n: p for g in run.trainee.parameter_groups() for n, p in g.parameters.items()}
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    assert_close(found, {n: p.grad for n, p in named.items() if p.grad is not None}, tolerance=1e-9)
+
+
+def test_what_is_kept_is_told_beside_the_other_losses_and_nothing_without(clip_folder: Path):
+    kept = dataclasses.replace(CONFIG, keep=KeepConfig(weight=2.0))
+    losses = [
+        run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
+        for run in (make_run(clip_folder, config) for config in (CONFIG, kept))
+    ]
+    assert "loss/keep" not in losses[0] and losses[1]["loss/keep"] > 0
+    assert losses[1]["loss"] == pytest.approx(losses[0]["loss"] + 2 * losses[1]["loss/keep"])
 
 
 @pytest.mark.parametrize(
@@ -292,5 +354,5 @@ def test_masked_negatives_are_no_text(clip_folder: Path):
     run = make_run(clip_folder, dataclasses.replace(CONFIG, text=text))
     rows = [run.texts.event_texts(i.video_idx, i.annotation_idx) for i in run.batch.items]
     assert any((row.negative_PK == MASKED).any() for row in rows), "nothing is tested"
-    _, embeddings_MD, row_of = run.trainee._embed_texts(run.batch)
+    _, embeddings_MD, row_of = run.trainee._embed_texts(run.batch, np.arange(0))
     assert MASKED not in row_of and len(row_of) == len(embeddings_MD)

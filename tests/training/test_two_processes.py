@@ -25,12 +25,20 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from figclip.config import Adaptation, LossConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
+from figclip.config import (
+    Adaptation,
+    KeepConfig,
+    LossConfig,
+    ModelConfig,
+    RunConfig,
+    TextConfig,
+    TrainConfig,
+)
 from figclip.model.backbone import Backbone, TokenBatch
-from figclip.training.batches import ClipBatch, rank_slice
+from figclip.training.batches import ClipBatch, PictureBatch, rank_slice
 from figclip.training.loop import LoopSettings, TrainingLoop
 from figclip.training.run_folder import RunFolder, read_metrics
-from tests.small_runs import SmallRun, make_run, write_tiny_clip
+from tests.small_runs import KEPT_TEXTS, SmallRun, make_run, write_tiny_clip
 
 NUM_RANKS = 2
 NUM_STEPS = 4
@@ -46,6 +54,8 @@ SCENARIOS: dict[Adaptation, tuple[int, ...]] = {
     "full": (2, 1, 3),
 }
 """Events of each video, by adaptation."""
+PICTURES: dict[Adaptation, int] = {"lora_image": 5, "lora_both": 4, "full": 1}
+"""Pictures to keep of a step; of a single one, one process has none."""
 MUTANTS = {"averaged": True, "summed": False}
 """Wrong reductions: as if each process held all gradients whole, or none."""
 STOPPED_AT, LOOP_STEPS = 3, 6
@@ -63,6 +73,7 @@ def config_of(adaptation: Adaptation) -> RunConfig:
             contextualizer_layers=2,
             contextualizer_head_dim=16,
         ),
+        keep=KeepConfig(weight=0.5, pictures=PICTURES[adaptation]),
         train=TrainConfig(micro_batch=5, lr=1e-3, contextualizer_lr=1e-3),
     )
 
@@ -89,12 +100,19 @@ def share(run: SmallRun, step: int, accelerator: Accelerator) -> ClipBatch:
     )
     counts = [len(run.texts.event_texts(i.video_idx, 0).caption_P) for i in whole.items]
     frames = whole.frames_NHWC.split([4 * count for count in counts])
+    assert whole.pictures is not None
+    drawn = whole.pictures.picture_idxs
+    first_picture, last_picture = rank_slice(
+        len(drawn), rank=accelerator.process_index, num_ranks=accelerator.num_processes
+    )
+    pictures_NHWC = whole.pictures.frames_NHWC[first_picture:last_picture]
     return ClipBatch(
         step,
         tuple(whole.items[i] for i in order),
         first,
         last - first,
         torch.cat([frames[i] for i in order[first:last]]),
+        PictureBatch(drawn, first_picture, pictures_NHWC),
     )
 
 
@@ -318,7 +336,7 @@ def test_processes_share_the_texts_and_send_all_gradients_at_once(clip_folder: P
     size = sum(p.numel() for p in parameters(run).values())
     assert [one["reduced"] for one in found] == [[size]] * NUM_RANKS
     # The gradient cache encodes all but the last micro-batches twice.
-    num_texts = len(run.texts.texts)
+    num_texts = len(run.texts.texts) + len(KEPT_TEXTS)
     assert num_texts <= sum(whole["texts"])
     assert num_texts <= sum(sum(one["texts"]) for one in found) <= sum(whole["texts"])
     for one in found:

@@ -12,7 +12,8 @@ from accelerate import Accelerator
 from jaxtyping import Float32
 from torch import nn
 
-from figclip.adaptation.assembly import RunParts, assemble, check_parts, write_run_files
+from figclip.adaptation.assembly import RunHashes, RunParts, assemble, check_parts, write_run_files
+from figclip.adaptation.keeping import Keeping, KeepingPlan, open_keeping, plan_keeping
 from figclip.adaptation.strength import (
     KeptPlan,
     KeptTest,
@@ -37,7 +38,7 @@ from figclip.runtime.progress import CountProgress, Progress
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_retrieval import build_validation
-from figclip.training.batches import BatchLoader, BatchPlan
+from figclip.training.batches import BatchLoader, BatchPlan, PicturePlan
 from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.training.run_folder import RunFolder, check_run
@@ -58,6 +59,7 @@ class AdaptationPlan:
         batch_videos: Most videos of a global batch; likewise `batch_frames`.
         tower_parameters: Those that are trained; likewise `contextualizer_parameters`.
         memory_bytes: About the peak memory of one process, batches of frames included.
+        held_on: What the model is held to its base on; None where it is not.
         kept: Names of the tests by which the strength is chosen; empty: it is 1.
         warnings: What the user should know first.
     """
@@ -75,6 +77,7 @@ class AdaptationPlan:
     contextualizer_parameters: int
     memory_bytes: int
     device: str
+    held_on: str | None
     kept: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -90,6 +93,7 @@ class AdaptationPlan:
             f"{'es' if self.num_processes > 1 else ''} on {self.device}",
             f"{self.tower_parameters:,} parameters of the towers are trained, "
             f"{self.contextualizer_parameters:,} of the contextualizer",
+            *([f"held to its base on {self.held_on}"] if self.held_on else []),
             *([f"the strength is chosen by {choosers}"] if self.kept else []),
             f"about {self.memory_bytes / 2**30:.1f} GiB of memory per process",
             *(f"Warning: {warning}" for warning in self.warnings),
@@ -102,6 +106,7 @@ def describe_run(
     settings: LoopSettings,
     accelerator: Accelerator,
     *,
+    keeping: Keeping | None,
     kept: Sequence[KeptTest],
 ) -> AdaptationPlan:
     """The plan in numbers, with warnings."""
@@ -126,8 +131,12 @@ def describe_run(
         contextualizer_parameters=_num_parameters(parts.contextualizer),
         memory_bytes=_memory_estimate(config, parts, batch_frames),
         device=accelerator.device.type,
+        held_on=keeping and f"{keeping.pictures.name}, by {len(keeping.texts):,} texts",
         kept=tuple(test.name for test in kept),
-        warnings=tuple(_warnings(config, parts, kept)),
+        warnings=(
+            *_warnings(config, parts, kept),
+            *(keeping.pictures.notices if keeping is not None else ()),
+        ),
     )
 
 
@@ -210,6 +219,8 @@ def adapt(
     data: Sequence[Path],
     out: Path,
     keep: Sequence[DataSource] = (),
+    keep_images: Sequence[Path] = (),
+    keep_texts: Path | None = None,
     resume: bool = False,
     cache: Path | None = None,
     cpu: bool = False,
@@ -220,31 +231,31 @@ def adapt(
 ) -> AdaptationResult:
     """Adapt a CLIP to densely annotated videos.
 
-    Several processes (torchrun) call it alike. They must see the same `data`, `out` and `cache`;
-    the main one writes and reports for all.
+    Processes of torchrun call it alike, on the same folders; the main one writes and reports.
 
     Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
-    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads). While the
-    strength is chosen there is nothing to save: it is chosen again.
+    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads).
 
     Args:
         config: From a recipe.
         data: Frame stores that `prepare` wrote.
         out: Run folder.
         keep: Tests that must not suffer, by half of which the strength is chosen; none: strength 1.
+        keep_images: Unlabelled images, videos, or folders of them, on which the model is held to
+            its base where `config.keep.weight` is above 0; none: the training videos' own frames.
+        keep_texts: Texts that they are compared with, one a line; None: what annotations name.
         resume: Go on with the run in `out`.
-        cache: Folder of text embeddings and, for `keep`, decoded pictures; None keeps none.
+        cache: Folder of embeddings and decoded pictures; None: only pictures, in `out`.
         cpu: Use the CPU even where there is a GPU.
         on_plan: Told once what is about to be done.
-        on_texts: Told how many texts of how many are embedded, while they are.
-        on_step: Told about every step.
-        on_progress: Told what is being decoded or scored for `keep`, how much of how much.
+        on_texts: Told how many texts or pictures of how many are embedded, while they are.
+        on_step: Told about every step. A loss that is not finite raises a `TrainingError`.
+        on_progress: Told what is being decoded or scored to keep.
 
     Raises:
-        ConfigError: `keep` without a strength to choose, or processes that cannot share the run.
+        ConfigError: settings that contradict each other, or too many processes.
         CheckpointError: `out` holds another run, one of another base, or none to resume.
-        ModelError, StoreError, DataError: the base, a store, its videos, or `keep` cannot be used.
-        TrainingError: a loss is not finite.
+        ModelError, StoreError, DataError: the base, a store, or what is to keep cannot be used.
     """
     accelerator = start_accelerator(cpu=cpu)
     processes = processes_of(accelerator)
@@ -253,40 +264,46 @@ def adapt(
     run = RunFolder(out)
     check_run(run, config, resume=resume)
     planned = plan_kept(keep, config, cache=cache)
+    to_keep = plan_keeping(keep_images, keep_texts, config.keep)
     device = accelerator.device
     parts = assemble(
         config, data, cache=cache, on_texts=on_texts, device=device, processes=processes
     )
     check_parts(run, parts, num_kept=0 if planned is None else planned.num_tests)
     accelerator.wait_for_everyone()  # before the main process writes what the others check
-    batches = _plan_batches(config, parts, processes)
+    keeping = _open_keeping(to_keep, config, parts, cache or out, processes, on_progress)
+    batches = _plan_batches(config, parts, keeping, processes)
     settings = _loop_settings(config, batches.plan.steps_per_epoch)
-    tests = _open_tests(planned, parts, processes, on_progress)
+    tests = _open_tests(planned, parts, keeping, processes, on_progress)
     if processes.is_main:
-        hashes = [test.hash for test in tests]
-        write_run_files(run, config, parts, data, kept=hashes, num_processes=processes.num)
+        held = RunHashes(kept=[test.hash for test in tests], keeping=keeping and keeping.hash)
+        write_run_files(run, config, parts, data, held=held, num_processes=processes.num)
     if on_plan is not None:
-        on_plan(describe_run(config, parts, settings, accelerator, kept=tests))
+        on_plan(describe_run(config, parts, settings, accelerator, keeping=keeping, kept=tests))
+    trainee = _build_trainee(config, parts, keeping, accelerator)
+    validator = _validator(config, parts, processes) if parts.val.records else None
     loop = TrainingLoop(
-        _build_trainee(config, parts, accelerator),
-        settings,
-        run=run,
-        accelerator=accelerator,
-        validator=_validator(config, parts, processes) if parts.val.records else None,
-        on_step=on_step,
+        trainee, settings, run=run, accelerator=accelerator, validator=validator, on_step=on_step
     )
     outcome = loop.run(batches, resume=resume)
     if outcome.interrupted_by is not None:
         return AdaptationResult(outcome=outcome, model=None, kept_step=None)
-    best = outcome.best_step if config.train.keep == "best" else None
-    kept_step = outcome.step if best is None else best
+    kept_step = _kept_step(config, outcome)
     loop.load_weights(kept_step)
-    choice = _finish(run, config, parts, tests, on_progress, processes, step=kept_step)
+    choice = _finish(run, config, parts, keeping, tests, on_progress, processes, step=kept_step)
     accelerator.wait_for_everyone()
     return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
 
 
-def _plan_batches(config: RunConfig, parts: RunParts, processes: Processes) -> BatchLoader:
+def _kept_step(config: RunConfig, outcome: Outcome) -> int:
+    """The step whose weights are kept."""
+    best = outcome.best_step if config.train.keep == "best" else None
+    return outcome.step if best is None else best
+
+
+def _plan_batches(
+    config: RunConfig, parts: RunParts, keeping: Keeping | None, processes: Processes
+) -> BatchLoader:
     """This process's share of the batches of all epochs."""
     plan = BatchPlan(
         parts.train.records,
@@ -301,12 +318,20 @@ def _plan_batches(config: RunConfig, parts: RunParts, processes: Processes) -> B
         workers=config.data.loader_workers,
         rank=processes.rank,
         num_ranks=processes.num,
+        pictures=keeping
+        and PicturePlan(
+            source=keeping.pictures.source,
+            pictures=keeping.pictures.frames,
+            num_a_step=config.keep.pictures,
+            seed=config.train.seed,
+        ),
     )
 
 
 def _open_tests(
     planned: KeptPlan | None,
     parts: RunParts,
+    keeping: Keeping | None,
     processes: Processes,
     on_progress: Progress | None,
 ) -> tuple[KeptTest, ...]:
@@ -317,12 +342,36 @@ def _open_tests(
         pipeline=parts.videos.stores[0].spec.pipeline,
         size=parts.backbone.preprocessing.image_size,
     )
-    seen = SeenMedia(trained_on=media_in(parts.train), validated_on=media_in(parts.val))
+    seen = SeenMedia(trained_on=_trained_on(parts, keeping), validated_on=media_in(parts.val))
     return processes.once(lambda: open_kept(planned, spec, seen=seen, on_progress=on_progress))
 
 
-def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator) -> ClipTrainee:
-    """What the loop trains."""
+def _open_keeping(
+    planned: KeepingPlan | None,
+    config: RunConfig,
+    parts: RunParts,
+    cache: Path,
+    processes: Processes,
+    on_progress: Progress | None,
+) -> Keeping | None:
+    """What the run keeps; one process decodes it, as a store has one writer."""
+    if planned is None:
+        return None
+    stores = cache / "stores"
+    return processes.once(
+        lambda: open_keeping(planned, config, parts, stores=stores, on_progress=on_progress)
+    )
+
+
+def _trained_on(parts: RunParts, keeping: Keeping | None) -> frozenset[str]:
+    """`medium_hash` of all that training shows, labelled or not."""
+    return media_in(parts.train) | (frozenset() if keeping is None else keeping.pictures.media)
+
+
+def _build_trainee(
+    config: RunConfig, parts: RunParts, keeping: Keeping | None, accelerator: Accelerator
+) -> ClipTrainee:
+    """What the loop trains; nothing is trained yet, so that the teacher is the base."""
     return ClipTrainee(
         parts.backbone,
         parts.contextualizer,
@@ -331,6 +380,7 @@ def _build_trainee(config: RunConfig, parts: RunParts, accelerator: Accelerator)
         text_embeddings_MD=_text_embeddings(config, parts),
         video_ids=[record.id for record in parts.train.records],
         accelerator=accelerator,
+        teacher=keeping and keeping.build_teacher(parts.text_embedder),
     )
 
 
@@ -338,6 +388,7 @@ def _finish(
     run: RunFolder,
     config: RunConfig,
     parts: RunParts,
+    keeping: Keeping | None,
     tests: Sequence[KeptTest],
     on_progress: Progress | None,
     processes: Processes,
@@ -364,7 +415,7 @@ def _finish(
             parts.backbone,
             adapter=parts.adapter,
             contextualizer=parts.contextualizer,
-            info=_model_info(config, parts, step, choice),
+            info=_model_info(config, parts, keeping, step, choice),
         )
     return choice
 
@@ -440,7 +491,11 @@ def _loop_settings(config: RunConfig, steps_per_epoch: int) -> LoopSettings:
 
 
 def _model_info(
-    config: RunConfig, parts: RunParts, step: int, choice: StrengthChoice | None
+    config: RunConfig,
+    parts: RunParts,
+    keeping: Keeping | None,
+    step: int,
+    choice: StrengthChoice | None,
 ) -> ModelInfo:
     """The content of the model folder's figclip.json."""
     model, settings = config.model, asdict(config)
@@ -469,18 +524,18 @@ def _model_info(
             "data": parts.videos.content_hash,
             "packages": package_versions(),
         },
-        seen=parts.base_seen | _seen_in_training(config, parts, choice),
+        seen=parts.base_seen | _seen_in_training(config, parts, keeping, choice),
     )
 
 
 def _seen_in_training(
-    config: RunConfig, parts: RunParts, choice: StrengthChoice | None
+    config: RunConfig, parts: RunParts, keeping: Keeping | None, choice: StrengthChoice | None
 ) -> SeenMedia:
     """What the model was trained on, and what chose it."""
     # Where neither the checkpoint nor the strength is chosen, val is only looked at.
     is_chosen = config.train.keep == "best" or choice is not None
     return SeenMedia(
-        trained_on=media_in(parts.train),
+        trained_on=_trained_on(parts, keeping),
         validated_on=media_in(parts.val) if is_chosen else frozenset(),
         selected_on=frozenset() if choice is None else frozenset(choice.selected_on),
     )

@@ -138,26 +138,37 @@ def _build_contextualizer(config: RunConfig, dim: int) -> VideoContextualizer | 
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHashes:
+    """What a run is held to besides its videos.
+
+    Attributes:
+        kept: `evaluation.seen_items.items_hash` of the data of each kept test.
+        keeping: `keeping.Keeping.hash`; None where nothing is kept.
+    """
+
+    kept: Sequence[str]
+    keeping: str | None
+
+
 def write_run_files(
     run: RunFolder,
     config: RunConfig,
     parts: RunParts,
     data: Sequence[Path],
     *,
-    kept: Sequence[str],
+    held: RunHashes,
     num_processes: int,
 ) -> None:
     """Write config.json, environment.json and data.json.
 
-    `check_parts` has passed the run folder; `kept` are the `evaluation.seen_items.items_hash` of
-    the data of each kept test.
+    `check_parts` has passed the run folder; `held` is what a resumed run must be held to as before.
 
     Raises:
-        CheckpointError: the run was started with other kept tests, or a file of it is damaged.
+        CheckpointError: the run was started with other kept tests, pictures or texts, or a file of
+            it is damaged.
     """
-    before = data_before(run)
-    if before is not None and before["kept"] != list(kept):
-        raise _other_tests(run, before["kept"], len(kept))
+    _check_held(run, held)
     write_settings(run, config, device=parts.backbone.device, num_processes=num_processes)
     stores = [
         {
@@ -174,7 +185,8 @@ def write_run_files(
         "train": [record.id for record in parts.train.records],
         "val": [record.id for record in parts.val.records],
         "stores": stores,
-        "kept": list(kept),
+        "kept": list(held.kept),
+        "keeping": held.keeping,
     }
     write_atomically(run.data, json.dumps(content, indent=2) + "\n")
 
@@ -199,6 +211,21 @@ def check_parts(run: RunFolder, parts: RunParts, *, num_kept: int) -> None:
         )
     if len(content["kept"]) != num_kept:
         raise _other_tests(run, content["kept"], num_kept)
+
+
+def _check_held(run: RunFolder, held: RunHashes) -> None:
+    """A resumed run must be held to the same tests, pictures and texts."""
+    before = data_before(run)
+    if before is None:
+        return
+    if before["kept"] != list(held.kept):
+        raise _other_tests(run, before["kept"], len(held.kept))
+    if before.get("keeping") != held.keeping:
+        raise CheckpointError(
+            "was started with other pictures or texts to keep",
+            where=str(run.path),
+            fix="Give --keep-images and --keep-texts as they were, or choose another --out.",
+        )
 
 
 def _other_tests(run: RunFolder, before: Sequence[str], num_now: int) -> CheckpointError:

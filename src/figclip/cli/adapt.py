@@ -13,6 +13,8 @@ from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_librari
 if TYPE_CHECKING:
     from figclip.adaptation.adapt import AdaptationResult
     from figclip.adaptation.strength import StrengthChoice
+    from figclip.cli.progress import ProgressDisplay
+    from figclip.training.loop import StepReport
 
 
 def _strength_line(choice: StrengthChoice) -> str:
@@ -46,6 +48,16 @@ def adapt(
             help="Test that must not suffer; half of it chooses the strength. May be repeated.",
         ),
     ] = None,
+    keep_images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Unlabelled images or videos, or a folder of them, on which the model is held to "
+            "its base. May be repeated."
+        ),
+    ] = None,
+    keep_texts: Annotated[
+        Path | None, typer.Option(help="Texts to compare them with, one a line.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     cpu: Cpu = False,
     as_json: Json = False,
@@ -66,20 +78,10 @@ def adapt(
     from figclip.evaluation.sources import parse_source
     from figclip.runtime.launcher import is_main_process
 
-    config = apply_overrides(build_recipe(recipe), overrides or [])
-    if base is not None:
-        config = apply_overrides(config, [f"model.base={base}"])
+    settings = [*(overrides or []), *([] if base is None else [f"model.base={base}"])]
+    config = apply_overrides(build_recipe(recipe), settings)
     quiet_libraries()
     from figclip.adaptation.adapt import adapt as run
-    from figclip.training.loop import StepReport
-
-    def show_step(report: StepReport) -> None:
-        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
-        display.update("adapting", report.step, report.num_steps, loss)
-        if report.validation:
-            scores = ", ".join(f"{k} {v:.3f}" for k, v in report.validation.items())
-            name = "base" if report.step == 0 else f"step {report.step}"
-            typer.echo(f"{name}: val {scores}", err=True)
 
     with going_on("go on with --resume"), ProgressDisplay() as display:
         result = run(
@@ -87,12 +89,14 @@ def adapt(
             data=data,
             out=out,
             keep=[parse_source(one, option="--keep") for one in keep or []],
+            keep_images=keep_images or [],
+            keep_texts=keep_texts,
             resume=resume,
             cache=cache_folder(),
             cpu=cpu,
             on_plan=lambda plan: typer.echo("\n".join(plan.sentences()), err=True),
             on_texts=lambda done, total: display.update("texts", done, total),
-            on_step=show_step,
+            on_step=lambda report: _show_step(report, display),
             on_progress=display.update,
         )
     if result.outcome.interrupted_by is not None:
@@ -101,6 +105,16 @@ def adapt(
         raise typer.Exit(128 + result.outcome.interrupted_by)
     if is_main_process():
         _show(result, out, as_json=as_json)
+
+
+def _show_step(report: StepReport, display: ProgressDisplay) -> None:
+    """How far it is, and what it scores on val."""
+    loss = "" if report.loss is None else f"loss {report.loss:.3f}"
+    display.update("adapting", report.step, report.num_steps, loss)
+    if report.validation:
+        scores = ", ".join(f"{k} {v:.3f}" for k, v in report.validation.items())
+        name = "base" if report.step == 0 else f"step {report.step}"
+        typer.echo(f"{name}: val {scores}", err=True)
 
 
 def _show(result: AdaptationResult, out: Path, *, as_json: bool) -> None:

@@ -161,6 +161,21 @@ class LossConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepConfig:
+    """What holds the adapted CLIP to its base on unlabelled pictures (docs/keeping.md)."""
+
+    weight: float = 0.0
+    """Weight of the loss; 0 for none, as in the papers."""
+    pictures: int = 24
+    """Pictures a step, over all processes."""
+    texts: int = 512
+    """Most texts that pictures are compared with; of more so many are drawn."""
+
+    def __post_init__(self) -> None:
+        check(self, "keep", weight=NOT_NEGATIVE, pictures=POSITIVE, texts=(2, 2**20))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """Optimisation, validation and checkpoints."""
 
@@ -218,6 +233,7 @@ class RunConfig:
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    keep: KeepConfig = field(default_factory=KeepConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 from figclip.errors import ConfigError
 
 FORMAT = 1
+_LATER_SECTIONS = {"keep"}
+"""Sections that config.json of earlier versions lacks: what they set did not exist."""
 
 Config = TypeVar("Config")
 """A dataclass of sections, each a dataclass of settings: `RunConfig`, or that of a head."""
@@ -126,13 +128,15 @@ def build(kind: type[Config], value: object, *, where: str = "") -> Config:
     if not isinstance(value, dict):
         raise ConfigError("is not an object", where=where)
     table, hints = cast(dict[str, Any], value), _hints(kind)
-    if table.keys() != hints.keys():
-        unknown, missing = sorted(table.keys() - hints), sorted(hints.keys() - table)
+    unknown = sorted(table.keys() - hints)
+    missing = sorted(hints.keys() - table - _LATER_SECTIONS)
+    if unknown or missing:
         raise ConfigError(f"unknown fields {unknown}, missing fields {missing}", where=where)
     return kind(
         **{
             name: _checked(table[name], expected, where=f"{where}.{name}".lstrip("."))
             for name, expected in hints.items()
+            if name in table
         }
     )
 

@@ -182,6 +182,7 @@ def adapt_base(
             data=[workshop.store(control)],
             out=run,
             keep=[] if control else [one.source for one in kept_tests(workshop.world.selection)],
+            keep_images=[workshop.world.pictures] if config.keep.weight else [],
             resume=(run / "config.json").exists(),
             cache=workshop.cache,
             cpu=True,

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from figclip.errors import ConfigError
-from figclip.miniworld.annotated_videos import write_dense_captions, write_vidsitu
+from figclip.miniworld.annotated_videos import (
+    media_seed,
+    write_dense_captions,
+    write_vidsitu,
+)
 from figclip.miniworld.named_tests import write_detail_tests, write_kept_tests
 from figclip.miniworld.painting import PaintOrders, claim_folder, paint
-from figclip.miniworld.situations import sample_film, sample_story
+from figclip.miniworld.situations import sample_film, sample_situation, sample_story
 from figclip.runtime.progress import CountProgress
 
 WORLD_FORMAT = 5
@@ -21,6 +25,9 @@ WORLD_FORMAT = 5
 
 TRAINING_SEED, SELECTION_SEED, EVALUATION_SEED = 11, 12, 13
 """Seeds of the annotated videos, of what chooses the strength, and of the named tests."""
+
+PICTURES_SEED = 15
+"""Seed of the unlabelled pictures."""
 
 TUNING_SEED = 14
 """Seed of the named tests that settings were tuned on and ablations are scored on."""
@@ -39,6 +46,8 @@ class WorldSize:
         valid: Annotated videos of VidSitu's validation split, of combinations never trained on.
         pairs: Pairs of each test of detail; a pair is two items.
         stills: Stills of each of the two kinds of kept tests.
+        pictures: Unlabelled pictures, of combinations that training shows, to hold the model to its
+            base on.
         selection_stills: The same for choosing the strength; `--keep` selects on half of them.
         films: Untrimmed videos with dense captions to train on; 0 of these and the next for none.
         valid_films: The same of the validation split, of combinations never trained on.
@@ -48,6 +57,7 @@ class WorldSize:
     valid: int = 60
     pairs: int = 500
     stills: int = 1000
+    pictures: int = 1000
     selection_stills: int = 3000
     films: int = 160
     valid_films: int = 40
@@ -82,6 +92,11 @@ class WorldFolder:
     def selection(self) -> Path:
         """Kept tests that the strength is chosen on."""
         return self.path / "selection" / "kept"
+
+    @property
+    def pictures(self) -> Path:
+        """Unlabelled pictures."""
+        return self.path / "pictures"
 
     @property
     def detail(self) -> Path:
@@ -129,6 +144,10 @@ def draw_world(
             painter=orders,
             seed=TRAINING_SEED,
         )
+        rng = random.Random(f"{PICTURES_SEED}:pictures")
+        for idx in range(size.pictures):
+            situation = sample_situation(rng, held_out=False)
+            orders.order(world.pictures / f"{idx:05d}.png", situation, seed=media_seed(rng))
         write_kept_tests(
             world.selection, num_stills=size.selection_stills, seed=SELECTION_SEED, painter=orders
         )

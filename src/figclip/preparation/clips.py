@@ -80,10 +80,7 @@ def prepare_clips(
         StoreError: `stores` holds something else under our names.
         FigclipError: decoding processes cannot start.
     """
-    specs: dict[MediumKind, StoreSpec] = {
-        "image": StoreSpec(pipeline="pil", size=size, codec="raw"),
-        "video": StoreSpec(pipeline=pipeline, size=size, codec="jpeg"),
-    }
+    specs = _specs(pipeline, size)
     found: dict[Medium, _Clip | str] = {}
     for folder in _search(media, images=images, videos=videos):
         found |= folder.absent | _decode_files(
@@ -117,8 +114,8 @@ def find_media(
     return {medium: found[medium] for medium in dict.fromkeys(media)}
 
 
-def prepare_video_files(
-    paths: Sequence[Path],
+def prepare_files(
+    files: Mapping[Medium, Path],
     *,
     stores: Path,
     pipeline: str,
@@ -126,24 +123,35 @@ def prepare_video_files(
     sampling: Sampling,
     on_progress: Progress | None = None,
 ) -> StoredClips:
-    """Decode videos by their paths, wherever they are; otherwise like `prepare_clips`.
+    """Decode images and videos by their paths, wherever they are; otherwise like `prepare_clips`.
 
     Returns:
-        The clips, of media named by their paths.
+        The clips, in the order of `files`.
     """
-    files = {Medium(kind="video", name=str(path)): path for path in paths}
-    found = _decode_files(
-        files,
-        None,
-        kind="video",
-        stores=stores,
-        spec=StoreSpec(pipeline=pipeline, size=size, codec="jpeg"),
-        sampling=sampling,
-        num_workers=os.cpu_count() or 1,
-        limit_s=VIDEO_LIMIT_S,
-        on_progress=on_progress or no_progress,
-    )
+    found: dict[Medium, _Clip | str] = {}
+    for kind, spec in _specs(pipeline, size).items():
+        paths = {medium: path for medium, path in files.items() if medium.kind == kind}
+        if paths:
+            found |= _decode_files(
+                paths,
+                None,
+                kind=kind,
+                stores=stores,
+                spec=spec,
+                sampling=sampling,
+                num_workers=os.cpu_count() or 1,
+                limit_s=VIDEO_LIMIT_S,
+                on_progress=on_progress or no_progress,
+            )
     return _number({medium: found[medium] for medium in files})
+
+
+def _specs(pipeline: str, size: int) -> dict[MediumKind, StoreSpec]:
+    """Of the store of each kind; images are stored exactly."""
+    return {
+        "image": StoreSpec(pipeline="pil", size=size, codec="raw"),
+        "video": StoreSpec(pipeline=pipeline, size=size, codec="jpeg"),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -60,6 +60,21 @@ class BatchItem:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureBatch:
+    """The unlabelled pictures of a step, with the frames of this process.
+
+    Attributes:
+        picture_idxs: All pictures of the step.
+        first: Index in `picture_idxs` of this process's first picture.
+        frames_NHWC: RGB frames of this process's pictures, which are contiguous; may be none.
+    """
+
+    picture_idxs: tuple[int, ...]
+    first: int
+    frames_NHWC: UInt8[Tensor, "N H W C"]
+
+
+@dataclass(frozen=True, slots=True)
 class ClipBatch:
     """A global batch, with the frames of this process.
 
@@ -69,6 +84,7 @@ class ClipBatch:
         first: Index in `items` of this process's first video.
         num_local: Videos of this process; they are contiguous.
         frames_NHWC: RGB frames of this process's videos, by video, event, frame.
+        pictures: What the model is held to its base on; None without.
     """
 
     step: int
@@ -76,6 +92,7 @@ class ClipBatch:
     first: int
     num_local: int
     frames_NHWC: UInt8[Tensor, "N H W C"]
+    pictures: PictureBatch | None = None
 
 
 class BatchPlan:
@@ -117,6 +134,57 @@ class BatchPlan:
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) % count
 
 
+class PictureReader(Protocol):
+    """Reads stored frames; picklable."""
+
+    def read(self, video_idx: int, times_s: Sequence[float], /) -> UInt8[np.ndarray, "N S S 3"]:
+        """Frames of a video or clip at exact times."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturePlan:
+    """The unlabelled pictures of every step: all in turn, in another order each time round.
+
+    Attributes:
+        source: Where they are read from.
+        pictures: Index of the video or clip, and time in seconds, of each; at least one.
+        num_a_step: Most pictures of a step.
+        seed: Seed of the orders.
+    """
+
+    source: PictureReader
+    pictures: Sequence[tuple[int, float]]
+    num_a_step: int
+    seed: int
+
+    def draw(self, step: int) -> tuple[int, ...]:
+        """Indices of a step's pictures, counted from 1; no more than there are."""
+        total = len(self.pictures)
+        num = min(self.num_a_step, total)
+        places = range((step - 1) * num, step * num)
+        orders = {place // total: self._order(place // total) for place in places}
+        return tuple(int(orders[place // total][place % total]) for place in places)
+
+    def _order(self, turn: int) -> Int64[np.ndarray, " N"]:
+        """The pictures' order in a turn; other numbers than those that order the videos."""
+        return np.random.default_rng([self.seed, turn, 1]).permutation(len(self.pictures))
+
+    def read(self, step: int, *, rank: int, num_ranks: int) -> PictureBatch:
+        """A process's share of a step's pictures.
+
+        Raises:
+            StoreError: a frame is missing or damaged.
+        """
+        drawn = self.draw(step)
+        first, last = rank_slice(len(drawn), rank=rank, num_ranks=num_ranks)
+        chosen = [self.pictures[i] for i in drawn[first:last]]
+        frames = [self.source.read(idx, [time_s]) for idx, time_s in chosen]
+        # A process without a share reads one for its shape.
+        frames = frames or [self.source.read(self.pictures[0][0], [self.pictures[0][1]])[:0]]
+        return PictureBatch(drawn, first, torch.as_tensor(np.concatenate(frames)))
+
+
 class _StepDataset(Dataset[ClipBatch | FigclipError]):
     """Maps a step to this process's part of its batch, or to why it cannot be read.
 
@@ -128,6 +196,7 @@ class _StepDataset(Dataset[ClipBatch | FigclipError]):
         self,
         plan: BatchPlan,
         frames: FrameReader,
+        pictures: PicturePlan | None,
         *,
         frames_per_event: int,
         rank: int,
@@ -135,6 +204,7 @@ class _StepDataset(Dataset[ClipBatch | FigclipError]):
     ) -> None:
         self._plan = plan
         self._frames = frames
+        self._pictures = pictures
         self._frames_per_event = frames_per_event
         self._rank = rank
         self._num_ranks = num_ranks
@@ -149,9 +219,13 @@ class _StepDataset(Dataset[ClipBatch | FigclipError]):
                 )
                 for item in items[first:last]
             ]
+            pictures = self._pictures and self._pictures.read(
+                step, rank=self._rank, num_ranks=self._num_ranks
+            )
         except FigclipError as error:
             return error
-        return ClipBatch(step, items, first, last - first, torch.as_tensor(np.concatenate(frames)))
+        frames_NHWC = torch.as_tensor(np.concatenate(frames))
+        return ClipBatch(step, items, first, last - first, frames_NHWC, pictures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +236,7 @@ class BatchLoader:
         frames_per_event: T.
         workers: Worker processes; 0 reads in this one.
         num_ranks: Number of processes that share each batch.
+        pictures: Unlabelled pictures that come with each batch; None for none.
 
     Raises:
         ConfigError: More processes than videos in the smallest batch.
@@ -174,6 +249,7 @@ class BatchLoader:
     workers: int
     rank: int = 0
     num_ranks: int = 1
+    pictures: PicturePlan | None = None
 
     def __post_init__(self) -> None:
         if self.plan.smallest_batch < self.num_ranks:
@@ -195,6 +271,7 @@ class BatchLoader:
         dataset = _StepDataset(
             self.plan,
             self.frames,
+            self.pictures,
             frames_per_event=self.frames_per_event,
             rank=self.rank,
             num_ranks=self.num_ranks,

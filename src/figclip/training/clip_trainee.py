@@ -24,13 +24,16 @@ from figclip.model.contextualizer import VideoContextualizer
 from figclip.training.batches import ClipBatch, rank_slice, segment_index
 from figclip.training.gradient_cache import GradientCache
 from figclip.training.loop import ParameterGroup
-from figclip.training.losses import equal_mask, info_nce, mean_of_segments
+from figclip.training.losses import equal_mask, info_nce, keep_loss, mean_of_segments
 
 MAX_LOG_SCALE = float(np.log(100.0))
 """CLIP's own bound on its temperature."""
 
 KEPT_MICRO_BATCHES = 4
 """Micro-batches whose activations are held at once: their frames are encoded once, not twice."""
+
+TEXTS_A_STEP = 64
+"""Texts that pictures are compared with in a step where the text tower is trained."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -71,6 +74,21 @@ class TextTargets:
     video_of_N: Int[Tensor, " N"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """What the base makes of unlabelled pictures and of texts that it knows.
+
+    Attributes:
+        picture_ND: Normalised embeddings of all pictures of the run.
+        texts: The texts.
+        text_MD: Their normalised embeddings.
+    """
+
+    picture_ND: Float[Tensor, "N D"]
+    texts: tuple[str, ...]
+    text_MD: Float[Tensor, "M D"]
+
+
 class ClipTrainee:
     """A CLIP being adapted; implements `training.loop.Trainee`.
 
@@ -93,6 +111,7 @@ class ClipTrainee:
         text_embeddings_MD: Float[Tensor, "M D"] | None,
         video_ids: Sequence[str],
         accelerator: Accelerator,
+        teacher: Teacher | None = None,
     ) -> None:
         self.backbone = backbone
         self.contextualizer = contextualizer
@@ -101,6 +120,8 @@ class ClipTrainee:
         self._text_embeddings_MD = text_embeddings_MD
         self._video_ids = video_ids
         self._accelerator = accelerator
+        self.teacher = teacher
+        self._base_scale = backbone.clip.logit_scale.detach().exp()
         backbone.clip.logit_scale.requires_grad_(config.loss.learn_logit_scale)
         # No dropout anywhere: micro-batches are encoded twice and must agree with themselves.
         backbone.eval()
@@ -135,10 +156,14 @@ class ClipTrainee:
     def accumulate_gradients(self, batch: ClipBatch, *, loss_scale: float) -> Mapping[str, float]:
         """Gradients of the global loss, summed over processes, exact at any micro-batch size."""
         frames = self._embed_frames(batch)
-        texts, embeddings_MD, rows = self._embed_texts(batch)
-        visual = self._gather(self._visual(frames.embeddings_ND, batch), batch)
+        event_ND, picture_ND = frames.embeddings_ND.tensor_split([len(batch.frames_NHWC)])
+        kept = self._kept_texts(batch.step)
+        texts, embeddings_MD, rows = self._embed_texts(batch, kept)
+        visual = self._gather(self._visual(event_ND, batch), batch)
         targets = self._targets(batch, embeddings_MD, rows)
         parts = self._losses(visual, targets)
+        if self.teacher is not None:
+            parts["keep"] = self._keep(picture_ND, batch, self.teacher, embeddings_MD, kept)
         total = torch.stack([weight * parts[name] for name, weight in self._weights().items()])
         total = total.sum()
         (total * loss_scale).backward()
@@ -166,6 +191,7 @@ class ClipTrainee:
             "event_context": loss.event_context,
             "video": loss.video,
             "video_context": loss.video_context,
+            "keep": 0.0 if self.teacher is None else self._config.keep.weight,
         }
         return {name: weight for name, weight in weights.items() if weight > 0}
 
@@ -177,19 +203,60 @@ class ClipTrainee:
         )
 
     def _embed_frames(self, batch: ClipBatch) -> GradientCache[Tensor]:
-        """This process's frames through the image tower."""
+        """This process's frames through the image tower, those of videos before pictures."""
 
         def encode(part_NHWC: Tensor) -> Tensor:
             with self._autocast():
                 return self.backbone.encode_frames(part_NHWC)
 
-        parts = batch.frames_NHWC.split(self._config.train.micro_batch)
+        frames_NHWC = batch.frames_NHWC
+        if batch.pictures is not None:
+            frames_NHWC = torch.cat([frames_NHWC, batch.pictures.frames_NHWC])
+        parts = frames_NHWC.split(self._config.train.micro_batch)
         return GradientCache(encode, parts, keep=KEPT_MICRO_BATCHES)
 
+    def _kept_texts(self, step: int) -> Int[np.ndarray, " M"]:
+        """Indices of the teacher's texts that this step compares pictures with."""
+        num = 0 if self.teacher is None else len(self.teacher.texts)
+        if self._text_embeddings_MD is not None or num <= TEXTS_A_STEP:
+            return np.arange(num)
+        rng = np.random.default_rng([self._config.train.seed, step, 2])
+        return rng.choice(num, TEXTS_A_STEP, replace=False)
+
+    def _keep(
+        self,
+        picture_ND: Float[Tensor, "N D"],
+        batch: ClipBatch,
+        teacher: Teacher,
+        embeddings_MD: Float[Tensor, "M D"],
+        kept: Int[np.ndarray, " M"],
+    ) -> Tensor:
+        """The loss of the step's pictures, all processes'."""
+        assert batch.pictures is not None, "a teacher has pictures"
+        device, drawn = self._accelerator.device, batch.pictures.picture_idxs
+        ranks = self._accelerator.num_processes
+        shares = [rank_slice(len(drawn), rank=rank, num_ranks=ranks) for rank in range(ranks)]
+        rows_ND = self._gather_rows(picture_ND, [last - first for first, last in shares])
+        base_text_MD = teacher.text_MD[torch.from_numpy(kept)].to(device)
+        # Texts of a trained tower were embedded behind those of the events.
+        text_MD = base_text_MD
+        if self._text_embeddings_MD is None:
+            text_MD = embeddings_MD[len(embeddings_MD) - len(kept) :]
+        return keep_loss(
+            normalize(rows_ND, dim=-1),
+            text_MD,
+            base_picture_ND=teacher.picture_ND[list(drawn)].to(device),
+            base_text_MD=base_text_MD,
+            logit_scale=self._base_scale,
+        )
+
     def _embed_texts(
-        self, batch: ClipBatch
+        self, batch: ClipBatch, kept: Int[np.ndarray, " M"]
     ) -> tuple[GradientCache[TokenBatch] | None, Tensor, dict[int, int]]:
-        """Embeddings of the batch's texts, and the row in them of each row of the text table."""
+        """Embeddings of the batch's texts, and the row in them of each row of the text table.
+
+        Where the text tower is trained, those of the teacher's texts `kept` follow.
+        """
         texts = self._texts_of(batch)
         rows = [one.ravel() for t in texts for one in (t.caption_P, t.negative_PK)]
         needed = np.unique(np.concatenate(rows))
@@ -204,6 +271,8 @@ class ClipTrainee:
                 return self.backbone.encode_tokens(part)
 
         strings = [self._texts.texts[row] for row in needed]
+        if self.teacher is not None:
+            strings += [self.teacher.texts[i] for i in kept]
         parts = list(self.backbone.micro_batches(strings, size=self._config.train.micro_batch))
         # Dealt like cards, as they are sorted by length: every process gets long and short ones.
         ranks = self._accelerator.num_processes

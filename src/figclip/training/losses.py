@@ -64,6 +64,36 @@ def info_nce(
     return (F.cross_entropy(to_text, labels_N) + F.cross_entropy(logits_NN.T, labels_N)) / 2
 
 
+def keep_loss(
+    picture_ND: Float[Tensor, "N D"],
+    text_MD: Float[Tensor, "M D"],
+    *,
+    base_picture_ND: Float[Tensor, "N D"],
+    base_text_MD: Float[Tensor, "M D"],
+    logit_scale: Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    """How far the adapted CLIP sees other texts in pictures than its base does.
+
+    Args:
+        picture_ND: Normalised embeddings of pictures.
+        text_MD: Normalised embeddings of texts, which need not fit the pictures.
+        base_picture_ND: The same pictures, as the base embeds them.
+        base_text_MD: The same texts, as the base embeds them.
+        logit_scale: Inverse temperature of the base.
+
+    Returns:
+        Mean over pictures of the Kullback-Leibler divergence of the distribution over texts, the
+        base's against the adapted one's, in nats.
+
+    Source:
+        Learning without Forgetting (Li and Hoiem 2016), with other pictures than those trained on
+        and CLIP's similarities in place of class scores.
+    """
+    adapted_NM = (logit_scale * picture_ND @ text_MD.T).log_softmax(dim=1)
+    base_NM = (logit_scale * base_picture_ND @ base_text_MD.T).log_softmax(dim=1)
+    return F.kl_div(adapted_NM, base_NM, reduction="batchmean", log_target=True)
+
+
 def mean_of_segments(
     values_ND: Float[Tensor, "N D"], segment_of_N: Int[Tensor, " N"], *, num_segments: int
 ) -> Float[Tensor, "B D"]:

@@ -310,7 +310,7 @@ def test_an_unfinished_run_is_told_before_anything_is_decoded(
     shutil.copytree(heads, run)
     head_file(run, "adapted").unlink()
     monkeypatch.setattr(captioned_videos, "prepare_clips", None)
-    monkeypatch.setattr(captioning_task, "prepare_video_files", None)
+    monkeypatch.setattr(captioning_task, "prepare_files", None)
     with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):
         evaluate_captioning(run, data=films, out=tmp_path / "eval", cache=tmp_path / "cache")
     with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):

@@ -13,6 +13,7 @@ from figclip.annotations.own_files import counted
 from figclip.annotations.splits import TRAIN_SPLIT, held_back_groups, why_none_held_back
 from figclip.config import CaptioningConfig
 from figclip.datasets.dense_captions import CaptionedSpan, DenseCaptionPredictions
+from figclip.datasets.records import Medium
 from figclip.errors import ConfigError
 from figclip.evaluation.results import EvaluationResult
 from figclip.evaluation.sources import DataSource
@@ -43,7 +44,7 @@ from figclip.heads.task import (
     write_results,
 )
 from figclip.heads.vocabulary import Vocabulary
-from figclip.preparation.clips import prepare_video_files
+from figclip.preparation.clips import prepare_files
 from figclip.runtime.files import check_writable, write_atomically
 from figclip.runtime.progress import Progress
 from figclip.scoring.dense_captions import (
@@ -388,8 +389,8 @@ def describe(
     heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
     model = next(one for one in heads.models if one.name == ADAPTED)
     paths = list(dict.fromkeys(videos))
-    clips = prepare_video_files(
-        paths,
+    clips = prepare_files(
+        {Medium(kind="video", name=str(path)): path for path in paths},
         stores=cache / "stores",
         pipeline=model.spec.pipeline,
         size=model.spec.size,

@@ -1,0 +1,325 @@
+"""Unlabelled pictures on which the adapted CLIP is held to its base: found, decoded, embedded.
+
+A step compares what both see in pictures: the distribution over sparse texts (`training.losses`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from figclip.adaptation.assembly import RunParts
+from figclip.annotations.sparse_texts import sparse_texts
+from figclip.config import KeepConfig, RunConfig
+from figclip.datasets.records import Medium, MediumKind
+from figclip.errors import ConfigError, DataError
+from figclip.evaluation.seen_items import media_in
+from figclip.model.embedder import Embedder, FrameRef, StoredFrames
+from figclip.model.folder import medium_hash
+from figclip.preparation.clips import prepare_files
+from figclip.records import VideoRecord
+from figclip.runtime.progress import Progress
+from figclip.training.clip_trainee import Teacher
+from figclip.video.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from figclip.video.sampling import frame_times_s
+from figclip.video.store import StoreSpec
+from figclip.video.stored import StoredVideos
+
+IMAGES_OPTION, TEXTS_OPTION = "--keep-images", "--keep-texts"
+SAMPLING = "midpoints_4"
+"""Which frames of a video are pictures."""
+MAX_TRAINING_FRAMES = 20_000
+"""Most frames of the training videos that stand in for pictures; so many are drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPictures:
+    """Pictures of a run, decoded.
+
+    Attributes:
+        source: Where they are read from.
+        frames: Video or clip, and time in seconds, of each picture.
+        media: `medium_hash` of their files.
+        hash: Of the pictures in their order.
+        name: What they are, for people.
+        notices: Files that cannot be used, and why.
+    """
+
+    source: StoredFrames
+    frames: tuple[FrameRef, ...]
+    media: frozenset[str]
+    hash: str
+    name: str
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepingPlan:
+    """What a run keeps, read but not decoded yet.
+
+    Attributes:
+        files: Images and videos; None for the training videos' own frames.
+        texts: What they are compared with; None for what the annotations name.
+    """
+
+    files: Mapping[Medium, Path] | None
+    texts: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What a run keeps.
+
+    Attributes:
+        pictures: Where the adapted CLIP is held to its base.
+        texts: What the pictures are compared with.
+    """
+
+    pictures: KeptPictures
+    texts: tuple[str, ...]
+
+    @property
+    def hash(self) -> str:
+        """Of pictures and texts."""
+        content = "\n".join((self.pictures.hash, *self.texts))
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+    def build_teacher(self, embedder: Embedder) -> Teacher:
+        """What the base, which `embedder` embeds with, makes of pictures and texts."""
+        pictures = self.pictures
+        return Teacher(
+            picture_ND=torch.from_numpy(embedder.embed_frames(pictures.source, pictures.frames)),
+            texts=self.texts,
+            text_MD=torch.from_numpy(embedder.embed_texts(self.texts)),
+        )
+
+
+def plan_keeping(
+    images: Sequence[Path], texts: Path | None, config: KeepConfig
+) -> KeepingPlan | None:
+    """Look for pictures and read texts, before anything is decoded.
+
+    Args:
+        images: Images, videos, folders of them; none for the training videos' own frames.
+        texts: One text a line; None for what the annotations name.
+        config: Weight and numbers.
+
+    Returns:
+        None where the weight is 0.
+
+    Raises:
+        ConfigError: pictures or texts are given, but no weight.
+        DataError: no image or video is there, or the texts cannot be read.
+    """
+    for given, option in ((images, IMAGES_OPTION), (texts, TEXTS_OPTION)):
+        if given and not config.weight:
+            raise ConfigError(
+                "has no effect: keep.weight is 0",
+                where=option,
+                fix="Set keep.weight=1, or leave it out",
+            )
+    if not config.weight:
+        return None
+    return KeepingPlan(
+        files=find_pictures(images) if images else None,
+        texts=None if texts is None else read_texts(texts),
+    )
+
+
+def open_keeping(
+    plan: KeepingPlan,
+    config: RunConfig,
+    parts: RunParts,
+    *,
+    stores: Path,
+    on_progress: Progress | None,
+) -> Keeping:
+    """Decode pictures that are not decoded yet, and choose the texts.
+
+    Args:
+        plan: Of `plan_keeping`.
+        config: The run's configuration.
+        parts: What the run is made of.
+        stores: Folder of the pictures' frame stores.
+        on_progress: Told what is being decoded.
+
+    Raises:
+        DataError: not one picture can be read, or the annotations name too little.
+        StoreError: a store of earlier runs cannot be used.
+    """
+    seed = config.train.seed
+    texts = choose_texts(plan.texts, parts.train.records, limit=config.keep.texts, seed=seed)
+    if plan.files is None:
+        frames_per_event = config.data.frames_per_event
+        pictures = training_frames(parts.train, frames_per_event=frames_per_event, seed=seed)
+    else:
+        spec = StoreSpec(
+            pipeline=parts.videos.stores[0].spec.pipeline,
+            size=parts.backbone.preprocessing.image_size,
+        )
+        pictures = open_pictures(plan.files, spec, stores=stores, on_progress=on_progress)
+    return Keeping(pictures=pictures, texts=texts)
+
+
+def find_pictures(paths: Sequence[Path]) -> dict[Medium, Path]:
+    """Images and videos at paths, and in folders and below them; by suffix, sorted by path.
+
+    Raises:
+        DataError: a path that is not there, or without any image or video.
+    """
+    found: dict[Medium, Path] = {}
+    for path in paths:
+        here = [path] if path.is_file() else _files_below(path)
+        media: dict[Path, MediumKind] = {
+            file: kind for file in here if (kind := _kind_of(file)) is not None
+        }
+        if not media:
+            raise DataError(
+                "holds no image or video" if path.exists() else "does not exist",
+                where=f"{IMAGES_OPTION} {path}",
+                fix="Give images, videos, or folders of them",
+            )
+        found |= {Medium(kind=kind, name=str(file)): file for file, kind in media.items()}
+    return found
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """All files in a folder and below it."""
+    return sorted(Path(root, name) for root, _, names in os.walk(folder) for name in names)
+
+
+def _kind_of(file: Path) -> MediumKind | None:
+    """`video` or `image`; None for neither."""
+    suffix = file.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    return "image" if suffix in IMAGE_SUFFIXES else None
+
+
+def open_pictures(
+    files: Mapping[Medium, Path],
+    spec: StoreSpec,
+    *,
+    stores: Path,
+    on_progress: Progress | None,
+) -> KeptPictures:
+    """Decode what is not decoded yet; of a video, four frames are pictures.
+
+    Raises:
+        DataError: not one can be read.
+        StoreError: a store of earlier runs cannot be used.
+    """
+    clips = prepare_files(
+        files,
+        stores=stores,
+        pipeline=spec.pipeline,
+        size=spec.size,
+        sampling=SAMPLING,
+        on_progress=on_progress,
+    )
+    if not clips.clip_of:
+        medium, reason = next(iter(clips.absent.items()))
+        raise DataError(
+            f"not one of {len(files):,} files can be read, {medium.name!r}: {reason}",
+            where=IMAGES_OPTION,
+            fix="Give images or videos that can",
+        )
+    frames = tuple(
+        (clip_idx, time_s) for clip_idx, times_s in enumerate(clips.times_s) for time_s in times_s
+    )
+    reasons = Counter(clips.absent.values())
+    return KeptPictures(
+        source=clips,
+        frames=frames,
+        media=frozenset(map(medium_hash, clips.key_of)),
+        hash=_hash_of(clips, frames),
+        name=f"{len(frames):,} pictures",
+        notices=tuple(
+            f"{IMAGES_OPTION}: {number:,} of {len(files):,} files left out: {reason}."
+            for reason, number in reasons.items()
+        ),
+    )
+
+
+def training_frames(train: StoredVideos, *, frames_per_event: int, seed: int) -> KeptPictures:
+    """Frames of the training videos, where no pictures are given.
+
+    They show nothing beyond what is trained on, so they hold less; a store has no frames outside
+    the annotated events.
+    """
+    frames = [
+        (video_idx, time_s)
+        for video_idx, record in enumerate(train.records)
+        for annotation in record.annotations[:1]
+        for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
+    ]
+    if len(frames) > MAX_TRAINING_FRAMES:
+        frames = random.Random(f"kept frames/{seed}").sample(frames, MAX_TRAINING_FRAMES)
+    return KeptPictures(
+        source=train,
+        frames=tuple(frames),
+        media=media_in(train),
+        hash=_hash_of(train, frames),
+        name=f"{len(frames):,} frames of the training videos, as no {IMAGES_OPTION} is given",
+    )
+
+
+def _hash_of(source: StoredFrames, frames: Sequence[FrameRef]) -> str:
+    """Hash of pictures in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for video_idx, time_s in frames:
+        digest.update(source.content_key(video_idx, time_s))
+    return digest.hexdigest()
+
+
+def read_texts(file: Path) -> tuple[str, ...]:
+    """Texts of a file, one a line; empty lines are skipped.
+
+    Raises:
+        DataError: it cannot be read, or has fewer than two texts.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot be read ({error})",
+            where=f"{TEXTS_OPTION} {file}",
+            fix="Give a UTF-8 file with one text a line",
+        ) from error
+    texts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if len(texts) < 2:
+        raise DataError(
+            f"has {len(texts)} different texts, two or more are needed",
+            where=f"{TEXTS_OPTION} {file}",
+            fix="Write one text a line, for example `a photo of a dog`",
+        )
+    return texts
+
+
+def choose_texts(
+    given: Sequence[str] | None, records: Sequence[VideoRecord], *, limit: int, seed: int
+) -> tuple[str, ...]:
+    """The texts that pictures are compared with: those given, or what the annotations name.
+
+    Raises:
+        DataError: the annotations name too little.
+    """
+    if given is not None:
+        if len(given) <= limit:
+            return tuple(given)
+        return tuple(random.Random(f"kept texts/{seed}").sample(list(given), limit))
+    texts = sparse_texts(records, limit=limit, seed=seed)
+    if len(texts) < 2:
+        raise DataError(
+            "the annotations name fewer than two things to compare pictures with",
+            where="keep.weight",
+            fix=f"Give texts by {TEXTS_OPTION} FILE, or set keep.weight=0",
+        )
+    return texts
