@@ -103,6 +103,21 @@ def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter)
     write_captioned_stills(out, captioned, painter=painter, seed=seed)
 
 
+def write_pictures(out: Path, *, num: int, seed: int, painter: Painter) -> None:
+    """Draws pictures without annotations, of combinations that training shows; half show one actor.
+
+    Args:
+        out: Folder.
+        num: How many.
+        seed: Seed of everything.
+        painter: Draws them.
+    """
+    rng = random.Random(f"{seed}:pictures")
+    for idx in range(num):
+        situation = (_draw_alone if idx % 2 else sample_situation)(rng, held_out=False)
+        painter.order(out / f"{idx:05d}.png", situation, seed=media_seed(rng))
+
+
 def detail_tests(folder: Path) -> tuple[NamedTest, ...]:
     """The tests of detail that `write_detail_tests` wrote, in natural sentences first."""
     tests: list[NamedTest] = []
@@ -181,10 +196,10 @@ def _draw_edits(rng: random.Random, *, held_out: bool) -> dict[str, list[Situati
     }
 
 
-def _draw_alone(rng: random.Random) -> Situation:
+def _draw_alone(rng: random.Random, *, held_out: bool | None = None) -> Situation:
     """A situation of one actor."""
     while True:
-        situation = sample_situation(rng, held_out=None)
+        situation = sample_situation(rng, held_out=held_out)
         if situation.patient is None:
             return situation
 

@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from figclip.errors import ConfigError
-from figclip.miniworld.annotated_videos import (
-    media_seed,
-    write_dense_captions,
-    write_vidsitu,
-)
-from figclip.miniworld.named_tests import write_detail_tests, write_kept_tests
+from figclip.miniworld.annotated_videos import write_dense_captions, write_vidsitu
+from figclip.miniworld.named_tests import write_detail_tests, write_kept_tests, write_pictures
 from figclip.miniworld.painting import PaintOrders, claim_folder, paint
-from figclip.miniworld.situations import sample_film, sample_situation, sample_story
+from figclip.miniworld.situations import sample_film, sample_story
 from figclip.runtime.progress import CountProgress
 
 WORLD_FORMAT = 5
@@ -144,10 +140,7 @@ def draw_world(
             painter=orders,
             seed=TRAINING_SEED,
         )
-        rng = random.Random(f"{PICTURES_SEED}:pictures")
-        for idx in range(size.pictures):
-            situation = sample_situation(rng, held_out=False)
-            orders.order(world.pictures / f"{idx:05d}.png", situation, seed=media_seed(rng))
+        write_pictures(world.pictures, num=size.pictures, seed=PICTURES_SEED, painter=orders)
         write_kept_tests(
             world.selection, num_stills=size.selection_stills, seed=SELECTION_SEED, painter=orders
         )
