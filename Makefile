@@ -8,7 +8,8 @@ BIN := .venv/bin
 # One process a core with one thread each: small models gain nothing from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 # Types and shapes checked while the tests run, which doubles their time; lines counted.
-CHECKED := --jaxtyping-packages=figclip,tests.typechecking.check --cov=figclip --cov-report=term:skip-covered
+CHECKED := --jaxtyping-packages=figclip,tests.typechecking.check --cov=figclip --cov-report=term:skip-covered \
+  --cov-fail-under=90
 
 .PHONY: setup quickstart check test test-slow test-real test-lowest wheel bench ablations mutants \
   clean

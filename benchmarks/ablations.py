@@ -92,6 +92,7 @@ ABLATIONS = (
     Ablation(name="LoRA on the text tower", overrides=("model.adaptation=lora_text",)),
     Ablation(name="LoRA on both towers", overrides=("model.adaptation=lora_both",)),
     Ablation(name="full fine-tuning", overrides=("model.adaptation=full", "train.lr=1e-4")),
+    Ablation(name="not held to the base", overrides=("keep.weight=0",)),
     Ablation(name="a tenth of the videos", few=True),
 )
 
@@ -178,7 +179,15 @@ def adapted_means(
     config = mini_config(base, seed=seed, overrides=overrides)
     if not (run / "model").exists():
         resume = (run / "config.json").exists()
-        adapt(config, data=[store], out=run, resume=resume, cache=workshop.cache, cpu=True)
+        adapt(
+            config,
+            data=[store],
+            out=run,
+            keep_images=[workshop.world.pictures] if config.keep.weight else [],
+            resume=resume,
+            cache=workshop.cache,
+            cpu=True,
+        )
     scores = read_scores(workshop.tests, [evaluate_run(workshop, run, base=base)])
     summary = summarise(scores, seed=0)
     return {mean: {model: summary[mean][model] for model in ("base", "adapted")} for mean in MEANS}

@@ -28,7 +28,16 @@ from figclip.miniworld.world_files import (
 )
 from tests.layouts.plain_painter import PAINTER, digests
 
-SIZE = WorldSize(train=3, valid=2, pairs=10, stills=2, selection_stills=2, films=0, valid_films=0)
+SIZE = WorldSize(
+    train=3,
+    valid=2,
+    pairs=10,
+    stills=2,
+    pictures=4,
+    selection_stills=2,
+    films=0,
+    valid_films=0,
+)
 
 
 def draw(
@@ -50,7 +59,7 @@ def draw(
 
 
 def test_all_is_drawn_once(tmp_path: Path):
-    num_files = 5 + 7 * 10 + 2 * 2 + 2 * 2
+    num_files = 5 + 7 * 10 + 2 * 2 + 4 + 2 * 2
     assert draw(tmp_path)[-1] == (num_files, num_files)
     assert draw(tmp_path) == [(num_files, num_files)]
     records = load_source(WorldFolder(tmp_path).vidsitu / "annotations").records

@@ -15,7 +15,7 @@ from figclip.miniworld.quickstart import WorldSize, run_quickstart
 
 # A strength is chosen from 40 groups on, and two of three videos share a group.
 SIZE = WorldSize(
-    train=60, valid=2, pairs=10, stills=30, selection_stills=60, films=0, valid_films=0
+    train=60, valid=2, pairs=10, stills=30, pictures=20, selection_stills=60, films=0, valid_films=0
 )
 
 

@@ -16,7 +16,14 @@ pytestmark = pytest.mark.slow
 
 # Two of three videos share a group, and a strength is chosen from 40 groups on.
 SIZE = WorldSize(
-    train=60, valid=2, pairs=10, stills=30, selection_stills=60, films=44, valid_films=2
+    train=60,
+    valid=2,
+    pairs=10,
+    stills=30,
+    pictures=20,
+    selection_stills=60,
+    films=44,
+    valid_films=2,
 )
 
 

@@ -418,14 +418,18 @@ class ClipTrainee:
         parts: list[Tensor] = []
         for name, parameter in named.items():
             part = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            # Every process holds the whole gradient of the global loss's one scale.
-            parts.append((part / ranks if name == "clip.logit_scale" else part).flatten())
+            parts.append((part / ranks if _is_whole(name) else part).flatten())
             parameter.grad = None
         flat = torch.cat(parts)
         distributed.all_reduce(flat)
         sums = flat.split([len(part) for part in parts])
         for parameter, part in zip(named.values(), sums, strict=True):
             parameter.grad = part.view_as(parameter)
+
+
+def _is_whole(name: str) -> bool:
+    """Whether every process holds a parameter's whole gradient: the global loss has one scale."""
+    return name == "clip.logit_scale"
 
 
 def _decay_groups(
