@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from figclip.config import ModelConfig, RunConfig, TextConfig, TrainConfig
 from figclip.training import clip_trainee as adaptation
-from figclip.training.losses import equal_mask, info_nce, mean_of_segments
+from figclip.training.losses import equal_mask, info_nce, keep_loss, mean_of_segments
 from tests.small_runs import make_run, write_tiny_clip
 
 # At this scale a similarity of 1 weighs 3 in a softmax, of 0 weighs 1, of -1 weighs 1/3.
@@ -223,3 +223,25 @@ def test_mean_of_segments_by_hand():
     rows = torch.tensor([[1.0, 10.0], [5.0, 20.0], [3.0, 30.0]])
     found = mean_of_segments(rows, torch.tensor([1, 0, 1]), num_segments=2)
     assert found.tolist() == [[5.0, 20.0], [2.0, 20.0]]
+
+
+def test_what_is_kept_by_hand():
+    """The base finds its text with 3/4, the adapted model both texts with 1/2."""
+    between = normalize(torch.ones(1, 2), dim=-1)
+    loss = keep_loss(between, AXES, base_picture_ND=AXES[:1], base_text_MD=AXES, logit_scale=LOG_3)
+    expected = 3 / 4 * math.log((3 / 4) / (1 / 2)) + 1 / 4 * math.log((1 / 4) / (1 / 2))
+    assert value(loss) == pytest.approx(expected, abs=1e-6)
+
+
+def test_nothing_is_lost_where_nothing_moved_and_a_common_turn_loses_nothing():
+    pictures, texts = (normalize(torch.randn(5, 4), dim=-1) for _ in range(2))
+    turn, _ = torch.linalg.qr(torch.randn(4, 4))
+    for turned in (torch.eye(4), turn):
+        loss = keep_loss(
+            pictures @ turned,
+            texts @ turned,
+            base_picture_ND=pictures,
+            base_text_MD=texts,
+            logit_scale=torch.tensor(10.0),
+        )
+        assert value(loss) == pytest.approx(0, abs=1e-5)

@@ -54,7 +54,7 @@ class WorldSize:
     pairs: int = 500
     stills: int = 1000
     pictures: int = 1000
-    selection_stills: int = 3000
+    selection_stills: int = 2000
     films: int = 160
     valid_films: int = 40
 

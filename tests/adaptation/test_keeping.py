@@ -1,0 +1,184 @@
+"""What a run keeps: pictures found, decoded and remembered; texts; refusals before any work."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from figclip.adaptation.adapt import AdaptationPlan, adapt
+from figclip.adaptation.keeping import find_pictures, plan_keeping, read_texts
+from figclip.config import KeepConfig
+from figclip.errors import CheckpointError, ConfigError, DataError
+from figclip.model.folder import medium_hash, read_info
+from figclip.training.loop import StepReport
+from figclip.video.container import hash_video
+from tests.adapted_world import World, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"), num_videos=6)
+
+
+@pytest.fixture
+def pictures(world: World, tmp_path: Path) -> Path:
+    """Five images, one of them in a folder below, a video of four frames, and a text."""
+    folder = tmp_path / "pictures"
+    (folder / "below").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.jpg", "c.webp", "below/d.PNG", "e.png"):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(folder / name)
+    shutil.copy(sorted(world.videos.iterdir())[0], folder / "film.mp4")
+    (folder / "readme.txt").write_text("no picture")
+    return folder
+
+
+def metrics(run: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: one for key, one in row.items() if key != "time"} for row in rows]
+
+
+def stop_at(step: int) -> Callable[[StepReport], None]:
+    def on_step(report: StepReport) -> None:
+        if report.step == step:
+            signal.raise_signal(signal.SIGINT)
+
+    return on_step
+
+
+def test_pictures_are_found_by_suffix_in_folders_and_below(pictures: Path):
+    found = find_pictures([pictures, pictures / "a.png"])
+    kinds = {path.name: medium.kind for medium, path in found.items()}
+    assert kinds == {
+        **dict.fromkeys(("a.png", "b.jpg", "c.webp", "d.PNG", "e.png"), "image"),
+        "film.mp4": "video",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("gone", "does not exist"), ("readme.txt", "holds no image or video"), ("empty", "holds no")],
+)
+def test_where_there_is_no_picture_is_refused_by_name(pictures: Path, name: str, problem: str):
+    (pictures / "empty").mkdir()
+    with pytest.raises(DataError, match=f"--keep-images .*{name}: {problem}"):
+        find_pictures([pictures, pictures / name])
+
+
+def test_texts_are_lines_each_once(tmp_path: Path):
+    file = tmp_path / "texts.txt"
+    file.write_text("\ufeffa dog\n\n  a cat \na dog\n", encoding="utf-8")
+    assert read_texts(file) == ("a dog", "a cat")
+    file.write_text("a dog\n\na dog\n")
+    with pytest.raises(DataError, match=r"texts.txt: has 1 different texts"):
+        read_texts(file)
+    file.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(DataError, match=r"--keep-texts .*texts.txt: cannot be read"):
+        read_texts(file)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_texts(tmp_path / "gone.txt")
+
+
+def test_nothing_is_kept_without_a_weight_and_options_without_one_are_refused(pictures: Path):
+    assert plan_keeping([], None, KeepConfig(weight=0)) is None
+    with pytest.raises(ConfigError, match=r"--keep-images: has no effect: keep.weight is 0"):
+        plan_keeping([pictures], None, KeepConfig(weight=0))
+    with pytest.raises(ConfigError, match=r"--keep-texts: has no effect"):
+        plan_keeping([], pictures / "readme.txt", KeepConfig(weight=0))
+
+
+def test_a_run_is_held_to_its_base_on_pictures(world: World, pictures: Path, tmp_path: Path):
+    (pictures / "broken.png").write_bytes(b"no picture")
+    plans: list[AdaptationPlan] = []
+    config = world.config("keep.weight=1", "keep.pictures=3", "keep.texts=20")
+    run = tmp_path / "run"
+    adapt(
+        config,
+        data=[world.store],
+        out=run,
+        keep_images=[pictures],
+        cache=tmp_path / "cache",
+        cpu=True,
+        on_plan=plans.append,
+    )
+    assert "held to its base on 9 pictures, by 20 texts" in plans[0].sentences()
+    assert any("1 of 7 files left out: unreadable image" in one for one in plans[0].warnings)
+    kept = [row["loss/keep"] for row in metrics(run) if "loss/keep" in row]
+    # Nothing is lost before the first step; then the model begins to differ from its base.
+    assert kept[0] == pytest.approx(0, abs=1e-6) and kept[-1] > 1e-6
+    info = read_info(run / "model")
+    assert info is not None
+    shown = {medium_hash(hash_video(pictures / name)) for name in ("a.png", "film.mp4")}
+    assert shown <= info.seen.trained_on
+
+
+def test_a_strong_hold_leaves_the_base_nearly_as_it_was(
+    world: World, pictures: Path, tmp_path: Path
+):
+    moved: dict[str, float] = {}
+    base = load_file(world.base / "model.safetensors")
+    for name, weight in (("loose", 0.0), ("held", 1e4)):
+        config = world.config(f"keep.weight={weight}", "train.epochs=20", "train.clip_norm=1")
+        images = [pictures] if weight else []
+        out = tmp_path / name
+        adapt(config, data=[world.store], out=out, keep_images=images, cpu=True)
+        weights = load_file(out / "model" / "model.safetensors")
+        changes = [(weights[key] - base[key]).norm() ** 2 for key in base if key in weights]
+        moved[name] = float(torch.stack(changes).sum().sqrt())
+    assert moved["held"] < 0.7 * moved["loose"]
+
+
+def test_without_pictures_the_training_frames_stand_in(world: World, tmp_path: Path):
+    plans: list[AdaptationPlan] = []
+    config = world.config("keep.weight=1", "keep.texts=4")
+    texts = tmp_path / "texts.txt"
+    texts.write_text("a dog\na cat\na park\na beach\na cave\n")
+    adapt(
+        config,
+        data=[world.store],
+        out=tmp_path / "run",
+        keep_texts=texts,
+        cpu=True,
+        on_plan=plans.append,
+    )
+    [sentence] = [one for one in plans[0].sentences() if one.startswith("held to its base")]
+    assert "50 frames of the training videos, as no --keep-images is given, by 4 texts" in sentence
+
+
+def test_kept_runs_resume_to_the_same_bits_and_refuse_other_pictures(
+    world: World, pictures: Path, tmp_path: Path
+):
+    config = world.config("keep.weight=1", "keep.pictures=3", "train.epochs=3")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    options = {"data": [world.store], "cpu": True}
+    adapt(config, out=whole, keep_images=[pictures], **options)
+    adapt(config, out=broken, keep_images=[pictures], on_step=stop_at(2), **options)
+    with pytest.raises(CheckpointError, match="other pictures or texts to keep"):
+        adapt(config, out=broken, keep_images=[pictures / "a.png"], resume=True, **options)
+    adapt(config, out=broken, keep_images=[pictures], resume=True, **options)
+    expected, found = (load_file(run / "model" / "model.safetensors") for run in (whole, broken))
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert metrics(broken) == metrics(whole)
+
+
+def test_not_one_readable_picture_is_refused(world: World, tmp_path: Path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"--keep-images: not one of 1 files can be read"):
+        adapt(
+            world.config("keep.weight=1"),
+            data=[world.store],
+            out=tmp_path / "run",
+            keep_images=[folder],
+            cpu=True,
+        )
