@@ -12,6 +12,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "figclip"
 MAX_FUNCTION_LINES = 80
+MAX_POSITIONAL = 3
 MAX_LINE_CHARS = 100
 MAX_README_LINES = 120
 MARKDOWN = [
@@ -140,6 +141,26 @@ def test_functions_are_short():
         and node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES
     ]
     assert not long
+
+
+def test_public_functions_take_few_positional_arguments_and_return_no_long_tuples():
+    """Not those of `cli`: typer calls them by name. `forward` is called as torch calls it."""
+    wrong: list[str] = []
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            if name.startswith("cli.") or node.name == "forward":
+                continue
+            taken = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+            if len(taken) - (taken[:1] in (["self"], ["cls"])) > MAX_POSITIONAL:
+                wrong.append(f"{name}.{node.name} takes {taken}")
+            returned = node.returns
+            if isinstance(returned, ast.Subscript) and ast.unparse(returned.value) == "tuple":
+                held = returned.slice
+                if isinstance(held, ast.Tuple) and len(held.elts) > 2:
+                    wrong.append(f"{name}.{node.name} returns {ast.unparse(returned)}")
+    assert not wrong
 
 
 def test_public_names_have_docstrings():

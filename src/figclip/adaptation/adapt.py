@@ -33,6 +33,7 @@ from figclip.evaluation.sources import DataSource
 from figclip.model.backbone import text_config, vision_config
 from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import ContextualizerShape, ModelInfo, SeenMedia, write_adapted
+from figclip.runtime.launcher import num_processes
 from figclip.runtime.process_group import Processes, processes_of, start_accelerator
 from figclip.runtime.progress import CountProgress, Progress
 from figclip.runtime.versions import package_versions
@@ -104,7 +105,6 @@ def describe_run(
     config: RunConfig,
     parts: RunParts,
     settings: LoopSettings,
-    accelerator: Accelerator,
     *,
     keeping: Keeping | None,
     kept: Sequence[KeptTest],
@@ -126,11 +126,11 @@ def describe_run(
         num_steps=settings.num_steps,
         batch_videos=batch_videos,
         batch_frames=batch_frames,
-        num_processes=accelerator.num_processes,
+        num_processes=num_processes(),
         tower_parameters=sum(p.numel() for p in trained),
         contextualizer_parameters=_num_parameters(parts.contextualizer),
         memory_bytes=_memory_estimate(config, parts, batch_frames),
-        device=accelerator.device.type,
+        device=parts.backbone.device.type,
         held_on=keeping and f"{keeping.pictures.name}, by {len(keeping.texts):,} texts",
         kept=tuple(test.name for test in kept),
         warnings=(
@@ -277,9 +277,9 @@ def adapt(
     tests = _open_tests(planned, parts, keeping, processes, on_progress)
     if processes.is_main:
         held = RunHashes(kept=[test.hash for test in tests], keeping=keeping and keeping.hash)
-        write_run_files(run, config, parts, data, held=held, num_processes=processes.num)
+        write_run_files(run, config, parts, data=data, held=held, num_processes=processes.num)
     if on_plan is not None:
-        on_plan(describe_run(config, parts, settings, accelerator, keeping=keeping, kept=tests))
+        on_plan(describe_run(config, parts, settings, keeping=keeping, kept=tests))
     trainee = _build_trainee(config, parts, keeping, accelerator)
     validator = _validator(config, parts, processes) if parts.val.records else None
     loop = TrainingLoop(

@@ -155,8 +155,8 @@ def write_run_files(
     run: RunFolder,
     config: RunConfig,
     parts: RunParts,
-    data: Sequence[Path],
     *,
+    data: Sequence[Path],
     held: RunHashes,
     num_processes: int,
 ) -> None:

@@ -125,7 +125,7 @@ def scores_of(
 ) -> dict[str, float]:
     """What its predictions score, and `recall@0.9`."""
     vocabulary = build_caption_vocabulary(videos, min_word_count=1)
-    found = predict_captions(trainee.head, features, range(len(videos)), vocabulary)
+    found = predict_captions(trainee.head, features, range(len(videos)), vocabulary=vocabulary)
     events = {video.id: one for video, one in zip(videos, found, strict=True)}
     scored = score_dense_captions(
         DenseCaptionPredictions(name="p", events_by_video=events),
@@ -229,8 +229,8 @@ def test_videos_of_other_lengths_beside_it_change_nothing(
         (*features.times_s, tuple((i + 0.5) / 3 for i in range(210))),
     )
     vocabulary = build_caption_vocabulary(eight, min_word_count=1)
-    alone = predict_captions(trained.head, features, [3], vocabulary)[0]
-    beside = predict_captions(trained.head, long, [8, 3], vocabulary)[1]
+    alone = predict_captions(trained.head, features, [3], vocabulary=vocabulary)[0]
+    beside = predict_captions(trained.head, long, [8, 3], vocabulary=vocabulary)[1]
     assert [e.sentence for e in alone] == [e.sentence for e in beside]
     for one, other in zip(alone, beside, strict=True):
         assert (one.start_s, one.end_s) == pytest.approx((other.start_s, other.end_s), abs=2e-3)
@@ -240,7 +240,9 @@ def test_found_events_are_in_order_within_the_video_and_the_surest(
     eight: list[CaptionedVideo], trained: CaptioningTrainee
 ):
     vocabulary = build_caption_vocabulary(eight, min_word_count=1)
-    for events in predict_captions(trained.head, telling_features(eight), range(8), vocabulary):
+    for events in predict_captions(
+        trained.head, telling_features(eight), range(8), vocabulary=vocabulary
+    ):
         starts = [event.start_s for event in events]
         assert starts == sorted(starts)
         assert all(0 <= e.start_s < e.end_s <= 14.0 for e in events)

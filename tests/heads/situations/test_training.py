@@ -123,7 +123,7 @@ def test_a_head_says_of_its_training_videos_what_is_annotated(tmp_path):
     records = [make_video(f"v{i}", rng, num_events=2 + i % 2) for i in range(8)]
     features = telling_features(records)
     trainee, vocabulary = train(records, features, tmp_path)
-    found = predict_situations(trainee.head, features, records, vocabulary)
+    found = predict_situations(trainee.head, features, records, vocabulary=vocabulary)
     assert right_verbs(found, records) == 1.0
     for roles in (found.roles, found.roles_of_predicted_verbs):
         for one in roles:
@@ -149,7 +149,7 @@ def test_features_of_other_videos_teach_nothing_of_held_out_ones(tmp_path):
     accuracy = {}
     for name, given in {"own": seen, "other": shuffled(seen)}.items():
         trainee, vocabulary = train(first, given, tmp_path / name)
-        found = predict_situations(trainee.head, unseen, held_out, vocabulary)
+        found = predict_situations(trainee.head, unseen, held_out, vocabulary=vocabulary)
         accuracy[name] = right_verbs(found, held_out)
     senses = [e.sense for r in held_out for e in r.annotations[0].events]
     majority = max(senses.count(sense) for sense in set(senses)) / len(senses)

@@ -32,8 +32,8 @@ def predict_captions(
     head: CaptioningHead,
     features: VideoFeatures,
     video_idxs: Sequence[int],
-    vocabulary: Vocabulary,
     *,
+    vocabulary: Vocabulary,
     with_sentences: bool = True,
     on_progress: CountProgress | None = None,
 ) -> list[tuple[CaptionedSpan, ...]]:

@@ -336,7 +336,7 @@ def _describe_opened(
         heads.heads[model.name],
         features,
         range(len(opened.videos)),
-        heads.vocabulary,
+        vocabulary=heads.vocabulary,
         on_progress=report,
     )
     return {video.id: events for video, events in zip(opened.videos, predicted, strict=True)}
@@ -406,7 +406,7 @@ def describe(
             model.embedder, clips, [clip_of[str(path)] for path in readable]
         )
         head = heads.heads[model.name]
-        events = predict_captions(head, features, range(len(readable)), heads.vocabulary)
+        events = predict_captions(head, features, range(len(readable)), vocabulary=heads.vocabulary)
         described = {
             path: Description(
                 video=path, duration_s=features.duration_s(video_idx), events=events[video_idx]

@@ -161,7 +161,11 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
         """F1 of the spans, share of right words given those before; `score` is their mean."""
         self.head.eval()
         predicted = predict_captions(
-            self.head, self._features, video_idxs, self._vocabulary, with_sentences=False
+            self.head,
+            self._features,
+            video_idxs,
+            vocabulary=self._vocabulary,
+            with_sentences=False,
         )
         annotated = [self._videos[i].annotations[0].events for i in video_idxs]
         predictions, references = (

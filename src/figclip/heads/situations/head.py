@@ -197,8 +197,8 @@ def predict_situations(
     head: SituationHead,
     features: EventFeatures,
     records: Sequence[VideoRecord],
-    vocabulary: SituationVocabulary,
     *,
+    vocabulary: SituationVocabulary,
     positions: Sequence[int] | None = None,
 ) -> SituationPredictions:
     """Verbs, roles and relations of the events of each video's first annotation.

@@ -381,7 +381,11 @@ def _score_model(
     if report is not None:
         report(f"writing roles ({model.name})", 0, len(videos.records))
     predictions = predict_situations(
-        heads.heads[model.name], features, videos.records, heads.vocabulary, positions=positions
+        heads.heads[model.name],
+        features,
+        videos.records,
+        vocabulary=heads.vocabulary,
+        positions=positions,
     )
     ids = [video.id for video in truth.videos]
     write_atomically(out / "predictions" / "videos.json", json.dumps(ids, indent=2) + "\n")
