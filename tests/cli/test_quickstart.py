@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,19 +78,23 @@ def test_a_kept_summary_of_several_seeds_is_announced(
 def test_what_is_coming_and_the_base_are_told_before_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def interrupted(*_: object, on_base: OnBase, **__: object) -> QuickstartResult:
+    def interrupted(
+        *_: object, on_base: OnBase, on_notice: Callable[[str], None], **__: object
+    ) -> QuickstartResult:
         on_base({"semantic": 0.788})
         on_base({"detail": 0.684, "detail_template": 0.679})
+        on_notice("Nothing is held back.")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(figclip.miniworld.quickstart, "run_quickstart", interrupted)
     done = CliRunner().invoke(app, ["quickstart", "--out", str(tmp_path)])
-    coming, kept, detail = [
+    coming, kept, detail, warned = [
         done.output.index(text)
         for text in (
             "Coming: ",
             "The base scores: kept 78.8 %.",
             "The base scores: detail, natural sentences 68.4 %, detail, SRL template 67.9 %.",
+            "Warning: Nothing is held back.",
         )
     ]
-    assert coming < kept < detail
+    assert coming < kept < detail < warned

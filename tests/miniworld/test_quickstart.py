@@ -36,10 +36,10 @@ def test_a_folder_with_something_else_is_refused_before_drawing(tmp_path: Path, 
 
 
 def test_an_empty_folder_and_one_of_a_quickstart_are_taken(tmp_path: Path):
-    assert quickstart._open_workshop(tmp_path, silent).path == tmp_path
+    assert quickstart._open_workshop(tmp_path, silent, stages.no_notice).path == tmp_path
     (tmp_path / "world").mkdir()
     (tmp_path / "world" / "world.json").write_text("{}")
-    assert quickstart._open_workshop(tmp_path, silent).path == tmp_path
+    assert quickstart._open_workshop(tmp_path, silent, stages.no_notice).path == tmp_path
 
 
 def test_a_base_with_other_weights_is_refused_by_name(tmp_path: Path):

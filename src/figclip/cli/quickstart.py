@@ -19,7 +19,7 @@ _MEANS = {
 
 _COMING = (
     "Coming: draw the tests, score the base (its numbers come within a minute), draw and prepare\n"
-    "videos, adapt, score again, write a report. Four to five minutes on two cores."
+    "videos, adapt, score again, write a report. About four minutes on two cores."
 )
 _MORE = "One seed. --full adds two more, a second base, heads and controls: an hour or two."
 
@@ -46,9 +46,12 @@ def quickstart(
     quiet_libraries()
     from figclip.miniworld.quickstart import run_full, run_quickstart
 
+    def warn(notice: str) -> None:
+        display.say(f"Warning: {notice}")
+
     with ProgressDisplay() as display, going_on():
         if full:
-            result = run_full(out, on_progress=display.update)
+            result = run_full(out, on_progress=display.update, on_notice=warn)
         else:
             display.say(_COMING)
             result = run_quickstart(
@@ -56,6 +59,7 @@ def quickstart(
                 seed=seed,
                 on_progress=display.update,
                 on_base=lambda means: display.say(_base_line(means)),
+                on_notice=warn,
             )
     for line in _table(result.summary):
         typer.echo(line)

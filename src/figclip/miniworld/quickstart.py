@@ -13,6 +13,7 @@ from figclip.miniworld.stages import (
     CAPTIONING,
     SITUATIONS,
     ControlName,
+    OnNotice,
     Workshop,
     adapt_base,
     draw,
@@ -22,6 +23,7 @@ from figclip.miniworld.stages import (
     finetune_heads,
     lay_out_base,
     mini_config,
+    no_notice,
     prepare_videos,
     summary_file,
     write_summary,
@@ -70,6 +72,7 @@ def run_quickstart(
     seed: int,
     on_progress: DetailedProgress,
     on_base: OnBase | None = None,
+    on_notice: OnNotice = no_notice,
     size: WorldSize | None = None,
 ) -> QuickstartResult:
     """Adapt once and show what it did. What is already there is not made again.
@@ -84,6 +87,7 @@ def run_quickstart(
         on_progress: Told how far it is.
         on_base: Told what the base scores on the tests of either face, means by their names in
             `MEANS`.
+        on_notice: Told what somebody should know before believing a number.
         size: How much is drawn; None for the usual.
 
     Raises:
@@ -92,7 +96,7 @@ def run_quickstart(
         KeyboardInterrupt: interrupted by Ctrl-C; calling this again goes on.
     """
     size = size or WorldSize()
-    workshop = _open_workshop(out, on_progress)
+    workshop = _open_workshop(out, on_progress, on_notice)
     for face in ("kept", "detail"):
         draw(workshop, face, size=size)
         means = evaluate_base(workshop, 0, face=face)
@@ -106,13 +110,18 @@ def run_quickstart(
 
 
 def run_full(
-    out: Path, *, on_progress: DetailedProgress, size: WorldSize | None = None
+    out: Path,
+    *,
+    on_progress: DetailedProgress,
+    on_notice: OnNotice = no_notice,
+    size: WorldSize | None = None,
 ) -> QuickstartResult:
     """Three seeds on both bases, heads, and the controls that must not gain.
 
     Args:
         out: Folder, also one that `run_quickstart` made.
         on_progress: Told how far it is.
+        on_notice: As in `run_quickstart`.
         size: How much is drawn; None for the usual.
 
     Returns:
@@ -121,7 +130,7 @@ def run_full(
     Raises:
         ConfigError, ModelError, KeyboardInterrupt: as `run_quickstart`.
     """
-    workshop = _open_workshop(out, on_progress)
+    workshop = _open_workshop(out, on_progress, on_notice)
     for part in get_args(WorldPart):
         draw(workshop, part, size=size or WorldSize())
     for base in (0, 1):
@@ -146,10 +155,10 @@ def run_full(
     return _finished(workshop, run, summary, seed=FULL_SEEDS[0])
 
 
-def _open_workshop(out: Path, on_progress: DetailedProgress) -> Workshop:
+def _open_workshop(out: Path, on_progress: DetailedProgress, on_notice: OnNotice) -> Workshop:
     """A folder that is new, empty, or a quickstart's, which its claim tells."""
     # Runs know their base by its path, however this one was spelt.
-    workshop = Workshop(path=out.resolve(), on_progress=on_progress)
+    workshop = Workshop(path=out.resolve(), on_progress=on_progress, on_notice=on_notice)
     is_used = out.exists() and any(out.iterdir())
     if is_used and not workshop.world.claim.exists():
         raise ConfigError(

@@ -48,6 +48,14 @@ from figclip.video.store import StoreSpec
 PRESET = "event"
 
 
+OnNotice = Callable[[str], None]
+"""Told a sentence."""
+
+
+def no_notice(_: str) -> None:
+    """Tells nobody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
     """Where the files of all stages are, and who is told how far they are.
@@ -55,11 +63,13 @@ class Workshop:
     Attributes:
         path: Folder for all that is made.
         on_progress: Told.
+        on_notice: Told what somebody should know before believing a number.
         seconds: How long each stage took when it was last run.
     """
 
     path: Path
     on_progress: DetailedProgress
+    on_notice: OnNotice = no_notice
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
@@ -186,11 +196,20 @@ def adapt_base(
             resume=(run / "config.json").exists(),
             cache=workshop.cache,
             cpu=True,
+            on_plan=lambda plan: _tell(workshop, plan.warnings),
             on_step=on_step,
             on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
         )
     if (number := result.outcome.interrupted_by) is not None:
         raise_again(number)
+    if result.strength is not None:
+        _tell(workshop, result.strength.notices)
+
+
+def _tell(workshop: Workshop, notices: Sequence[str]) -> None:
+    """Pass on what a stage says."""
+    for notice in notices:
+        workshop.on_notice(notice)
 
 
 def raise_again(number: int) -> None:
