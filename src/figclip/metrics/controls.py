@@ -314,7 +314,7 @@ def text_only_margins(train: CandidatePairs, test: CandidatePairs) -> Float64[np
     # scikit-learn comes without types.
     vectorizer: Any = DictVectorizer()
     train_NW: Any = vectorizer.fit_transform(train.differences)
-    test_NW: Any = vectorizer.transform(test.differences)
+    test_NW: Any = train_NW if test is train else vectorizer.transform(test.differences)
     for fold in np.unique(test.fold_N):
         fitted = np.flatnonzero(train.fold_N != fold)
         held_out = np.flatnonzero(test.fold_N == fold)

@@ -68,6 +68,8 @@ class MediaFolder:
             The best matches: those that share most of their parent folders with the name. More
             than one are equally good; sorted.
         """
+        if self._is_within(name) and os.path.isfile(path := os.path.join(self.root, name)):
+            return [Path(path)]  # the usual case, without the candidates' paths
         wanted = PurePosixPath(name)
         has_suffix = wanted.suffix.lower() in self._suffixes
         candidates = self._files(wanted.stem if has_suffix else wanted.name)
@@ -85,11 +87,15 @@ class MediaFolder:
         """All files of a stem."""
         return [Path(file) for file in self._by_stem.get(stem, ())]
 
+    def _is_within(self, name: str) -> bool:
+        """Whether a name is a path below the folder."""
+        return not os.path.isabs(name) and ".." not in name.split(os.sep)
+
     def _at(self, name: str, *, else_files: list[Path]) -> list[Path]:
         """What lies at a path; a folder, pipe or device only where there is no file of the name."""
-        path = self.root / name
-        if os.path.isabs(name) or ".." in Path(name).parts:
+        if not self._is_within(name):
             return []
+        path = self.root / name
         # os.path.exists, unlike Path.exists, is False for names that no file can have.
         if os.path.exists(path) and (not else_files or os.path.isfile(path)):
             return [path]
