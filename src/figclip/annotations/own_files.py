@@ -404,9 +404,7 @@ class _GatheredVideo:
     where: str
 
 
-def _gather(
-    parsed: Sequence[tuple[Place, VideoRecord]],
-) -> tuple[tuple[VideoRecord, ...], int]:
+def _gather(parsed: Sequence[tuple[Place, VideoRecord]]) -> tuple[tuple[VideoRecord, ...], int]:
     """Joins the annotations of each id; also the number of equal annotations dropped."""
     videos: dict[str, _GatheredVideo] = {}
     num_dropped = 0

@@ -62,11 +62,7 @@ class TextTable:
     """
 
     def __init__(
-        self,
-        records: Sequence[VideoRecord],
-        *,
-        caption: Caption,
-        negatives: Negatives,
+        self, records: Sequence[VideoRecord], *, caption: Caption, negatives: Negatives
     ) -> None:
         self.texts: list[str] = []
         self._row_of: dict[str, int] = {}

@@ -408,11 +408,7 @@ def _balanced_senses(
 
 
 def _matched_senses(
-    slots: frozenset[str],
-    excluded: set[int],
-    pool: SensePool,
-    num_draws: int,
-    rng: random.Random,
+    slots: frozenset[str], excluded: set[int], pool: SensePool, num_draws: int, rng: random.Random
 ) -> list[int]:
     """Senses drawn by frequency: of the same filled slots first, then covering ones."""
     same = _without(pool.counts_by_slots.get(slots, {}), excluded)

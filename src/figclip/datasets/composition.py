@@ -267,10 +267,7 @@ def _checked(
     """The set, when nothing was wrong."""
     raise_unless_items(root, items)
     return CompositionSet(
-        protocol=protocol,
-        split=split,
-        items=tuple(items),
-        notices=(*notices, *never_right(items)),
+        protocol=protocol, split=split, items=tuple(items), notices=(*notices, *never_right(items))
     )
 
 

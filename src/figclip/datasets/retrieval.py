@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from figclip.annotations.reading import (
-    Place,
-    check_filled,
-    check_path,
-    is_object,
-)
+from figclip.annotations.reading import Place, check_filled, check_path, is_object
 from figclip.datasets.files import (
     Fields,
     UniqueIds,

@@ -210,9 +210,7 @@ def situation_truth_of(annotations: AnnotationSet | Sequence[VideoRecord]) -> Si
     )
 
 
-def kept_annotations(
-    videos: Sequence[TrueVideo],
-) -> tuple[tuple[tuple[TrueEvent, ...], ...], ...]:
+def kept_annotations(videos: Sequence[TrueVideo]) -> tuple[tuple[tuple[TrueEvent, ...], ...], ...]:
     """The annotations of each video that roles are scored against: at most three, in this order.
 
     All are shuffled with one seed, video after video, so that a subset of the videos draws others.

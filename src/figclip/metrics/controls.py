@@ -60,8 +60,7 @@ def choose(
         )
     if not (np.isfinite(positive_N).all() and np.isfinite(negative_NK[present_NK]).all()):
         raise MetricError(
-            "a score is not finite",
-            fix="Look at the model: its embeddings overflow or are NaN.",
+            "a score is not finite", fix="Look at the model: its embeddings overflow or are NaN."
         )
     won_NK = present_NK & (positive_N[:, None] > negative_NK)
     tied_NK = present_NK & (positive_N[:, None] == negative_NK)

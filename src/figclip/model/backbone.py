@@ -15,13 +15,7 @@ from huggingface_hub.errors import StrictDataclassError
 from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import (
-    CLIPConfig,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPTokenizer,
-    CLIPVisionConfig,
-)
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from figclip.errors import ModelError
@@ -139,10 +133,7 @@ class Backbone(nn.Module):
         return self.clip.logit_scale.device
 
     def encode_frames(
-        self,
-        frames_NHWC: UInt8[Tensor, "N H W C"],
-        *,
-        statistics: ChannelStatistics | None = None,
+        self, frames_NHWC: UInt8[Tensor, "N H W C"], *, statistics: ChannelStatistics | None = None
     ) -> Float[Tensor, "N D"]:
         """Embed frames that are already resized and cropped to the image size.
 

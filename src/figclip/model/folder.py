@@ -250,9 +250,7 @@ def read_info(path: Path) -> ModelInfo | None:
         shape = content.pop("contextualizer")
         seen = _read_seen(path, content["provenance"])
         info = ModelInfo(
-            **content,
-            contextualizer=ContextualizerShape(**shape) if shape else None,
-            seen=seen,
+            **content, contextualizer=ContextualizerShape(**shape) if shape else None, seen=seen
         )
         _check_info(info)
         return info

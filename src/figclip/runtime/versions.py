@@ -6,16 +6,7 @@ from importlib.metadata import version
 
 from figclip import __version__
 
-PACKAGES = (
-    "torch",
-    "transformers",
-    "peft",
-    "accelerate",
-    "numpy",
-    "scikit-learn",
-    "av",
-    "pillow",
-)
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "scikit-learn", "av", "pillow")
 
 
 def package_versions() -> dict[str, str]:

@@ -84,11 +84,7 @@ class _Worker:
 
 
 def run_jobs(
-    jobs: Iterable[Job],
-    function: Callable[[Job], Result],
-    *,
-    num_workers: int,
-    limit_s: float,
+    jobs: Iterable[Job], function: Callable[[Job], Result], *, num_workers: int, limit_s: float
 ) -> Generator[Done[Job, Result] | Lost[Job]]:
     """Run a function over jobs in worker processes; results come as they are ready.
 
@@ -124,11 +120,7 @@ def run_jobs(
 
 
 def _employ(
-    workers: list[_Worker],
-    pending: deque[Any],
-    function: Callable[[Any], Any],
-    *,
-    num_workers: int,
+    workers: list[_Worker], pending: deque[Any], function: Callable[[Any], Any], *, num_workers: int
 ) -> None:
     """Give pending jobs to idle workers, starting as many as are missing."""
     for worker in [one for one in workers if not one.busy]:

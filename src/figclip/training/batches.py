@@ -303,9 +303,7 @@ def start_loader(loader: DataLoader[_Batch]) -> Iterator[_Batch]:
         return iter(loader)
 
 
-def _raising(
-    loader: Iterable[ClipBatch | FigclipError],
-) -> Generator[ClipBatch]:
+def _raising(loader: Iterable[ClipBatch | FigclipError]) -> Generator[ClipBatch]:
     """Batches; the first error is raised."""
     for one in loader:
         if isinstance(one, FigclipError):

@@ -381,11 +381,7 @@ class TrainingLoop(Generic[Batch]):
         return steps[-1]
 
     def _report(
-        self,
-        step: int,
-        loss: float | None,
-        step_s: float,
-        validation: Mapping[str, float] | None,
+        self, step: int, loss: float | None, step_s: float, validation: Mapping[str, float] | None
     ) -> None:
         """Tell the progress display."""
         if self._on_step is not None and self._accelerator.is_main_process:

@@ -235,8 +235,7 @@ def _timed_frames(
         frame_us = scan.to_us(stamp, first=first)
         if frame_us < last_us:
             raise bad_timestamps(
-                path,
-                f"timestamps go back from {last_us / 1e6:.3f} s to {frame_us / 1e6:.3f} s",
+                path, f"timestamps go back from {last_us / 1e6:.3f} s to {frame_us / 1e6:.3f} s"
             )
         last_us = frame_us
         yield frame, frame_us

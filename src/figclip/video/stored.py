@@ -122,10 +122,7 @@ class StoredVideos:
                 listed[record.id] = record
         records = tuple(listed[name] for name in sorted(listed))
         return StoredVideos(
-            stores=(),
-            records=records,
-            store_of=(0,) * len(records),
-            hash_of=("",) * len(records),
+            stores=(), records=records, store_of=(0,) * len(records), hash_of=("",) * len(records)
         )
 
     def subset(self, video_idxs: Sequence[int]) -> StoredVideos:

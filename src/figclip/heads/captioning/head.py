@@ -278,10 +278,7 @@ class CaptioningHead(nn.Module):
         self.project = nn.Linear(feature_dim, width)
         self.place = nn.Linear(4 * WAVES, width)
         self.temporal = build_encoder(
-            width,
-            num_layers=size.encoder_layers,
-            num_heads=size.heads,
-            dropout=size.dropout,
+            width, num_layers=size.encoder_layers, num_heads=size.heads, dropout=size.dropout
         )
         self.queries = EventQueries(
             width,

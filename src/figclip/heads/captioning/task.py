@@ -152,11 +152,7 @@ class CaptioningTask(HeadTask[CaptioningConfig, OpenedCaptions, Vocabulary, Capt
         head = self.fresh_head(config, vocabulary, feature_dim=dim).to(device)
         ordered = [videos.videos[i] for i in (*train, *val)]
         trainee = CaptioningTrainee(
-            head,
-            features.subset((*train, *val)),
-            ordered,
-            vocabulary=vocabulary,
-            config=config,
+            head, features.subset((*train, *val)), ordered, vocabulary=vocabulary, config=config
         )
         held_back = range(len(train), len(ordered))
         return HeadTraining(

@@ -257,11 +257,7 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
         return targets.to(matched.video_N.device)[matched.video_N, matched.event_N]
 
     def _words(
-        self,
-        items: Sequence[BatchItem],
-        frames: FrameTokens,
-        found: FoundEvents,
-        matched: _Matched,
+        self, items: Sequence[BatchItem], frames: FrameTokens, found: FoundEvents, matched: _Matched
     ) -> tuple[Float[Tensor, "N L V"], Int[Tensor, "N L"]]:
         """Logits and targets of the words of the matched events' sentences."""
         memory = sentence_memory(

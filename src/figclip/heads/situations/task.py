@@ -181,11 +181,7 @@ class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary,
         )
         head = self.fresh_head(config, vocabulary, feature_dim=features.dim).to(device)
         trainee = SituationTrainee(
-            head,
-            features,
-            (*train.records, *val.records),
-            vocabulary=vocabulary,
-            config=config,
+            head, features, (*train.records, *val.records), vocabulary=vocabulary, config=config
         )
         held_back = [item for item in features.rows if item.video_idx >= len(train.records)]
         return HeadTraining(

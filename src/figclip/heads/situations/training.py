@@ -17,12 +17,7 @@ from figclip.annotations.roles import told_roles
 from figclip.config import SituationConfig
 from figclip.heads.features import EventFeatures
 from figclip.heads.run import HeadTrainee
-from figclip.heads.situations.head import (
-    SituationHead,
-    SituationVocabulary,
-    middle_event,
-    verb_of,
-)
+from figclip.heads.situations.head import SituationHead, SituationVocabulary, middle_event, verb_of
 from figclip.heads.vocabulary import PAD, UNKNOWN, encode_roles
 from figclip.records import Annotation, VideoRecord
 from figclip.training.batches import BatchItem
