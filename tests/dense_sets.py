@@ -49,7 +49,7 @@ def without_frames(records: Sequence[VideoRecord]) -> StoredVideos:
         stores=(),
         records=tuple(records),
         store_of=(0,) * len(records),
-        hash_of=tuple(record.id for record in records),
+        key_of=tuple(record.id for record in records),
     )
 
 

@@ -26,6 +26,7 @@ from figclip.training.batches import (
     segment_index,
 )
 from figclip.video.sampling import event_times_s, frame_times_s
+from figclip.video.stored import StoredFrames
 from tests.numbered_frames import NumberedFrames
 from tests.small_runs import make_records
 
@@ -259,11 +260,11 @@ def test_items_compare_by_value_and_readers_by_what_they_can() -> None:
     assert not isinstance(object(), FrameReader)
 
 
-class NumberedPictures:
+class NumberedPictures(StoredFrames):
     """Frames that tell their clip and their time."""
 
-    def read(self, video_idx: int, times_s: Sequence[float], /) -> UInt8[np.ndarray, "N S S 3"]:
-        values = [10 * video_idx + round(2 * time_s) for time_s in times_s]
+    def read(self, idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
+        values = [10 * idx + round(2 * time_s) for time_s in times_s]
         return np.broadcast_to(
             np.array(values, np.uint8)[:, None, None, None], (len(values), 2, 2, 3)
         )
@@ -271,7 +272,8 @@ class NumberedPictures:
 
 def pictures(num: int, *, a_step: int, seed: int = 0) -> PicturePlan:
     frames = [(idx, 0.5 * (idx % 3)) for idx in range(num)]
-    return PicturePlan(source=NumberedPictures(), pictures=frames, num_a_step=a_step, seed=seed)
+    source = NumberedPictures(stores=(), store_of=(), key_of=())
+    return PicturePlan(source=source, pictures=frames, num_a_step=a_step, seed=seed)
 
 
 @given(num=st.integers(1, 9), a_step=st.integers(1, 12), seed=st.integers(0, 3))

@@ -41,7 +41,7 @@ def test_videos_are_numbered_store_by_store(two: list[Path]) -> None:
     videos = open_stored_videos(two, size=IMAGE_SIZE)
     assert [record.id for record in videos.records] == ["v2", "v3", "v0", "v1"]
     assert videos.store_of == (0, 0, 1, 1)
-    assert videos.hash_of == tuple(hash_of(record) for record in videos.records)
+    assert videos.key_of == tuple(hash_of(record) for record in videos.records)
     assert isinstance(videos, FrameReader)
     for video_idx, record in enumerate(videos.records):
         store = videos.stores[videos.store_of[video_idx]]

@@ -21,7 +21,7 @@ from figclip.config import KeepConfig, RunConfig
 from figclip.datasets.records import Medium, MediumKind
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.seen_items import media_in
-from figclip.model.embedder import Embedder, FrameRef, StoredFrames
+from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import medium_hash
 from figclip.preparation.clips import prepare_files
 from figclip.records import VideoRecord
@@ -30,7 +30,7 @@ from figclip.training.clip_trainee import Teacher
 from figclip.video.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from figclip.video.sampling import frame_times_s
 from figclip.video.store import StoreSpec
-from figclip.video.stored import StoredVideos
+from figclip.video.stored import StoredFrames, StoredVideos
 
 IMAGES_OPTION, TEXTS_OPTION = "--keep-images", "--keep-texts"
 SAMPLING = "midpoints_4"

@@ -168,7 +168,7 @@ def unknown_notices(seen_by: Mapping[str, SeenMedia]) -> list[str]:
 def _media_of_items(content: Content) -> list[tuple[str, ...]]:
     """`medium_hash` of each item's images and videos that are there."""
     if isinstance(content, StoredVideos):
-        return [(medium_hash(one),) for one in content.hash_of]
+        return [(medium_hash(one),) for one in content.key_of]
     clips = content.clips
     hash_of = {medium: medium_hash(clips.key_of[i]) for medium, i in clips.clip_of.items()}
     return [
@@ -199,7 +199,7 @@ def items_hash(content: Content) -> str:
     """Hash of items and of the files they are about: equal whatever frames and pixels are taken."""
     digest = hashlib.blake2b(digest_size=16)
     if isinstance(content, StoredVideos):
-        for record, video_hash in zip(content.records, content.hash_of, strict=True):
+        for record, video_hash in zip(content.records, content.key_of, strict=True):
             digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
         return digest.hexdigest()
     clips = content.clips

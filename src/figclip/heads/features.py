@@ -20,14 +20,14 @@ from figclip.evaluation.results import ModelColumn
 from figclip.heads.run import HeadInfo, is_head_run, read_head_info
 from figclip.model.backbone import weights_hash
 from figclip.model.contextualizer import VideoContextualizer
-from figclip.model.embedder import Embedder, StoredFrames
+from figclip.model.embedder import Embedder
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import SeenMedia
 from figclip.runtime.progress import Progress
 from figclip.training.batches import BatchItem
 from figclip.video.sampling import PRESETS, frame_times_s
 from figclip.video.store import StoreSpec
-from figclip.video.stored import StoredVideos
+from figclip.video.stored import StoredFrames, StoredVideos
 
 _VIDEOS_AT_ONCE = 64
 

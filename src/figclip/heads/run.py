@@ -34,6 +34,7 @@ from figclip.training.loop import (
     StepReport,
     TrainingLoop,
     Validator,
+    decay_groups,
 )
 from figclip.training.run_folder import RUN_FORMAT, RunFolder, write_settings
 
@@ -183,14 +184,8 @@ class HeadTrainee(ABC, Generic[Head]):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All weights of the head: decay for matrices, none for vectors and embeddings."""
-        named = dict(self.head.named_parameters())
-        decayed = {k: p for k, p in named.items() if p.ndim >= 2 and "embedding" not in k}
-        rest: Mapping[str, nn.Parameter] = {k: p for k, p in named.items() if k not in decayed}
-        lr, decay = self._train.lr, self._train.weight_decay
-        return [
-            ParameterGroup(name="head", parameters=decayed, lr=lr, weight_decay=decay),
-            ParameterGroup(name="head_no_decay", parameters=rest, lr=lr, weight_decay=0.0),
-        ]
+        named, train = dict(self.head.named_parameters()), self._train
+        return decay_groups("head", named, lr=train.lr, weight_decay=train.weight_decay)
 
     def accumulate_gradients(
         self, batch: Sequence[BatchItem], *, loss_scale: float

@@ -6,11 +6,11 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import CLIPTextConfig, CLIPVisionConfig
@@ -27,7 +27,7 @@ from figclip.model.embedding_cache import EmbeddingCache
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import CountProgress, no_progress
 from figclip.video.sampling import PRESETS, Preset
-from figclip.video.stored import StoredClips
+from figclip.video.stored import StoredClips, StoredFrames
 
 CHUNK_FRAMES = 4096
 """About how many frames of clips are embedded before they are pooled and forgotten."""
@@ -36,19 +36,6 @@ Item = TypeVar("Item")
 
 FrameRef = tuple[int, float]
 """A stored frame: index of its video or clip, time in seconds."""
-
-
-@runtime_checkable
-class StoredFrames(Protocol):
-    """What frames are read from: `StoredVideos` or `StoredClips`."""
-
-    def read(self, video_idx: int, times_s: Sequence[float], /) -> UInt8[np.ndarray, "N S S 3"]:
-        """Frames of a video or clip at exact times."""
-        ...
-
-    def content_key(self, video_idx: int, time_s: float, /) -> bytes:
-        """What determines a frame's pixels."""
-        ...
 
 
 class Embedder:
@@ -161,10 +148,14 @@ class Embedder:
         prefix = b"" if statistics is None else repr(statistics).encode()
         contents = [prefix + b"/" + source.content_key(idx, time_s) for idx, time_s in frames]
 
-        def compute(part: list[FrameRef]) -> Float32[np.ndarray, "N D"]:
-            return self._compute_frames(
-                source, part, statistics=statistics, on_progress=on_progress
-            )
+        def encode(part: list[FrameRef]) -> Tensor:
+            pixels = torch.from_numpy(_read(source, part))
+            return self._backbone.encode_frames(pixels, statistics=statistics)
+
+        def compute(missing: list[FrameRef]) -> Float32[np.ndarray, "N D"]:
+            starts = range(0, len(missing), self._micro_batch)
+            parts = [missing[start : start + self._micro_batch] for start in starts]
+            return self._deal(parts, encode, on_progress=on_progress)
 
         return self._embed(frames, contents, compute, cache=self._frame_cache)
 
@@ -202,24 +193,6 @@ class Embedder:
         rows = np.empty((len(texts), self._backbone.dim), np.float32)
         rows[np.concatenate(parts)] = self._deal(parts, encode, on_progress=self._report)
         return rows
-
-    def _compute_frames(
-        self,
-        source: StoredFrames,
-        frames: list[FrameRef],
-        *,
-        statistics: ChannelStatistics | None,
-        on_progress: CountProgress,
-    ) -> Float32[np.ndarray, "N D"]:
-        """Frames through the image tower, in the order given; not normalised."""
-
-        def encode(part: list[FrameRef]) -> Tensor:
-            pixels = torch.from_numpy(_read(source, part))
-            return self._backbone.encode_frames(pixels, statistics=statistics)
-
-        starts = range(0, len(frames), self._micro_batch)
-        parts = [frames[start : start + self._micro_batch] for start in starts]
-        return self._deal(parts, encode, on_progress=on_progress)
 
     def _deal(
         self,

@@ -42,6 +42,7 @@ class FiGCLIP:
         backbone: The CLIP at strength `alpha`.
         alpha: Strength of the adaptation; 0 for a plain CLIP.
         info: Provenance and settings; None for a plain CLIP.
+        contextualizer: Trained on frames at strength 1; None without one.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class FiGCLIP:
         self.backbone = backbone
         self.info = info
         self.alpha = alpha
-        self._contextualizer = contextualizer
+        self.contextualizer = contextualizer
         self._trained = trained or backbone
         size = backbone.preprocessing.image_size
         self._image_pipeline = PixelPipeline(name="pil", size=size)
@@ -115,11 +116,6 @@ class FiGCLIP:
             contextualizer=None if contextualizer is None else contextualizer.to(device),
             trained=trained,
         )
-
-    @property
-    def contextualizer(self) -> VideoContextualizer | None:
-        """The Video Contextualizer, trained on frames at strength 1; None without one."""
-        return self._contextualizer
 
     def encode_image(self, images: Sequence[Image.Image | str | Path]) -> Float32[Tensor, "N D"]:
         """Embed images.
@@ -192,7 +188,7 @@ class FiGCLIP:
         if pooling == "mean":
             frames_NHWC = self._decode(path, start_s, end_s, num_frames=FRAMES_PER_VIDEO)
             return normalize(self.encode_frames(frames_NHWC).mean(dim=0), dim=-1)
-        if self._contextualizer is None or self.info is None or self.info.contextualizer is None:
+        if self.contextualizer is None or self.info is None or self.info.contextualizer is None:
             raise ModelError(
                 "pooling=vc needs a Video Contextualizer, and this model has none",
                 fix="Use pooling=mean.",
@@ -206,7 +202,7 @@ class FiGCLIP:
         device = self.backbone.device
         mask = torch.ones(frames_BPTD.shape[:3], dtype=torch.bool, device=device)
         with torch.inference_mode():
-            contexts = self._contextualizer(frames_BPTD.to(device), frame_mask_BPT=mask)
+            contexts = self.contextualizer(frames_BPTD.to(device), frame_mask_BPT=mask)
         return contexts.video_BD[0].float().cpu()
 
     def _decode(
@@ -240,23 +236,19 @@ def _at_strength(
     else:
         file = folder / "adapter" / "adapter_model.safetensors"
         adapter = _load_tensors(file)
-        _check_adapter(file, info)
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        # An adapter of another base can fit by shape.
+        if metadata.get("base_hash") != info.base_hash:
+            raise ModelError(
+                "belongs to another base than figclip.json says",
+                where=str(file),
+                fix="Get the model folder again.",
+            )
         state = shift_strength(state, adapter, by=alpha - info.alpha, lora_scale=info.lora_scale)
     scaled = copy.deepcopy(backbone)
     scaled.clip.load_state_dict(state)
     return scaled
-
-
-def _check_adapter(file: Path, info: ModelInfo) -> None:
-    """An adapter of another base can fit by shape; its metadata tell."""
-    with safe_open(file, framework="pt") as opened:
-        base_hash = (opened.metadata() or {}).get("base_hash")
-    if base_hash != info.base_hash:
-        raise ModelError(
-            "belongs to another base than figclip.json says",
-            where=str(file),
-            fix="Get the model folder again.",
-        )
 
 
 def _load_contextualizer(folder: Path, info: ModelInfo, *, dim: int) -> VideoContextualizer | None:

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from figclip.errors import ConfigError, FigclipError
 from figclip.runtime.worker_pool import withheld_from_children
+from figclip.video.stored import StoredFrames
 
 _Batch = TypeVar("_Batch")
 
@@ -134,26 +135,17 @@ class BatchPlan:
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) % count
 
 
-class PictureReader(Protocol):
-    """Reads stored frames; picklable."""
-
-    def read(self, video_idx: int, times_s: Sequence[float], /) -> UInt8[np.ndarray, "N S S 3"]:
-        """Frames of a video or clip at exact times."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicturePlan:
     """The unlabelled pictures of every step: all in turn, in another order each time round.
 
     Attributes:
-        source: Where they are read from.
         pictures: Index of the video or clip, and time in seconds, of each; at least one.
         num_a_step: Most pictures of a step.
         seed: Seed of the orders.
     """
 
-    source: PictureReader
+    source: StoredFrames
     pictures: Sequence[tuple[int, float]]
     num_a_step: int
     seed: int
@@ -185,51 +177,8 @@ class PicturePlan:
         return PictureBatch(drawn, first, torch.as_tensor(np.concatenate(frames)))
 
 
-class _StepDataset(Dataset[ClipBatch | FigclipError]):
-    """Maps a step to this process's part of its batch, or to why it cannot be read.
-
-    An error is returned, not raised: what a worker raises comes out of a DataLoader with the
-    worker's traceback as its message.
-    """
-
-    def __init__(
-        self,
-        plan: BatchPlan,
-        frames: FrameReader,
-        pictures: PicturePlan | None,
-        *,
-        frames_per_event: int,
-        rank: int,
-        num_ranks: int,
-    ) -> None:
-        self._plan = plan
-        self._frames = frames
-        self._pictures = pictures
-        self._frames_per_event = frames_per_event
-        self._rank = rank
-        self._num_ranks = num_ranks
-
-    def __getitem__(self, step: int) -> ClipBatch | FigclipError:
-        items = self._plan.batch(step)
-        first, last = rank_slice(len(items), rank=self._rank, num_ranks=self._num_ranks)
-        try:
-            frames = [
-                self._frames.read_events(
-                    item.video_idx, item.annotation_idx, frames_per_event=self._frames_per_event
-                )
-                for item in items[first:last]
-            ]
-            pictures = self._pictures and self._pictures.read(
-                step, rank=self._rank, num_ranks=self._num_ranks
-            )
-        except FigclipError as error:
-            return error
-        frames_NHWC = torch.as_tensor(np.concatenate(frames))
-        return ClipBatch(step, items, first, last - first, frames_NHWC, pictures)
-
-
 @dataclass(frozen=True, kw_only=True)
-class BatchLoader:
+class BatchLoader(Dataset[ClipBatch | FigclipError]):
     """Reads the batches of a run, ahead of training, in worker processes.
 
     Attributes:
@@ -259,6 +208,29 @@ class BatchLoader:
                 fix="Use fewer processes, or raise data.videos_per_batch",
             )
 
+    def __getitem__(self, step: int) -> ClipBatch | FigclipError:
+        """This process's part of a step's batch, or why it cannot be read.
+
+        An error is returned, not raised: what a worker raises comes out of a DataLoader with the
+        worker's traceback as its message.
+        """
+        items = self.plan.batch(step)
+        first, last = rank_slice(len(items), rank=self.rank, num_ranks=self.num_ranks)
+        try:
+            frames = [
+                self.frames.read_events(
+                    item.video_idx, item.annotation_idx, frames_per_event=self.frames_per_event
+                )
+                for item in items[first:last]
+            ]
+            pictures = self.pictures and self.pictures.read(
+                step, rank=self.rank, num_ranks=self.num_ranks
+            )
+        except FigclipError as error:
+            return error
+        frames_NHWC = torch.as_tensor(np.concatenate(frames))
+        return ClipBatch(step, items, first, last - first, frames_NHWC, pictures)
+
     @contextmanager
     def iterate(self, first_step: int) -> Generator[Iterator[ClipBatch]]:
         """Batches of the steps after `first_step`, to the end of the run.
@@ -268,16 +240,8 @@ class BatchLoader:
         Raises:
             StoreError: When a batch is asked for: its frames are missing or damaged.
         """
-        dataset = _StepDataset(
-            self.plan,
-            self.frames,
-            self.pictures,
-            frames_per_event=self.frames_per_event,
-            rank=self.rank,
-            num_ranks=self.num_ranks,
-        )
         loader: DataLoader[ClipBatch | FigclipError] = DataLoader(
-            dataset,
+            self,
             batch_size=None,
             sampler=list(range(first_step + 1, self.num_steps + 1)),
             num_workers=self.workers,

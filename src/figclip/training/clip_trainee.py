@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from jaxtyping import Float, Int
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torch.nn.functional import normalize
 
 from figclip.annotations.texts import MASKED, EventTexts, TextTable
@@ -23,7 +23,7 @@ from figclip.model.backbone import Backbone, TokenBatch
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.training.batches import ClipBatch, rank_slice, segment_index
 from figclip.training.gradient_cache import GradientCache
-from figclip.training.loop import ParameterGroup
+from figclip.training.loop import ParameterGroup, decay_groups
 from figclip.training.losses import equal_mask, info_nce, keep_loss, mean_of_segments
 
 MAX_LOG_SCALE = float(np.log(100.0))
@@ -134,13 +134,13 @@ class ClipTrainee:
             for name, parameter in self.backbone.clip.named_parameters()
             if parameter.requires_grad and name != "logit_scale"
         }
-        groups = _decay_groups("towers", towers, lr=train.lr, weight_decay=train.weight_decay)
+        groups = decay_groups("towers", towers, lr=train.lr, weight_decay=train.weight_decay)
         if self.contextualizer is not None:
             context = {
                 f"contextualizer.{name}": parameter
                 for name, parameter in self.contextualizer.named_parameters()
             }
-            groups += _decay_groups(
+            groups += decay_groups(
                 "contextualizer",
                 context,
                 lr=train.contextualizer_lr,
@@ -430,27 +430,3 @@ class ClipTrainee:
 def _is_whole(name: str) -> bool:
     """Whether every process holds a parameter's whole gradient: the global loss has one scale."""
     return name == "clip.logit_scale"
-
-
-def _decay_groups(
-    name: str, parameters: dict[str, nn.Parameter], *, lr: float, weight_decay: float
-) -> list[ParameterGroup]:
-    """Matrices with weight decay; vectors and embeddings of types and positions without."""
-
-    def decays(key: str, parameter: nn.Parameter) -> bool:
-        return parameter.ndim >= 2 and "embedding" not in key
-
-    split = {
-        name: {k: p for k, p in parameters.items() if decays(k, p)},
-        f"{name}_no_decay": {k: p for k, p in parameters.items() if not decays(k, p)},
-    }
-    return [
-        ParameterGroup(
-            name=group,
-            parameters=members,
-            lr=lr,
-            weight_decay=weight_decay if group == name else 0.0,
-        )
-        for group, members in split.items()
-        if members
-    ]

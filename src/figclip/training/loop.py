@@ -103,6 +103,20 @@ class ParameterGroup:
     method: Method = "adamw"
 
 
+def decay_groups(
+    name: str, parameters: Mapping[str, nn.Parameter], *, lr: float, weight_decay: float
+) -> list[ParameterGroup]:
+    """Matrices with weight decay; vectors and embeddings of types, positions and words without."""
+    decayed = {k: p for k, p in parameters.items() if p.ndim >= 2 and "embedding" not in k}
+    rest = {k: p for k, p in parameters.items() if k not in decayed}
+    groups = ((name, decayed, weight_decay), (f"{name}_no_decay", rest, 0.0))
+    return [
+        ParameterGroup(name=group, parameters=members, lr=lr, weight_decay=decay)
+        for group, members, decay in groups
+        if members
+    ]
+
+
 @runtime_checkable
 class Trainee(Protocol[BatchIn]):
     """What the loop trains."""

@@ -25,29 +25,40 @@ from figclip.video.store import FrameStore
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredVideos:
-    """Annotated videos whose frames lie in stores; implements `batches.FrameReader`.
+class StoredFrames:
+    """Videos or clips whose frames lie in stores.
 
     Attributes:
-        stores: The stores.
-        records: The videos; a record without a group has its video's hash as group.
-        store_of: Index in `stores` of each record.
-        hash_of: Content hash of each record's video.
+        store_of: Index in `stores` of each video or clip.
+        key_of: Its key in that store: hash of its content, and of the part looked at.
     """
 
     stores: tuple[FrameStore, ...]
-    records: tuple[VideoRecord, ...]
     store_of: tuple[int, ...]
-    hash_of: tuple[str, ...]
+    key_of: tuple[str, ...]
 
-    def read(self, video_idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
-        """Frames of a video at exact times, in the order asked for.
+    def read(self, idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
+        """Frames of a video or clip at exact times, in the order asked for.
 
         Raises:
             StoreError: a frame is missing or damaged.
         """
-        store = self.stores[self.store_of[video_idx]]
-        return store.read_frames(self.hash_of[video_idx], [to_time_us(t) for t in times_s])
+        store = self.stores[self.store_of[idx]]
+        return store.read_frames(self.key_of[idx], [to_time_us(t) for t in times_s])
+
+    def content_key(self, idx: int, time_s: float) -> bytes:
+        """What determines a frame's pixels: video or clip, time, size, pipeline and codec."""
+        return self.stores[self.store_of[idx]].content_key(self.key_of[idx], time_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVideos(StoredFrames):
+    """Annotated videos; implements `batches.FrameReader`.
+
+    `records`: One without a group has its video's hash as group.
+    """
+
+    records: tuple[VideoRecord, ...]
 
     def read_events(
         self, video_idx: int, annotation_idx: int, *, frames_per_event: int
@@ -64,7 +75,7 @@ class StoredVideos:
         """
         for video_idx, record in enumerate(self.records):
             store = self.stores[self.store_of[video_idx]]
-            stored = set(store.frame_times_us(self.hash_of[video_idx]))
+            stored = set(store.frame_times_us(self.key_of[video_idx]))
             for annotation in record.annotations:
                 times_s = frame_times_s(annotation, frames_per_event=frames_per_event)
                 if not stored.issuperset(map(to_time_us, times_s)):
@@ -74,15 +85,11 @@ class StoredVideos:
                         fix=f"Run: {store.spec.prepare_command} --frames {frames_per_event}",
                     )
 
-    def content_key(self, video_idx: int, time_s: float) -> bytes:
-        """What determines a frame's pixels: video, time, size, pipeline and codec."""
-        return self.stores[self.store_of[video_idx]].content_key(self.hash_of[video_idx], time_s)
-
     @property
     def hash_by_id(self) -> dict[str, str]:
         """Content hash of each record's video, by the record's id."""
         ids = (record.id for record in self.records)
-        return dict(zip(ids, self.hash_of, strict=True))
+        return dict(zip(ids, self.key_of, strict=True))
 
     @property
     def content_hash(self) -> str:
@@ -90,7 +97,7 @@ class StoredVideos:
         digest = hashlib.blake2b(digest_size=16)
         for store in self.stores:
             digest.update(repr(store.spec).encode())
-        for record, video_hash in zip(self.records, self.hash_of, strict=True):
+        for record, video_hash in zip(self.records, self.key_of, strict=True):
             digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
         return digest.hexdigest()
 
@@ -122,7 +129,7 @@ class StoredVideos:
                 listed[record.id] = record
         records = tuple(listed[name] for name in sorted(listed))
         return StoredVideos(
-            stores=(), records=records, store_of=(0,) * len(records), hash_of=("",) * len(records)
+            stores=(), records=records, store_of=(0,) * len(records), key_of=("",) * len(records)
         )
 
     def subset(self, video_idxs: Sequence[int]) -> StoredVideos:
@@ -131,7 +138,7 @@ class StoredVideos:
             stores=self.stores,
             records=tuple(self.records[i] for i in video_idxs),
             store_of=tuple(self.store_of[i] for i in video_idxs),
-            hash_of=tuple(self.hash_of[i] for i in video_idxs),
+            key_of=tuple(self.key_of[i] for i in video_idxs),
         )
 
 
@@ -149,7 +156,7 @@ def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
         FrameStore.open(store.path, require=pipeline)
     records: list[VideoRecord] = []
     store_of: list[int] = []
-    hash_of: list[str] = []
+    key_of: list[str] = []
     first_seen: dict[str, Path] = {}
     for store_idx, store in enumerate(stores):
         for stored in store.records():
@@ -163,7 +170,7 @@ def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
             first_seen[record.id] = store.path
             records.append(dataclasses.replace(record, group=record.group or stored.video_hash))
             store_of.append(store_idx)
-            hash_of.append(stored.video_hash)
+            key_of.append(stored.video_hash)
     if not records:
         raise StoreError(
             "no video is ready",
@@ -172,44 +179,25 @@ def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
         )
     return StoredVideos(
         stores=tuple(stores),
-        records=tuple(records),
         store_of=tuple(store_of),
-        hash_of=tuple(hash_of),
+        key_of=tuple(key_of),
+        records=tuple(records),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredClips:
-    """The media of a benchmark whose frames lie in stores; an image is a clip of one frame.
+class StoredClips(StoredFrames):
+    """The media of a benchmark; an image is a clip of one frame.
 
     Attributes:
-        stores: The stores.
-        store_of: Index in `stores` of each clip.
-        key_of: Key of each clip in its store: hash of its content, and of the part looked at.
         times_s: Times of each clip's frames, at least one.
         clip_of: Index of the clip of each medium that is there. Equal files share a clip.
         absent: Why the others are not there, the same words for the same reason.
     """
 
-    stores: tuple[FrameStore, ...]
-    store_of: tuple[int, ...]
-    key_of: tuple[str, ...]
     times_s: tuple[tuple[float, ...], ...]
     clip_of: Mapping[Medium, int]
     absent: Mapping[Medium, str]
-
-    def read(self, clip_idx: int, times_s: Sequence[float]) -> UInt8[np.ndarray, "N S S 3"]:
-        """Frames of a clip, in the order asked for.
-
-        Raises:
-            StoreError: a frame is missing or damaged.
-        """
-        store = self.stores[self.store_of[clip_idx]]
-        return store.read_frames(self.key_of[clip_idx], [to_time_us(t) for t in times_s])
-
-    def content_key(self, clip_idx: int, time_s: float) -> bytes:
-        """What determines a frame's pixels: clip, time, size, pipeline and codec."""
-        return self.stores[self.store_of[clip_idx]].content_key(self.key_of[clip_idx], time_s)
 
     def subset(self, media: Sequence[Medium]) -> StoredClips:
         """Only these media, in the order given; clips are renumbered in it, repeats are allowed."""
