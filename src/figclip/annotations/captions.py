@@ -45,12 +45,9 @@ TEMPLATES: dict[str, Template] = {
 
 
 def caption_event(event: Event, *, template: Template) -> str:
-    """Dense caption of one event.
+    """Dense caption of one event, without a full stop, single spaces only.
 
     Roles are told in the order of the annotation; values that say nothing are left out.
-
-    Returns:
-        One sentence without a full stop, single spaces only.
 
     Source:
         SRL-CLIP (arXiv 2401.07669v2) for the wording; its v1 for `figclip_v1`. Cutting the
@@ -62,9 +59,8 @@ def caption_event(event: Event, *, template: Template) -> str:
 def caption_clauses(event: Event, *, template: Template) -> tuple[str, ...]:
     """The parts that `caption_event` joins with a comma and a space.
 
-    Returns:
-        The opening with the verb, then one clause for each role that says something, in order, then
-        one for the scene if it says something.
+    The opening with the verb, then one clause for each role that says something, in order, then one
+    for the scene if it says something.
     """
     clauses = [f"In this photo, the action is {clean_filler(event.verb)}"]
     clauses += (_role_clause(role, template) for role in filled_roles(event))
@@ -76,19 +72,15 @@ def caption_clauses(event: Event, *, template: Template) -> tuple[str, ...]:
 def text_hash(text: str) -> int:
     """Hash under which two texts count as equal: case-folded, runs of spaces collapsed.
 
-    Returns:
-        A signed 64-bit integer (it fits an int64 tensor), the same in every process and run.
+    A signed 64-bit integer (it fits an int64 tensor), the same in every process and run.
     """
     return _hash_64(clean_filler(text).casefold().encode())
 
 
 def caption_video_hash(captions: Sequence[str]) -> int:
-    """Hash of a video's text: equal for videos with equal event captions, in any order.
+    """Hash, as `text_hash`, of a video's text: equal for equal event captions, in any order.
 
     The order is ignored because the text embedding of a video is the mean over its events.
-
-    Returns:
-        A signed 64-bit integer, the same in every process and run.
     """
     hashes = sorted(text_hash(caption) for caption in captions)
     return _hash_64(b"".join(value.to_bytes(8, "little", signed=True) for value in hashes))
@@ -97,12 +89,8 @@ def caption_video_hash(captions: Sequence[str]) -> int:
 def trimmed_role_name(name: str) -> str:
     """A role name without the parentheses at its end, nested ones included.
 
-    Args:
-        name: `wait-er (not waiter, that's the other sense)`.
-
-    Returns:
-        `wait-er`. Names whose parentheses do not match, and names that are nothing but a
-        parenthesis, are returned unchanged.
+    `wait-er (not waiter, that's the other sense)` gives `wait-er`. Names whose parentheses do not
+    match, and names that are nothing but a parenthesis, are returned unchanged.
     """
     rest = name.rstrip()
     while rest.endswith(")") and (start := _opening_parenthesis(rest)) is not None:

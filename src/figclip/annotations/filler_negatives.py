@@ -31,11 +31,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class PlaceFillers:
-    """The fillers of one place.
+    """The cleaned fillers of one place, in alphabetical order.
 
-    Attributes:
-        texts: Cleaned, in alphabetical order.
-        cumulative: Occurrences of each text and all before it, as `random.choices` wants them.
+    `cumulative`: Occurrences of each text and all before it, as `random.choices` wants them.
     """
 
     texts: tuple[str, ...]

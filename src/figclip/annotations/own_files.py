@@ -51,9 +51,7 @@ _ROLE = re.compile(r"role:(?P<name>.*?)(?::(?P<slot>Arg[0-9M]))?", re.DOTALL)
 class RawVideo:
     """One annotation of one video, not yet checked, in the shape of a JSONL line.
 
-    Attributes:
-        value: The parsed JSON value, an object when all is well.
-        event_places: Where each event is read from; empty when they are parts of `place`.
+    `event_places` say where each event is read from; empty when they are parts of `place`.
     """
 
     place: Place

@@ -29,12 +29,10 @@ _OFFICIAL = "Check that it is the official file, whole"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is read from, with the list that takes its problems.
+    """Where something is read from, `file:line` or `file: segment event`, with its problems.
 
-    Attributes:
-        where: `file:line` or `file: segment event`.
-        prefix: What stands before every field name here: `events[2].`
-        problems: Shared by all places of one source.
+    `prefix` stands before every field name here: `events[2].`. All places of one source share one
+    list of problems.
     """
 
     where: str
@@ -115,11 +113,9 @@ def refuse_constant(name: str) -> NoReturn:
 
 
 def parse_json(text: str, *, constant: Callable[[str], object] = refuse_constant) -> object:
-    """Parses strict JSON.
+    """Parses strict JSON, one value.
 
-    Args:
-        text: One JSON value.
-        constant: Called with `NaN`, `Infinity` or `-Infinity`; gives its value or raises.
+    `constant` is called with `NaN`, `Infinity` or `-Infinity`; it gives its value or raises.
 
     Raises:
         ValueError: Not JSON, a key twice in one object, a number of thousands of digits, nested too

@@ -15,17 +15,10 @@ _DETERMINERS = frozenset(
 
 
 def sparse_texts(records: Sequence[VideoRecord], *, limit: int, seed: int) -> tuple[str, ...]:
-    """Whom and what the events name, where they take place, and both together.
+    """Whom and what the events name, where they take place, and both together; none twice.
 
     `a red cat`, `a park`, `a red cat in the park`; never what is done, and never by whom to whom.
-
-    Args:
-        records: Videos with their events.
-        limit: Most texts; of more so many are drawn.
-        seed: Of the draw.
-
-    Returns:
-        Different texts, in the order of the videos.
+    They are in the order of the videos; of more than `limit` so many are drawn by `seed`.
     """
     every = list(
         dict.fromkeys(

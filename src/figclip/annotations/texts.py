@@ -32,13 +32,10 @@ give away is not drawn."""
 
 @dataclass(frozen=True, slots=True)
 class EventTexts:
-    """Rows of one annotation's texts in the table.
+    """Rows of one annotation's texts in the table: each event's caption, and its hard negatives.
 
-    Attributes:
-        caption_P: Row of each event's caption.
-        negative_PK: Rows of its hard negatives, `MASKED` where there is none.
-        hash_P: Hash of each caption; equal texts have equal hashes.
-        video_hash: Hash of all captions, in whatever order.
+    A negative's row is `MASKED` where there is none. Equal captions have equal hashes; `video_hash`
+    is that of all, in whatever order.
     """
 
     caption_P: Int64[np.ndarray, " P"]
@@ -54,11 +51,8 @@ Negatives = Callable[[Event, VideoRecord, str], Sequence[str | None]]
 class TextTable:
     """Captions and hard negatives of all annotations of all videos.
 
-    Args:
-        records: The videos, in the order of their indices.
-        caption: Renders an event.
-        negatives: Hard negatives of (event, its record, its key), None where masked; always the
-            same number.
+    `caption` renders an event; `negatives` are those of (event, its record, its key), None where
+    masked, always the same number.
     """
 
     def __init__(
@@ -162,11 +156,7 @@ def masked_negatives(records: Sequence[VideoRecord]) -> float:
 
 
 def masked_warning(share: float) -> str:
-    """What to say of so many masked negatives.
-
-    Args:
-        share: How many of all hard negatives are masked, in [0, 1].
-    """
+    """What to say of so large a share, in [0, 1], of masked hard negatives."""
     return (
         f"{share:.0%} of the hard negatives cannot be drawn: too few verbs of these videos take "
         "the same roles and modifiers. More videos help."
@@ -175,13 +165,10 @@ def masked_warning(share: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventCaption:
-    """One event as the text tower will read it.
+    """One event as the text tower will read it: its caption and the caption's tokens are uncut.
 
-    Attributes:
-        caption: The dense caption, uncut.
-        num_tokens: Tokens of the uncut caption with start and end.
-        num_fillers: Roles and scene that say something.
-        num_carried_fillers: Those of them that stand in full before the cut.
+    Fillers are the roles and the scene that say something; carried are those that stand in full
+    before the cut.
     """
 
     key: str

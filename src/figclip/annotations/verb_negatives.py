@@ -89,15 +89,12 @@ class SenseExchange:
 
 
 def balance_senses(counts: Mapping[int, int], excluded: Sequence[frozenset[int]]) -> SenseExchange:
-    """Exchange the senses of one shape.
+    """Exchange the senses of one shape, which have so many events, by position in the pool.
 
     Every event gives its place to at most one sense (times K), and every sense takes at most as
     many places as it has events; under these bounds as many places are filled as can be, as evenly
     as can be. A sense with more events than all that may replace it (`talk`) leaves places empty.
-
-    Args:
-        counts: Number of events of each sense, by position in the pool.
-        excluded: Senses that may not stand in for each, in the order of `counts`; itself too.
+    `excluded` are those that may not stand in for each, itself too, in the order of `counts`.
 
     Source:
         Iterative proportional fitting (Sinkhorn and Knopp 1967), with rows that may fall short.

@@ -77,10 +77,8 @@ class OfficialFile:
 class VidsituFiles:
     """The official files of a folder: those of a split with the split that their name says.
 
-    Attributes:
-        splits: Lists of segment ids.
-        vinfos: About the segments; they also name the verbs that annotators chose.
-        vocabularies: Verb ids, at most one file in an official folder.
+    `splits` list segment ids; `vinfos` also name the verbs that annotators chose. An official
+    folder has at most one vocabulary of verb ids.
     """
 
     annotations: tuple[tuple[str, OfficialFile], ...]

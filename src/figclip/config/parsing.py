@@ -52,9 +52,7 @@ def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> C
 def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
     """Apply `--set` overrides, parsed against the types of the fields.
 
-    Args:
-        config: Where to start from: a dataclass of sections.
-        overrides: Each `section.field=value`, for example `train.lr=1e-4`. Later ones win.
+    Each is `section.field=value`, for example `train.lr=1e-4`. Later ones win.
 
     Raises:
         ConfigError: no `=`, an unknown key (valid ones are listed), or a value of another type.

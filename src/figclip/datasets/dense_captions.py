@@ -70,11 +70,9 @@ class CaptionedSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceVideo:
-    """What an annotator says of a video.
+    """What an annotator says of a video, named `v_<YouTube id>` as in the file.
 
-    Attributes:
-        id: As in the file, `v_<YouTube id>`.
-        events: At least one, in the order of the file.
+    It has at least one event, in the order of the file.
     """
 
     id: str

@@ -58,12 +58,10 @@ class RetrievalSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledMedium:
-    """A video (or image) with its class.
+    """A video (or image) with its class; the id is unique in its split.
 
-    Attributes:
-        id: Unique in its split.
-        split: Which of the benchmark's test lists it is on (`1`, `2`, `3`); empty where there is
-            one only.
+    `split`: Which of the benchmark's test lists it is on (`1`, `2`, `3`); empty where there is one
+    only.
     """
 
     id: str

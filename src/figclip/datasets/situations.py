@@ -128,12 +128,8 @@ def load_situation_truth(
 
     Read are `vseg_split_{split}….json`; for verbs `vinfo_{split}….json`; for roles and relations
     `vsann_{split}_lb.json`, or the only file of the split. They lie in the official sub-folders or
-    flat in the folder.
-
-    Args:
-        folder: On the disk, or in the archive that a store keeps (`annotations.archive`).
-        split: `valid`, `testvb`, `testsrl` or `testevrel`.
-        parts: What is to be scored; what only other parts need is not looked at.
+    flat in the folder, which may be in the archive that a store keeps (`annotations.archive`). What
+    only other `parts` need is not looked at.
 
     Raises:
         AnnotationError: Lists every problem of the files: no file of the split, several, or what

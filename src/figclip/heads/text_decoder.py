@@ -108,9 +108,7 @@ class TextDecoder(nn.Module):
     ) -> tuple[Float[Tensor, "N L V"], DecoderState]:
         """Logits of the token that follows each of some further inputs, and the new state.
 
-        Args:
-            inputs_NLD: The prefix vector, or tokens (`embed`) that follow those of `state`.
-            state: State of the same sequences.
+        Inputs are the prefix vector, or tokens (`embed`) that follow those of `state`.
         """
         length = state.length + inputs_NLD.shape[1]
         places = torch.arange(state.length, length, device=inputs_NLD.device)
@@ -195,12 +193,8 @@ def beam_search(decoder: TextDecoder, about: TextMemory, *, beam: int) -> list[l
     """Write a sequence a row: the one of largest mean log-probability a token, END counted.
 
     Padding and the unknown word are never written. A sequence that does not end within the
-    decoder's length is cut there.
-
-    Args:
-        decoder: Without dropout (`eval`).
-        about: What the sequences are written from.
-        beam: Sequences held at once, at least 1; 1 takes the most probable token each time.
+    decoder's length is cut there. The decoder has no dropout (`eval`), and `beam` sequences are
+    held at once: 1 takes the most probable token each time.
 
     Returns:
         Token ids without END.

@@ -25,11 +25,8 @@ MAX_ORDER = 4
 class SentenceGrams:
     """n-grams of distinct sentences.
 
-    Attributes:
-        first_S1: Where each sentence's n-grams begin in the next two, and the end.
-        gram_C: Number of the n-gram.
-        count_C: How often the sentence holds it.
-        order_G: n - 1 of each n-gram.
+    `first_S1` says where each sentence's n-grams begin in the next two, numbers and counts, and the
+    end. `order_G` is n - 1 of each n-gram.
     """
 
     first_S1: Int64[np.ndarray, " S1"]
@@ -151,14 +148,10 @@ def count_item_grams(
 
 
 class CaptionCorpus:
-    """M items, each a candidate sentence and one reference or more.
+    """M items, each a candidate sentence and one reference or more; any may be empty (`""`).
 
     Sentences are taken as they are: the caller tokenises and lower-cases, or does not. Equal
     sentences are stored once.
-
-    Args:
-        candidates: The sentence to score of each item; may be empty (`""`).
-        references: What it is scored against; may be empty strings, but at least one per item.
 
     Attributes:
         sentences: Distinct sentences, in the order of their first use.

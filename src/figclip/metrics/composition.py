@@ -58,11 +58,10 @@ def judge_text_only(
 ) -> Choices:
     """SugarCrepe++'s text-only task: two true captions are closer than either to the false one.
 
-    Source: Sri-Harsha/scpp, VLMs/test_Variants_CLIP.py.
+    `positives_N` is the cosine of the two true captions, `positive_negative_N2` that of each with
+    the false one.
 
-    Args:
-        positives_N: Cosine of the two true captions.
-        positive_negative_N2: Cosine of each true caption with the false one.
+    Source: Sri-Harsha/scpp, VLMs/test_Variants_CLIP.py.
     """
     return judge(np.repeat(positives_N[:, None], 2, axis=1), positive_negative_N2)
 
@@ -70,11 +69,10 @@ def judge_text_only(
 def judge_winoground(sim_N22: Float32[np.ndarray, "N 2 2"]) -> WinogroundVerdicts:
     """Winoground: captions matched to images (text), images to captions (image), both (group).
 
-    Source: the benchmark's notebook (arXiv 2204.03162); all comparisons strict.
+    `sim_N22` is the score of each caption (row) with each image (column) of an item; caption i is
+    true of image i.
 
-    Args:
-        sim_N22: Score of each caption (row) with each image (column) of an item; caption i is true
-            of image i.
+    Source: the benchmark's notebook (arXiv 2204.03162); all comparisons strict.
     """
     true_N2 = np.stack([sim_N22[:, 0, 0], sim_N22[:, 1, 1]], axis=1)
     # What competes: for text, the other caption of the same image; for image, the other image.

@@ -75,12 +75,9 @@ class Lots:
     """Lots of N items, by which a draw does not depend on who else is there.
 
     A shared random generator gives every item other draws as soon as one item is missing. Here each
-    pair of a drawer and an item has a lot of its own, and the lowest lots win: someone who lacks a
-    few videos still draws the same of those that are there.
-
-    Args:
-        names: Names of the items. Equal names have equal lots; the earlier item is drawn first.
-        seed: Other seeds give other lots.
+    pair of a drawer and an item has a lot of its own, by seed, and the lowest lots win: someone who
+    lacks a few videos still draws the same of those that are there. Of equal names the earlier item
+    is drawn first.
 
     Source:
         Rendezvous hashing (Thaler and Ravishankar 1998). Bits are mixed as SplitMix64 does
@@ -294,17 +291,12 @@ def text_only_margins(train: CandidatePairs, test: CandidatePairs) -> Float64[np
 
     A logistic regression (L2, C = 1) on the difference of the two candidates' features, without
     intercept: the score of a candidate depends on itself alone, and what both share cancels. Every
-    fold of the test pairs is scored by a regression on the training pairs of the other folds.
-
-    Args:
-        train: Pairs to fit on, enough of them (`is_fittable`). If these are made of words of all
-            folds, what is held out is seen in training, as counterfeits only, and accuracies come
-            out far below chance.
-        test: Pairs to score.
+    fold of the test pairs is scored by a regression on the training pairs of the other folds, which
+    must be enough (`is_fittable`). If these are made of words of all folds, what is held out is
+    seen in training, as counterfeits only, and accuracies come out far below chance.
 
     Returns:
         Positive where the true candidate is preferred; 0 where nothing known tells them apart.
-
     """
     assert is_fittable(train, test), "ask is_fittable first"
     margin_N = np.zeros(len(test.differences))

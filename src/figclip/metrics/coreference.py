@@ -27,11 +27,9 @@ Fraction = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreferenceVideo:
-    """The mentions of one video.
+    """The mentions of one video, predicted ones under no other names than the annotator's.
 
-    Attributes:
-        predicted: Mentions of the prediction, under no other names than the annotator's.
-        cider: CIDEr of the predicted texts by name; a name without has 0.
+    `cider` is that of the predicted texts by name; a name without has 0.
     """
 
     true: Mentions

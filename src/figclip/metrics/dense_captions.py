@@ -86,9 +86,8 @@ def caption_scores(
 class _Items:
     """All pairs at all thresholds, and the groups of them: one video at one threshold.
 
-    Attributes:
-        group_M: Group of each pair, from 0 without a gap.
-        cell_K: Each group's place in the table of thresholds by videos, row by row.
+    Groups are numbered from 0 without a gap; `cell_K` is each one's place in the table of
+    thresholds by videos, row by row.
     """
 
     corpus: CaptionCorpus

@@ -27,12 +27,8 @@ def temporal_iou(
 ) -> Float64[np.ndarray, "*K"]:
     """Overlap of spans divided by their union, in [0, 1]; shapes broadcast.
 
-    A span that ends where it starts, or before, overlaps nothing, not even itself.
-
-    Args:
-        first: Start and end in seconds.
-        second: Start and end in seconds.
-        epsilon: Added to the union, in seconds: 0, or `OFFICIAL_EPSILON`.
+    Spans are start and end in seconds. One that ends where it starts, or before, overlaps nothing,
+    not even itself. `epsilon` seconds are added to the union: 0, or `OFFICIAL_EPSILON`.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     overlap = np.minimum(first[..., 1], second[..., 1]) - np.maximum(first[..., 0], second[..., 0])
@@ -43,11 +39,7 @@ def temporal_iou(
 
 @dataclass(frozen=True, slots=True)
 class SpanLists:
-    """The spans of B videos, end to end.
-
-    Attributes:
-        spans_N2: Start and end in seconds, video after video.
-        count_B: How many each video has; may be 0.
+    """The spans of B videos, start and end in seconds, video after video; a video may have none.
 
     Raises:
         MetricError: the counts do not add up to the spans, or a time is not finite.
@@ -85,10 +77,7 @@ class SpanLists:
 class OverlappingPairs:
     """Predicted and annotated spans of one video that overlap; other pairs have IoU 0.
 
-    Attributes:
-        prediction_N: Position in the list of predictions, ascending.
-        reference_N: Position in the list of references, ascending for each prediction.
-        iou_N: Above 0.
+    Positions in the predictions ascend, and for each of them those in the references.
     """
 
     prediction_N: Int64[np.ndarray, " N"]
@@ -122,9 +111,8 @@ def overlapping_pairs(
 class Localisation:
     """Recall and precision of each video at one threshold, in [0, 1].
 
-    Attributes:
-        recall_B: Share of the annotated events that a prediction meets; 0 for a video without.
-        precision_B: Share of the predictions that meet an annotated event; 0 for a video without.
+    The shares of the annotated events that a prediction meets, and of the predictions that meet
+    one; 0 for a video without.
     """
 
     recall_B: Float64[np.ndarray, " B"]

@@ -228,13 +228,12 @@ class OfficialMeteor:
     def stats(self, candidate: str, references: Sequence[str]) -> str:
         """The jar's 23 numbers of a candidate, with the reference with which it scores highest.
 
-        Args:
-            candidate: One sentence. `|||` in it is left out, as pycocoevalcap does.
-            references: What it is scored against; not empty.
+        `|||` in the candidate is left out, as pycocoevalcap does.
 
         Raises:
-            MetricError: a sentence holds a line break, a reference `|||`: the jar reads lines with
-                that separator. Or the jar stops.
+            MetricError: no reference, a sentence holds a line break, a reference `|||`: the jar
+                reads lines
+                with that separator. Or the jar stops.
         """
         candidate = candidate.replace("|||", "").replace("  ", " ")
         if not references or any("\n" in text or "\r" in text for text in (candidate, *references)):
@@ -252,10 +251,7 @@ class OfficialMeteor:
         return answer
 
     def scores(self, stats: Sequence[str]) -> tuple[list[float], float]:
-        """Score of each pair, and the one of all their statistics added up.
-
-        Args:
-            stats: What `stats` gave, one per pair; not empty.
+        """Score of each pair, of which `stats` gave the numbers, and that of all of them added up.
 
         Raises:
             MetricError: the list is empty, or the jar stops.

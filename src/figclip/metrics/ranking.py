@@ -127,10 +127,8 @@ def check_finite(values: Float[np.ndarray, ...]) -> None:
 class Places:
     """Where the one correct item of each query stands among all items.
 
-    Attributes:
-        ahead_Q: Number of items more similar than the correct one.
-        tied_Q: Number of other items exactly as similar.
-        tied_before_Q: Those of the tied whose index is lower.
+    How many items are more similar, how many others exactly as similar, and of these how many have
+    a lower index.
     """
 
     ahead_Q: Int64[np.ndarray, " Q"]

@@ -74,12 +74,9 @@ def judge_verbs(
 ) -> VerbScores:
     """Compare the verbs of N events with what annotators chose.
 
-    Args:
-        predicted: Verbs of each event, best first; from the sixth on they do not count.
-        chosen: What the annotators of each event chose; a verb may stand there several times.
-        split: What those of all events of the split chose: by these a verb is frequent or not,
-            whichever events are scored. None: `chosen`.
-        min_agreeing: Annotators who must choose a verb for it to count in the recall; officially 2.
+    Predicted verbs are best first; from the sixth on they do not count. Chosen ones may stand there
+    several times. By those of all events of `split` (None: `chosen`) a verb is frequent or not,
+    whichever events are scored. It counts in the recall when `min_agreeing` annotators chose it.
 
     Raises:
         MetricError: no event.
@@ -194,12 +191,7 @@ def judge_relations(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextScores:
-    """Scores of all items.
-
-    Attributes:
-        cider_M: CIDEr-D of each item, in [0, 10]; their mean is the score.
-        rouge_M: ROUGE-L of each item; their mean is the score.
-    """
+    """CIDEr-D in [0, 10] and ROUGE-L of each item, whose means are the scores, and BLEU."""
 
     cider_M: Float64[np.ndarray, " M"]
     rouge_M: Float64[np.ndarray, " M"]

@@ -36,12 +36,9 @@ class StrengthBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPoint:
-    """A kept test at one strength, in fractions.
+    """A kept test at one strength, in fractions; the score is the mean of its blocks' means.
 
-    Attributes:
-        score: Mean of its blocks' means.
-        loss: Score of the base minus this; negative for a gain.
-        loss_bound: One-sided upper bound of the smoothed loss.
+    A gain is a negative loss against the base; the bound is one-sided, of the smoothed loss.
     """
 
     score: float
@@ -159,11 +156,8 @@ def bound_losses(
     resampled together, and no resample leaves a small test without items. The losses of every
     resample are smoothed over the strengths (`smooth_gains`).
 
-    Args:
-        tests: Blocks of each test; a test's score is the mean of their means.
-        alphas: Strength of each column of the blocks, the base first.
-        num_resamples: Number of resamples, >= 1.
-        seed: Seed of the random weights.
+    A test's score is the mean of its blocks' means; `alphas` are the strengths of the blocks'
+    columns, the base first.
 
     Raises:
         MetricError: a test without blocks, a value that is not finite, a weight that is not

@@ -46,10 +46,8 @@ _LOAD_ERRORS = (
 class Preprocessing:
     """What happens to a frame before the image tower.
 
-    Attributes:
-        image_size: Edge in pixels after bicubic resize of the shortest edge and centre crop.
-        mean: Mean of each RGB channel, in [0, 1].
-        std: Standard deviation of each RGB channel, in [0, 1].
+    `image_size` is the edge in pixels after bicubic resize of the shortest edge and centre crop.
+    Mean and standard deviation are of each RGB channel, in [0, 1].
     """
 
     image_size: int
@@ -59,12 +57,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatistics:
-    """What pixels are normalised with.
-
-    Attributes:
-        mean: Mean of each RGB channel, in [0, 1].
-        std: Standard deviation of each RGB channel, in [0, 1].
-    """
+    """What pixels are normalised with: mean and deviation of each RGB channel, in [0, 1]."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -76,12 +69,9 @@ IMAGENET = ChannelStatistics(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.22
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Texts as token ids, padded to the longest.
+    """Texts as token ids, start and end included, padded to the longest.
 
-    Attributes:
-        ids_NL: Token ids, start and end tokens included.
-        present_NL: 1 where a token is not padding.
-        truncated: Indices of the texts that were cut.
+    `present_NL` is 1 where a token is not padding; `truncated` are the indices of the texts cut.
     """
 
     ids_NL: Int[Tensor, "N L"]
@@ -92,11 +82,7 @@ class TokenBatch:
 class Backbone(nn.Module):
     """A CLIP with the preprocessing and the tokenizer that belong to it.
 
-    Args:
-        clip: The two towers and their projections.
-        tokenizer: Its tokenizer.
-        preprocessing: What its image processor does.
-        name: Hub id, or empty for a local folder: what may be written into files for others.
+    `name` is its hub id, or empty for a local folder: what may be written into files for others.
     """
 
     def __init__(
@@ -137,9 +123,8 @@ class Backbone(nn.Module):
     ) -> Float[Tensor, "N D"]:
         """Embed frames that are already resized and cropped to the image size.
 
-        Args:
-            frames_NHWC: RGB, 0 to 255, H = W = `preprocessing.image_size`.
-            statistics: What to normalise with; None: the model's own, `preprocessing`.
+        Frames are RGB, 0 to 255, H = W = `preprocessing.image_size`. They are normalised with
+        `statistics`, or with the model's own.
 
         Returns:
             Projected embeddings, fp32, not normalised.
@@ -175,10 +160,8 @@ class Backbone(nn.Module):
     def tokenize(self, texts: Sequence[str], *, max_tokens: int | None = None) -> TokenBatch:
         """Tokenise at least one text, cutting what is too long; what is cut is reported.
 
-        Args:
-            texts: What to tokenise.
-            max_tokens: Most tokens of a text, start and end included; None, or more than the
-                context length: the context length.
+        `max_tokens` counts start and end; None, or more than the context length, is the context
+        length.
         """
         assert texts, "nothing to tokenise"
         encoded = self.tokenizer(list(texts), truncation=False)["input_ids"]
@@ -217,11 +200,7 @@ def _at_least_fp32(embedding: Tensor) -> Tensor:
 
 
 def load_backbone(source: str) -> Backbone:
-    """Load a CLIP by hub id or from a folder, in fp32.
-
-    Args:
-        source: For example `openai/clip-vit-base-patch32`, or a folder that `save_pretrained`
-            wrote.
+    """Load a CLIP by hub id or from a folder that `save_pretrained` wrote, in fp32.
 
     Raises:
         ModelError: no such folder or hub id, not a CLIP, weights missing or of other shapes, an

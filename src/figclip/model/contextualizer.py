@@ -16,12 +16,7 @@ VIDEO, EVENT, FRAME = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
-    """Outputs of the contextualizer, L2-normalised.
-
-    Attributes:
-        video_BD: At the [VIDEO] token.
-        event_BPD: At the [EVENT_p] tokens; rows of missing events are meaningless.
-    """
+    """Outputs of the contextualizer, L2-normalised; rows of missing events are meaningless."""
 
     video_BD: Float[Tensor, "B D"]
     event_BPD: Float[Tensor, "B P D"]
@@ -29,13 +24,7 @@ class Contexts:
 
 @dataclass(frozen=True, slots=True)
 class TokenOutputs:
-    """Outputs of all tokens, not normalised: [VIDEO], then [EVENT] and frames of each event.
-
-    Attributes:
-        token_BSD: The outputs.
-        present_BS: True where the token is there.
-        num_events: P.
-    """
+    """Outputs of all tokens, not normalised: [VIDEO], then [EVENT] and frames of each event."""
 
     token_BSD: Float[Tensor, "B S D"]
     present_BS: Bool[Tensor, "B S"]
@@ -65,11 +54,8 @@ class VideoContextualizer(nn.Module):
     Each token is the frame's embedding (nothing for [VIDEO] and [EVENT]) plus learnt embeddings of
     its type, of its event's position and of its frame's position in the event.
 
-    Args:
-        dim: Width, the projection dim D of the CLIP.
-        num_layers: Encoder layers; 6 in the paper.
-        head_dim: Width of a head; must divide `dim`.
-        dropout: The encoder's dropout; 0 in the contextualizer, whose micro-batches must repeat.
+    `dim` is the projection dim D of the CLIP, which `head_dim` must divide; `num_layers` is 6 in
+    the paper. Dropout is 0 in the contextualizer, whose micro-batches must repeat.
 
     Source:
         FiGCLIP (arXiv 2401.07669), section 3.2. Open there and chosen here: feed-forward width
@@ -97,15 +83,10 @@ class VideoContextualizer(nn.Module):
     def forward(
         self, frames_BPTD: Float[Tensor, "B P T D"], *, frame_mask_BPT: Bool[Tensor, "B P T"]
     ) -> Contexts:
-        """Contextualise the frames of B videos.
+        """Contextualise the L2-normalised frames of B videos; padding may hold any finite value.
 
-        Args:
-            frames_BPTD: L2-normalised frame embeddings; padding may hold any finite value.
-            frame_mask_BPT: True where a frame is there. An event without frames is missing: its
-                token and frames are seen by no other token.
-
-        Returns:
-            Normalised video and event outputs.
+        `frame_mask_BPT` is True where a frame is there. An event without frames is missing: its
+        token and frames are seen by no other token.
 
         Raises:
             ModelError: more events or frames than there are positions.

@@ -39,18 +39,14 @@ FrameRef = tuple[int, float]
 
 
 class Embedder:
-    """Embeddings of one model, as arrays.
+    """Embeddings of one model, at whatever strength it is, as arrays.
 
-    Args:
-        backbone: The model, at whatever strength it is.
-        preset: How clips are pooled and normalised, and where texts are cut.
-        micro_batch: Frames or texts in one forward pass.
-        cache_file: Where embeddings are kept; None keeps none (for a model that is being trained).
-            Models that share a tower share its embeddings.
-        on_progress: Told how many items of how many are done, while missing ones are computed.
-        processes: The run's processes, when all embed the same items: each computes its share, all
-            get the same rows. Micro-batches are dealt whole, so that each row has the very
-            bits that one process would give it.
+    `preset` says how clips are pooled and normalised, and where texts are cut. Embeddings are kept
+    in `cache_file`, if there is one; models that share a tower share its embeddings. `on_progress`
+    is told how many items of how many are done, while missing ones are computed. Of several
+    `processes`, which all embed the same items, each computes its share, and all get the same rows:
+    micro-batches are dealt whole, so that each row has the very bits that one process would give
+    it.
     """
 
     def __init__(

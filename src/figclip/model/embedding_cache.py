@@ -31,14 +31,12 @@ class EmbeddingCache:
 
     Any number of processes may open, make and fill one file at the same time. Its journal is
     SQLite's plain one: WAL needs memory that all readers share, which no network file system has,
-    and switching to it does not wait for others (3 of 30 fresh caches failed with 4 processes).
-    A file that an earlier version made stays in WAL: SQLite does not leave it cleanly while others
+    and switching to it does not wait for others (3 of 30 fresh caches failed with 4 processes). A
+    file that an earlier version made stays in WAL: SQLite does not leave it cleanly while others
     open the file (one of 500 kept a stray log). Delete it where several machines share it.
 
-    Args:
-        path: The SQLite file; made when absent, with its folder.
-        model: What embeds: `weights_hash` plus whatever else changes the result (precision,
-            pixel pipeline). Part of every key.
+    The file is made when absent, with its folder. `model` is part of every key: `weights_hash` plus
+    whatever else changes the result (precision, pixel pipeline).
 
     Raises:
         StoreError: the file is not such a cache, or of another format.
@@ -68,20 +66,12 @@ class EmbeddingCache:
         chunk: int = 4096,
         processes: Processes = ALONE,
     ) -> Float32[np.ndarray, "N D"]:
-        """Embeddings of all items, computing only what was never seen.
+        """Embeddings of all items, one row per item in order, computing only what was never seen.
 
-        Args:
-            items: What to embed.
-            contents: One byte string per item that determines its embedding.
-            dim: D, numbers in an embedding.
-            compute: Embeds a list of items; its results are stored after every chunk, so an
-                interrupted run loses at most one chunk.
-            chunk: Items passed to `compute` at once.
-            processes: The run's processes, when all embed the same items. The main one's file
-                counts, the others' is left alone; all of them compute, and get the same rows.
-
-        Returns:
-            One row per item, in order.
+        `contents` has one byte string per item that determines its embedding. `compute` embeds at
+        most `chunk` items at once; its results are stored after each chunk, so an interrupted run
+        loses at most one. Of several `processes`, which all embed the same items, the main one's
+        file counts, the others' is left alone; all of them compute, and get the same rows.
 
         Raises:
             StoreError: the file cannot be read or written, or holds something else than vectors.

@@ -74,11 +74,8 @@ class SeenMedia:
 def medium_hash(key: str) -> str:
     """Short name of an image or video by the content of its file; of a part, of the whole file.
 
-    Args:
-        key: SHA-256 of the file, or `decoding.clip_key`.
-
-    Returns:
-        16 hex digits: short, as a model folder may hold thousands.
+    `key` is the SHA-256 of the file, or a `clip_key`. The name has 16 hex digits: short, as a model
+    folder may hold thousands.
     """
     file_hash = key.partition("#")[0]
     return hashlib.blake2b(file_hash.encode(), digest_size=8).hexdigest()
@@ -311,8 +308,7 @@ def _check_info(info: ModelInfo) -> None:
 def resolve_model(source: str) -> str:
     """A hub id or a folder with a CLIP, for whatever a user calls a model.
 
-    Args:
-        source: Hub id, model folder, or run folder (its `model/` is meant).
+    Of a run folder its `model/` is meant.
 
     Raises:
         ModelError: a run folder that has no model yet, or a path that does not exist.
@@ -337,8 +333,7 @@ def resolve_model(source: str) -> str:
 class StagedFolder:
     """A folder written aside and put in place whole: `with StagedFolder(target) as folder: …`.
 
-    Args:
-        target: Where the folder ends up; an existing one is replaced.
+    An existing target is replaced.
     """
 
     def __init__(self, target: Path) -> None:

@@ -31,14 +31,10 @@ QUICK_GELU_FACTOR = 1.702
 
 
 def encode_pixels(clip: CLIPModel, pixels_NCHW: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D"]:
-    """What `clip.vision_model` pools, projected into the joint embedding.
+    """What `clip.vision_model` pools, projected into the joint embedding; not normalised.
 
-    Args:
-        clip: With or without LoRA on queries, keys and values.
-        pixels_NCHW: Normalised.
-
-    Returns:
-        Embeddings in the type of the products, not normalised.
+    The CLIP may have LoRA on queries, keys and values. Pixels are normalised, and the embeddings
+    are of the type of the products.
 
     Source:
         transformers 5.23, `CLIPVisionModel.forward`, the oracle of tests/model/test_image_tower.py.

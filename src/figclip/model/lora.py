@@ -31,12 +31,9 @@ def add_adaptation(
 ) -> PeftModel | None:
     """Freeze the backbone and make what the adaptation trains trainable, in place.
 
-    Args:
-        backbone: The CLIP; its `clip` keeps its identity, LoRA layers wrap the projections.
-        adaptation: `lora_image`, `lora_text`, `lora_both` or `full`.
-        rank: LoRA's r. ViT-B/32 at 64 on the image tower: 3,538,944 trained parameters.
-        lora_alpha: LoRA's own scale is lora_alpha / rank.
-        seed: Seed of LoRA's A matrices; B starts at zero, so the model starts as the base.
+    Its `clip` keeps its identity: LoRA layers wrap the projections. `rank` is LoRA's r (ViT-B/32 at
+    64 on the image tower: 3,538,944 trained parameters), and its own scale is lora_alpha / rank.
+    `seed` is that of LoRA's A matrices; B starts at zero, so the model starts as the base.
 
     Returns:
         The PEFT model that saves the adapter, or None for full fine-tuning.
@@ -82,12 +79,8 @@ def plain_copy(backbone: Backbone) -> Backbone:
 def plain_state(clip: nn.Module, *, alpha: float) -> dict[str, Tensor]:
     """Weights of a plain CLIP with the adaptation merged at a strength.
 
-    Args:
-        clip: A CLIP with or without LoRA layers (at any current strength).
-        alpha: Strength to merge at; must be 1 without LoRA.
-
-    Returns:
-        Names and shapes of `transformers.CLIPModel.state_dict()`.
+    Names and shapes are those of `transformers.CLIPModel.state_dict()`. LoRA layers may be at any
+    current strength; without any `alpha` must be 1.
     """
     deltas = {
         f"{name}.weight": _low_rank_product(
@@ -110,11 +103,8 @@ def shift_strength(
 ) -> dict[str, Tensor]:
     """Move merged weights along their adaptation: W + by · s · B A. No base is needed.
 
-    Args:
-        state: Weights of a plain CLIP with the adaptation merged at some alpha0.
-        adapter: Tensors of PEFT's adapter file, `….q_proj.lora_A.weight` and `lora_B`.
-        by: alpha - alpha0.
-        lora_scale: s, lora_alpha / rank.
+    `state` has the adaptation merged at some alpha0, and `by` is alpha - alpha0; s, `lora_scale`,
+    is lora_alpha / rank. `adapter` holds PEFT's `….q_proj.lora_A.weight` and `lora_B`.
 
     Raises:
         ModelError: the adapter does not fit the weights.

@@ -10,15 +10,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from jaxtyping import UInt8
 
 from figclip.datasets.records import Box, Medium, MediumKind
 from figclip.errors import DataError, VideoError
-from figclip.preparation.prepare import VIDEO_LIMIT_S
-from figclip.runtime.progress import CountProgress, Progress, no_progress
-from figclip.runtime.worker_pool import Done, Lost, run_jobs
+from figclip.preparation.prepare import VIDEO_LIMIT_S, decode_all
+from figclip.runtime.progress import Progress, no_progress
 from figclip.video.container import hash_video, video_duration_s
 from figclip.video.decoding import decode_frames, to_time_us
 from figclip.video.images import read_image
@@ -53,21 +53,12 @@ def prepare_clips(
 ) -> StoredClips:
     """Find and decode images and whole videos. Can be killed and run again.
 
-    Images are stored exactly, as CLIP's own processor makes their pixels; video frames as JPEG.
-    Frames are named by the file's content and their time, so that any benchmarks and samplings
-    share the two stores, and what is there is not decoded again.
+    Images are stored exactly, as CLIP's own processor makes their pixels; video frames as JPEG, of
+    this `pipeline`. Frames are named by the file's content and their time, so that any benchmarks
+    and samplings share the two stores, and what is there is not decoded again.
 
-    Args:
-        media: What to look for; repeats are allowed.
-        images: Folder of the images.
-        videos: Folder of the videos.
-        stores: Folder of the frame stores, made when absent.
-        pipeline: Pixel pipeline of the video frames.
-        size: Side of the frames in pixels.
-        sampling: Which frames of a video.
-        num_workers: Decoding processes; None: one per core.
-        limit_s: Seconds that one file may take.
-        on_progress: Told what is being read or decoded, how many files of how many.
+    `stores` is made when absent. One process per core decodes, unless `num_workers` says how many,
+    and one file may take `limit_s` seconds.
 
     Returns:
         The clips, in the order of `media`; and why the others are not there: `the image is
@@ -80,20 +71,18 @@ def prepare_clips(
         StoreError: `stores` holds something else under our names.
         FigclipError: decoding processes cannot start.
     """
-    specs = _specs(pipeline, size)
+    decoder = _Decoder(
+        stores=stores,
+        pipeline=pipeline,
+        size=size,
+        sampling=sampling,
+        num_workers=num_workers,
+        limit_s=limit_s,
+        on_progress=on_progress or no_progress,
+    )
     found: dict[Medium, _Clip | str] = {}
     for folder in _search(media, images=images, videos=videos):
-        found |= folder.absent | _decode_files(
-            folder.paths,
-            folder.root,
-            kind=folder.kind,
-            stores=stores,
-            spec=specs[folder.kind],
-            sampling=sampling,
-            num_workers=num_workers or os.cpu_count() or 1,
-            limit_s=limit_s,
-            on_progress=on_progress or no_progress,
-        )
+        found |= folder.absent | decoder.clips(folder.paths, folder.root, kind=folder.kind)
     return _number({medium: found[medium] for medium in dict.fromkeys(media)})
 
 
@@ -123,35 +112,19 @@ def prepare_files(
     sampling: Sampling,
     on_progress: Progress | None = None,
 ) -> StoredClips:
-    """Decode images and videos by their paths, wherever they are; otherwise like `prepare_clips`.
-
-    Returns:
-        The clips, in the order of `files`.
-    """
+    """As `prepare_clips`, of files by their paths, wherever they are, in the order of `files`."""
+    decoder = _Decoder(
+        stores=stores,
+        pipeline=pipeline,
+        size=size,
+        sampling=sampling,
+        on_progress=on_progress or no_progress,
+    )
     found: dict[Medium, _Clip | str] = {}
-    for kind, spec in _specs(pipeline, size).items():
+    for kind in get_args(MediumKind):
         paths = {medium: path for medium, path in files.items() if medium.kind == kind}
-        if paths:
-            found |= _decode_files(
-                paths,
-                None,
-                kind=kind,
-                stores=stores,
-                spec=spec,
-                sampling=sampling,
-                num_workers=os.cpu_count() or 1,
-                limit_s=VIDEO_LIMIT_S,
-                on_progress=on_progress or no_progress,
-            )
+        found |= decoder.clips(paths, None, kind=kind)
     return _number({medium: found[medium] for medium in files})
-
-
-def _specs(pipeline: str, size: int) -> dict[MediumKind, StoreSpec]:
-    """Of the store of each kind; images are stored exactly."""
-    return {
-        "image": StoreSpec(pipeline="pil", size=size, codec="raw"),
-        "video": StoreSpec(pipeline=pipeline, size=size, codec="jpeg"),
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,12 +139,9 @@ class ClipJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedClip:
-    """A decoded image or video.
+    """A decoded image or video; an image has one frame, at 0, and lasts 0 s.
 
-    Attributes:
-        times_us: Times of its frames, distinct, ascending; 0 for an image.
-        frames_NHWC: One frame per time.
-        duration_s: End of its last frame; 0 for an image.
+    Times are distinct and ascending, one per frame.
     """
 
     times_us: tuple[int, ...]
@@ -261,56 +231,73 @@ def _search(
         )
 
 
-def _decode_files(
-    paths: Mapping[Medium, Path],
-    root: Path | None,
-    *,
-    kind: MediumKind,
-    stores: Path,
-    spec: StoreSpec,
-    sampling: Sampling,
-    num_workers: int,
-    limit_s: float,
-    on_progress: Progress,
-) -> dict[Medium, _Clip | str]:
-    """A clip of each file, or why it cannot be read."""
-    jobs, unreadable = _plan_jobs(
-        paths, num_workers=num_workers, on_progress=partial(on_progress, f"reading {kind}s")
-    )
-    clips = _decode(
-        {job.key: job for job in jobs.values()},
-        root,
-        store=stores / f"{kind}s-{spec.pipeline}-{spec.size}.store",
-        spec=spec,
-        sampling=sampling,
-        num_workers=num_workers,
-        limit_s=limit_s,
-        on_progress=partial(on_progress, f"decoding {kind}s"),
-    )
-    return unreadable | {medium: clips[job.key] for medium, job in jobs.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decoder:
+    """Decodes what the stores lack; the fields are arguments of `prepare_clips`."""
 
+    stores: Path
+    pipeline: str
+    size: int
+    sampling: Sampling
+    num_workers: int | None = None
+    limit_s: float = VIDEO_LIMIT_S
+    on_progress: Progress
 
-def _plan_jobs(
-    paths: Mapping[Medium, Path], *, num_workers: int, on_progress: CountProgress
-) -> tuple[dict[Medium, ClipJob], dict[Medium, _Clip | str]]:
-    """What to decode for each medium, or why its file cannot be read."""
-    absent: dict[Medium, _Clip | str] = {}
-    files = list(dict.fromkeys(paths.values()))
-    # Threads: hashing lets go of the interpreter, and waits for the disk.
-    hashes: dict[Path, str | VideoError] = {}
-    with ThreadPoolExecutor(num_workers) as pool:
-        for path, file_hash in zip(files, pool.map(_hash, files), strict=True):
-            hashes[path] = file_hash
-            on_progress(len(hashes), len(files))
-    jobs: dict[Medium, ClipJob] = {}
-    for medium, path in paths.items():
-        file_hash = hashes[path]
-        if isinstance(file_hash, VideoError):
-            absent[medium] = _reason(medium.kind, _first_word(file_hash))
-        else:
-            key = clip_key(file_hash, medium.box)
-            jobs[medium] = ClipJob(key=key, kind=medium.kind, path=path, box=medium.box)
-    return jobs, absent
+    def clips(
+        self, paths: Mapping[Medium, Path], root: Path | None, *, kind: MediumKind
+    ) -> dict[Medium, _Clip | str]:
+        """A clip of each file, or why it cannot be read."""
+        jobs, unreadable = self._plan_jobs(paths, kind)
+        by_key = {job.key: job for job in jobs.values()}
+        clips = self._decode(by_key, root, kind=kind) if by_key else {}
+        return unreadable | {medium: clips[job.key] for medium, job in jobs.items()}
+
+    def _plan_jobs(
+        self, paths: Mapping[Medium, Path], kind: MediumKind
+    ) -> tuple[dict[Medium, ClipJob], dict[Medium, _Clip | str]]:
+        """What to decode for each medium, or why its file cannot be read."""
+        absent: dict[Medium, _Clip | str] = {}
+        files = list(dict.fromkeys(paths.values()))
+        # Threads: hashing lets go of the interpreter, and waits for the disk.
+        hashes: dict[Path, str | VideoError] = {}
+        with ThreadPoolExecutor(self.num_workers or os.cpu_count()) as pool:
+            for path, file_hash in zip(files, pool.map(_hash, files), strict=True):
+                hashes[path] = file_hash
+                self.on_progress(f"reading {kind}s", len(hashes), len(files))
+        jobs: dict[Medium, ClipJob] = {}
+        for medium, path in paths.items():
+            file_hash = hashes[path]
+            if isinstance(file_hash, VideoError):
+                absent[medium] = _reason(kind, _first_word(file_hash))
+            else:
+                key = clip_key(file_hash, medium.box)
+                jobs[medium] = ClipJob(key=key, kind=kind, path=path, box=medium.box)
+        return jobs, absent
+
+    def _decode(
+        self, jobs: Mapping[str, ClipJob], root: Path | None, *, kind: MediumKind
+    ) -> dict[str, _Clip | str]:
+        """A clip, or the reason why there is none, for each key."""
+        spec = StoreSpec(pipeline=self.pipeline, size=self.size, codec="jpeg")
+        if kind == "image":
+            spec = StoreSpec(pipeline="pil", size=self.size, codec="raw")
+        store = self.stores / f"{kind}s-{spec.pipeline}-{spec.size}.store"
+        decode = partial(decode_clip, spec=spec, sampling=self.sampling, limit_s=self.limit_s)
+        with FrameStoreWriter(store, spec=spec) as writer:
+            results: dict[str, _Clip | str] = {**_stored(jobs, store, self.sampling)}
+            lacking = [job for key, job in jobs.items() if key not in results]
+            decoded = decode_all(
+                lacking, decode, num_workers=self.num_workers, limit_s=self.limit_s
+            )
+            with closing(decoded):
+                for done, (job, result) in enumerate(decoded, start=1):
+                    if isinstance(result, VideoError):
+                        results[job.key] = _reason(kind, _first_word(result))
+                    else:
+                        _add(writer, job, result, root)
+                        results[job.key] = _clip(store, job, result.times_us)
+                    self.on_progress(f"decoding {kind}s", done, len(lacking))
+        return results
 
 
 def _hash(path: Path) -> str | VideoError:
@@ -319,43 +306,6 @@ def _hash(path: Path) -> str | VideoError:
         return hash_video(path)
     except VideoError as error:
         return error
-
-
-def _decode(
-    jobs: Mapping[str, ClipJob],
-    root: Path | None,
-    *,
-    store: Path,
-    spec: StoreSpec,
-    sampling: Sampling,
-    num_workers: int,
-    limit_s: float,
-    on_progress: CountProgress,
-) -> dict[str, _Clip | str]:
-    """Decode what the store lacks; a clip or the reason why there is none for each key."""
-    results: dict[str, _Clip | str] = {}
-    if not jobs:
-        return results
-    with FrameStoreWriter(store, spec=spec) as writer:
-        results |= _stored(jobs, store, sampling)
-        lacking = [job for key, job in jobs.items() if key not in results]
-        outcomes = run_jobs(
-            lacking,
-            partial(decode_clip, spec=spec, sampling=sampling, limit_s=limit_s),
-            num_workers=num_workers,
-            # The decoder stops itself at limit_s; the pool's limit is for one that cannot.
-            limit_s=limit_s + 10.0,
-        )
-        with closing(outcomes):
-            for done, outcome in enumerate(outcomes, start=1):
-                job = outcome.job
-                if isinstance(outcome, Done) and isinstance(outcome.result, DecodedClip):
-                    _add(writer, job, outcome.result, root)
-                    results[job.key] = _clip(store, job, outcome.result.times_us)
-                else:
-                    results[job.key] = _reason(job.kind, _reason_word(outcome))
-                on_progress(done, len(lacking))
-    return results
 
 
 def _stored(jobs: Mapping[str, ClipJob], store: Path, sampling: Sampling) -> dict[str, _Clip]:
@@ -392,14 +342,6 @@ def _add(writer: FrameStoreWriter, job: ClipJob, decoded: DecodedClip, root: Pat
         times_us=decoded.times_us,
         duration_s=decoded.duration_s,
     )
-
-
-def _reason_word(outcome: Done[ClipJob, DecodedClip | VideoError] | Lost[ClipJob]) -> str:
-    """Why a file did not decode, in a word."""
-    if isinstance(outcome, Lost):
-        return outcome.reason
-    assert isinstance(outcome.result, VideoError)
-    return _first_word(outcome.result)
 
 
 def _first_word(error: VideoError) -> str:

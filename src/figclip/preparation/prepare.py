@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,7 +21,7 @@ from figclip.annotations.vidsitu import load_source
 from figclip.errors import DataError, VideoError
 from figclip.records import AnnotationSet, VideoRecord
 from figclip.runtime.files import nearest_folder, write_atomically
-from figclip.runtime.worker_pool import Done, Lost, run_jobs
+from figclip.runtime.worker_pool import Lost, run_jobs
 from figclip.video.container import hash_video
 from figclip.video.decoding import decode_frames, to_time_us
 from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
@@ -55,10 +56,8 @@ class SplitCoverage:
 class PreparationPlan:
     """What prepare is about to do, for an estimate before long work.
 
-    Attributes:
-        num_frames: Frames to store, those already there included.
-        store_bytes: About how large the store becomes.
-        missing_bytes: About how much more there should be on the disk for it; 0 when there is room.
+    Frames include those already there. `missing_bytes` is about how much more there should be on
+    the disk; 0 when there is room.
     """
 
     num_videos: int
@@ -140,23 +139,18 @@ def prepare(
         writer.set_source(archive)
         for quarantined in unusable:
             writer.quarantine(quarantined)
-        outcomes = run_jobs(
-            jobs,
-            partial(decode_video, store=out, spec=spec, limit_s=limit_s),
-            num_workers=num_workers or os.cpu_count() or 1,
-            # The decoder stops itself at limit_s; the pool's limit is for one that cannot.
-            limit_s=limit_s + 10.0,
-        )
-        with closing(outcomes):
-            for done, outcome in enumerate(outcomes, start=1):
-                record = records[outcome.job.record_idx]
-                path = _relative(outcome.job.path, videos)
-                if isinstance(outcome, Done) and isinstance(outcome.result, DecodedVideo):
-                    num_reused += outcome.result.frames_NHWC is None
-                    _store(writer, record, path, outcome.job, outcome.result)
-                else:
+        decode = partial(decode_video, store=out, spec=spec, limit_s=limit_s)
+        with closing(decode_all(jobs, decode, num_workers=num_workers, limit_s=limit_s)) as results:
+            for done, (job, result) in enumerate(results, start=1):
+                record = records[job.record_idx]
+                path = _relative(job.path, videos)
+                if isinstance(result, VideoError):
                     num_quarantined += 1
-                    writer.quarantine(_quarantined(record, path, outcome))
+                    detail = ". ".join(filter(None, (result.what, result.fix)))
+                    writer.quarantine(_left_out(record, path, detail))
+                else:
+                    num_reused += result.frames_NHWC is None
+                    _store(writer, record, path, job, result)
                 if on_video is not None:
                     on_video(done, len(jobs), num_quarantined)
         writer.commit()
@@ -180,12 +174,9 @@ class VideoJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedVideo:
-    """A decoded video.
+    """A decoded video, by the SHA-256 of its file.
 
-    Attributes:
-        video_hash: SHA-256 of the file, hex.
-        frames_NHWC: One frame per time; None when the store has them already.
-        duration_s: End of its last frame; 0 when the store has the frames.
+    Frames are None, and the duration 0, when the store has them already.
     """
 
     video_hash: str
@@ -218,13 +209,39 @@ def decode_video(
     )
 
 
+Job = TypeVar("Job")
+Decoded = TypeVar("Decoded")
+
+
+def decode_all(
+    jobs: Sequence[Job],
+    decode: Callable[[Job], Decoded | VideoError],
+    *,
+    num_workers: int | None,
+    limit_s: float,
+) -> Generator[tuple[Job, Decoded | VideoError]]:
+    """What each job decodes to in a worker process, or why it does not, as they are ready.
+
+    `decode` stops itself after `limit_s` seconds, if it can.
+
+    Raises:
+        FigclipError: a process cannot start.
+    """
+    workers = num_workers or os.cpu_count() or 1
+    with closing(run_jobs(jobs, decode, num_workers=workers, limit_s=limit_s + 10)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Lost):
+                yield outcome.job, VideoError(f"{outcome.reason}: the decoder: {outcome.detail}")
+            else:
+                yield outcome.job, outcome.result
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundVideos:
     """What annotations and the names of files tell, before anything is decoded.
 
-    Attributes:
-        with_file: Indices of the records whose video file exists.
-        unusable: What cannot be used whatever its pixels are.
+    `with_file` are the indices of the records whose video file exists; what is `unusable` cannot be
+    used whatever its pixels are.
     """
 
     annotations: AnnotationSet
@@ -293,16 +310,13 @@ def _plan_jobs(
         names = [_relative(path, videos).encode(errors="replace").decode() for path in matches]
         if not all(annotation.events for annotation in record.annotations):
             detail = "no-events: an annotation has captions only; adaptation needs events"
-            unusable.append(_left_out(record, names[0], detail))
         elif len(matches) > 1:
             detail = (
                 f"ambiguous: several files have this name: {', '.join(names[:3])}. "
                 "Keep one of them."
             )
-            unusable.append(_left_out(record, names[0], detail))
         elif names[0] != _relative(matches[0], videos):
             detail = "bad-name: the path is not UTF-8. Rename the file or its folder."
-            unusable.append(_left_out(record, names[0], detail))
         else:
             times_us = {
                 to_time_us(time_s)
@@ -311,6 +325,8 @@ def _plan_jobs(
             }
             job = VideoJob(record_idx=record_idx, path=matches[0], times_us=tuple(sorted(times_us)))
             jobs.append(job)
+            continue
+        unusable.append(_left_out(record, names[0], detail))
     return jobs, unusable
 
 
@@ -345,18 +361,6 @@ def _store(
             duration_s=decoded.duration_s,
         )
     writer.add_record(record, video_hash=decoded.video_hash)
-
-
-def _quarantined(
-    record: VideoRecord,
-    path: str,
-    outcome: Done[VideoJob, DecodedVideo | VideoError] | Lost[VideoJob],
-) -> QuarantinedVideo:
-    """The quarantine entry of a video that did not decode."""
-    if isinstance(outcome, Lost):
-        return _left_out(record, path, f"{outcome.reason}: the decoder: {outcome.detail}")
-    assert isinstance(outcome.result, VideoError)
-    return _left_out(record, path, f"{outcome.result.what}. {outcome.result.fix}")
 
 
 def _left_out(record: VideoRecord, path: str, detail: str) -> QuarantinedVideo:

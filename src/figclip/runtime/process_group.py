@@ -31,9 +31,7 @@ Not for one that failed: torchrun ends the others at once.
 class Processes:
     """Deals work over the processes of a run; all of them call the same methods in the same order.
 
-    Attributes:
-        rank: Rank of this process, from 0; the main process is 0.
-        num: How many there are.
+    `rank` counts from 0, the main process, to `num` - 1.
     """
 
     rank: int
@@ -49,11 +47,7 @@ class Processes:
         return number % self.num == self.rank
 
     def merge(self, own: Sequence[Value]) -> list[Value]:
-        """Results of all tasks in their order, from each process's own ones.
-
-        Args:
-            own: One per task that `is_own`, in order; they are pickled.
-        """
+        """Results of all tasks in their order, from each process's own ones, which are pickled."""
         if self.num == 1:
             return list(own)
         dealt: list[Any] = [None] * self.num
@@ -62,11 +56,7 @@ class Processes:
         return [dealt[number % self.num][number // self.num] for number in range(total)]
 
     def once(self, work: Callable[[], Value]) -> Value:
-        """What `work` returns in the main process; the others do not call it, but wait for it.
-
-        Args:
-            work: What cannot be dealt; its result is pickled.
-        """
+        """What `work` returns in the main process, pickled for the others, which wait for it."""
         if self.num == 1:
             return work()
         result = [work() if self.is_main else None]
@@ -79,9 +69,6 @@ ALONE = Processes(rank=0, num=1)
 
 def start_accelerator(*, cpu: bool) -> Accelerator:
     """The device and the processes of a run, as its launcher started them.
-
-    Args:
-        cpu: Use the CPU even where there is a GPU.
 
     Raises:
         ConfigError: several processes, and a device on which they cannot work together.

@@ -57,10 +57,8 @@ class Done(Generic[Job, Result]):
 class Lost(Generic[Job]):
     """A job whose worker did not survive it.
 
-    Attributes:
-        job: What it was doing.
-        reason: `hung` (stopped after the time limit) or `crashed`.
-        detail: Seconds or exit code, in words.
+    The reason is `hung` (stopped after the time limit) or `crashed`; `detail` has seconds or exit
+    code.
     """
 
     job: Job
@@ -70,11 +68,7 @@ class Lost(Generic[Job]):
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, our end of its pipe, and what it is doing since when.
-
-    Attributes:
-        started: When it began the job; None while the process is starting.
-    """
+    """A process, our end of its pipe, and what it does since when (None while it is starting)."""
 
     process: BaseProcess
     pipe: Connection
@@ -88,12 +82,9 @@ def run_jobs(
 ) -> Generator[Done[Job, Result] | Lost[Job]]:
     """Run a function over jobs in worker processes; results come as they are ready.
 
-    Args:
-        jobs: Picklable.
-        function: Importable from a module; what it raises is raised here, as it is our own fault.
-        num_workers: Processes, >= 1.
-        limit_s: Wall-clock seconds after which a job's worker is killed; starting the process
-            does not count.
+    Jobs are picklable, and the function can be imported from a module; what it raises is raised
+    here, as it is our own fault. A job's worker is killed after `limit_s` seconds; starting the
+    process does not count.
 
     Yields:
         One result a job, in no particular order. Closing the generator stops all workers.

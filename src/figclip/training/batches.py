@@ -99,16 +99,9 @@ class ClipBatch:
 class BatchPlan:
     """The videos of every step.
 
-    An epoch visits every video once, with one of its annotations. Its batches differ in size by at
-    most one video and never exceed `videos_per_batch`; none is dropped, none is tiny.
-
-    Args:
-        records: The videos, each with at least one annotation.
-        seed: Seed of the order and of the annotations drawn.
-
-    Attributes:
-        steps_per_epoch: Number of batches that an epoch takes.
-        smallest_batch: Videos of the smallest batch.
+    An epoch visits every video once, with one of its annotations, of which each has at least one.
+    Its `steps_per_epoch` batches differ in size by at most one video and never exceed
+    `videos_per_batch`; none is dropped, none is tiny.
     """
 
     def __init__(
@@ -139,10 +132,8 @@ class BatchPlan:
 class PicturePlan:
     """The unlabelled pictures of every step: all in turn, in another order each time round.
 
-    Attributes:
-        pictures: Index of the video or clip, and time in seconds, of each; at least one.
-        num_a_step: Most pictures of a step.
-        seed: Seed of the orders.
+    `pictures` has the index of the video or clip, and the time in seconds, of each; at least one.
+    `num_a_step` is the most of a step.
     """
 
     source: StoredFrames
@@ -181,11 +172,8 @@ class PicturePlan:
 class BatchLoader(Dataset[ClipBatch | FigclipError]):
     """Reads the batches of a run, ahead of training, in worker processes.
 
-    Attributes:
-        frames_per_event: T.
-        workers: Worker processes; 0 reads in this one.
-        num_ranks: Number of processes that share each batch.
-        pictures: Unlabelled pictures that come with each batch; None for none.
+    T frames of each event are read, by so many workers (0: in this process). `num_ranks` processes
+    share each batch, with which unlabelled pictures may come.
 
     Raises:
         ConfigError: More processes than videos in the smallest batch.

@@ -42,10 +42,8 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class VisualEmbeddings:
     """What the losses see of the global batch. N events of B videos, all in batch order.
 
-    Attributes:
-        event_mean_ND: Mean of an event's normalised frame embeddings, not normalised.
-        event_context_ND: The contextualizer's event outputs, None without one.
-        video_context_BD: Its video outputs, None without one.
+    `event_mean_ND` are means of an event's normalised frame embeddings, not normalised; the others
+    are the contextualizer's outputs, None without one.
     """
 
     event_mean_ND: Float[Tensor, "N D"]
@@ -76,13 +74,7 @@ class TextTargets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teacher:
-    """What the base makes of unlabelled pictures and of texts that it knows.
-
-    Attributes:
-        picture_ND: Normalised embeddings of all pictures of the run.
-        texts: The texts.
-        text_MD: Their normalised embeddings.
-    """
+    """What the base makes of all pictures of the run and of texts that it knows; normalised."""
 
     picture_ND: Float[Tensor, "N D"]
     texts: tuple[str, ...]
@@ -92,13 +84,10 @@ class Teacher:
 class ClipTrainee:
     """A CLIP being adapted; implements `training.loop.Trainee`.
 
-    Args:
-        backbone: With its adaptation added (`model.lora.add_adaptation`), on its device.
-        contextualizer: None when the recipe has no loss for it.
-        texts: Captions and negatives of all videos.
-        text_embeddings_MD: Normalised embeddings of `texts.texts`, when the text tower is frozen;
-            None when it is trained, and texts are embedded in every step.
-        video_ids: Id of each video, for messages.
+    The backbone has its adaptation added (`model.lora.add_adaptation`) and is on its device. There
+    is no contextualizer when the recipe has no loss for it. `text_embeddings_MD` are those of
+    `texts.texts`, normalised, when the text tower is frozen; None when it is trained, and texts are
+    embedded in every step.
     """
 
     def __init__(

@@ -15,15 +15,11 @@ Part = TypeVar("Part")
 class GradientCache(Generic[Part]):
     """Embeddings of many inputs, encoded part by part, with the gradient of a one-shot forward.
 
-    The first pass keeps the activations of the last parts only; the caller builds any loss on
-    `embeddings_ND` and calls its backward; `backward` then encodes each other part again and passes
-    its share of the gradient on. Kept parts are encoded once: with few parts this *is* the
-    one-shot forward.
-
-    Args:
-        encode: Embeds one part; deterministic (no dropout), as parts are encoded twice.
-        parts: Inputs, in the order of the rows of the result; at least one.
-        keep: Parts whose activations are held at once, at least one: the peak of memory.
+    The first pass keeps the activations of the last `keep` parts only, at least one: the peak of
+    memory. The caller builds any loss on `embeddings_ND`, whose rows are in the order of the parts,
+    and calls its backward; `backward` then encodes each other part again, deterministically (no
+    dropout), and passes its share of the gradient on. Kept parts are encoded once: with few parts
+    this *is* the one-shot forward.
 
     Source:
         Gao et al., "Scaling deep contrastive learning batch size under memory limited setup",

@@ -33,12 +33,9 @@ Method = Literal["adamw", "muon"]
 
 
 class GroupedOptimizer(torch.optim.Optimizer):
-    """Steps each group by its own method; groups and states are those of one optimiser.
+    """Steps each group by its own `method`; groups and states are those of one optimiser.
 
     States are restored in place, `state[parameter] = …`, as the training loop does.
-
-    Args:
-        groups: As for torch's optimisers, each with its `method`.
     """
 
     def __init__(self, groups: list[dict[str, Any]]) -> None:
@@ -195,12 +192,10 @@ class Outcome:
 
 
 class TrainingLoop(Generic[Batch]):
-    """Trains a trainee, with checkpoints in a run folder.
+    """Trains a trainee, with checkpoints and metrics in a run folder.
 
-    Args:
-        run: Where checkpoints and metrics go.
-        validator: Scores the trainee; called before the first step and every `validate_every`.
-        on_step: Told about every step, on the main process.
+    `validator` is called before the first step and every `validate_every`; `on_step` is told about
+    every step, on the main process.
     """
 
     def __init__(
@@ -434,11 +429,9 @@ def lr_factor(step: int, settings: LoopSettings) -> float:
 class _Interruption:
     """Turns the first SIGINT or SIGTERM into a flag; the second one acts as usual.
 
-    A signal that was ignored stays so: a script's background jobs are born with SIGINT ignored.
-
-    Args:
-        repeats: One of several processes, which gets the same signal from a scheduler and again
-            from torchrun: only the first counts. What does not end in 30 seconds, torchrun kills.
+    A signal that was ignored stays so: a script's background jobs are born with SIGINT ignored. Of
+    several processes (`repeats`) each gets the same signal from a scheduler and again from
+    torchrun: only the first counts. What does not end in 30 seconds, torchrun kills.
     """
 
     def __init__(self, *, repeats: bool) -> None:

@@ -15,12 +15,8 @@ from torch import Tensor
 def equal_mask(value_N: Int[Tensor, " N"]) -> Bool[Tensor, "N N"]:
     """Pairs of different items that are alike, for example false negatives of each other.
 
-    Args:
-        value_N: Equal where items are: the hash of their text (`annotations.captions.text_hash`),
-            or their video.
-
-    Returns:
-        True where i != j and the values agree; the diagonal, each item's own positive, is False.
+    Values are equal where items are: the hash of their text (`annotations.captions.text_hash`), or
+    their video. The diagonal, each item's own positive, is False.
     """
     equal_NN = value_N[:, None] == value_N[None, :]
     equal_NN.fill_diagonal_(False)
@@ -38,20 +34,17 @@ def info_nce(
 ) -> Float[Tensor, ""]:
     """Symmetric InfoNCE; hard negatives enter the visual-to-text denominator only.
 
-    Args:
-        visual_ND: Normalised event or video embeddings.
-        text_ND: Normalised text embeddings; row i belongs to visual row i.
-        logit_scale: Inverse temperature, > 0.
-        excluded_NN: Pairs left out of both directions' denominators. The diagonal must be False.
-        negatives_NKD: Each item's own hard negative texts, normalised.
-        negative_present_NK: False where a negative is a masked column. Required with negatives.
+    Row i of the texts belongs to visual row i. `excluded_NN` are pairs left out of both directions'
+    denominators; its diagonal must be False. `negatives_NKD` are each item's own hard negative
+    texts; `negative_present_NK`, required with them, is False where one is a masked column.
 
     Returns:
         Mean of the two directions' cross entropies, in nats.
 
     Source:
-        FiGCLIP (arXiv 2401.07669), section 3: the two directions
-        are averaged, and only video-to-text sees the hard negatives.
+        FiGCLIP (arXiv 2401.07669), section 3: the two directions are averaged, and only
+        video-to-text
+        sees the hard negatives.
     """
     logits_NN = logit_scale * visual_ND @ text_ND.T
     logits_NN = logits_NN.masked_fill(excluded_NN, -torch.inf)
@@ -74,12 +67,8 @@ def keep_loss(
 ) -> Float[Tensor, ""]:
     """How far the adapted CLIP sees other texts in pictures than its base does.
 
-    Args:
-        picture_ND: Normalised embeddings of pictures.
-        text_MD: Normalised embeddings of texts, which need not fit the pictures.
-        base_picture_ND: The same pictures, as the base embeds them.
-        base_text_MD: The same texts, as the base embeds them.
-        logit_scale: Inverse temperature of the base.
+    `base_picture_ND` and `base_text_MD` are the same pictures and texts as the base embeds them,
+    and `logit_scale` is the base's. Texts need not fit the pictures.
 
     Returns:
         Mean over pictures of the Kullback-Leibler divergence of the distribution over texts, the
@@ -97,15 +86,9 @@ def keep_loss(
 def mean_of_segments(
     values_ND: Float[Tensor, "N D"], segment_of_N: Int[Tensor, " N"], *, num_segments: int
 ) -> Float[Tensor, "B D"]:
-    """Mean of the rows of each segment, for example of the events of each video.
+    """Mean of the rows of each segment, for example of the events of each video; not normalised.
 
-    Args:
-        values_ND: Rows, of any scale.
-        segment_of_N: Segment of each row, in [0, num_segments); every segment has a row.
-        num_segments: B.
-
-    Returns:
-        One mean a segment, not normalised.
+    Every segment, in [0, num_segments), has a row; rows may be of any scale.
     """
     sums_BD = values_ND.new_zeros(num_segments, values_ND.shape[1])
     sums_BD = sums_BD.index_add(0, segment_of_N, values_ND)

@@ -131,10 +131,7 @@ class RunFolder:
 class MetricsLog:
     """`metrics.jsonl`: one JSON object a line, each with its step.
 
-    Args:
-        path: The file.
-        resume_step: Lines of later steps are cut off, as the steps will be done again; -1 starts
-            anew.
+    Lines of steps after `resume_step` are cut off, as the steps will be done again; -1 starts anew.
     """
 
     def __init__(self, path: Path, *, resume_step: int) -> None:
@@ -193,8 +190,6 @@ FREE_SETTINGS = frozenset({"train.micro_batch", "train.keep_checkpoints", "data.
 
 def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
     """Refuse to overwrite a run, to resume one under another config, or a folder out of reach.
-
-    `config`: That of an adaptation or a head, with its sections and the name of its recipe.
 
     Raises:
         CheckpointError: the folder holds a run that must not be touched this way.
@@ -266,11 +261,10 @@ def write_settings(
 
 
 def sessions_of(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The sessions of a run, the first one first.
+    """The sessions of a run, the first one first, from the content of environment.json.
 
-    Args:
-        environment: Content of environment.json. One of format 1 knows its last session only, and
-            of that neither the time, the step, the device nor the number of processes.
+    One of format 1 knows its last session only, and of that neither the time, the step, the device
+    nor the number of processes.
 
     Raises:
         KeyError, TypeError, ValueError: it is damaged.
@@ -317,8 +311,6 @@ def _commit() -> str:
 
 def check_data(run: RunFolder, content_hash: str) -> None:
     """A resumed run must see the same videos and annotations.
-
-    `content_hash`: Hash of the data now.
 
     Raises:
         CheckpointError: it was started on others, or `data.json` is damaged.

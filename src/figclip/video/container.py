@@ -116,11 +116,8 @@ def scan_packets(path: str | Path, *, deadline: Deadline) -> PacketScan:
 class _Packets:
     """What is kept of the packets that are to be displayed, in file order.
 
-    Attributes:
-        stamps: Presentation timestamps.
-        decode_stamps: Decoding timestamps.
-        durations: By presentation timestamp; 0 when not stated.
-        is_regular: None is hidden by an edit list, cut off, or changes the decoder's settings.
+    Durations are by presentation timestamp, 0 when not stated. In a regular stream no packet is
+    hidden by an edit list, cut off, or changes the decoder's settings.
     """
 
     stamps: list[int] = field(default_factory=list[int])
@@ -333,13 +330,8 @@ def write_h264(
 ) -> None:
     """Write an MP4 (H.264, yuv420p) whose n-th frame is shown at n / fps seconds.
 
-    The same frames give the same bytes on any number of cores.
-
-    Args:
-        file: A path, or an open file.
-        frames: RGB, of one even size, at least one.
-        fps: Frames a second.
-        options: Of x264, such as `crf` and `preset`.
+    The same frames give the same bytes on any number of cores. They are RGB, of one even size, at
+    least one. `options` are x264's, such as `crf` and `preset`.
     """
     with cast(Any, av.open(file, mode="w", format="mp4")) as container:
         # One thread: the file must not depend on the machine's number of cores. No macroblock tree:

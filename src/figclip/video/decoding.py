@@ -94,15 +94,9 @@ def decode_frames(
     aspect are applied. Of several video streams the first that is not a cover picture is read. A
     stream whose size changes has each frame scaled on its own. Only wanted frames stay in memory.
 
-    Args:
-        path: A video file.
-        times_s: Seconds from the first displayed frame, any order, repeats allowed.
-        pipeline: Which pixels to make.
-        deadline_s: Wall-clock budget, checked between packets.
-        allow_skip: False decodes every frame: slower, same pixels; for checks and benchmarks.
-
-    Returns:
-        One frame per time.
+    Times are seconds from the first displayed frame, in any order, repeats allowed. `deadline_s` is
+    a wall-clock budget, checked between packets. Without `allow_skip` every frame is decoded:
+    slower, same pixels; for checks and benchmarks.
 
     Raises:
         VideoError: See the module's docstring.

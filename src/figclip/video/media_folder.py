@@ -58,11 +58,8 @@ class MediaFolder:
         """What lies at a path below the folder, or else the files of that name anywhere below it.
 
         Benchmarks are passed on in many layouts: flat, in folders by class, in one folder more.
-
-        Args:
-            name: A path; it may lack the suffix where any is allowed.
-            any_suffix: Files that differ in the suffix only (re-encoded videos) also match, but
-                count less than those of the very name.
+        With `any_suffix` the name may lack its suffix, and files that differ in it only (re-encoded
+        videos) also match, but count less than those of the very name.
 
         Returns:
             The best matches: those that share most of their parent folders with the name. More

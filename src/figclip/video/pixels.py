@@ -37,9 +37,7 @@ _SWSCALE_BICUBIC = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpol
 class PixelPipeline:
     """How full frames become pixels; the name is written into stores, models and indexes.
 
-    Attributes:
-        name: `pil` (reference), `swscale` or `vificlip`.
-        size: Side S of the square in pixels, the model's image size.
+    It is `pil` (reference), `swscale` or `vificlip`. `size` is the side S of the square in pixels.
     """
 
     name: str = "pil"
@@ -117,17 +115,10 @@ def frame_to_pixels(
 ) -> UInt8[np.ndarray, "S S 3"]:
     """Pixels of a decoded frame, turned upright and stretched to square pixels.
 
-    Args:
-        frame: As it came out of the decoder, any pixel format.
-        pipeline: Which pixels to make.
-        orientation: How to turn the coded picture upright.
-        pixel_aspect: Width over height of one coded pixel. The side that is too short is stretched,
-            so that no line of the picture is lost.
-
-    Returns:
-        RGB square. With `swscale` one scaling does it all; with the others the full-size
-        square-pixel frame is made first and then treated like a picture. ViFi-CLIP's decoder
-        (decord) leaves the pixel aspect as it is.
+    `pixel_aspect` is width over height of one coded pixel. The side that is too short is stretched,
+    so that no line of the picture is lost. With `swscale` one scaling does it all; with the others
+    the full-size square-pixel frame is made first and then treated like a picture. ViFi-CLIP's
+    decoder (decord) leaves the pixel aspect as it is.
 
     Raises:
         VideoError: `too-large`, when the frame or its stretched or resized form exceeds MAX_PIXELS.

@@ -27,10 +27,9 @@ ClassNames = Literal["words", "labels"]
 
 @dataclass(frozen=True, slots=True)
 class FrameRate:
-    """So many frames a second, at the midpoints of equal segments of the whole video.
+    """About so many frames a second, at the midpoints of equal segments of the whole video.
 
-    Attributes:
-        per_second: About so many; of a video too long for them fewer, as many as may be.
+    Of a video too long for them fewer, as many as may be.
     """
 
     per_second: float

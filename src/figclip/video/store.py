@@ -72,12 +72,9 @@ _SOURCE_SCHEMA = "CREATE TABLE IF NOT EXISTS source (archive BLOB NOT NULL)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSpec:
-    """What pixels a store holds.
+    """What pixels a store holds: pixel pipeline, side of the frames in pixels, codec.
 
-    Attributes:
-        pipeline: Name of the pixel pipeline.
-        size: Side S of the frames in pixels.
-        codec: `jpeg` (quality 95, half colour resolution) or `raw` (exact, about 9 times larger).
+    The codec is `jpeg` (quality 95, half colour resolution) or `raw` (exact, about 9 times larger).
     """
 
     pipeline: str = "pil"
@@ -107,13 +104,7 @@ class StoreSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVideo:
-    """A video of a store.
-
-    Attributes:
-        hash: SHA-256 of the file, hex.
-        path: Relative to the videos folder.
-        duration_s: End of its last frame.
-    """
+    """A video of a store, by the SHA-256 of its file; the path is relative to the videos folder."""
 
     hash: str
     path: str

@@ -27,13 +27,9 @@ def write_webvtt(path: Path, events: Sequence[CaptionedSpan]) -> None:
     """Write one cue per event, by start; events that start together stay in their order.
 
     Times are rounded to the millisecond. A cue lasts at least 1 ms, because WebVTT has none that
-    ends as it begins: of an event that is shorter the end moves, the start never does. Text is
-    that of `caption_line`; markup in it is escaped. An event whose sentence says nothing has no
-    cue. Scores are not written.
-
-    Args:
-        path: The file, written whole or not at all; UTF-8.
-        events: In any order; they may overlap. Without events the file holds no cues.
+    ends as it begins: of an event that is shorter the end moves, the start never does. Text is that
+    of `caption_line`; markup in it is escaped. An event whose sentence says nothing has no cue.
+    Scores are not written. The file is UTF-8, written whole or not at all.
 
     Raises:
         DataError: An event begins before 0, ends before it begins, or has a time that is not finite

@@ -101,11 +101,8 @@ def match_events(
 ) -> tuple[Int[Tensor, " G"], Int[Tensor, " G"]]:
     """The one-to-one assignment of queries to events that costs least.
 
-    Args:
-        span_Q2: Middle and length.
-        confidence_Q: Logits.
-        target_G2: Start and end of the annotated events; no more than queries.
-        loss: Weights of the costs.
+    Spans are middle and length, confidences logits; targets, no more than queries, are start and
+    end.
 
     Returns:
         Queries, ascending, and the event of each.
