@@ -12,7 +12,6 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import figclip.evaluation.evaluate as evaluation
-import figclip.evaluation.sources as opened_sources
 from figclip.errors import ConfigError, DataError, ModelError, StoreError
 from figclip.evaluation.evaluate import evaluate
 from figclip.evaluation.results import format_table
@@ -278,7 +277,7 @@ def test_what_stores_tell_is_told_before_other_data_are_decoded(
 ) -> None:
     stills = write_stills(tmp_path / "stills")
     cache = tmp_path / "cache"
-    monkeypatch.setattr(opened_sources, "prepare_clips", None)  # would raise TypeError
+    monkeypatch.setattr("figclip.evaluation.plan.prepare_clips", None)  # would raise TypeError
     larger = tmp_path / "larger"
     write_small_clip(larger, seed=0, image_size=32, patch_size=8, width=32, layers=2)
     own = DataSource(name="events", path=store)

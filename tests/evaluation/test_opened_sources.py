@@ -211,7 +211,7 @@ def test_a_benchmark_without_a_single_file_is_refused_before_anything_is_read(
     images = tmp_path / "images"
     (images / "deep").mkdir(parents=True)
     source = DataSource(name="actions", path=tmp_path / "kinds.csv", images=images)
-    monkeypatch.setattr(opened_sources, "prepare_clips", None)
+    monkeypatch.setattr("figclip.evaluation.plan.prepare_clips", None)
     with pytest.raises(DataError, match="none of the 2 files of actions.*'a.png': the image is mi"):
         read_source(source, frames_per_event=2, cache=tmp_path / "cache")
     (images / "deep" / "b.png").write_bytes(b"no picture")

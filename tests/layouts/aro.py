@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from figclip.miniworld.annotated_videos import media_seed, write_json
-from figclip.miniworld.situations import Actor, Situation, SituationPair, actors_of
-from figclip.miniworld.wording import VERB_FORMS, Fact, noun_phrase
+from figclip.miniworld.situations import VERBS, Actor, Situation, SituationPair, actors_of
+from figclip.miniworld.wording import Fact, noun_phrase
 from tests.layouts.plain_painter import PlainPainter
 from tests.layouts.writing import Told, both_ways
 
@@ -58,7 +58,7 @@ def _told(pair: SituationPair, *, agent_first: bool) -> tuple[Told[Situation], T
     def caption(situation: Situation) -> str:
         if pair.kind == "role_swap":
             agent, patient = (_the(actor, _KIND_ONLY) for actor in actors_of(situation))
-            return f"{agent} is {VERB_FORMS[situation.verb].doing} {patient}"
+            return f"{agent} is {VERBS[situation.verb].doing} {patient}"
         actors = _ordered(situation, agent_first=agent_first)
         return " and ".join(_the(actor, _KIND_AND_COLOUR) for actor in actors)
 
@@ -81,7 +81,7 @@ def _entry(image: str, told: Told[Situation], *, size_px: int) -> dict[str, obje
 def _extra(situation: Situation, *, part: str, agent_first: bool) -> dict[str, object]:
     """What the part is scored by."""
     if part == "relation":
-        return {"relation_name": VERB_FORMS[situation.verb].doing}
+        return {"relation_name": VERBS[situation.verb].doing}
     actors = _ordered(situation, agent_first=agent_first)
     return {"attributes": [actor.colour for actor in actors]}
 

@@ -14,10 +14,9 @@ from figclip.datasets.catalogue import load_benchmark
 from figclip.datasets.records import Box, CompositionSet, Contrast
 from figclip.metrics.composition import SYMMETRIC_RELATIONS
 from figclip.miniworld.named_tests import ClipPair, write_pairs
-from figclip.miniworld.situations import EditKind, actors_of, is_held_out, sample_pair
+from figclip.miniworld.situations import VERBS, EditKind, actors_of, is_held_out, sample_pair
 from figclip.miniworld.wording import (
     EVALUATION_STYLES,
-    VERB_FORMS,
     evaluation_sentence,
     facts_to_tell,
     natural_sentence,
@@ -94,7 +93,7 @@ def test_aro(tmp_path: Path):
     for item in relations.items:
         _, shown = still_at(images / item.media[0].name)
         agent, patient = (f"the {actor.kind}" for actor in actors_of(shown))
-        doing = VERB_FORMS[shown.verb].doing
+        doing = VERBS[shown.verb].doing
         assert item.subset == doing
         assert item.positives == (f"{agent} is {doing} {patient}",)
         assert item.negatives == (f"{patient} is {doing} {agent}",)
@@ -122,7 +121,7 @@ def test_aro_colours_are_named_in_the_order_of_the_true_caption(tmp_path: Path):
 
 
 def test_no_relation_counts_as_symmetric_for_aro():
-    assert not {forms.doing for forms in VERB_FORMS.values()} & SYMMETRIC_RELATIONS
+    assert not {forms.doing for forms in VERBS.values()} & SYMMETRIC_RELATIONS
 
 
 def test_aro_refuses_other_pairs(tmp_path: Path):
@@ -148,7 +147,7 @@ def test_velociti(tmp_path: Path):
 def test_velociti_tells_two_events_in_the_order_of_the_video(tmp_path: Path):
     pairs = [pair for pair in STORY_PAIRS if pair.test == "chrono"]
     write_velociti(tmp_path, pairs, painter=PAINTER, seed=0)
-    verb_of = {forms.does: verb for verb, forms in VERB_FORMS.items()}
+    verb_of = {forms.does: verb for verb, forms in VERBS.items()}
     for item in composition("velociti", tmp_path).items:
         _, shown = video_at(tmp_path / "videos", item.media[0].name)
         place_of = {event.verb: place for place, event in enumerate(shown)}

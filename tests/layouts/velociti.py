@@ -14,10 +14,7 @@ from tests.layouts.story_pairs import StoryPair
 from tests.layouts.writing import both_ways, write_table
 
 _ORDERS = ("first {}, then {}", "{} before {}", "{} and then {}")
-_CLAUSE = Style(
-    transitive="{agent} {does} {patient} {way} {manner}",
-    intransitive="{agent} {does} {way} {manner}",
-)
+_CLAUSE = Style("{agent} {does} {patient} {way} {manner}")
 _CLAUSE_FACTS: frozenset[Fact] = frozenset({"colour", "manner"})
 
 

@@ -13,7 +13,6 @@ from figclip.miniworld.wording import (
     ALL_FACTS,
     EVALUATION_STYLES,
     TRAINING_STYLES,
-    VERB_FORMS,
     Style,
     annotate,
     natural_sentence,
@@ -122,7 +121,10 @@ def test_every_style_tells_every_fact_once():
     for one in ALL_STYLES:
         for frame, names in (
             (one.transitive, {"agent", "patient", "way", "manner", "place"}),
-            (one.intransitive, {"agent", "way", "manner", "place"}),
+            (
+                one.intransitive or one.transitive.replace("{patient} ", ""),
+                {"agent", "way", "manner", "place"},
+            ),
         ):
             gaps = re.findall(r"{(\w+)}", frame)
             assert len(gaps) == len(set(gaps))
@@ -130,11 +132,10 @@ def test_every_style_tells_every_fact_once():
 
 
 def test_every_verb_has_its_forms():
-    assert set(VERB_FORMS) == set(VERBS)
-    for verb, forms in VERB_FORMS.items():
-        assert forms.does.startswith(verb[:-1]) and forms.does.endswith("s")
-        assert forms.doing.endswith("ing")
-        assert bool(forms.done) == VERBS[verb].is_transitive
+    for name, verb in VERBS.items():
+        assert verb.does.startswith(name[:-1]) and verb.does.endswith("s")
+        assert verb.doing.endswith("ing")
+        assert bool(verb.done) == verb.is_transitive
 
 
 def test_training_has_every_word_of_evaluation():

@@ -21,10 +21,8 @@ def main() -> None:
 
 
 def _leave_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    """Ends the process where it stands; `going_on` replaces it for work that leaves files.
-
-    While libraries are imported an exception would not do: some of them swallow it and go on.
-    """
+    """Ends the process where it stands; `going_on` replaces it for work that leaves files."""
+    # While libraries are imported an exception would not do: some of them swallow it and go on.
     del frame
     if is_main_process():
         os.write(2, b"figclip: interrupted.\n")

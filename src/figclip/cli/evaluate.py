@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -101,67 +102,48 @@ def evaluate(
     on events or vidsitu, those for captioning on activitynet or youcook2.
     """
     quiet_libraries()
-    from figclip.evaluation.evaluate import evaluate as run
+    import torch
+
+    from figclip.cli.progress import ProgressDisplay
+    from figclip.evaluation.evaluate import evaluate as evaluate_models
     from figclip.evaluation.sources import parse_source
     from figclip.heads.run import is_head_run
 
     sources = [parse_source(one) for one in data]
     if is_head_run(Path(model)):
         _refuse_for_heads(base, task, alpha, sweep_alpha, preset, prompts, template, frames)
-        options = {"leave_out_trained": leave_out_trained, "seed": seed, "cpu": cpu}
-        result = _evaluate_heads(Path(model), sources, out=out, **options)
+        score = partial(_head_evaluation(Path(model), sources), Path(model), data=sources[0])
     else:
-        result = _run(
-            run,
+        score = partial(
+            evaluate_models,
             model,
             base=base,
             data=sources,
             tasks=None if task is None else task.split(","),
-            out=out,
             alpha=alpha,
             sweep_alpha=sweep_alpha,
-            leave_out_trained=leave_out_trained,
-            seed=seed,
             preset=preset,
             prompts=prompts,
             template=template,
             frames_per_event=frames,
-            cpu=cpu,
+        )
+    with going_on(), ProgressDisplay() as display:
+        result = score(
+            out=out,
+            leave_out_trained=leave_out_trained,
+            seed=seed,
+            cache=cache_folder(),
+            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+            on_progress=display.update,
         )
     _show(result, as_json=as_json)
     _exit_by_coverage(result)
 
 
-def _run(
-    score: Callable[..., EvaluationResult], model: str | Path, *, cpu: bool, **settings: Any
-) -> EvaluationResult:
-    """Score with progress, on the device there is."""
-    import torch
-
-    from figclip.cli.progress import ProgressDisplay
-
-    with going_on(), ProgressDisplay() as display:
-        return score(
-            model,
-            **settings,
-            cache=cache_folder(),
-            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
-            on_progress=display.update,
-        )
-
-
-def _evaluate_heads(
-    run: Path,
-    sources: Sequence[DataSource],
-    *,
-    out: Path,
-    leave_out_trained: bool,
-    seed: int,
-    cpu: bool,
-) -> EvaluationResult:
-    """Score the heads of a run, each task in its own way."""
+def _head_evaluation(run: Path, sources: Sequence[DataSource]) -> Callable[..., EvaluationResult]:
+    """What scores the heads of a run: each task has its own way."""
     from figclip.heads.captioning.task import evaluate_captioning
-    from figclip.heads.run import read_head_info
+    from figclip.heads.run import SITUATIONS, read_head_info
     from figclip.heads.situations.task import evaluate_situations
 
     if len(sources) > 1:
@@ -170,20 +152,7 @@ def _evaluate_heads(
             where="--data",
             fix="Give each its own call and --out",
         )
-    evaluations: dict[str, Callable[..., EvaluationResult]] = {
-        "situations": evaluate_situations,
-        "captioning": evaluate_captioning,
-    }
-    score = evaluations[read_head_info(run).task]
-    return _run(
-        score,
-        run,
-        data=sources[0],
-        out=out,
-        leave_out_trained=leave_out_trained,
-        seed=seed,
-        cpu=cpu,
-    )
+    return evaluate_situations if read_head_info(run).task == SITUATIONS else evaluate_captioning
 
 
 def _refuse_for_heads(*values: object) -> None:

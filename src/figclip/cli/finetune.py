@@ -60,17 +60,13 @@ def situations(
     """
     from figclip.config.parsing import apply_overrides
     from figclip.config.recipes import build_situation_recipe
-    from figclip.evaluation.sources import parse_source
 
     config = apply_overrides(build_situation_recipe(recipe), overrides or [])
-    source = parse_source(data)
     quiet_libraries()
     from figclip.heads.situations.task import finetune_situations
 
-    train = partial(
-        finetune_situations, config, model=model, data=source, out=out, base=base, resume=resume
-    )
-    _show(_run(train, cpu=cpu), data=data, as_json=as_json)
+    train = partial(finetune_situations, config, model=model, out=out, base=base, resume=resume)
+    _run(train, data, cpu=cpu, as_json=as_json)
 
 
 @finetune.command()
@@ -99,33 +95,33 @@ def captioning(
     """
     from figclip.config.parsing import apply_overrides
     from figclip.config.recipes import build_captioning_recipe
-    from figclip.evaluation.sources import parse_source
 
     config = apply_overrides(build_captioning_recipe(recipe), overrides or [])
-    source = parse_source(data)
     quiet_libraries()
     from figclip.heads.captioning.task import finetune_captioning
 
-    train = partial(
-        finetune_captioning, config, model=model, data=source, out=out, base=base, resume=resume
-    )
-    _show(_run(train, cpu=cpu), data=data, as_json=as_json)
+    train = partial(finetune_captioning, config, model=model, out=out, base=base, resume=resume)
+    _run(train, data, cpu=cpu, as_json=as_json)
 
 
-def _run(train: Callable[..., FinetuneResult], *, cpu: bool) -> FinetuneResult:
-    """Train with a progress display."""
+def _run(train: Callable[..., FinetuneResult], data: str, *, cpu: bool, as_json: bool) -> None:
+    """Train with a progress display; say what was kept, and what to do next."""
     from figclip.cli.progress import ProgressDisplay
+    from figclip.evaluation.sources import parse_source
 
     def show_step(name: str, report: StepReport) -> None:
         loss = "" if report.loss is None else f"loss {report.loss:.3f}"
         display.update(f"head on {name}", report.step, report.num_steps, loss)
 
+    source = parse_source(data)
     with going_on("run it again, with --resume if it had begun"), ProgressDisplay() as display:
-        return train(cache=cache_folder(), cpu=cpu, on_step=show_step, on_progress=display.update)
-
-
-def _show(result: FinetuneResult, *, data: str, as_json: bool) -> None:
-    """What was kept, and what to do next."""
+        result = train(
+            data=source,
+            cache=cache_folder(),
+            cpu=cpu,
+            on_step=show_step,
+            on_progress=display.update,
+        )
     for notice in result.notices:
         typer.echo(f"Note: {notice}", err=True)
     if result.interrupted_by is not None:
@@ -136,14 +132,8 @@ def _show(result: FinetuneResult, *, data: str, as_json: bool) -> None:
         return
     for name, step in result.kept_steps.items():
         typer.echo(f"Head on {name}: step {step}")
-    typer.echo(f"Score them on videos they have not seen: {_scoring(result.run, data)}")
-
-
-def _scoring(run: Path, data: str) -> str:
-    """The command; a file that was trained on whole is no test."""
-    from figclip.evaluation.sources import parse_source
-
-    source = parse_source(data)
+    # A file that was trained on whole is no test.
     is_whole = source.name in ("activitynet", "youcook2") and source.path.is_file()
     tested = f"{source.name}:FILE,videos=DIR" if is_whole else data
-    return f"figclip eval {run} --data {tested} --out {run}/eval"
+    command = f"figclip eval {result.run} --data {tested} --out {result.run}/eval"
+    typer.echo(f"Score them on videos they have not seen: {command}")

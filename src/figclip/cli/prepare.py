@@ -79,9 +79,6 @@ def prepare(
             typer.echo(f"  … and {len(report.quarantine) - SHOWN_QUARANTINE} more")
         typer.echo(f"Coverage and quarantine: {out}.coverage.json")
     if report.masked_negatives > MASKED_WARNING:
-        typer.echo(
-            f"Warning: {masked_warning(report.masked_negatives)}",
-            err=True,
-        )
+        typer.echo(f"Warning: {masked_warning(report.masked_negatives)}", err=True)
     if report.quarantine:
         raise typer.Exit(3)

@@ -43,14 +43,7 @@ class ProgressDisplay:
             self._bar.stop()
 
     def update(self, label: str, done: int, total: int, detail: str = "") -> None:
-        """Say that `done` of `total` items of a stage are done.
-
-        Args:
-            label: Name of the stage.
-            done: Items done.
-            total: All items.
-            detail: What else to show, for example the loss.
-        """
+        """Say that `done` of `total` items of a stage are done, and a detail such as the loss."""
         is_new = done <= self._last_done.get(label, done)
         self._last_done[label] = done
         if self._console.is_terminal:

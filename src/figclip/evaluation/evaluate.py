@@ -49,25 +49,8 @@ from figclip.video.sampling import find_preset
 ALPHAS = tuple(step / 10 for step in range(11))
 
 
-def check_sweep(faces: Sequence[Face]) -> None:
-    """Detail can be set against what is kept only where both are tested.
-
-    Raises:
-        ConfigError: tests of one face only.
-    """
-    if set(FACES) - set(faces):
-        raise ConfigError(
-            "a sweep needs tests of detail (composition, dense retrieval) and of what must be "
-            "kept (actions, retrieval of plain captions)",
-            where="--sweep-alpha",
-            fix="Add --data of the other kind, or add face=detail or face=kept to some",
-        )
-
-
 def sweep_strength(works: Mapping[str, Work], loader: ColumnLoader) -> Sweep:
-    """Score every strength of `ALPHAS` on all tasks.
-
-    One strength is held at a time.
+    """Score every strength of `ALPHAS` on all tasks; one is held at a time.
 
     Raises:
         DataError: nothing to score of one of the two faces.
@@ -92,14 +75,6 @@ def sweep_strength(works: Mapping[str, Work], loader: ColumnLoader) -> Sweep:
             )
         points.append(SweepPoint(alpha=alpha, headlines=headlines, faces=faces))
     return Sweep(model=Path(loader.model).resolve().name, points=tuple(points))
-
-
-def write_sweep(sweep: Sweep, out: Path) -> Path:
-    """Write `sweep.json` into a folder; returns its path."""
-    file = out / "sweep.json"
-    content = {"format": SWEEP_FORMAT, **asdict(sweep)}
-    write_atomically(file, json.dumps(content, indent=2) + "\n")
-    return file
 
 
 def _faces(
@@ -148,7 +123,7 @@ def evaluate(
         cache: Folder for embeddings and decoded pictures; None keeps none (annotated events only).
         device: Where the models run.
         seed: Seed of negatives, of foreign videos and of the intervals.
-        preset: How whole videos are looked at, see `presets`.
+        preset: How whole videos are looked at, see `video.sampling`.
         prompts: Put class names into these where their source names none, see `datasets.actions`.
         template: Wording of the dense captions.
         frames_per_event: T. A frame store given as PATH must have been made with the same.
@@ -217,8 +192,13 @@ def _check_before_work(
     planned: Sequence[PlannedSource], *, alpha: float | None, sweep_alpha: bool, out: Path
 ) -> None:
     """Refuse what would only be noticed after hours."""
-    if sweep_alpha:
-        check_sweep([face for one in planned for face in one.faces])
+    if sweep_alpha and set(FACES) - {face for one in planned for face in one.faces}:
+        raise ConfigError(
+            "a sweep needs tests of detail (composition, dense retrieval) and of what must be "
+            "kept (actions, retrieval of plain captions)",
+            where="--sweep-alpha",
+            fix="Add --data of the other kind, or add face=detail or face=kept to some",
+        )
     # Beyond 0 and 1 a strength extrapolates, which is allowed.
     if alpha is not None and not isfinite(alpha):
         raise ConfigError(f"{alpha} is no strength", where="--alpha", fix="0 is the base")
@@ -228,14 +208,16 @@ def _check_before_work(
 def _draw(
     results: Sequence[TaskResult], files: Sequence[Path], *, sweep: Sweep | None, out: Path
 ) -> tuple[Path, ...]:
-    """Draw what there is to draw, beside the result files."""
+    """Draw what there is to draw, beside the result files; and write `sweep.json`."""
     from figclip.evaluation.figures import draw_confusion, draw_sweep
 
     pictures: list[Path] = []
     for result, file in zip(results, files, strict=True):
         pictures += draw_confusion(result, file.with_suffix(".confusion.png"))
     if sweep is not None:
-        pictures += draw_sweep(sweep, write_sweep(sweep, out).with_suffix(".png"))
+        content = {"format": SWEEP_FORMAT, **asdict(sweep)}
+        write_atomically(out / "sweep.json", json.dumps(content, indent=2) + "\n")
+        pictures += draw_sweep(sweep, out / "sweep.png")
     return tuple(pictures)
 
 

@@ -18,12 +18,9 @@ from figclip.video.store import StoreSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A model, ready to embed.
+    """A model, ready to embed annotated events, and images and whole videos by the preset.
 
-    Attributes:
-        events: Embeds annotated events.
-        clips: Embeds images and whole videos, by the preset.
-        spec: The pixels it takes, of events.
+    `spec` are the pixels of events that it takes.
     """
 
     info: ModelColumn
@@ -35,12 +32,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnLoader:
-    """Loads the models to compare.
+    """Loads the models to compare: hub ids, model folders or run folders.
 
-    Attributes:
-        model: Hub id, model folder or run folder.
-        base: The same, to compare with; None for the model's own base.
-        preset: How whole videos are looked at.
+    `base` None is the model's own base; `preset` says how whole videos are looked at.
     """
 
     model: str | Path
@@ -53,8 +47,7 @@ class ColumnLoader:
     def load(self, *, alpha: float | None, scalable: bool) -> tuple[dict[str, Column], list[str]]:
         """The models by the name of their column, base first, and what is to be said about them.
 
-        `alpha` None is the strength as merged; `scalable` refuses a model that has no strength to
-        vary.
+        `alpha` None is the strength as merged; `scalable` refuses a model that has none to vary.
         """
         adapted = self._at(alpha)
         if adapted.info is None and scalable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,12 +19,14 @@ from figclip.evaluation.sources import (
     OpenedSource,
     ReadSource,
     check_stores,
-    decode_benchmarks,
     is_store,
+    media_of,
     open_annotated,
     open_benchmark,
     read_source,
 )
+from figclip.model.embedder import Embedder
+from figclip.preparation.clips import prepare_clips
 from figclip.runtime.progress import Progress
 from figclip.tasks.actions import Actions
 from figclip.tasks.base import Face, ItemScores, Score, Task, TaskData
@@ -104,10 +106,7 @@ class PlannedSource:
 class Work:
     """A task with its data, once for each kind of pixels that the models take.
 
-    Attributes:
-        preset: How whole videos are looked at; None for annotated events.
-        opened: By pixels.
-        data: What the task made of each.
+    `preset` says how whole videos are looked at; it is None for annotated events.
     """
 
     task: Task[Any, Any]
@@ -127,9 +126,8 @@ class Work:
         Raises:
             MetricError: its embeddings are of no use; the message says of which model and task.
         """
-        embedder = column.events if self.preset is None else column.clips
         try:
-            items = self.task.score(embedder, self.data[column.spec])
+            items = self.task.score(self._embedder(column), self.data[column.spec])
             return TaskScores(items=items, summary=self.task.summarise(items))
         except MetricError as error:
             where = f"{self.task.name} on {self.source.name}, {column.info.name} at strength "
@@ -138,8 +136,10 @@ class Work:
 
     def num_cut(self, column: Column) -> int:
         """Different texts that are too long for a model."""
-        embedder = column.events if self.preset is None else column.clips
-        return embedder.count_cut(list(dict.fromkeys(self.data[column.spec].texts)))
+        return self._embedder(column).count_cut(list(dict.fromkeys(self.data[column.spec].texts)))
+
+    def _embedder(self, column: Column) -> Embedder:
+        return column.events if self.preset is None else column.clips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,13 +195,11 @@ def open_works(
     cache: Path | None,
     on_progress: Progress | None,
 ) -> list[Part]:
-    """Decode what is missing, and let the tasks make their items.
+    """Decode what is missing, and let the tasks make their items; results are in the order planned.
 
     `part` takes the part of a task's data that is wanted, or refuses it. It is told of each source
     before the next is decoded, and first of those that need no decoding; benchmarks in the same
     folders are decoded together.
-
-    Results are in the order planned.
 
     Raises:
         DataError, StoreError: data that cannot be used, or a store of other pixels.
@@ -209,7 +207,7 @@ def open_works(
     for one in planned:
         if one.read.benchmark is None:
             check_stores(one.source, specs)
-    opener = _Opener(planned, settings=settings, cache=cache, on_progress=on_progress)
+    opener = _Opener(planned=planned, settings=settings, cache=cache, on_progress=on_progress)
     parts: dict[int, list[Part]] = {}
     for number in sorted(range(len(planned)), key=lambda i: not is_store(planned[i].source.path)):
         one = planned[number]
@@ -229,33 +227,28 @@ def open_works(
     return [each for number in sorted(parts) for each in parts[number]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Opener:
     """Opens sources; benchmarks in the same folders are decoded together, with the first."""
 
-    def __init__(
-        self,
-        planned: Sequence[PlannedSource],
-        *,
-        settings: TaskSettings,
-        cache: Path | None,
-        on_progress: Progress | None,
-    ) -> None:
-        self._planned = planned
-        self._settings = settings
-        self._cache = cache
-        self._on_progress = on_progress
-        self._decoded: dict[tuple[Path | None, Path | None, StoreSpec], StoredClips] = {}
+    planned: Sequence[PlannedSource]
+    settings: TaskSettings
+    cache: Path | None
+    on_progress: Progress | None
+    decoded: dict[tuple[Path | None, Path | None, StoreSpec], StoredClips] = field(
+        default_factory=dict[tuple[Path | None, Path | None, StoreSpec], StoredClips]
+    )
 
     def open(self, planned: PlannedSource, spec: StoreSpec) -> OpenedSource:
         """A source with the pixels that a model takes."""
-        source, preset, benchmark = planned.source, self._settings.preset, planned.read.benchmark
+        source, preset, benchmark = planned.source, self.settings.preset, planned.read.benchmark
         if benchmark is None:
             return open_annotated(
                 source,
                 spec=spec,
-                frames_per_event=self._settings.frames_per_event,
-                cache=self._cache,
-                on_progress=self._on_progress,
+                frames_per_event=self.settings.frames_per_event,
+                cache=self.cache,
+                on_progress=self.on_progress,
             )
         taken = StoreSpec(pipeline=preset.pipeline or spec.pipeline, size=spec.size)
         decoded = self._decode(source.images, source.videos, taken)
@@ -264,22 +257,24 @@ class _Opener:
     def _decode(self, images: Path | None, videos: Path | None, spec: StoreSpec) -> StoredClips:
         """The media of all benchmarks in the same folders."""
         key = (images, videos, spec)
-        if key not in self._decoded:
-            assert self._cache is not None, "checked with the source"
-            self._decoded[key] = decode_benchmarks(
+        if key not in self.decoded:
+            assert self.cache is not None, "checked with the source"
+            self.decoded[key] = prepare_clips(
                 [
-                    one.read.benchmark
-                    for one in self._planned
+                    medium
+                    for one in self.planned
                     if one.read.benchmark and (one.source.images, one.source.videos) == key[:2]
+                    for medium in media_of(one.read.benchmark)
                 ],
                 images=images,
                 videos=videos,
-                spec=spec,
-                sampling=self._settings.preset.sampling,
-                cache=self._cache,
-                on_progress=self._on_progress,
+                stores=self.cache / "stores",
+                pipeline=spec.pipeline,
+                size=spec.size,
+                sampling=self.settings.preset.sampling,
+                on_progress=self.on_progress,
             )
-        return self._decoded[key]
+        return self.decoded[key]
 
 
 def _task_names(source: DataSource, asked: Sequence[str] | None) -> list[str]:

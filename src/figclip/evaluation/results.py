@@ -35,12 +35,7 @@ FACES: dict[Face, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelColumn:
-    """Which model a column of scores belongs to.
-
-    Attributes:
-        name: Hub id, or the name of its folder.
-        alpha: Strength of its adaptation; 0 for a plain CLIP.
-    """
+    """Which model a column of scores belongs to: its hub id or folder, and its strength."""
 
     name: str
     hash: str
@@ -133,10 +128,7 @@ class SweepPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Scores over the strength of the adaptation.
-
-    `points`: By ascending strength, the base first.
-    """
+    """Scores over the strength of the adaptation, ascending from the base."""
 
     model: str
     points: tuple[SweepPoint, ...]
@@ -144,12 +136,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
-    """All tasks on all data sets.
-
-    Attributes:
-        files: The JSON file of each.
-        pictures: PNG files.
-    """
+    """All tasks on all data sets, the JSON file of each, and PNG files."""
 
     tasks: tuple[TaskResult, ...]
     files: tuple[Path, ...]
@@ -164,9 +151,7 @@ def compare(
     *,
     seed: int,
 ) -> dict[str, Comparison]:
-    """Put two models side by side.
-
-    Metrics and per-item scores of the base are None without one.
+    """Put two models side by side; summary and items of the base are None without one.
 
     Raises:
         DataError: the models were not scored on the same items.
@@ -222,9 +207,7 @@ def write_result(result: TaskResult, out: Path, *, taken: Sequence[Path], versio
     """Write `TASK-NAME.json`, and `TASK-NAME.items.jsonl` with the per-item scores.
 
     Own files are named themselves: `composition-verbs.json` of `pairs:verbs.jsonl`. A file about
-    other data, models or settings is never replaced: the name gets a number instead.
-
-    Files in `taken` are not replaced either.
+    other data, models or settings, or in `taken`, is never replaced: the name gets a number.
     """
     stem = result_name(result.task, result.data.name, result.data.source)
     content = {"format": RESULT_FORMAT, **_result_json(result), "versions": versions}

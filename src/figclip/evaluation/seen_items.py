@@ -23,8 +23,9 @@ from figclip.annotations.archive import record_to_json
 from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.evaluation.plan import Work
-from figclip.evaluation.sources import Content, OpenedSource, files_of
+from figclip.evaluation.sources import Content, OpenedSource
 from figclip.model.folder import SeenMedia, medium_hash
+from figclip.tasks.media import files_of
 from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredVideos
 
@@ -47,10 +48,7 @@ def items_in(content: Content) -> Sequence[Any]:
 def left_out_reason(
     media: Sequence[str], seen: SeenMedia, *, leave_out_trained: bool
 ) -> str | None:
-    """Why an item is not reported; None for one that is.
-
-    `media` are the `medium_hash` of its images and videos.
-    """
+    """Why an item with images and videos of these hashes is not reported; None for one that is."""
     reasons = {
         SELECTED: seen.selected_on,
         VALIDATED: seen.validated_on,
@@ -116,10 +114,7 @@ class SplitItems:
 
 
 def split_items(ids: Sequence[str], reasons: Sequence[str | None], *, where: str) -> SplitItems:
-    """Set those items apart that are left out.
-
-    `reasons` has None for items that stay.
-    """
+    """Set those items apart that are left out, which have a reason."""
     both = list(zip(ids, reasons, strict=True))
     split = SplitItems(
         kept=tuple(i for i, (_, why) in enumerate(both) if why is None),
@@ -232,10 +227,7 @@ def reported_part(work: Work, seen: SeenMedia, *, leave_out_trained: bool) -> Wo
     """A task without what chose a model; unchanged if nothing of its data did.
 
     Data that chose are left without their selecting half; of any other data, items that show an
-    image or video which chose are left out.
-
-    Raises:
-        DataError: nothing would remain.
+    image or video which chose are left out. It is a `DataError` if nothing remains.
     """
     if any(items_hash(one.content) in seen.selected_on for one in work.opened.values()):
         work = _cut(work, "reported")

@@ -26,21 +26,17 @@ from figclip.datasets.catalogue import BENCHMARKS, load_benchmark
 from figclip.datasets.records import (
     ActionSet,
     Benchmark,
-    CaptionedMedium,
     CompositionSet,
-    Contrast,
-    LabelledMedium,
     LeftOut,
     Medium,
     RetrievalSet,
 )
 from figclip.errors import ConfigError, DataError, StoreError
-from figclip.preparation.clips import find_media, prepare_clips
+from figclip.preparation.clips import find_media
 from figclip.preparation.prepare import find_videos, prepare
 from figclip.runtime.progress import Progress, no_progress
 from figclip.tasks.base import Face
-from figclip.tasks.media import MediaSet
-from figclip.video.sampling import Sampling
+from figclip.tasks.media import MediaSet, files_of
 from figclip.video.store import FrameStore, StoreSpec
 from figclip.video.stored import StoredClips, StoredVideos, open_stored_videos
 
@@ -271,9 +267,7 @@ class OpenedSource(OpenedData):
 class ReadSource:
     """What annotations and the names of files tell of a source, before anything is decoded.
 
-    Attributes:
-        benchmark: Its items; None for annotated events.
-        groups: Groups of which something is there, whether it can be decoded or not.
+    `benchmark` is None for annotated events; `groups` have something that may be decodable.
     """
 
     benchmark: Benchmark | None
@@ -307,12 +301,9 @@ def read_source(source: DataSource, *, frames_per_event: int, cache: Path | None
 
 
 def read_annotated(source: DataSource, *, frames_per_event: int) -> frozenset[str]:
-    """Find out whether annotated events can be opened, before anything is decoded.
+    """Groups of the chosen split that have a video; of videos without a group, each its own.
 
-    `check_source` has passed the source.
-
-    Returns:
-        Groups of the chosen split that have a video; of videos without a group, each its own.
+    Nothing is decoded. `check_source` has passed the source.
     """
     if is_store(source.path):
         stored = open_stored_videos([source.path], size=FrameStore.open(source.path).spec.size)
@@ -398,10 +389,7 @@ def open_annotated(
 
 
 def read_benchmark(source: DataSource) -> Benchmark:
-    """Read a benchmark's files.
-
-    `check_source` has passed the source.
-    """
+    """Read a benchmark's files; `check_source` has passed the source."""
     benchmark = load_benchmark(source.name, source.path, split=source.split)
     folders = {"image": source.images, "video": source.videos}
     for medium in media_of(benchmark):
@@ -414,43 +402,12 @@ def read_benchmark(source: DataSource) -> Benchmark:
     return benchmark
 
 
-def decode_benchmarks(
-    benchmarks: Sequence[Benchmark],
-    *,
-    images: Path | None,
-    videos: Path | None,
-    spec: StoreSpec,
-    sampling: Sampling,
-    cache: Path,
-    on_progress: Progress | None,
-) -> StoredClips:
-    """The media of benchmarks in the same folders, decoded if they are not yet, each only once.
-
-    Raises:
-        StoreError: a store in the cache cannot be used.
-    """
-    return prepare_clips(
-        [medium for benchmark in benchmarks for medium in media_of(benchmark)],
-        images=images,
-        videos=videos,
-        stores=cache / "stores",
-        pipeline=spec.pipeline,
-        size=spec.size,
-        sampling=sampling,
-        on_progress=on_progress,
-    )
-
-
 def open_benchmark(
     source: DataSource, benchmark: Benchmark, decoded: StoredClips, *, pipeline: str
 ) -> OpenedSource:
     """A benchmark with those of its media that are there.
 
-    Args:
-        source: Where it lies.
-        benchmark: What it asks.
-        decoded: Its media, of `decode_benchmarks`; there may be others among them.
-        pipeline: Pixel pipeline of video frames.
+    There may be others among those `decoded`; `pipeline` is that of video frames.
 
     Raises:
         DataError: not one image or video is there and readable.
@@ -477,21 +434,12 @@ def media_of(benchmark: Benchmark) -> list[Medium]:
     return list(dict.fromkeys(medium for item in benchmark.items for medium in files_of(item)))
 
 
-def files_of(item: CaptionedMedium | LabelledMedium | Contrast) -> tuple[Medium, ...]:
-    """The images and videos that an item is about."""
-    return item.media if isinstance(item, Contrast) else (item.medium,)
-
-
 def _choose_split(
     source: DataSource, annotated: Collection[str], splits: Sequence[str]
 ) -> str | None:
-    """The split to take, of the annotations; None for all videos.
-
-    The default is chosen by the annotations, not by the videos found: training videos must not
-    stand in for a split that was asked for by default and has no video.
-
-    `annotated` are all splits, `splits` those of the videos that are there.
-    """
+    """The split to take; `annotated` are all, `splits` those of the videos that are there."""
+    # The default is chosen by the annotations, not by the videos found: training videos must not
+    # stand in for a split that was asked for by default and has no video.
     split = source.split or (EVALUATED_SPLIT if EVALUATED_SPLIT in annotated else None)
     if split is None or split in splits:
         return split

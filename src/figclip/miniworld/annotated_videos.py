@@ -28,7 +28,7 @@ from figclip.miniworld.situations import (
     Film,
     Situation,
     Story,
-    VerbSense,
+    Verb,
     actors_of,
     whole_events,
 )
@@ -194,7 +194,7 @@ def _relation(story: Story, event_idx: int) -> str:
 
 def _vinfo(segment: _Segment, rng: random.Random, *, num_choices: int) -> dict[str, object]:
     """A row of the vinfo file: most annotators choose the verb that is shown."""
-    choices: dict[str, list[VerbSense]] = {}
+    choices: dict[str, list[Verb]] = {}
     for event_idx, event in enumerate(segment.story):
         choices[f"Ev{event_idx + 1}"] = [
             VERBS[event.verb]
@@ -214,7 +214,7 @@ def _vinfo(segment: _Segment, rng: random.Random, *, num_choices: int) -> dict[s
     }
 
 
-def _label(verb: VerbSense) -> str:
+def _label(verb: Verb) -> str:
     """As annotations write it: `push (move by force)`."""
     return f"{verb.verb} ({verb.gloss})"
 
@@ -277,13 +277,11 @@ ControlName = Literal["sparse", "shuffled"]
 
 
 def write_control(source: Path, out: Path, *, control: ControlName, seed: int) -> None:
-    """Writes annotations of the same training videos, as figclip's own JSON Lines.
+    """Writes annotations of the same training videos, one each, as figclip's own JSON Lines.
 
     `sparse`: each event is told as web text tells a picture: one who is seen, and half of the time
     the scene; no deed, no roles, no direction, no manner. `shuffled`: each video gets the events of
     another one.
-
-    One annotation of a video is used.
     """
     records = [one for one in load_source(source).records if one.split == TRAIN_SPLIT]
     rng = random.Random(f"{seed}:{control}")

@@ -42,8 +42,6 @@ def build_tokenizer(*, seed: int) -> CLIPTokenizer:
 
     As CLIP's, the vocabulary begins with the bytes, then the bytes at a word's end, so that every
     text can be written, and ends with the start and end tokens.
-
-    The same seed gives the same tokenizer.
     """
     symbols = sorted(ByteLevel.alphabet())
     vocab = {symbol: i for i, symbol in enumerate([*symbols, *(s + _END_OF_WORD for s in symbols)])}

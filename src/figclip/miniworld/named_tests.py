@@ -16,6 +16,7 @@ from typing import Literal, get_args
 from figclip.evaluation.sources import DataSource
 from figclip.miniworld.annotated_videos import Painter, media_seed, write_json_lines
 from figclip.miniworld.situations import (
+    VERBS,
     EditKind,
     Situation,
     SituationPair,
@@ -28,7 +29,6 @@ from figclip.miniworld.situations import (
 )
 from figclip.miniworld.wording import (
     ALL_FACTS,
-    VERB_FORMS,
     Wording,
     evaluation_sentence,
     facts_to_tell,
@@ -54,12 +54,9 @@ _KEPT_PROMPTS = {"kinds": "a photo of a {}", "colours": "something {}", "scenes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedTest:
-    """One test, as `figclip eval` takes it.
+    """One test, as `figclip eval` takes it: its score is the mean of metrics.
 
-    Attributes:
-        name: `role swap`.
-        wording: Wording of a test of detail; None for what is kept.
-        metrics: Whose mean is the score: the headlines of the task.
+    `wording` is None for a test of what is kept.
     """
 
     name: str
@@ -91,7 +88,7 @@ def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter
         twins += [side for one in of_kind[start : start + num_twins] for side in one.shown]
     deeds = [side for one in pairs["verb"] for side in one.shown]
     write_captions(out, twins, name="retrieval", wordings=_WORDINGS, seed=seed)
-    write_classes(out, deeds, name="verbs-natural", label=lambda one: VERB_FORMS[one.verb].doing)
+    write_classes(out, deeds, name="verbs-natural", label=lambda one: VERBS[one.verb].doing)
     write_classes(out, deeds, name="verbs-template", label=lambda one: one.verb)
 
 
@@ -104,14 +101,7 @@ def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter)
 
 
 def write_pictures(out: Path, *, num: int, seed: int, painter: Painter) -> None:
-    """Draws pictures without annotations, of combinations that training shows; half show one actor.
-
-    Args:
-        out: Folder.
-        num: How many.
-        seed: Seed of everything.
-        painter: Draws them.
-    """
+    """Draws unannotated pictures, of combinations that training shows; half show one actor."""
     rng = random.Random(f"{seed}:pictures")
     for idx in range(num):
         situation = (_draw_alone if idx % 2 else sample_situation)(rng, held_out=False)
@@ -159,11 +149,7 @@ def kept_tests(folder: Path) -> tuple[NamedTest, ...]:
 
 
 def _draw_pairs(*, num_pairs: int, seed: int) -> dict[EditKind, list[ClipPair]]:
-    """Pairs of each kind; no two videos read alike, and pairs share their first where they can.
-
-    What two do to each other is edited by both swaps, what anyone does by verb and manner. The
-    direction is that of the latter, or where that one stays in its place, of the former.
-    """
+    """Pairs of each kind; no two videos read alike, and pairs share their first where they can."""
     rng = random.Random(f"{seed}:pairs")
     pairs: dict[EditKind, list[ClipPair]] = {kind: [] for kind in PAIR_TESTS.values()}
     told: set[str] = set()

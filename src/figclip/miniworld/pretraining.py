@@ -198,10 +198,7 @@ Batch = TypeVar("Batch")
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnBatches(Dataset[Batch], Generic[Batch]):
-    """The batches of a phase; implements `training.loop.BatchSource`.
-
-    `make` is picklable; 0 workers make batches in this process.
-    """
+    """The batches of a phase, a `training.loop.BatchSource`; without workers from this process."""
 
     make: Callable[[int], Batch]
     num_steps: int

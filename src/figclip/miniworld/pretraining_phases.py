@@ -66,11 +66,8 @@ class StillBatch:
 class ParaphraseBatch:
     """Texts that say the same, and near ones that do not; steps count from 1.
 
-    Attributes:
-        anchors: One a situation.
-        positives: The same situation in other words.
-        negatives: The positive's words for a situation with one thing changed. Equal to the
-            positive where it does not tell that thing.
+    `negatives` are the positives' words for a situation with one thing changed, and equal to the
+    positive where it does not tell that thing.
     """
 
     step: int
@@ -173,8 +170,6 @@ class FactTrainee:
 
     This teaches the tower by labels what web-scale pretraining teaches a real CLIP's: contrastive
     training from scratch does not learn to see within the budget of a mini world.
-
-    The projection is not trained.
     """
 
     def __init__(self, backbone: Backbone, *, rates: Rates, seed: int) -> None:
@@ -263,7 +258,6 @@ class WebTrainee:
     """Both towers on stills with web captions; implements `training.loop.Trainee`.
 
     Paraphrases go on beside, at a low weight: web captions alone let the text tower forget them.
-
     The vision tower takes `vision_share` of the rates: the whole wipes out what it knows of roles.
     """
 

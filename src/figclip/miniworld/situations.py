@@ -36,12 +36,13 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class VerbSense:
-    """A verb as VidSitu's files would have it.
+class Verb:
+    """A verb as VidSitu's files would have it, and its forms.
 
     Attributes:
         gloss: What tells its senses apart, as in `push (move by force)`.
         agent_role: `pusher`.
+        does, doing, done: `pushes`, `pushing` and, where there is a passive, `pushed`.
         patient_role: `thing pushed`; empty for verbs of one actor.
         moves: Whether the actors move left or right, so that a direction is seen.
     """
@@ -49,7 +50,10 @@ class VerbSense:
     verb: str
     gloss: str
     agent_role: str
+    does: str
+    doing: str
     patient_role: str = ""
+    done: str = ""
     moves: bool = True
 
     @property
@@ -63,36 +67,32 @@ class VerbSense:
         return bool(self.patient_role)
 
 
-VERBS = {
-    sense.verb: sense
-    for sense in (
-        VerbSense("walk", "go on foot", "walker"),
-        VerbSense("run", "go fast on foot", "runner"),
-        VerbSense("jump", "leap off the ground", "jumper"),
-        VerbSense("crawl", "go on hands and knees", "crawler"),
-        VerbSense("sleep", "be asleep", "sleeper", moves=False),
-        VerbSense("sit", "rest on the ground", "sitter", moves=False),
-        VerbSense("dance", "move to music", "dancer", moves=False),
-        VerbSense("fall", "drop to the ground", "faller", moves=False),
-        VerbSense("chase", "run after", "chaser", "one chased"),
-        VerbSense("follow", "walk behind", "follower", "one followed"),
-        VerbSense("push", "move by force", "pusher", "thing pushed"),
-        VerbSense("pull", "drag along", "puller", "thing pulled"),
-        VerbSense("carry", "hold up and go", "carrier", "thing carried"),
-        VerbSense("kick", "strike with a foot", "kicker", "one kicked"),
-        VerbSense("hit", "strike with a stick", "hitter", "one hit"),
-        VerbSense("greet", "wave at", "greeter", "one greeted"),
-    )
-}
+_VERBS = (
+    Verb("walk", "go on foot", "walker", "walks", "walking"),
+    Verb("run", "go fast on foot", "runner", "runs", "running"),
+    Verb("jump", "leap off the ground", "jumper", "jumps", "jumping"),
+    Verb("crawl", "go on hands and knees", "crawler", "crawls", "crawling"),
+    Verb("sleep", "be asleep", "sleeper", "sleeps", "sleeping", moves=False),
+    Verb("sit", "rest on the ground", "sitter", "sits", "sitting", moves=False),
+    Verb("dance", "move to music", "dancer", "dances", "dancing", moves=False),
+    Verb("fall", "drop to the ground", "faller", "falls", "falling", moves=False),
+    Verb("chase", "run after", "chaser", "chases", "chasing", "one chased", "chased"),
+    Verb("follow", "walk behind", "follower", "follows", "following", "one followed", "followed"),
+    Verb("push", "move by force", "pusher", "pushes", "pushing", "thing pushed", "pushed"),
+    Verb("pull", "drag along", "puller", "pulls", "pulling", "thing pulled", "pulled"),
+    Verb("carry", "hold up and go", "carrier", "carries", "carrying", "thing carried", "carried"),
+    Verb("kick", "strike with a foot", "kicker", "kicks", "kicking", "one kicked", "kicked"),
+    Verb("hit", "strike with a stick", "hitter", "hits", "hitting", "one hit", "hit"),
+    Verb("greet", "wave at", "greeter", "greets", "greeting", "one greeted", "greeted"),
+)
+VERBS = {verb.verb: verb for verb in _VERBS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What happens in one event: one of `VERBS`, `DIRECTIONS`, `MANNERS` and `SCENES`, by whom.
+    """What happens in one event: one of `VERBS`, `DIRECTIONS`, `MANNERS` and `SCENES`, and by whom.
 
-    Attributes:
-        patient: To whom; None for verbs of one actor.
-        direction: Where they go, or look if they stay.
+    `direction` is where they go, or look if they stay.
     """
 
     verb: str

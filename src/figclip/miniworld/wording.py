@@ -28,66 +28,27 @@ Wording = Callable[[Situation, frozenset[Fact], random.Random], str]
 """A way to tell a situation and some of its facts, the same for the same state of chance."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerbForms:
-    """The inflected forms of a verb: `chases`, `chasing`, and `chased` where it has a passive."""
-
-    does: str
-    doing: str
-    done: str = ""
-
-
-VERB_FORMS: dict[str, VerbForms] = {
-    "walk": VerbForms("walks", "walking"),
-    "run": VerbForms("runs", "running"),
-    "jump": VerbForms("jumps", "jumping"),
-    "crawl": VerbForms("crawls", "crawling"),
-    "sleep": VerbForms("sleeps", "sleeping"),
-    "sit": VerbForms("sits", "sitting"),
-    "dance": VerbForms("dances", "dancing"),
-    "fall": VerbForms("falls", "falling"),
-    "chase": VerbForms("chases", "chasing", "chased"),
-    "follow": VerbForms("follows", "following", "followed"),
-    "push": VerbForms("pushes", "pushing", "pushed"),
-    "pull": VerbForms("pulls", "pulling", "pulled"),
-    "carry": VerbForms("carries", "carrying", "carried"),
-    "kick": VerbForms("kicks", "kicking", "kicked"),
-    "hit": VerbForms("hits", "hitting", "hit"),
-    "greet": VerbForms("greets", "greeting", "greeted"),
-}
-
 _PREPOSITIONS = {"beach": "on", "street": "on"}
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A sentence with gaps: `{agent}`, `{patient}`, `{does}`, `{doing}`, `{done}`, `{way}`, …."""
+    """A sentence with gaps: `{agent}`, `{patient}`, `{does}`, `{doing}`, `{done}`, `{way}`, ….
+
+    `intransitive` tells of one actor what a passive cannot; an active sentence drops its patient.
+    """
 
     transitive: str
-    intransitive: str
+    intransitive: str = ""
 
 
 TRAINING_STYLES: tuple[Style, ...] = (
-    Style(
-        "{agent} is {doing} {patient} {way} {manner} {place}",
-        "{agent} is {doing} {way} {manner} {place}",
-    ),
-    Style(
-        "{agent} {does} {patient} {way} {place} {manner}", "{agent} {does} {way} {place} {manner}"
-    ),
-    Style(
-        "{agent} {doing} {patient} {manner} {way} {place}", "{agent} {doing} {manner} {way} {place}"
-    ),
-    Style(
-        "{place}, {agent} {does} {patient} {way} {manner}", "{place}, {agent} {does} {way} {manner}"
-    ),
-    Style(
-        "{agent} {manner} {does} {patient} {way} {place}", "{agent} {manner} {does} {way} {place}"
-    ),
-    Style(
-        "there is {agent} {doing} {patient} {manner} {place} {way}",
-        "there is {agent} {doing} {manner} {place} {way}",
-    ),
+    Style("{agent} is {doing} {patient} {way} {manner} {place}"),
+    Style("{agent} {does} {patient} {way} {place} {manner}"),
+    Style("{agent} {doing} {patient} {manner} {way} {place}"),
+    Style("{place}, {agent} {does} {patient} {way} {manner}"),
+    Style("{agent} {manner} {does} {patient} {way} {place}"),
+    Style("there is {agent} {doing} {patient} {manner} {place} {way}"),
     Style(
         "{patient} is {done} {way} by {agent} {place} {manner}",
         "{agent} is {manner} {doing} {way} {place}",
@@ -107,18 +68,9 @@ TRAINING_STYLES: tuple[Style, ...] = (
 )
 
 EVALUATION_STYLES: tuple[Style, ...] = (
-    Style(
-        "here {agent} is {manner} {doing} {patient} {way} {place}",
-        "here {agent} is {manner} {doing} {way} {place}",
-    ),
-    Style(
-        "this is {agent} {doing} {patient} {place} {manner} {way}",
-        "this is {agent} {doing} {place} {manner} {way}",
-    ),
-    Style(
-        "{place} we see {agent} {doing} {patient} {way} {manner}",
-        "{place} we see {agent} {doing} {way} {manner}",
-    ),
+    Style("here {agent} is {manner} {doing} {patient} {way} {place}"),
+    Style("this is {agent} {doing} {patient} {place} {manner} {way}"),
+    Style("{place} we see {agent} {doing} {patient} {way} {manner}"),
     Style(
         "here {patient} is being {done} {way} {manner} by {agent} {place}",
         "here {agent} {does} {way} {manner} {place}",
@@ -142,19 +94,17 @@ def natural_sentence(
     `a small red cat is chased to the left by a big blue dog in the park`
 
     Two situations in the same style and with the same facts read the same but for what differs.
-
-    `tells` are facts beside verb and kinds; the direction is only told of verbs that move.
+    It `tells` facts beside verb and kinds; the direction is only told of verbs that move.
     """
-    forms, patient = VERB_FORMS[situation.verb], situation.patient
-    tells_direction = VERBS[situation.verb].moves and "direction" in tells
-    frame = style.intransitive if patient is None else style.transitive
+    verb, patient = VERBS[situation.verb], situation.patient
+    frame = style.intransitive if patient is None and style.intransitive else style.transitive
     text = frame.format(
         agent=with_article(noun_phrase(situation.agent, tells=tells)),
         patient=with_article(noun_phrase(patient, tells=tells)) if patient else "",
-        does=forms.does,
-        doing=forms.doing,
-        done=forms.done,
-        way=f"to the {situation.direction}" if tells_direction else "",
+        does=verb.does,
+        doing=verb.doing,
+        done=verb.done,
+        way=f"to the {situation.direction}" if verb.moves and "direction" in tells else "",
         manner=situation.manner if "manner" in tells else "",
         place=place_phrase(situation.scene) if "scene" in tells else "",
     )
@@ -264,24 +214,24 @@ def _pair(situation: Situation, rng: random.Random) -> str:
 
 def _deed(situation: Situation, rng: random.Random) -> str:
     """What happens, mostly without all who take part."""
-    forms, agent, patient = VERB_FORMS[situation.verb], situation.agent, situation.patient
+    verb, agent, patient = VERBS[situation.verb], situation.agent, situation.patient
     if patient is None:
         looks = noun_phrase(agent, tells=_looks(rng, colour_rate=0.2, size_rate=0))
-        texts = (f"{looks} {forms.doing}", f"{agent.kind} {forms.doing}", f"someone {forms.doing}")
+        texts = (f"{looks} {verb.doing}", f"{agent.kind} {verb.doing}", f"someone {verb.doing}")
         return _with_modifier(rng.choice(texts), situation, rng)
     agent_first = rng.random() < _AGENT_FIRST_RATE
     chance = rng.random()
     if chance < 0.15:
         if agent_first:
-            return f"{with_article(agent.kind)} {forms.doing} {with_article(patient.kind)}"
-        return f"{with_article(patient.kind)} {forms.done} by {with_article(agent.kind)}"
+            return f"{with_article(agent.kind)} {verb.doing} {with_article(patient.kind)}"
+        return f"{with_article(patient.kind)} {verb.done} by {with_article(agent.kind)}"
     if chance < 0.4:
         first, second = (agent, patient) if agent_first else (patient, agent)
-        return f"{first.kind} and {second.kind}, {forms.doing}"
+        return f"{first.kind} and {second.kind}, {verb.doing}"
     if chance < 0.7:
-        text = f"{agent.kind} {forms.doing}" if agent_first else f"{patient.kind} {forms.done}"
+        text = f"{agent.kind} {verb.doing}" if agent_first else f"{patient.kind} {verb.done}"
     else:
-        text = rng.choice((f"someone {forms.doing} something", forms.doing))
+        text = rng.choice((f"someone {verb.doing} something", verb.doing))
     return _with_modifier(text, situation, rng)
 
 
@@ -305,7 +255,7 @@ def _tags(situation: Situation, rng: random.Random) -> str:
     words = {actor.kind: 1.0, actor.colour: 0.45, situation.scene: 0.5}
     if len(actors) > 1:
         words[next(other for other in actors if other != actor).kind] = 0.35
-    words[rng.choice((situation.verb, VERB_FORMS[situation.verb].doing))] = 0.25
+    words[rng.choice((situation.verb, VERBS[situation.verb].doing))] = 0.25
     words |= {actor.size: 0.08, situation.manner: 0.04}
     if VERBS[situation.verb].moves:
         words[situation.direction] = 0.03

@@ -39,12 +39,9 @@ _ACCURACY, _TIES, _ALL = "accuracy", "ties, accuracy", "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """An item with one picture and two sentences, and what the models prefer.
+    """An item with one picture and two sentences, and which of these the models prefer.
 
-    Attributes:
-        test: The benchmark's part, or else the name of its file.
-        base: Which of the two sentences.
-        adapted: The same of the adapted model.
+    `test` is the benchmark's part, or else the name of its file.
     """
 
     test: str
@@ -200,11 +197,7 @@ def draw_lot(name: str) -> tuple[bytes, str]:
 
 
 def choose_videos(scored: Sequence[str], known: Collection[str], *, where: str) -> list[str]:
-    """The scored videos that are known, in an order that is nobody's choice.
-
-    Raises:
-        DataError: none is.
-    """
+    """The scored videos that are known, in nobody's order; a `DataError` if there is none."""
     order = sorted((one for one in scored if one in known), key=draw_lot)
     if order:
         return order
@@ -216,11 +209,7 @@ def choose_videos(scored: Sequence[str], known: Collection[str], *, where: str) 
 
 
 def only_file(found: Sequence[Path], what: str, folder: MediaFolder) -> Path:
-    """The one file of an image or video.
-
-    Raises:
-        DataError: it is not there, or there are several.
-    """
+    """The one file of an image or video; a `DataError` if it is not there, or not once."""
     if len(found) == 1:
         return found[0]
     raise DataError(

@@ -40,10 +40,7 @@ _EVALUATE_AGAIN = "Run `figclip eval` again, with --out set to the eval folder o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """What one of them says of a video.
-
-    `num_events`: How many events; the first `MAX_EVENTS` are shown.
-    """
+    """What one of them says of a video: of all events the first `MAX_EVENTS`."""
 
     name: str
     num_events: int
@@ -52,12 +49,10 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownFilm:
-    """One video.
+    """One video: its length, frames at the midpoints of equal parts, and what is said of it.
 
-    Attributes:
-        duration_s: Its length: of the file, or as annotated where there is none.
-        frames: At the midpoints of equal parts, as `data:` addresses; empty without videos.
-        lanes: The first annotator, then the heads.
+    Frames are `data:` addresses; without videos there are none, and the length is as annotated.
+    The first annotator's lane comes first.
     """
 
     id: str
@@ -76,12 +71,9 @@ class Films:
 
 
 def pick_films(head: HeadData, source: DataSource) -> Films:
-    """Choose videos by the hash of their ids, and put annotations beside predictions.
+    """Choose videos by the hash of their ids, and put annotations beside the last predictions.
 
-    It is nobody's choice, and the same for the same files. Predictions are those of the last
-    evaluation.
-
-    Without `videos` in the source there are no frames.
+    It is nobody's choice, and the same for the same files. Without videos there are no frames.
 
     Raises:
         DataError, AnnotationError: nothing was scored, or other data; a file of predictions is

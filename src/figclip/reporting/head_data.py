@@ -44,8 +44,7 @@ class ShownTask:
         result: What result files call the task.
         context: The same of heads on the contextualizer's outputs; empty where there are none.
         claimed: The score that the claim is about.
-        scores: Those in the table, by their names in result files; `figclip eval` prints the
-            others.
+        scores: Words for those in the table, by their names in result files.
     """
 
     config: type[SituationConfig] | type[CaptioningConfig]
@@ -138,11 +137,7 @@ class HeadScores:
 class HeadData:
     """What the files of a run of heads say.
 
-    Attributes:
-        losses: Weighted sum of the losses, a series a model, adapted first.
-        validation: The score that chooses, likewise; empty without validation.
-        num_steps: Steps of each head.
-        stages: Seconds of the training of each head.
+    Series are of one model each, adapted first; `stages` are the seconds that each head trained.
     """
 
     path: Path
@@ -174,11 +169,7 @@ class HeadData:
         return tuple(name for name in (BASE, ADAPTED) if name in self.info.models)
 
     def scored(self) -> HeadScores:
-        """As `newest`.
-
-        Raises:
-            DataError: nothing was scored.
-        """
+        """As `newest`; a `DataError` if nothing was scored."""
         if self.newest is not None:
             return self.newest
         raise DataError(

@@ -26,11 +26,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One score of both models.
-
-    `base` and `difference` are None where only one model was scored, `interval` where the file has
-    none.
-    """
+    """One score of both models; None is what a single model or the file does not have."""
 
     base: float | None
     adapted: float
@@ -75,11 +71,9 @@ class ScoreGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mean:
-    """The unweighted mean over tests.
+    """The unweighted mean over tests, and over their combinations that training never showed.
 
-    Attributes:
-        held_out: The same on combinations that training never showed.
-        spread: The difference over seeds of training; None for one seed.
+    `spread` is the difference over seeds of training; None for one seed.
     """
 
     tests: int
@@ -109,9 +103,7 @@ class Verdict:
 class ExtraScore:
     """A number beside the tests, of a control or a task head: `shuffled annotations, detail`.
 
-    Attributes:
-        score: Score of both models, or a single number in `adapted`.
-        spread: The difference over seeds of training; None for one seed.
+    A single number is in `adapted`; `spread` is the difference over seeds, None for one seed.
     """
 
     name: str
@@ -136,9 +128,7 @@ class CurvePoint:
 class StrengthCurve:
     """Scores over the strength of the adaptation, ascending from the base.
 
-    Attributes:
-        chosen: Strength of the model that is reported.
-        explanation: On what it was scored and by what rule the strength was chosen.
+    `explanation` says on what it was scored, and by what rule the strength was chosen.
     """
 
     points: tuple[CurvePoint, ...]
@@ -157,12 +147,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingLog:
-    """`metrics.jsonl`.
-
-    Attributes:
-        losses: The sum first, then its parts.
-        validation: Scores on val, the one that chooses first; empty without validation.
-    """
+    """`metrics.jsonl`: losses, the sum first; scores on val, the one that chooses first."""
 
     losses: tuple[Series, ...]
     validation: tuple[Series, ...]

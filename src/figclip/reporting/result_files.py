@@ -35,11 +35,7 @@ _Known = TypeVar("_Known")
 
 
 def read_object(file: Path, *, newest_format: int) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        DataError: not a JSON object, or of a newer format.
-    """
+    """The JSON object in a file; a `DataError` if it is none, or of a newer format."""
     with damage_named(file):
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["format"] <= newest_format:

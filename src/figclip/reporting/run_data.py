@@ -201,14 +201,9 @@ def _series(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunData:
-    """All that the files of a run say; None or empty where a file is not there.
+    """All that the files of a run say of its model as it is now; None or empty if one is absent.
 
-    Attributes:
-        data: Content of `data.json`.
-        results: Those of the run's model as it is now.
-        command: What was typed.
-        notices: Those of the results, and results left out, one sentence each.
-        absent: What is not there and what it would have said.
+    `notices` tell of results, also those left out; `absent` names missing files and their loss.
     """
 
     path: Path

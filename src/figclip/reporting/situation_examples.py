@@ -130,10 +130,7 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
 
 @dataclass(frozen=True, slots=True)
 class _Predictions:
-    """What one head says of all videos, by position: verbs, relations, roles by name.
-
-    `roles` are for the predicted verb, `given` for the annotated one.
-    """
+    """What one head says of all videos, by position; `given` are roles for the annotated verb."""
 
     verbs: Mapping[int, Any]
     roles: Mapping[int, Any]

@@ -121,9 +121,7 @@ class AnnotatedVideos:
 
 
 def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
-    """The videos of `--data`, of a frame store or as files; nothing is written.
-
-    Without `videos` or a store there are no frames.
+    """The videos of `--data`, of a frame store or as files, without frames if neither is given.
 
     Raises:
         AnnotationError, StoreError, DataError: it cannot be read.
@@ -151,11 +149,7 @@ def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
 
 
 def open_store(path: Path) -> AnnotatedVideos:
-    """The videos of a frame store.
-
-    Raises:
-        StoreError: it cannot be used.
-    """
+    """The videos of a frame store; a `StoreError` if it cannot be used."""
     videos = open_stored_videos([path], size=FrameStore.open(path).spec.size)
     position = {record.id: i for i, record in enumerate(videos.records)}
     return AnnotatedVideos(

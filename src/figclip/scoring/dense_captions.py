@@ -146,16 +146,7 @@ def of_predicted_videos(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measures:
-    """All that is measured, by video and threshold.
-
-    Attributes:
-        captions: By name, a row a threshold.
-        official: Localisation of each threshold.
-        corrected: The same without the official epsilon.
-        soda: Against each annotation, official.
-        corrected_soda: The same without the official epsilon.
-        is_annotated: Which videos each annotation holds.
-    """
+    """All that is measured: by threshold, SODA by annotation; corrected without the epsilon."""
 
     captions: Mapping[str, Float64[np.ndarray, "T B"]]
     official: Sequence[Localisation]
@@ -198,10 +189,7 @@ def _measure(
 def _soda(
     predicted: CaptionedSpanLists, annotated: CaptionedSpanLists, *, meteor: Meteor
 ) -> tuple[SodaScores, SodaScores]:
-    """SODA with METEOR: official, and without the official epsilon.
-
-    As official, METEOR takes the annotated sentence for the hypothesis; it is not symmetric.
-    """
+    """SODA with METEOR: official, and without the official epsilon."""
     predicted, annotated = (
         each.take(order_by_start(each.spans)) for each in (predicted, annotated)
     )
@@ -209,6 +197,7 @@ def _soda(
         overlapping_pairs(predicted.spans, annotated.spans, epsilon=epsilon)
         for epsilon in (OFFICIAL_EPSILON, 0.0)
     )
+    # As official, the annotated sentence is the hypothesis: METEOR is not symmetric.
     meteor_N = meteor.scores(
         meteor.stats(
             [annotated.sentences[index] for index in pairs.reference_N.tolist()],

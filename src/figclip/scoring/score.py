@@ -105,21 +105,17 @@ def _score_situations(
     predictions: Path, sources: Sequence[DataSource], *, is_partial: bool
 ) -> PredictionScores:
     (source,) = sources
-    file = load_prediction_file(predictions)
+    file = load_prediction_file(predictions, is_partial=is_partial)
     truth = open_truth(source, parts=(file.part,))
     if file.part == "verbs":
-        return score_verbs(truth, verb_predictions(file, truth, is_partial=is_partial))
+        return score_verbs(truth, verb_predictions(file, truth))
     if file.part == "roles":
-        return score_roles(truth, role_predictions(file, truth, is_partial=is_partial))
-    return score_relations(truth, relation_predictions(file, truth, is_partial=is_partial))
+        return score_roles(truth, role_predictions(file, truth))
+    return score_relations(truth, relation_predictions(file, truth))
 
 
 def _score_dense_captions(
-    predictions: Path,
-    sources: Sequence[DataSource],
-    *,
-    is_partial: bool,
-    meteor: Meteor,
+    predictions: Path, sources: Sequence[DataSource], *, is_partial: bool, meteor: Meteor
 ) -> PredictionScores:
     name = sources[0].name
     return score_dense_captions(

@@ -30,11 +30,9 @@ SCORES_FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredData:
-    """What predictions were scored against.
+    """What predictions were scored against; of PATH only the name, as results are passed on.
 
-    Attributes:
-        source: Name of its PATH; results are passed on, so without its folder.
-        split: None where there is no choice of one.
+    `split` is None where there is no choice of one.
     """
 
     name: str
@@ -45,11 +43,9 @@ class ScoredData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionScores:
-    """How good predictions are by one benchmark's protocol.
+    """How good predictions are by one benchmark's protocol; scores are in the order to show them.
 
-    Attributes:
-        scores: By name, in the order to show them.
-        items: Values of single items; a score of the same name is their weighted mean.
+    A score with the name of values of `items` is their weighted mean.
     """
 
     protocol: str
@@ -64,9 +60,8 @@ class PredictionScores:
 def write_scores(scores: PredictionScores, out: Path, *, predictions: Path) -> Path:
     """Write `PREDICTIONS-PROTOCOL.json`, and `….per_item.jsonl` beside it.
 
-    A file about other predictions or data is never replaced: the name gets a number instead.
-
-    The name of `predictions` and the hash of its bytes are noted.
+    A file about other predictions, by their bytes, or other data is never replaced: the name gets a
+    number instead.
     """
     content = {
         "format": SCORES_FORMAT,

@@ -185,12 +185,9 @@ _TO_JSON = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerbPrediction:
-    """Verbs of one video.
+    """Verb ids of each event of a video, best first, with their scores where given.
 
-    Attributes:
-        video_idx: Position of the video in the split.
-        verb_ids: Verb ids of each event, best first.
-        scores: Theirs, higher is better; empty when not given.
+    `video_idx` is the position of the video in the split.
     """
 
     video_idx: int
@@ -200,12 +197,7 @@ class VerbPrediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedEvent:
-    """Roles of one event.
-
-    Attributes:
-        verb_id: The verb that the roles were written for; empty when not given.
-        texts: By short name of the role.
-    """
+    """Roles of one event by short name, and the verb they were written for; empty if not given."""
 
     verb_id: str = ""
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -213,10 +205,7 @@ class PredictedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolePrediction:
-    """Roles of one video.
-
-    `events`: One for each event; empty when nothing was predicted for the video.
-    """
+    """Roles of one video, of each event; none when nothing was predicted for the video."""
 
     video_idx: int
     events: tuple[PredictedEvent, ...]
@@ -240,11 +229,9 @@ _ParseOne = Callable[[dict[str, object], "_Target"], Prediction]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions(Generic[Prediction]):
-    """Predictions of one kind, at most one per video.
+    """Predictions of one kind, in the order of the split, at most one per video.
 
-    Attributes:
-        videos: In the order of the split.
-        is_partial: Whether videos may be missing; they are then left out.
+    Videos may be missing if `is_partial`; they are then left out.
     """
 
     videos: tuple[Prediction, ...]
@@ -254,15 +241,18 @@ class Predictions(Generic[Prediction]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionFile:
-    """A file as it was read, not yet compared with a split. `rows`: an entry per video."""
+    """A file as it was read, an entry per video, not yet compared with a split."""
 
     path: Path
     part: Part
     rows: list[object]
+    is_partial: bool
 
 
-def load_prediction_file(path: Path) -> PredictionFile:
+def load_prediction_file(path: Path, *, is_partial: bool = False) -> PredictionFile:
     """Reads a JSON file or a pickle of plain values, and finds out what it predicts.
+
+    With `is_partial`, videos of the split may be missing.
 
     Raises:
         PredictionError: The file cannot be read, is no list, or of none of the three kinds.
@@ -274,7 +264,7 @@ def load_prediction_file(path: Path) -> PredictionFile:
     for row in rows:
         for key, part in _KEYS.items():
             if is_object(row) and key in row:
-                return PredictionFile(path=path, part=part, rows=rows)
+                return PredictionFile(path=path, part=part, rows=rows, is_partial=is_partial)
     what = "holds no predictions" if is_list(content) else f"must be a list, got {shown(content)}"
     file.add("", what=what, fix=f"Write a list of objects with one of {', '.join(_KEYS)}")
     raise PredictionError(file.problems)
@@ -289,30 +279,20 @@ class _Target:
     place: Place
 
 
-def verb_predictions(
-    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
-) -> Predictions[VerbPrediction]:
-    """The verbs of a file, checked against a split.
-
-    With `is_partial`, videos of the split may be missing.
-    """
-    found, notices = _parse_rows(file, truth, _parse_verbs, is_partial=is_partial)
+def verb_predictions(file: PredictionFile, truth: SituationTruth) -> Predictions[VerbPrediction]:
+    """The verbs of a file, checked against a split."""
+    found, notices = _parse_rows(file, truth, _parse_verbs)
     known = {verb for video in truth.videos for verbs in video.verb_ids for verb in verbs}
     chosen = [verbs for one in found for verbs in one.verb_ids]
     num_short = sum(len(verbs) < NUM_VERBS for verbs in chosen)
     notices += counted(num_short, "event", f"with fewer than {NUM_VERBS} verbs: scored so")
     if known.isdisjoint(verb for verbs in chosen for verb in verbs):
         notices += ("No predicted verb is one that an annotator chose",)
-    return Predictions(videos=found, notices=notices, is_partial=is_partial)
+    return Predictions(videos=found, notices=notices, is_partial=file.is_partial)
 
 
-def role_predictions(
-    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
-) -> Predictions[RolePrediction]:
-    """The roles of a file, checked against a split.
-
-    With `is_partial`, videos of the split may be missing.
-    """
+def role_predictions(file: PredictionFile, truth: SituationTruth) -> Predictions[RolePrediction]:
+    """The roles of a file, checked against a split."""
     own = {
         short_role(name)
         for video in truth.videos
@@ -321,30 +301,26 @@ def role_predictions(
         for name in event.roles
     }
     valid = dict.fromkeys((*SCORED_ROLES, *UNSCORED_ROLES, *sorted(own)))
-    parse_one = partial(_parse_roles, valid=valid)
-    found, notices = _parse_rows(file, truth, parse_one, is_partial=is_partial)
+    found, notices = _parse_rows(file, truth, partial(_parse_roles, valid=valid))
     num_empty = sum(not one.events for one in found)
     num_nameless = sum("" in event.texts for one in found for event in one.events)
     notices += counted(num_empty, "video", "without predicted events: all texts count as empty")
     notices += counted(num_nameless, "event", "with words before the first role: not scored")
-    return Predictions(videos=found, notices=notices, is_partial=is_partial)
+    return Predictions(videos=found, notices=notices, is_partial=file.is_partial)
 
 
 def relation_predictions(
-    file: PredictionFile, truth: SituationTruth, *, is_partial: bool = False
+    file: PredictionFile, truth: SituationTruth
 ) -> Predictions[RelationPrediction]:
-    """The relations of a file, checked against a split.
-
-    With `is_partial`, videos of the split may be missing.
-    """
-    found, notices = _parse_rows(file, truth, _parse_relations, is_partial=is_partial)
+    """The relations of a file, checked against a split."""
+    found, notices = _parse_rows(file, truth, _parse_relations)
     known = {
         event.relation for video in truth.videos for events in video.annotations for event in events
     }
     labels = Counter(label for one in found for listed in one.labels for label in listed)
     for label in sorted(labels.keys() - known):
         notices += counted(labels[label], "label", f"{shown(label)}, which no annotator gave")
-    return Predictions(videos=found, notices=notices, is_partial=is_partial)
+    return Predictions(videos=found, notices=notices, is_partial=file.is_partial)
 
 
 def write_situation_predictions(path: Path, predictions: Sequence[AnyPrediction]) -> None:
@@ -405,11 +381,7 @@ def _read_content(path: Path, file: Place) -> object:
 
 
 def _parse_rows(
-    file: PredictionFile,
-    truth: SituationTruth,
-    parse_one: _ParseOne[Prediction],
-    *,
-    is_partial: bool,
+    file: PredictionFile, truth: SituationTruth, parse_one: _ParseOne[Prediction]
 ) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
     """All entries of a file in the order of the split, and what is to be said of them."""
     place = Place(str(file.path))
@@ -436,7 +408,7 @@ def _parse_rows(
             at.add("ann_idx", what=what, fix="Keep one of them")
     missing = [idx for idx, is_needed in enumerate(needed) if is_needed and idx not in found]
     lacks = f"no prediction for {len(missing):,} of {sum(needed):,} videos"
-    if missing and not is_partial:
+    if missing and not file.is_partial:
         first = f"{truth.videos[missing[0]].id} (ann_idx {missing[0]})"
         fix = "Predict all, or add --partial: the others are then left out"
         place.add("", what=f"has {lacks}: {first}, …", fix=fix)

@@ -58,13 +58,8 @@ from figclip.tasks.base import ItemScores, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoleVideo:
-    """One video with what is compared.
-
-    Attributes:
-        kept: Its annotations that count, in this order.
-        events: What was predicted; empty when nothing was.
-    """
+class _RoleVideo:
+    """One video: its annotations that count, and what was predicted, empty when nothing was."""
 
     video: TrueVideo
     kept: tuple[tuple[TrueEvent, ...], ...]
@@ -76,15 +71,8 @@ class RoleVideo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoleItem:
-    """A role of an event, as the first annotation that counts names it.
-
-    Attributes:
-        video_idx: Position of the video among those scored.
-        name: `Arg1 (vehicle or path)`.
-        candidate: The predicted text; empty when there is none.
-        references: What those annotators wrote who give the role.
-    """
+class _RoleItem:
+    """A role of an event, `Arg1 (vehicle or path)`, with what is predicted (or empty) and true."""
 
     video_idx: int
     event_name: str
@@ -99,15 +87,15 @@ class RoleItem:
         return _mention(self.event_name, self.name)
 
 
-def role_items(videos: Sequence[RoleVideo]) -> list[RoleItem]:
+def _role_items(videos: Sequence[_RoleVideo]) -> list[_RoleItem]:
     """All roles that are scored, in the order of the videos, events and roles."""
-    items: list[RoleItem] = []
+    items: list[_RoleItem] = []
     for video_idx, one in enumerate(videos):
         for event_idx, event in enumerate(one.kept[0]):
             for name in _scored_names(event):
                 given = (events[event_idx].roles.get(name) for events in one.kept)
                 items.append(
-                    RoleItem(
+                    _RoleItem(
                         video_idx=video_idx,
                         event_name=one.video.event_names[event_idx],
                         name=name,
@@ -119,20 +107,17 @@ def role_items(videos: Sequence[RoleVideo]) -> list[RoleItem]:
     return items
 
 
-def coreference_videos(
-    videos: Sequence[RoleVideo],
+def _coreference_videos(
+    videos: Sequence[_RoleVideo],
     *,
     annotator: int,
     cider_of_video: Sequence[Mapping[str, float]],
     with_empty: bool,
 ) -> list[CoreferenceVideo]:
-    """The mentions of each video by one annotator, and of the prediction.
-
-    Videos without so many annotations are left out, and officially those of which nothing was
-    predicted, which `with_empty` keeps. CIDEr of the predicted texts is by the name of the mention.
-    """
+    """The mentions of each video by one annotator, where there is one, and of the prediction."""
     compared: list[CoreferenceVideo] = []
     for one, cider in zip(videos, cider_of_video, strict=True):
+        # Officially, videos of which nothing was predicted do not count.
         if annotator >= len(one.kept) or not (one.events or with_empty):
             continue
         mentions = [
@@ -271,11 +256,11 @@ def score_roles(
     """
     kept = dict(zip((one.id for one in truth.videos), kept_annotations(truth.videos), strict=True))
     videos = [
-        RoleVideo(video=video, kept=kept[video.id], events=one.events)
+        _RoleVideo(video=video, kept=kept[video.id], events=one.events)
         for video, one in _pairs(truth, predictions, "roles")
     ]
     num_annotators = next(len(annotations) for annotations in kept.values() if annotations)
-    items = role_items(videos)
+    items = _role_items(videos)
     corpus = CaptionCorpus([one.candidate for one in items], [one.references for one in items])
     texts = score_texts(corpus)
     groups = {
@@ -480,18 +465,13 @@ def _detailed_text_scores(texts: TextScores, groups: Mapping[str, GroupScores]) 
 
 
 def _coreference_scores(
-    videos: Sequence[RoleVideo],
-    items: Sequence[RoleItem],
+    videos: Sequence[_RoleVideo],
+    items: Sequence[_RoleItem],
     texts: TextScores,
     *,
     num_annotators: int,
 ) -> dict[str, Score]:
-    """Lea, Lea-soft, and what else the official evaluator computes of clusters.
-
-    Officially as many annotators count as the first annotated video of the split has, given as
-    `num_annotators`, and videos of which nothing was predicted do not count; corrected, all
-    annotators and videos do.
-    """
+    """Lea, Lea-soft, and what else the official evaluator computes of clusters."""
     cider_of_video: list[dict[str, float]] = [{} for _ in videos]
     for item, cider in zip(items, texts.cider_M.tolist(), strict=True):
         cider_of_video[item.video_idx][item.mention] = cider
@@ -499,12 +479,14 @@ def _coreference_scores(
     def mean_f1(num_annotators: int, *, with_empty: bool) -> np.ndarray:
         rows: list[list[float]] = []
         for annotator in range(num_annotators):
-            compared = coreference_videos(
+            compared = _coreference_videos(
                 videos, annotator=annotator, cider_of_video=cider_of_video, with_empty=with_empty
             )
             rows.append(list(coreference_f1(compared).values()))
         return np.mean(rows, axis=0)
 
+    # Officially as many annotators count as the first annotated video of the split has; corrected,
+    # all annotators and videos do.
     numbers = [len(one.kept) for one in videos]
     most = max(numbers)
     counted_officially = min(num_annotators, most)
@@ -522,8 +504,8 @@ def _coreference_scores(
 
 
 def _role_blocks(
-    videos: Sequence[RoleVideo],
-    items: Sequence[RoleItem],
+    videos: Sequence[_RoleVideo],
+    items: Sequence[_RoleItem],
     *,
     texts: TextScores,
     groups: Mapping[str, GroupScores],
@@ -556,8 +538,8 @@ def _role_blocks(
 
 
 def _role_notices(
-    videos: Sequence[RoleVideo],
-    items: Sequence[RoleItem],
+    videos: Sequence[_RoleVideo],
+    items: Sequence[_RoleItem],
     groups: Mapping[str, GroupScores],
     *,
     num_annotators: int,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from figclip.datasets.actions import class_as_labelled, prompts_for
 from figclip.datasets.records import ActionSet, LabelledMedium
@@ -71,27 +71,23 @@ class Actions:
     def load(self, source: MediaSet[ActionSet]) -> TaskData[ActionItems]:
         """Items whose media are there, and the texts of all classes."""
         benchmark = source.benchmark
-        listed = ((item, (item.medium,)) for item in benchmark.items)
-        present = split_present(listed, source.clips)
+        items, left_out = split_present(benchmark.items, source.clips)
         names = benchmark.class_names
         if self.class_names == "labels":
             names = tuple(map(class_as_labelled, benchmark.classes))
         prompts = tuple(prompts_for(name, self.prompts) for name in names)
         counts = {
-            **count_media({item.medium for item in present.items}),
+            **count_media({item.medium for item in items}),
             "classes": len(benchmark.classes),
-            "classes with a video": len({item.class_idx for item in present.items}),
+            "classes with a video": len({item.class_idx for item in items}),
         }
-        splits = list(dict.fromkeys(item.split for item in present.items))
+        splits = Counter(item.split for item in items)
         if len(splits) > 1:
-            counts |= {
-                f"in split {split}": sum(item.split == split for item in present.items)
-                for split in splits
-            }
+            counts |= {f"in split {split}": count for split, count in splits.items()}
         return TaskData(
-            items=ActionItems(media=source, items=present.items, prompts=prompts),
+            items=ActionItems(media=source, items=items, prompts=prompts),
             counts=counts,
-            left_out=present.left_out,
+            left_out=left_out,
             texts=tuple(text for texts in prompts for text in texts),
         )
 
@@ -148,17 +144,18 @@ def _embed_classes(
 def _blocks(
     parts: Sequence[Classified], items: ActionItems, *, num_classes: int
 ) -> tuple[ItemScores, ...]:
-    """All items, so weighted that each split counts alike; then, if there are several, each split.
-
-    Top-5 is left out where there are not more than five classes.
-    """
-    values: dict[str, Float64[np.ndarray, " N"]] = {}
-    for k in (k for k in CUT_OFFS if k == 1 or k < num_classes):
-        for kind, ranks in (
-            ("", [part.rank_N for part in parts]),
-            ("official ", [part.official_rank_N for part in parts]),
-        ):
-            values[f"{kind}top-{k}"] = hits_at_k(np.concatenate(ranks), k=k)
+    """All items, weighted so that each split counts alike; then each of several splits."""
+    ranks = {
+        "": np.concatenate([part.rank_N for part in parts]),
+        "official ": np.concatenate([part.official_rank_N for part in parts]),
+    }
+    # Top-5 is left out where there are not more than five classes.
+    values = {
+        f"{kind}top-{k}": hits_at_k(rank_N, k=k)
+        for k in CUT_OFFS
+        if k == 1 or k < num_classes
+        for kind, rank_N in ranks.items()
+    }
     classes = items.media.benchmark.classes
     predicted_N = np.concatenate([part.predicted_N for part in parts])
     split_of_item = [item.split for item in items.items]

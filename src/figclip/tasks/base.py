@@ -139,9 +139,7 @@ def check_item_means(summary: Mapping[str, Score], items: Sequence[ItemScores]) 
     """Assert that scores and the values of single items say the same.
 
     An interval is drawn from the items: beside a score that is not their mean it would be the
-    interval of something else.
-
-    Metrics without values of items are not looked at; each has values in one block at most.
+    interval of something else. Each metric has values in one block at most.
     """
     checked: set[str] = set()
     for block in items:

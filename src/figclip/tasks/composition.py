@@ -68,21 +68,19 @@ class PairControls:
 def make_controls(
     items: Sequence[Contrast], clip_N: Sequence[int], *, listed: Sequence[Contrast], seed: int
 ) -> PairControls:
-    """The controls of a set.
+    """The controls of a set; `clip_N`, what each item's medium shows, is equal for equal files.
 
-    The regression on words is fitted on `listed`, all items of the set, not only on those whose
-    media are there. `clip_N` says what each item's medium shows; it is equal for equal files.
+    The regression on words is fitted on all items that are `listed`, whichever media are there.
     """
     position_of = {item.id: position for position, item in enumerate(listed)}
+    positions = [position_of[item.id] for item in items]
     text_only_M = text_only_accuracy(listed)
     return PairControls(
         foreign_N=draw_foreign_media(
             [item.id for item in items], [item.group for item in items], clip_N, seed=seed
         ),
         mirrored=_mirrored_in_groups(items),
-        text_only_N=None
-        if text_only_M is None
-        else text_only_M[[position_of[item.id] for item in items]],
+        text_only_N=None if text_only_M is None else text_only_M[positions],
     )
 
 
@@ -93,12 +91,8 @@ def draw_foreign_media(
 
     All items of a group are shown its medium. So if each sentence of a group is true once and
     false once, what is won without looking is lost as often: half of the items are right, but for
-    ties.
-
-    The draw depends on the names of the group and of the item drawn, not on which others are there
-    (`metrics.controls.Lots`).
-
-    None where a group has nothing foreign.
+    ties. The draw depends on the names of the group and of the item drawn, not on which others are
+    there (`metrics.controls.Lots`). None where a group has nothing foreign.
     """
     items_of_clip = _positions(clip_N)
     lots = Lots(items, seed=seed)
@@ -216,7 +210,7 @@ class Composition:
 
     Beside one's own items stand two controls, in which a tie is half. *Blind*: the same question
     under a medium of another group. *Text only*: a regression on the words, the same for every
-    model. See `pair_controls`.
+    model. See `PairControls`.
 
     Attributes:
         controls_seed: Seed of the controls; None for published sets, which have none.
@@ -240,20 +234,19 @@ class Composition:
 
     def load(self, source: MediaSet[CompositionSet]) -> TaskData[CompositionItems]:
         """Items whose media are there."""
-        listed = ((item, item.media) for item in source.benchmark.items)
-        present = split_present(listed, source.clips)
-        texts = (text for item in present.items for text in (*item.positives, *item.negatives))
-        subsets = Counter(item.subset for item in present.items)
-        counts = {"items": len(present.items)}
+        items, left_out = split_present(source.benchmark.items, source.clips)
+        texts = (text for item in items for text in (*item.positives, *item.negatives))
+        subsets = Counter(item.subset for item in items)
+        counts = {"items": len(items)}
         if len(subsets) > 1 and source.benchmark.protocol != "winoground":
             counts["parts"] = len(subsets)
-        controls = self._controls(source, present.items)
+        controls = self._controls(source, items)
         if controls is not None:
             counts["mirrored items"] = 2 * len(controls.mirrored)
         return TaskData(
-            items=CompositionItems(media=source, items=present.items, controls=controls),
+            items=CompositionItems(media=source, items=items, controls=controls),
             counts=counts,
-            left_out=(*present.left_out, *_missing_controls(controls)),
+            left_out=(*left_out, *_missing_controls(controls)),
             texts=tuple(dict.fromkeys(texts)),
         )
 
@@ -326,12 +319,12 @@ class _Embedded:
 def _embed(embedder: ClipTextEmbedder, items: CompositionItems) -> _Embedded:
     clips, contrasts = items.media.clips, items.items
     texts = list(dict.fromkeys(t for one in contrasts for t in (*one.positives, *one.negatives)))
-    has_two = all(len(item.media) == 2 for item in contrasts)
+    second_ND = None
+    if all(len(item.media) == 2 for item in contrasts):
+        second_ND = embed_media(embedder, clips, [item.media[1] for item in contrasts])
     return _Embedded(
         medium_ND=embed_media(embedder, clips, [item.media[0] for item in contrasts]),
-        second_ND=embed_media(embedder, clips, [item.media[1] for item in contrasts])
-        if has_two
-        else None,
+        second_ND=second_ND,
         text_MD=embedder.embed_texts(texts),
         row_of={text: row for row, text in enumerate(texts)},
     )
@@ -367,20 +360,12 @@ def _winoground_blocks(items: Sequence[Contrast], embedded: _Embedded) -> tuple[
     """Winoground's three scores; the first caption is true of the first image."""
     assert embedded.second_ND is not None
     captions = ([item.positives[0] for item in items], [item.negatives[0] for item in items])
-    sim_N22 = np.stack(
-        [
-            np.stack(
-                [
-                    paired_dot_products(medium_ND, embedded.texts(caption))
-                    for medium_ND in (embedded.medium_ND, embedded.second_ND)
-                ],
-                axis=1,
-            )
-            for caption in captions
-        ],
-        axis=1,
-    )
-    verdicts = judge_winoground(sim_N22)
+    sims = [
+        paired_dot_products(medium_ND, embedded.texts(caption))
+        for caption in captions
+        for medium_ND in (embedded.medium_ND, embedded.second_ND)
+    ]
+    verdicts = judge_winoground(np.stack(sims, axis=1).reshape(-1, 2, 2))
     kinds = {"text": verdicts.text, "image": verdicts.image, "group": verdicts.group}
     values = {
         **{f"{kind} score": one.accuracy_N for kind, one in kinds.items()},
@@ -459,15 +444,11 @@ def _part_blocks(
 def _mean_over_parts(
     protocol: str, items: Sequence[Contrast], verdicts: Choices, *, counted: Collection[str]
 ) -> list[ItemScores]:
-    """The mean in which each part counts alike, as ARO and VELOCITI report; else none.
-
-    None either where not one part counts: the notebook of ARO then says NaN, or stops.
-    """
-    if protocol not in MEAN_PROTOCOLS:
-        return []
+    """The mean in which each part counts alike, as ARO and VELOCITI report; else none."""
     size_of = Counter(item.subset for item in items)
     kept = [i for i, item in enumerate(items) if item.subset in counted]
-    if not kept:
+    # Where not one part counts, the notebook of ARO says NaN, or stops.
+    if protocol not in MEAN_PROTOCOLS or not kept:
         return []
     members = [items[i] for i in kept]
     weights = np.array([1 / size_of[item.subset] for item in members])

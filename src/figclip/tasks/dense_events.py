@@ -35,13 +35,7 @@ _FRAMES_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseEvent:
-    """An event with its dense caption.
-
-    Attributes:
-        key: `records.event_key`.
-        video_idx: Index of its video in `DenseEvents.videos`.
-        caption: Its text in the wording asked for.
-    """
+    """An event with its `event_key`, the index of its video, and its caption as asked for."""
 
     key: str
     video_idx: int
@@ -51,12 +45,7 @@ class DenseEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseEvents:
-    """All events, video by video.
-
-    Attributes:
-        videos: Only those that have events.
-        events: Events of one annotation per video; the events of a video are neighbours.
-    """
+    """All events, video by video, of one annotation each; only videos that have events."""
 
     videos: StoredVideos
     events: tuple[DenseEvent, ...]
@@ -75,12 +64,7 @@ class DenseEvents:
 
 @dataclass(frozen=True, slots=True)
 class VisualMeans:
-    """Means of frame embeddings, normalised.
-
-    Attributes:
-        event_ND: Mean of each event's frames.
-        video_BD: Mean of all frames of all events of each video.
-    """
+    """Means of frame embeddings, normalised: of each event, and of all events of each video."""
 
     event_ND: Float32[np.ndarray, "N D"]
     video_BD: Float32[np.ndarray, "B D"]
@@ -89,12 +73,10 @@ class VisualMeans:
 def list_events(
     videos: StoredVideos, *, wording: Callable[[Event], str]
 ) -> tuple[DenseEvents, tuple[LeftOut, ...]]:
-    """The events of each video's first annotation that has any.
+    """The events of each video's first annotation that has any; videos that have none are left out.
 
     One annotation per video: further ones describe the same events in other words, and a text that
     fits two equal items of the gallery has no rank.
-
-    Videos that have none are left out.
     """
     events: list[DenseEvent] = []
     kept: list[int] = []
@@ -121,9 +103,7 @@ def list_events(
 def embed_events(
     embedder: FrameTextEmbedder, events: DenseEvents, *, frames_per_event: int
 ) -> VisualMeans:
-    """Embed events and videos by the means of their frames.
-
-    T frames are taken, at the midpoints of T equal segments of each event.
+    """Embed events and videos by the means of T frames at the midpoints of equal parts of events.
 
     Raises:
         StoreError: the stores lack a frame.
@@ -234,10 +214,7 @@ def word_counterfeits(
 
 
 class ContrastEmbeddings:
-    """The embedded texts of a block.
-
-    Each different text is embedded once.
-    """
+    """The embedded texts of a block; each different text is embedded once."""
 
     def __init__(self, embedder: FrameTextEmbedder, contrasts: Contrasts) -> None:
         self._present_NK = contrasts.present
@@ -270,10 +247,7 @@ class ContrastEmbeddings:
 def draw_blind_control(
     events: DenseEvents, contrasts: Contrasts, *, seed: int
 ) -> BlindControl | None:
-    """Draw the foreign videos of the items of a block.
-
-    None where there are no two groups of videos.
-    """
+    """Draw the foreign videos of the items of a block; None without two groups of videos."""
     groups = events.group_ids
     false = [frozenset(t for t in row if t is not None) for row in contrasts.negatives]
     return draw_foreign_items(

@@ -174,10 +174,7 @@ NUM_NEGATIVES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseValidation:
-    """What is asked about held-back videos, the same at every step and strength.
-
-    `contrasts`: Counterfeits by kind; kinds without any are missing.
-    """
+    """What is asked about held-back videos, the same at every step and strength; by kind if any."""
 
     events: DenseEvents
     contrasts: Mapping[Kind, Contrasts]

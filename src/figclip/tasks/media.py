@@ -36,27 +36,24 @@ class MediaSet(Generic[AnySet]):
     clips: StoredClips
 
 
-@dataclass(frozen=True, slots=True)
-class Present(Generic[Item]):
-    """Items whose media are all there, and the others."""
-
-    items: tuple[Item, ...]
-    left_out: tuple[LeftOut, ...]
+def files_of(item: CaptionedMedium | LabelledMedium | Contrast) -> tuple[Medium, ...]:
+    """The images and videos that an item is about."""
+    return item.media if isinstance(item, Contrast) else (item.medium,)
 
 
 def split_present(
-    items: Iterable[tuple[Item, Sequence[Medium]]], clips: StoredClips
-) -> Present[Item]:
-    """Set the items apart whose media are missing or unreadable."""
+    items: Iterable[Item], clips: StoredClips
+) -> tuple[tuple[Item, ...], tuple[LeftOut, ...]]:
+    """The items whose media are all there, and the others, which are left out."""
     present: list[Item] = []
     left_out: list[LeftOut] = []
-    for item, media in items:
-        reason = next((clips.absent[one] for one in media if one in clips.absent), None)
+    for item in items:
+        reason = next((clips.absent[one] for one in files_of(item) if one in clips.absent), None)
         if reason is None:
             present.append(item)
         else:
             left_out.append(LeftOut(item=item.id, reason=reason))
-    return Present(tuple(present), tuple(left_out))
+    return tuple(present), tuple(left_out)
 
 
 def count_media(media: Iterable[Medium]) -> dict[str, int]:

@@ -62,24 +62,18 @@ class Retrieval:
 
     def load(self, source: MediaSet[RetrievalSet]) -> TaskData[RetrievalItems]:
         """Items whose media are there."""
-        listed = ((item, (item.medium,)) for item in source.benchmark.items)
-        present = split_present(listed, source.clips)
-        captions = tuple(caption for item in present.items for caption in item.captions)
-        counts = {**count_media(one.medium for one in present.items), "captions": len(captions)}
+        items, left_out = split_present(source.benchmark.items, source.clips)
+        captions = tuple(caption for item in items for caption in item.captions)
+        counts = {**count_media(one.medium for one in items), "captions": len(captions)}
         if num_equal := len(captions) - len({text_hash(caption) for caption in captions}):
             counts["captions that repeat another"] = num_equal
-        clips = {source.clips.clip_of[item.medium] for item in present.items}
-        if num_equal := len(present.items) - len(clips):
+        if num_equal := len(items) - len({source.clips.clip_of[item.medium] for item in items}):
             counts["files equal to another"] = num_equal
-        items = RetrievalItems(
-            media=source,
-            items=present.items,
-            captions=captions,
-            item_of_caption_N=np.repeat(
-                np.arange(len(present.items)), [len(item.captions) for item in present.items]
-            ),
+        item_N = np.repeat(np.arange(len(items)), [len(item.captions) for item in items])
+        asked = RetrievalItems(
+            media=source, items=items, captions=captions, item_of_caption_N=item_N
         )
-        return TaskData(items=items, counts=counts, left_out=present.left_out, texts=captions)
+        return TaskData(items=asked, counts=counts, left_out=left_out, texts=captions)
 
     def score(
         self, embedder: ClipTextEmbedder, data: TaskData[RetrievalItems]
@@ -167,10 +161,8 @@ def _block(
 def _values(
     name: str, scores: DirectionScores, *, gallery: int
 ) -> dict[str, Float64[np.ndarray, " Q"]]:
-    """Corrected hits and rank of each query, and what the official scores are made of.
-
-    Recall at a k that no query could miss is left out.
-    """
+    """Corrected hits and rank of each query, and what the official scores are made of."""
+    # Recall at a k that no query could miss is left out.
     values = {
         f"{name} R@{k}": hits_at_k(scores.rank_Q, k=k) for k in CUT_OFFS if k == 1 or k < gallery
     }
@@ -196,10 +188,7 @@ def _corrected(block: ItemScores) -> dict[str, float]:
 
 
 def _official(block: ItemScores, *, has_several: bool) -> dict[str, float]:
-    """What CLIP4Clip's code reports.
-
-    `has_several` says that texts search, and that not every video has one text only.
-    """
+    """What CLIP4Clip's code reports; `has_several`: of texts that share their video."""
     name = block.block
     places = Places(*(block.values[f"{name} {kind}"].astype(np.int64) for kind in _PLACES))
     scores = several_captions_scores(places) if has_several else one_caption_scores(places)

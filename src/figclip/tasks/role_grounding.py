@@ -16,21 +16,18 @@ from figclip.datasets.records import LeftOut
 from figclip.metrics.controls import BlindControl, draw_foreign_items
 from figclip.records import Event, Role
 from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
-from figclip.tasks.dense_events import DenseEvents, embed_events, list_events
-from figclip.tasks.media import embed_unique_texts
+from figclip.tasks.dense_events import NUM_FOREIGN, DenseEvents, embed_events, list_events
 from figclip.video.stored import StoredVideos
 
 AGENT_SLOT = "Arg0"
-NUM_FOREIGN = 8
 _ONE_ENTITY = "the video names one entity only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleQuestion:
-    """Which of these entities is it?
+    """Which of these entities is it? The annotated one comes first.
 
-    `texts`: The event told with its verb and this one role, filled by each entity of the video; the
-    annotated one first.
+    `texts` tell the event with its verb and this one role, filled by each entity of the video.
     """
 
     event_idx: int
@@ -40,11 +37,9 @@ class RoleQuestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundingItems:
-    """All questions, by block.
+    """All questions by block: `agent` (Arg0) and `other roles` (further numbered roles).
 
-    Attributes:
-        questions: `agent` (Arg0) and `other roles` (further numbered roles).
-        blind: Foreign events each question is also asked under; None with one group of videos.
+    `blind`: Foreign events each question is also asked under; None with one group of videos.
     """
 
     events: DenseEvents
@@ -111,9 +106,7 @@ class RoleGrounding:
                 **{f"{name} questions": len(asked) for name, asked in questions.items()},
             },
             left_out=(*left_out, *alone),
-            texts=tuple(
-                text for asked in questions.values() for one in asked for text in one.texts
-            ),
+            texts=tuple(t for asked in questions.values() for one in asked for t in one.texts),
         )
 
     def score(
@@ -194,9 +187,9 @@ def _score_block(
     event_ND: Float32[np.ndarray, "N D"],
     embedder: FrameTextEmbedder,
 ) -> ItemScores:
-    texts = list(dict.fromkeys(text for one in questions for text in one.texts))
+    texts = dict.fromkeys(text for one in questions for text in one.texts)
     row_of = {text: row for row, text in enumerate(texts)}
-    text_MD = embed_unique_texts(embedder, texts)
+    text_MD = embedder.embed_texts(list(texts))
     rows = [np.array([row_of[text] for text in one.texts]) for one in questions]
     own_Q = np.array([one.event_idx for one in questions], np.int64)
     values = {f"{name} accuracy": _right(event_ND[own_Q][:, None], text_MD, rows)[:, 0]}

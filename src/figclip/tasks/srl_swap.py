@@ -172,7 +172,7 @@ class SrlSwap:
     has. Chance is 50 %, but words alone may tell (a man sings, a door does not), so two controls
     stand beside it. *Blind*: the same choice under the videos of other items; the gain over it can
     only come from looking. *Text only*: accuracy of a regression that knows words and roles, the
-    same for every model; see `text_control`.
+    same for every model; see `text_only_accuracy`.
 
     Attributes:
         num_negatives: K counterfeits an event and kind, >= 1.
@@ -206,6 +206,7 @@ class SrlSwap:
     def load(self, source: StoredVideos) -> TaskData[SwapItems]:
         """Events, their counterfeits, and all of the controls that no model is needed for."""
         events, left_out = list_events(source, wording=self._caption)
+        # What needs no video is made of the whole split: the same whichever videos are there.
         split = _SplitEvents.list(source, events)
         pools = build_counterfeit_pools(split.events.videos.records)
         drawn: dict[Kind, Counterfeits] = {
@@ -220,19 +221,19 @@ class SrlSwap:
             for ending, wording in (("", self._caption), (PLAIN, plain_sentence))
             for kind in KINDS
         }
-        blind = self._blind_controls(events, contrasts)
+        blind = {
+            block: control
+            for block, one in contrasts.items()
+            if (control := draw_blind_control(events, one, seed=self.seed))
+        }
         text_only = text_only_accuracy(
             split.events, drawn, lambda kind, each: self._draw(split.events, kind, each)
         )
-        items = SwapItems(
-            events=events,
-            contrasts=contrasts,
-            blind=blind,
-            text_only={
-                kind: split.of_block(accuracy_N, drawn[kind], contrasts[kind])
-                for kind, accuracy_N in text_only.items()
-            },
-        )
+        text_only = {
+            kind: split.of_block(accuracy_N, drawn[kind], contrasts[kind])
+            for kind, accuracy_N in text_only.items()
+        }
+        items = SwapItems(events=events, contrasts=contrasts, blind=blind, text_only=text_only)
         return TaskData(
             items=items,
             counts={
@@ -279,16 +280,6 @@ class SrlSwap:
         return draw_counterfeits(
             events, kind, pools=pools, num_negatives=self.num_negatives, seed=self.seed
         )
-
-    def _blind_controls(
-        self, events: DenseEvents, contrasts: Mapping[str, Contrasts]
-    ) -> dict[str, BlindControl]:
-        """The blind control of each block that has items of two groups."""
-        controls = {
-            block: draw_blind_control(events, one, seed=self.seed)
-            for block, one in contrasts.items()
-        }
-        return {block: control for block, control in controls.items() if control is not None}
 
 
 def _score_block(
@@ -345,10 +336,7 @@ def _summarise_block(block: ItemScores) -> dict[str, Score]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SplitEvents:
-    """All events of the split, and where those that are tested stand among them.
-
-    What needs no video is made of all, so that it is the same whichever videos are there.
-    """
+    """All events of the split, and where those that are tested stand among them."""
 
     events: DenseEvents
     positions: tuple[int, ...]

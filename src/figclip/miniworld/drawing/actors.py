@@ -45,17 +45,10 @@ Limb = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
-    """Angles of a body.
+    """Angles of a body: upper arm and forearm, thigh and shin; near is towards the viewer.
 
-    Attributes:
-        near_arm, far_arm: Upper arm and forearm; near is towards the viewer.
-        near_leg, far_leg: Thigh and shin.
-        lean: Lean of the torso, forward positive.
-        nod: Nod of the head, forward positive.
-        turn: Turn of the whole body, forward positive.
-        reach: Factor on the length of the arms.
-        stretch: Factor on the length of the near leg.
-        stick: Angle of a stick in the near hand.
+    `lean` (torso), `nod` (head) and `turn` (all) are forward positive; `reach` and `stretch` are
+    factors on the lengths of the arms and the near leg; `stick` is held in the near hand.
     """
 
     near_arm: Limb = (12, 22)
@@ -74,11 +67,7 @@ class Pose:
 class Joints:
     """Where the parts of a body in a pose are; the ground is at height 0, the torso above 0.
 
-    Attributes:
-        head: Centre of the head; nod_degrees its tilt, counter-clockwise.
-        near_arm, far_arm: Shoulder, elbow and hand.
-        near_leg, far_leg: Hip, knee and foot.
-        stick_tip: End of the stick, None without one.
+    Limbs go from the trunk to hand or foot; the nod is counter-clockwise.
     """
 
     hip: complex

@@ -154,12 +154,7 @@ def _ring(middle: complex, radii: complex, turn: complex) -> list[tuple[float, f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sprite:
-    """A small picture with transparency and where it is held.
-
-    Attributes:
-        image: RGBA.
-        anchor_px: Offset of the anchor from the left upper corner, to the right and down.
-    """
+    """A small RGBA picture and where it is held: pixels to the right and down from its corner."""
 
     image: Image.Image
     anchor_px: tuple[int, int]
@@ -224,7 +219,6 @@ class Shades:
     """A colour as it is drawn.
 
     Attributes:
-        base: Itself.
         dark: Limbs on the far side, ears and tails.
         light: Bellies and muzzles.
         outline: Round everything; light round black, so that black shows in the dark.

@@ -24,12 +24,9 @@ _STEPS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """An actor in the picture.
+    """An actor in the picture; turned, it looks against the direction.
 
-    Attributes:
-        place: The spot below the torso; above the ground in a leap or on someone's hands.
-        ground: Height of the ground below, where its shadow falls.
-        is_turned: Whether it looks against the direction.
+    `place` is the spot below the torso, above the `ground` in a leap or on someone's hands.
     """
 
     actor: Actor

@@ -27,13 +27,10 @@ _LETTERS = ("snooze", "notes")
 def draw_frame(
     situation: Situation, phase: float, *, seed: int, size_px: int = FRAME_PX
 ) -> Image.Image:
-    """One moment of a situation.
+    """One moment of a situation, `phase` in [0, 1); the same arguments give the same pixels.
 
     All that the situation tells is visible in it. The seed varies the rest: the scenery's layout,
     the light, where in the picture the actors are, people's skin and hair.
-
-    The same arguments give the same pixels. `phase` in [0, 1) is the share of the event that has
-    passed.
     """
     return _draw(situation, phase, scenery_seed=seed, place_seed=f"{seed}", size_px=size_px)
 
@@ -153,9 +150,7 @@ def _put(canvas: Image.Image, thing: Sign | Rope, view: _View) -> None:
 
 
 def write_video(path: Path, frames: Iterable[Image.Image], *, fps: int) -> None:
-    """Writes an MP4 (H.264, yuv420p) whose n-th frame is shown at n / fps seconds.
-
-    It is written aside and renamed, so that a file of this name is always whole.
+    """Writes an MP4 (H.264, yuv420p), whole or not at all; frame n is shown at n / fps seconds.
 
     Frames are RGB, of one even size, at least one. The folder must exist.
     """

@@ -209,22 +209,7 @@ def _prints(brush: Brush) -> None:
 _MARKS = {
     draw.__name__[1:]: draw
     for draw in (
-        _heart,
-        _vein,
-        _bolt,
-        _snail,
-        _speed,
-        _drop,
-        _star,
-        _dizzy,
-        _snooze,
-        _notes,
-        _dust,
-        _sweat,
-        _waves,
-        _bubble,
-        _hop,
-        _pillow,
-        _prints,
+        *(_heart, _vein, _bolt, _snail, _speed, _drop, _star, _dizzy, _snooze),
+        *(_notes, _dust, _sweat, _waves, _bubble, _hop, _pillow, _prints),
     )
 }
