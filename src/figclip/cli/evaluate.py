@@ -102,9 +102,6 @@ def evaluate(
     on events or vidsitu, those for captioning on activitynet or youcook2.
     """
     quiet_libraries()
-    import torch
-
-    from figclip.cli.progress import ProgressDisplay
     from figclip.evaluation.evaluate import evaluate as evaluate_models
     from figclip.evaluation.sources import parse_source
     from figclip.heads.run import is_head_run
@@ -127,17 +124,24 @@ def evaluate(
             template=template,
             frames_per_event=frames,
         )
+    score = partial(score, out=out, leave_out_trained=leave_out_trained, seed=seed)
+    result = _run(score, cpu=cpu)
+    _show(result, as_json=as_json)
+    _exit_by_coverage(result)
+
+
+def _run(score: Callable[..., EvaluationResult], *, cpu: bool) -> EvaluationResult:
+    """Score with a progress display, on the device there is."""
+    import torch
+
+    from figclip.cli.progress import ProgressDisplay
+
     with going_on(), ProgressDisplay() as display:
-        result = score(
-            out=out,
-            leave_out_trained=leave_out_trained,
-            seed=seed,
+        return score(
             cache=cache_folder(),
             device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
             on_progress=display.update,
         )
-    _show(result, as_json=as_json)
-    _exit_by_coverage(result)
 
 
 def _head_evaluation(run: Path, sources: Sequence[DataSource]) -> Callable[..., EvaluationResult]:

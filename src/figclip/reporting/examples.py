@@ -239,16 +239,8 @@ _WORD = re.compile(r"\s*(?:\w+|[^\w\s])")
 """A word or a sign, with the space before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Words in a row, and whether the other sentence has others in their place."""
-
-    text: str
-    changed: bool
-
-
-def changed_words(sentence: str, other: str) -> Iterator[Words]:
-    """The sentence in parts: those that the other one shares, and those that it does not.
+def changed_words(sentence: str, other: str) -> Iterator[tuple[str, bool]]:
+    """The sentence in parts, and whether the other one has other words in their place.
 
     The parts joined are the sentence without space at its end.
     """
@@ -258,4 +250,4 @@ def changed_words(sentence: str, other: str) -> Iterator[Words]:
     )
     for kind, start, end, _, _ in matcher.get_opcodes():
         if end > start:
-            yield Words("".join(words[start:end]), kind != "equal")
+            yield "".join(words[start:end]), kind != "equal"

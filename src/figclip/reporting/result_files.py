@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from figclip.errors import DataError
 from figclip.evaluation.results import FACES, RESULT_FORMAT
@@ -30,8 +30,6 @@ from figclip.reporting.records import (
     Verdict,
 )
 from figclip.tasks.base import Face, Unit
-
-_Known = TypeVar("_Known")
 
 
 def read_object(file: Path, *, newest_format: int) -> dict[str, Any]:
@@ -246,7 +244,7 @@ def _read(file: Path) -> ResultFile:
         return ResultFile(
             file=file,
             task=content["task"],
-            face=_one_of(FACES, content["face"]),
+            face=_known(content["face"], FACES),
             data=data["name"],
             source=data["source"],
             split=data["split"],
@@ -273,7 +271,7 @@ def _row(name: str, one: Any) -> ScoreRow:
     )
     interval = {"difference": one["difference"], "interval": one["interval_95"]}
     score = compared({"base": base, "adapted": adapted, **interval})
-    unit = _one_of(get_args(Unit), one["unit"])
+    unit = _known(one["unit"], get_args(Unit))
     chance = _optional(one["chance"])
     return ScoreRow(name=name, metric="", unit=unit, items=None, score=score, chance=chance)
 
@@ -282,12 +280,11 @@ def _values(content: Any) -> dict[str, float]:
     return {str(name): number(value) for name, value in content.items()}
 
 
-def _one_of(known: Iterable[_Known], name: object) -> _Known:
+def _known(name: Any, known: Collection[str]) -> Any:
     """A name that must be known."""
-    for one in known:
-        if one == name:
-            return one
-    raise ValueError(f"unknown {name!r}")
+    if name not in known:
+        raise ValueError(f"unknown {name!r}")
+    return name
 
 
 def _counted(one: ResultFile) -> str:
