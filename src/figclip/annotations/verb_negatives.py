@@ -38,13 +38,7 @@ _NUM_ROUNDS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventShape:
-    """What a caption shows of an event besides its words.
-
-    Attributes:
-        slots: Numbered slots that say something.
-        modifiers: Names of the modifiers that do.
-        has_scene: Whether the scene does.
-    """
+    """What a caption shows of an event besides its words: what says something of it."""
 
     slots: frozenset[str]
     modifiers: frozenset[str]

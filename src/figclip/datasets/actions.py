@@ -266,13 +266,11 @@ def read_kinetics(path: Path, split: str) -> ActionSet:
 
     Nobody has all videos of a list any more; what is scored is what is found.
 
-    Args:
-        path: A folder with a class list (`label_map_<any>.txt` or `classes.txt`, one name per line;
-            or `<any>_labels.csv`, columns `id,name`) and lists of videos: `<split>.csv` in the
-            official format (a video is named `<YouTube id>_<start>_<end>`, six digits each), or
-            `<split>.txt` with lines `path number`, classes counted from 0, as ViFi-CLIP has them.
-            Names ending in `_<split>` or `-<split>` are good, too.
-        split: `val`, `test`, or what else the name of a list ends in.
+    `path` is a folder with a class list (`label_map_<any>.txt` or `classes.txt`, one name per line;
+    or `<any>_labels.csv`, columns `id,name`) and lists of videos: `<split>.csv` in the official
+    format (a video is named `<YouTube id>_<start>_<end>`, six digits each), or `<split>.txt` with
+    lines `path number`, classes counted from 0, as ViFi-CLIP has them. Names ending in `_<split>`
+    or `-<split>` are good, too. `split` is `val`, `test`, or what else the name of a list ends in.
     """
     root = Place(str(path))
     classes = ClassList(_read_classes(path, root=root))

@@ -31,13 +31,9 @@ Family = Literal["retrieval", "actions", "composition"]
 class BenchmarkEntry:
     """A benchmark of the catalogue.
 
-    Attributes:
-        family: What kind of set it is, which decides the task.
-        media: What it needs besides the files: images, videos; of one's own files, either.
-        files: What PATH is, in a few words.
-        read: Loads a split.
-        splits: Names of its splits; None where the files decide.
-        default_split: Taken when none is named; `all` for everything.
+    Its family decides the task. `media` is what it needs besides the files: images, videos; of
+    one's own files, either. `files` says in a few words what PATH is, and `read` loads a split.
+    `splits` is None where the files decide.
     """
 
     family: Family

@@ -40,12 +40,9 @@ TOP_ONLY = ("",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The rows of a CSV file.
+    """The rows of a CSV file, each with its place, and the columns without meaning.
 
-    Attributes:
-        rows: Cells by column, with the place of each row; a cell may be empty. Read once, as they
-            are asked for.
-        ignored: Columns that have no meaning here.
+    Rows are cells by column, read once, as they are asked for. A cell may be empty.
     """
 
     rows: Iterator[tuple[Place, dict[str, str]]]

@@ -75,11 +75,9 @@ class LabelledMedium:
 class ActionSet:
     """A set for zero-shot classification.
 
-    Attributes:
-        split: Which part of the benchmark, for example `1+2+3`; None when it has no parts.
-        classes: Names as the benchmark writes them, in its order.
-        class_names: The same in words, lower case (`apply eye makeup` for `ApplyEyeMakeup`).
-        items: Split by split, in the order of the files.
+    `split` is for example `1+2+3`; None when the benchmark has no parts. Classes are named as it
+    writes them, in its order, and in words, lower case (`apply eye makeup` for `ApplyEyeMakeup`).
+    Items are split by split, in the order of the files.
     """
 
     split: str | None

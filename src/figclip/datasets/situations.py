@@ -99,13 +99,11 @@ class TrueVideo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SituationTruth:
-    """The ground truth of one split.
+    """The ground truth of one split of `vidsitu` or `events`.
 
-    Attributes:
-        name: `vidsitu` or `events`.
-        source: Name of the path that was read, without its folder.
-        videos: In the order of the split, annotated or not: predictions refer to them by position.
-        notices: What was handled by rule, one sentence each.
+    `source` is the name of the path that was read, without its folder. Videos are in the order of
+    the split, annotated or not: predictions refer to them by position. Notices say what was handled
+    by rule, one sentence each.
     """
 
     name: str

@@ -34,12 +34,7 @@ _VIDEOS_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class EventFeatures:
-    """Features of the events of every annotation that has any.
-
-    Attributes:
-        rows: [P, T, D] of each annotation, L2-normalised.
-        dim: D.
-    """
+    """Features of the events of every annotation that has any: [P, T, D] each, L2-normalised."""
 
     rows: Mapping[BatchItem, Float32[Tensor, "P T D"]]
     dim: int
@@ -133,13 +128,9 @@ BASE, ADAPTED, CONTEXTUALIZER = "base", "adapted", "contextualizer"
 class FrozenModel:
     """A model as a source of features.
 
-    Attributes:
-        name: `base`, `adapted` or `contextualizer`.
-        info: Which model it is, at which strength.
-        embedder: Embeds frames.
-        spec: The pixels it takes.
-        contextualizer: Through which the frames go; None for the frames themselves.
-        seen: What the model was trained on, and what chose it.
+    Its name is `base`, `adapted` or `contextualizer`; the frames of the last go through its
+    contextualizer. `spec` are the pixels it takes; `seen` is what it was trained on, and what chose
+    it.
     """
 
     name: str

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from figclip.config import CaptioningLoss, HeadTrainConfig, SituationLoss
 from figclip.errors import ModelError
 from figclip.evaluation.results import ModelColumn
-from figclip.model.folder import medium_hash
 from figclip.runtime.files import write_atomically
 from figclip.training.batches import BatchItem, BatchPlan
 from figclip.training.loop import (
@@ -36,7 +35,7 @@ from figclip.training.loop import (
     Validator,
     decay_groups,
 )
-from figclip.training.run_folder import RUN_FORMAT, RunFolder, write_settings
+from figclip.training.run_folder import RunFolder
 
 HEAD_FORMAT = 1
 SITUATIONS, CAPTIONING = "situations", "captioning"
@@ -55,7 +54,6 @@ class HeadInfo:
         task: `situations` or `captioning`.
         model: Hub id or folder of the model.
         base: Base of a full fine-tune; None otherwise.
-        feature_dim: D.
         models: By name, the models whose features the heads were trained on.
         vocabulary: What the heads can say, in the task's own form.
         contextualizer: `weights_hash` of the contextualizer whose features they take; None
@@ -211,18 +209,12 @@ class HeadTrainee(ABC, Generic[Head]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadTraining:
-    """What the head on the features of one model is trained on, and how.
+    """What the head on the features of a model is trained on, and how.
 
-    Attributes:
-        name: The model's name: `base`, `adapted` or `contextualizer`.
-        trainee: What the loop trains: the head and its losses.
-        plan: In which order.
-        validator: Scores the head on val; None without one.
-        train: Ids of the videos that are trained on, with the hash of each.
-        val: Those that are held back.
-        feature_dim: D.
-        vocabulary: What the head can say, as `head.json` keeps it.
-        notices: Says what the user must know of the data.
+    The model's name is `base`, `adapted` or `contextualizer`. `train` and `val` are the ids of the
+    videos that are trained on and of those held back, with the hash of each; there is no validator
+    without the latter. `vocabulary` is as `head.json` keeps it, and `notices` says what the user
+    must know of the data.
     """
 
     name: str
@@ -319,31 +311,3 @@ def _train_head(
 def _kept_step(outcome: Outcome) -> int:
     """The step whose weights are kept: best on val, else the last."""
     return outcome.step if outcome.best_step is None else outcome.best_step
-
-
-def write_head_run(
-    run: RunFolder,
-    config: Any,
-    *,
-    content_hash: str,
-    train: Mapping[str, str],
-    val: Mapping[str, str],
-    device: str,
-) -> None:
-    """Write config.json, environment.json and data.json of heads.
-
-    Raises:
-        CheckpointError: a file of the run is damaged.
-    """
-    write_settings(run, config, device=torch.device(device), num_processes=1)
-    content = {
-        "format": RUN_FORMAT,
-        "hash": content_hash,
-        "train": list(train),
-        "val": list(val),
-        "media": {
-            name: [medium_hash(one) for one in videos.values()]
-            for name, videos in (("train", train), ("val", val))
-        },
-    }
-    write_atomically(run.data, json.dumps(content, indent=2) + "\n")

@@ -43,14 +43,21 @@ from figclip.heads.run import (
     read_head_info,
     train_heads,
     write_head_info,
-    write_head_run,
 )
-from figclip.model.folder import SeenMedia
+from figclip.model.folder import SeenMedia, medium_hash
+from figclip.runtime.files import write_atomically
 from figclip.runtime.launcher import require_one_process
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
 from figclip.scoring.scores import PredictionScores
-from figclip.training.run_folder import RunFolder, check_data, check_run, read_text
+from figclip.training.run_folder import (
+    RUN_FORMAT,
+    RunFolder,
+    check_data,
+    check_run,
+    read_text,
+    write_settings,
+)
 from figclip.video.store import StoreSpec
 
 Config = TypeVar("Config", SituationConfig, CaptioningConfig)
@@ -144,9 +151,15 @@ def finetune_heads(
     check_data(run, content_hash)
     training = [task.prepare(config, m, videos=videos[m.spec], device=device) for m in models]
     first = training[0]
-    write_head_run(
-        run, config, content_hash=content_hash, train=first.train, val=first.val, device=device
-    )
+    write_settings(run, config, device=torch.device(device), num_processes=1)
+    parts = {"train": first.train, "val": first.val}
+    content = {
+        "format": RUN_FORMAT,
+        "hash": content_hash,
+        **{name: list(ids) for name, ids in parts.items()},
+        "media": {name: list(map(medium_hash, ids.values())) for name, ids in parts.items()},
+    }
+    write_atomically(run.data, json.dumps(content, indent=2) + "\n")
     info = HeadInfo(
         task=task.name,
         model=_reference(model),
@@ -175,14 +188,9 @@ def _reference(model: str | Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadScores:
-    """What the head on one model's features got.
+    """What the head on the features of a model got on the data.
 
-    Attributes:
-        model: Whose features it takes.
-        opened: The data.
-        video_ids: Ids of the scored videos.
-        trained_on: Ids of those that a head or its model was trained on.
-        scores: Scores, with what was not scored besides.
+    `trained_on` are the ids of the scored videos that a head or its model was trained on.
     """
 
     model: FrozenModel

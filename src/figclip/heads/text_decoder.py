@@ -30,10 +30,8 @@ def join_heads(heads_NHLE: Float[Tensor, "N H L E"]) -> Float[Tensor, "N L D"]:
 class TextMemory:
     """What N sequences are written from.
 
-    Attributes:
-        prefix_ND: What each is about: an event and its verb, or the query that found the event.
-        memory_NSD: What it may look at: tokens of its video.
-        memory_mask_NS: True where it may; at least one place per row.
+    The prefix is what each is about: an event and its verb, or the query that found the event. It
+    may look at tokens of its video where the mask is True, at least one.
     """
 
     prefix_ND: Float[Tensor, "N D"]
@@ -45,11 +43,8 @@ class TextMemory:
 class DecoderState:
     """What a decoder has read and written so far, a row a sequence.
 
-    Attributes:
-        length: Positions written, the prefix included.
-        written: Keys and values of these positions, of each layer.
-        memory: Keys and values of the memory, of each layer.
-        memory_mask_NS: True where the memory is there.
+    Keys and values are of each layer: of the memory, and of the `length` positions that are
+    written, the prefix included.
     """
 
     length: int

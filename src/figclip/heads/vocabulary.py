@@ -19,9 +19,7 @@ NUM_SPECIAL = 3
 class Vocabulary:
     """Token ids: padding, end, unknown word, then marks, then words.
 
-    Attributes:
-        marks: Tokens that are no words, for example the keys of roles.
-        words: Separated by white space in texts, verbatim.
+    Marks are no words, for example the keys of roles. Words are separated by white space, verbatim.
     """
 
     marks: tuple[str, ...]

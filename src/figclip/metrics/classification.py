@@ -15,11 +15,9 @@ from figclip.metrics.ranking import place
 class Classified:
     """What became of each item; `ranking.hits_at_k` of the ranks gives top-1 and top-5.
 
-    Attributes:
-        predicted_N: Index of the most similar class; of several, the first.
-        official_rank_N: Rank of the true class from 1, where the class of lower index wins a tie:
-            top-1 is then argmax.
-        rank_N: Rank of the true class from 1, where a tie counts against it.
+    The predicted class is the most similar one; of several, the first. Ranks of the true class
+    count from 1. Officially the class of lower index wins a tie, so that top-1 is argmax; else a
+    tie counts against the true class.
     """
 
     predicted_N: Int64[np.ndarray, " N"]

@@ -134,9 +134,8 @@ def _keep_fewer(
 class Meteor:
     """A METEOR, with the names of its scores.
 
-    Attributes:
-        stats: Counts of each pair of a hypothesis and a reference, tokenised; a row per pair.
-        scores: Score of each row, a pair's counts or the sum of several pairs'.
+    `stats` counts each pair of a hypothesis and a reference, tokenised, a row per pair; `scores`
+    scores each row, a pair's counts or the sum of several pairs'.
     """
 
     name: str

@@ -21,12 +21,10 @@ STRENGTHS = tuple(step / 100 for step in range(101))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrengthBlock:
-    """One number of a test at several strengths, item by item.
+    """One number of a test at several strengths, item by item; higher is better.
 
-    Attributes:
-        value_NS: Values of each item, a column a strength, the base first; higher is better.
-        group_of_item: Name of each item's group; equal names are one group in all blocks.
-        weight_N: Weight of each item in the mean, > 0; None: all equal.
+    The first column is the base. Equal names are one group in all blocks. Weights in the mean are
+    above 0; None: all equal.
     """
 
     value_NS: Float64[np.ndarray, "N S"]
@@ -131,12 +129,7 @@ def unseen_loss(num_groups: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossBounds:
-    """Losses of kept tests. K tests, A strengths to choose from.
-
-    Attributes:
-        bound_KA: Upper bound of each test's smoothed loss, for each of `STRENGTHS`.
-        mean_bound_A: Upper bound of the smoothed mean loss.
-    """
+    """Upper bounds of the smoothed losses of K kept tests, and of their mean, by strength."""
 
     bound_KA: Float64[np.ndarray, "K A"]
     mean_bound_A: Float64[np.ndarray, " A"]

@@ -68,14 +68,11 @@ class PreparationPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparationReport:
-    """What prepare did; also in the store and beside it.
+    """What prepare did with annotations of `vidsitu` or `events`; also in the store and beside it.
 
-    Attributes:
-        name: `vidsitu` or `events`.
-        quarantine: What was left out, with reasons, by id.
-        num_reused: Videos whose frames were already there.
-        masked_negatives: Share of hard negatives that could not be drawn from these videos.
-        notices: What the annotation reader handled by rule.
+    `quarantine` is what was left out, with reasons, by id; `num_reused` videos had their frames
+    there already. `masked_negatives` is the share of hard negatives that could not be drawn from
+    these videos. Notices are of what the annotation reader handled by rule.
     """
 
     name: str

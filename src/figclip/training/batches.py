@@ -62,12 +62,9 @@ class BatchItem:
 
 @dataclass(frozen=True, slots=True)
 class PictureBatch:
-    """The unlabelled pictures of a step, with the frames of this process.
+    """The unlabelled pictures of a step, with the RGB frames of this process.
 
-    Attributes:
-        picture_idxs: All pictures of the step.
-        first: Index in `picture_idxs` of this process's first picture.
-        frames_NHWC: RGB frames of this process's pictures, which are contiguous; may be none.
+    Its pictures are contiguous, from index `first` in `picture_idxs`; it may have none.
     """
 
     picture_idxs: tuple[int, ...]

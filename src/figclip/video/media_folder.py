@@ -41,9 +41,8 @@ class MediaFolder:
     def find(self, name: str) -> list[Path]:
         """What lies at a path below the folder, or for a bare name all files of that stem.
 
-        More than one is returned, so that the choice is the user's. A folder is a match only where
-        no file is: the frames of `v_x_seg_0_10` often lie in a folder of that name beside the
-        video.
+        More than one is the user's choice. A folder is a match only where no file is: the frames of
+        `v_x_seg_0_10` often lie in a folder of that name beside the video.
         """
         return self._at(name, else_files=sorted(self._files(name)))
 

@@ -30,12 +30,10 @@ _SMALLEST = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class FrameTokens:
-    """Encoded frames of B videos.
+    """Encoded frames of B videos; padding is meaningless.
 
-    Attributes:
-        token_BSD: Token of each frame; padding is meaningless.
-        place_BS: Time of each as a share of its video, in [0, 1].
-        present_BS: True where a frame is there; at least one per video.
+    The place of a frame is its time as a share of its video, in [0, 1]. Each video has at least
+    one.
     """
 
     token_BSD: Float[Tensor, "B S D"]
@@ -47,10 +45,8 @@ class FrameTokens:
 class FoundEvents:
     """What the queries hold after each layer; the last layer's is the answer.
 
-    Attributes:
-        span_LBQ2: Middle and length.
-        confidence_LBQ: Logit of having found an event.
-        query_BQD: The queries after the last layer.
+    Spans are middle and length; confidence is the logit of having found an event. Queries are those
+    after the last layer.
     """
 
     span_LBQ2: Float[Tensor, "L B Q 2"]
@@ -215,14 +211,7 @@ def generalised_iou(
 
 @dataclass(frozen=True, slots=True)
 class FrameRows:
-    """Features of B whole videos, padded.
-
-    Attributes:
-        frames_BSD: L2-normalised.
-        place_BS: Time of each frame as a share of its video.
-        duration_B: Seconds.
-        present_BS: True where a frame is there; at least one per video.
-    """
+    """L2-normalised features of B whole videos, padded; places are as in `FrameTokens`."""
 
     frames_BSD: Float32[Tensor, "B S D"]
     place_BS: Float32[Tensor, "B S"]

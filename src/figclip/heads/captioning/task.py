@@ -343,13 +343,9 @@ DESCRIPTION_FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What is said of one video.
+    """What is said of one video: its file as given, and the events in the order of their starts.
 
-    Attributes:
-        video: Its file, as given.
-        duration_s: Seconds; 0 when it could not be read.
-        events: In the order of their starts.
-        problem: Why it could not be read; None when it could.
+    Where it could not be read, `problem` says why, and the duration is 0.
     """
 
     video: Path

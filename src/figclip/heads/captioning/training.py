@@ -37,11 +37,9 @@ _FOCAL_ALPHA, _FOCAL_GAMMA = 0.25, 2.0
 
 @dataclass(frozen=True, slots=True)
 class CaptioningTargets:
-    """The events of one annotation that can be learnt.
+    """The events of one annotation that can be learnt: edges as shares of the video, and tokens.
 
-    Attributes:
-        edge_G2: Start and end of each, as shares of the video.
-        sentences: Tokens of each sentence, with the end.
+    `edge_G2` is start and end of each; sentences are with the end.
     """
 
     edge_G2: Float[Tensor, "G 2"]

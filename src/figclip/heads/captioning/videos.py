@@ -92,11 +92,9 @@ class OpenedCaptions(OpenedData):
 
 @dataclass(frozen=True, slots=True)
 class VideoFeatures:
-    """Features of whole videos, of each as many frames as it has.
+    """L2-normalised features of whole videos, [S, D], of each as many frames as it has.
 
-    Attributes:
-        rows: [S, D] of each video, L2-normalised.
-        times_s: Times of its frames, at the midpoints of equal segments of the video.
+    `times_s` are the times of the frames, at the midpoints of equal segments of the video.
     """
 
     rows: tuple[Float32[Tensor, "_ D"], ...]

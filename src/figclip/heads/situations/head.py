@@ -36,10 +36,8 @@ _VIDEOS_AT_ONCE = 32
 class SituationVocabulary:
     """What a head can say, from its training annotations.
 
-    Attributes:
-        verbs: Senses, or bare verbs where events have none.
-        relations: Relations to the middle event.
-        roles: Keys and words of roles.
+    Verbs are senses, or bare verbs where events have none; relations are those to the middle event;
+    `roles` has the keys and the words of roles.
     """
 
     verbs: tuple[str, ...]
@@ -179,11 +177,8 @@ class SituationHead(nn.Module):
 class SituationPredictions:
     """What a head says of videos, of each in their order.
 
-    Attributes:
-        verbs: Best first.
-        roles: Written for the annotated verb.
-        roles_of_predicted_verbs: Written for the verb that the head found.
-        relations: Empty when training saw none.
+    Verbs are best first. Roles are written for the annotated verb, and for the verb that the head
+    found. There are no relations when training saw none.
     """
 
     verbs: tuple[VerbPrediction, ...]

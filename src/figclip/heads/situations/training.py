@@ -27,12 +27,10 @@ _IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class SituationTargets:
-    """What is true of the events of one annotation.
+    """What is true of the events of one annotation: ids, and the tokens of each event's roles.
 
-    Attributes:
-        verb_P: Verb ids; `num_verbs` for one that training never saw.
-        relation_P: Relation ids; `_IGNORED` where there is none.
-        roles: Tokens of each event's roles, with the end.
+    A verb that training never saw is `num_verbs`; no relation is `_IGNORED`. Roles are with the
+    end.
     """
 
     verb_P: tuple[int, ...]
