@@ -1,6 +1,9 @@
-"""Writes the tables of docs/results.md from what `figclip quickstart --full` left behind.
+"""Writes the tables of docs/results.md from what `figclip quickstart` left behind.
 
 figclip quickstart --full --out quickstart && python docs/make_tables.py quickstart
+
+Without `--full`, after `figclip quickstart` with several `--seed`, it writes those of detail and of
+what must be kept, over the seeds that are there.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ def make_tables(folder: Path) -> dict[str, str]:
     """
     summary = json.loads((folder / "run-base0-seed0/eval/summary.json").read_text())
     if "by_seed" not in summary or SECOND_BASE not in summary["controls"]:
-        raise SystemExit(f"{folder} holds one seed only: run `figclip quickstart --full` on it")
+        summary = _over_seeds(folder)
+        tables = {"detail": _detail(summary), "kept": _kept(summary)}
+        return {name: "\n".join(lines) for name, lines in tables.items()}
     tables = {
         "detail": _detail(summary),
         "kept": _kept(summary),
@@ -43,6 +48,22 @@ def make_tables(folder: Path) -> dict[str, str]:
         "heads": _heads(summary),
     }
     return {name: "\n".join(lines) for name, lines in tables.items()}
+
+
+def _over_seeds(folder: Path) -> Mapping[str, Any]:
+    """The summary of all seeds on the first base, scored again; embeddings come from the cache."""
+    runs = sorted(folder.resolve().glob("run-base0-seed*"))
+    if len(runs) < 2:
+        raise SystemExit(
+            f"{folder} holds one seed only: run `figclip quickstart` with --full or other --seed"
+        )
+    # Here, as they load torch, which the tables of `--full` do without.
+    from figclip.miniworld.stages import Workshop, evaluate_run
+    from figclip.miniworld.summary import read_scores, summarise
+
+    workshop = Workshop(path=folder.resolve(), on_progress=lambda *_: None)
+    results = [evaluate_run(workshop, run, base=workshop.base(0)) for run in runs]
+    return summarise(read_scores(workshop.tests, results), seed=0)
 
 
 def with_tables(page: str, tables: Mapping[str, str]) -> str:

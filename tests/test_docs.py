@@ -74,7 +74,7 @@ def test_a_quickstart_of_one_seed_has_no_tables(quickstart: Path):
     summary = json.loads(file.read_text())
     del summary["by_seed"]
     file.write_text(json.dumps(summary))
-    with pytest.raises(SystemExit, match="one seed only: run `figclip quickstart --full`"):
+    with pytest.raises(SystemExit, match="one seed only: run `figclip quickstart` with --full"):
         make_tables["make_tables"](quickstart)
 
 
