@@ -204,7 +204,7 @@ class ClipTrainee:
         parts = frames_NHWC.split(self._config.train.micro_batch)
         return GradientCache(encode, parts, keep=KEPT_MICRO_BATCHES)
 
-    def _kept_texts(self, step: int) -> Int[np.ndarray, " M"]:
+    def _kept_texts(self, step: int) -> Int[np.ndarray, " K"]:
         """Indices of the teacher's texts that this step compares pictures with."""
         num = 0 if self.teacher is None else len(self.teacher.texts)
         if self._text_embeddings_MD is not None or num <= TEXTS_A_STEP:
@@ -218,7 +218,7 @@ class ClipTrainee:
         batch: ClipBatch,
         teacher: Teacher,
         embeddings_MD: Float[Tensor, "M D"],
-        kept: Int[np.ndarray, " M"],
+        kept: Int[np.ndarray, " K"],
     ) -> Tensor:
         """The loss of the step's pictures, all processes'."""
         assert batch.pictures is not None, "a teacher has pictures"
@@ -240,7 +240,7 @@ class ClipTrainee:
         )
 
     def _embed_texts(
-        self, batch: ClipBatch, kept: Int[np.ndarray, " M"]
+        self, batch: ClipBatch, kept: Int[np.ndarray, " K"]
     ) -> tuple[GradientCache[TokenBatch] | None, Tensor, dict[int, int]]:
         """Embeddings of the batch's texts, and the row in them of each row of the text table.
 
