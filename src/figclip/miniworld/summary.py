@@ -51,7 +51,11 @@ class TestScores:
         new_N = self.is_new_N
         groups = tuple(np.asarray(self.groups)[new_N])
         return replace(
-            self, base_N=self.base_N[new_N], adapted_N=self.adapted_N[new_N], groups=groups
+            self,
+            base_N=self.base_N[new_N],
+            adapted_N=self.adapted_N[new_N],
+            groups=groups,
+            is_new_N=new_N[new_N],
         )
 
 

@@ -13,10 +13,11 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -326,7 +327,7 @@ def unreadable(path: str | Path, error: Exception) -> VideoError:
 
 
 def write_h264(
-    file: str | BinaryIO, frames: Iterable[UInt8[np.ndarray, "H W 3"]], *, fps: int, **options: str
+    file: str | BytesIO, frames: Iterable[UInt8[np.ndarray, "H W 3"]], *, fps: int, **options: str
 ) -> None:
     """Write an MP4 (H.264, yuv420p) whose n-th frame is shown at n / fps seconds.
 
