@@ -125,16 +125,25 @@ def test_a_strong_hold_leaves_the_base_nearly_as_it_was(
     world: World, pictures: Path, tmp_path: Path
 ):
     moved: dict[str, float] = {}
+    plans: list[AdaptationPlan] = []
     base = load_file(world.base / "model.safetensors")
     for name, weight in (("loose", 0.0), ("held", 1e4)):
         config = world.config(f"keep.weight={weight}", "train.epochs=20", "train.clip_norm=1")
         images = [pictures] if weight else []
         out = tmp_path / name
-        adapt(config, data=[world.store], out=out, keep_images=images, cpu=True)
+        adapt(
+            config,
+            data=[world.store],
+            out=out,
+            keep_images=images,
+            cpu=True,
+            on_plan=plans.append,
+        )
         weights = load_file(out / "model" / "model.safetensors")
         changes = [(weights[key] - base[key]).norm() ** 2 for key in base if key in weights]
         moved[name] = float(torch.stack(changes).sum().sqrt())
     assert moved["held"] < 0.7 * moved["loose"]
+    assert plans[1].memory_bytes > plans[0].memory_bytes, "pictures take memory, too"
 
 
 def test_without_pictures_the_training_frames_stand_in(world: World, tmp_path: Path):

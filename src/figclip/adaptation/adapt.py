@@ -186,6 +186,7 @@ def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> i
     weights = _num_parameters(parts.backbone) + _num_parameters(parts.contextualizer)
     trained = sum(p.numel() for p in parts.backbone.parameters() if p.requires_grad)
     trained += _num_parameters(parts.contextualizer)
+    batch_frames += config.keep.pictures if config.keep.weight else 0
     frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
     kept = KEPT_MICRO_BATCHES * config.train.micro_batch
     held = min(kept, batch_frames) * activations

@@ -95,7 +95,7 @@ def adapt(
             cache=cache_folder(),
             cpu=cpu,
             on_plan=lambda plan: typer.echo("\n".join(plan.sentences()), err=True),
-            on_texts=lambda done, total: display.update("texts", done, total),
+            on_texts=lambda done, total: display.update("embedding", done, total),
             on_step=lambda report: _show_step(report, display),
             on_progress=display.update,
         )
