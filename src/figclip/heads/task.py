@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -61,7 +61,18 @@ from figclip.training.run_folder import (
 from figclip.video.store import StoreSpec
 
 Config = TypeVar("Config", SituationConfig, CaptioningConfig)
-Videos = TypeVar("Videos")
+
+
+class HashedVideos(Protocol):
+    """Videos to train on: what tells them from others."""
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of frames and annotations."""
+        ...
+
+
+Videos = TypeVar("Videos", bound=HashedVideos)
 Words = TypeVar("Words")
 Head = TypeVar("Head", bound=nn.Module)
 
@@ -117,42 +128,90 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
             torch.manual_seed(config.train.seed)
             return self.build_head(config, vocabulary, feature_dim=feature_dim)
 
+    def finetune(
+        self,
+        config: Config,
+        *,
+        model: str | Path,
+        data: DataSource,
+        out: Path,
+        base: str | Path | None = None,
+        resume: bool = False,
+        cache: Path | None = None,
+        cpu: bool = False,
+        on_step: OnStep | None = None,
+        on_progress: Progress | None = None,
+    ) -> FinetuneResult:
+        """Train the same fresh head on the frozen features of base, adapted and contextualizer.
 
-def finetune_heads(
-    task: HeadTask[Config, Any, Any, Any],
-    config: Config,
-    *,
-    model: str | Path,
-    data: DataSource,
-    out: Path,
-    base: str | Path | None,
-    resume: bool,
-    cache: Path | None,
-    cpu: bool,
-    on_step: OnStep | None,
-    on_progress: Progress | None,
-) -> FinetuneResult:
-    """As `heads.situations.task.finetune_situations`, of any task."""
-    require_one_process(f"finetune {task.name}")
-    run = RunFolder(out)
-    check_run(run, config, resume=resume)
-    task.check_training(data, config, cache=cache)
-    device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
-    models, notices = load_frozen_models(
-        model, base=base, cache=cache, device=device, on_progress=on_progress
-    )
-    models = tuple(one for one in models if task.has_context or one.name != CONTEXTUALIZER)
-    check_models(out, models, task=task.name, model=model)
-    videos = {
-        spec: task.open_training(data, config, spec=spec, cache=cache, on_progress=on_progress)
-        for spec in dict.fromkeys(one.spec for one in models)
-    }
-    content_hash = videos[models[0].spec].content_hash
-    check_data(run, content_hash)
-    training = [task.prepare(config, m, videos=videos[m.spec], device=device) for m in models]
-    first = training[0]
-    write_settings(run, config, device=torch.device(device), num_processes=1)
-    parts = {"train": first.train, "val": first.val}
+        Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with
+        `resume` it goes on, and ends bit-identical to an undisturbed run (on the CPU, same
+        threads). Captioning takes no contextualizer, whose events are still to be found there.
+
+        Args:
+            config: From a recipe.
+            model: Hub id, model folder or run folder; a plain CLIP gives one head.
+            data: For situations annotated events, of which the split `train` is taken. For
+                captioning dense captions with `videos=DIR`: of a folder the split `train`, or one
+                file, whole.
+            out: Run folder.
+            base: Base of a full fine-tune.
+            resume: Go on with the run in `out`.
+            cache: Folder of embeddings and decoded frames; None keeps none, which data with
+                `videos=DIR` do not allow.
+            cpu: Use the CPU even where there is a GPU.
+            on_step: Told about every step.
+            on_progress: Told what is being decoded or embedded.
+
+        Raises:
+            ConfigError: several processes; data that hold no such annotation, or name a split.
+            CheckpointError: `out` holds another run, or none to resume.
+            ModelError, StoreError, DataError: model, store or data cannot be used.
+            TrainingError: a loss is not finite.
+        """
+        require_one_process(f"finetune {self.name}")
+        run = RunFolder(out)
+        check_run(run, config, resume=resume)
+        self.check_training(data, config, cache=cache)
+        device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+        models, notices = load_frozen_models(
+            model, base=base, cache=cache, device=device, on_progress=on_progress
+        )
+        models = tuple(one for one in models if self.has_context or one.name != CONTEXTUALIZER)
+        check_models(out, models, task=self.name, model=model)
+        videos = {
+            spec: self.open_training(data, config, spec=spec, cache=cache, on_progress=on_progress)
+            for spec in dict.fromkeys(one.spec for one in models)
+        }
+        content_hash = videos[models[0].spec].content_hash
+        check_data(run, content_hash)
+        training = [self.prepare(config, m, videos=videos[m.spec], device=device) for m in models]
+        first = training[0]
+        write_settings(run, config, device=torch.device(device), num_processes=1)
+        _write_data(run, first, content_hash=content_hash)
+        info = HeadInfo(
+            task=self.name,
+            model=_reference(model),
+            base=None if base is None else _reference(base),
+            feature_dim=first.feature_dim,
+            models={one.name: one.info for one in models},
+            vocabulary=first.vocabulary,
+            contextualizer=contextualizer_hash(models),
+        )
+        write_head_info(out, info)
+        return train_heads(
+            training,
+            out,
+            train=config.train,
+            cpu=cpu,
+            on_step=on_step,
+            notices=(*notices, *first.notices()),
+        )
+
+
+def _write_data(run: RunFolder, training: HeadTraining, *, content_hash: str) -> None:
+    """What the heads learn from and what chooses their weights, so that no test takes it."""
+    parts = {"train": training.train, "val": training.val}
     content = {
         "format": RUN_FORMAT,
         "hash": content_hash,
@@ -160,24 +219,6 @@ def finetune_heads(
         "media": {name: list(map(medium_hash, ids.values())) for name, ids in parts.items()},
     }
     write_atomically(run.data, json.dumps(content, indent=2) + "\n")
-    info = HeadInfo(
-        task=task.name,
-        model=_reference(model),
-        base=None if base is None else _reference(base),
-        feature_dim=first.feature_dim,
-        models={one.name: one.info for one in models},
-        vocabulary=first.vocabulary,
-        contextualizer=contextualizer_hash(models),
-    )
-    write_head_info(out, info)
-    return train_heads(
-        training,
-        out,
-        train=config.train,
-        cpu=cpu,
-        on_step=on_step,
-        notices=(*notices, *first.notices()),
-    )
 
 
 def _reference(model: str | Path) -> str:

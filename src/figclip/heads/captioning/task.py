@@ -33,13 +33,12 @@ from figclip.heads.captioning.videos import (
     open_captions,
 )
 from figclip.heads.features import ADAPTED, BASE, FrozenModel
-from figclip.heads.run import CAPTIONING, CAPTIONING_RESULT, FinetuneResult, HeadTraining, OnStep
+from figclip.heads.run import CAPTIONING, CAPTIONING_RESULT, HeadTraining
 from figclip.heads.task import (
     HeadScores,
     HeadTask,
     TrainedHeads,
     compare_heads,
-    finetune_heads,
     load_heads,
     write_results,
 )
@@ -57,39 +56,6 @@ from figclip.video.sampling import FrameRate
 from figclip.video.store import StoreSpec
 
 CaptioningHeads = TrainedHeads[CaptioningConfig, Vocabulary, CaptioningHead]
-
-
-def finetune_captioning(
-    config: CaptioningConfig,
-    *,
-    model: str | Path,
-    data: DataSource,
-    out: Path,
-    cache: Path,
-    base: str | Path | None = None,
-    resume: bool = False,
-    cpu: bool = False,
-    on_step: OnStep | None = None,
-    on_progress: Progress | None = None,
-) -> FinetuneResult:
-    """As `figclip.finetune_situations`, on the frozen frame features of base and adapted model.
-
-    `data` are dense captions with `videos=DIR`: of a folder its split `train`, or one file, whole.
-    Frames are decoded into `cache`.
-    """
-    return finetune_heads(
-        TASK,
-        config,
-        model=model,
-        data=data,
-        out=out,
-        base=base,
-        resume=resume,
-        cache=cache,
-        cpu=cpu,
-        on_step=on_step,
-        on_progress=on_progress,
-    )
 
 
 class CaptioningTask(HeadTask[CaptioningConfig, OpenedCaptions, Vocabulary, CaptioningHead]):
@@ -185,6 +151,7 @@ class CaptioningTask(HeadTask[CaptioningConfig, OpenedCaptions, Vocabulary, Capt
 
 
 TASK = CaptioningTask()
+finetune_captioning = TASK.finetune
 
 
 def _notices(

@@ -30,9 +30,7 @@ from figclip.heads.run import (
     CONTEXT_RESULT,
     FRAMES_RESULT,
     SITUATIONS,
-    FinetuneResult,
     HeadTraining,
-    OnStep,
 )
 from figclip.heads.situations.head import (
     SituationHead,
@@ -47,7 +45,6 @@ from figclip.heads.task import (
     HeadTask,
     TrainedHeads,
     compare_heads,
-    finetune_heads,
     load_heads,
     write_results,
 )
@@ -72,57 +69,6 @@ from figclip.video.stored import StoredVideos
 _FEATURES = {FRAMES_RESULT: "frames", CONTEXT_RESULT: "contextualizer against base frames"}
 
 SituationHeads = TrainedHeads[SituationConfig, SituationVocabulary, SituationHead]
-
-
-def finetune_situations(
-    config: SituationConfig,
-    *,
-    model: str | Path,
-    data: DataSource,
-    out: Path,
-    base: str | Path | None = None,
-    resume: bool = False,
-    cache: Path | None = None,
-    cpu: bool = False,
-    on_step: OnStep | None = None,
-    on_progress: Progress | None = None,
-) -> FinetuneResult:
-    """Train the same fresh head on the frozen features of base, adapted and contextualizer.
-
-    Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
-    it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads).
-
-    Args:
-        config: From a recipe.
-        model: Hub id, model folder or run folder; a plain CLIP gives one head.
-        data: Annotated events; heads are trained on its split `train`.
-        out: Run folder.
-        base: Base of a full fine-tune.
-        resume: Go on with the run in `out`.
-        cache: Folder of embeddings and decoded frames; None keeps none.
-        cpu: Use the CPU even where there is a GPU.
-        on_step: Told about every step.
-        on_progress: Told what is being decoded or embedded.
-
-    Raises:
-        ConfigError: several processes; data that hold no annotated events, or name a split.
-        CheckpointError: `out` holds another run, or none to resume.
-        ModelError, StoreError, DataError: model, store or data cannot be used.
-        TrainingError: a loss is not finite.
-    """
-    return finetune_heads(
-        TASK,
-        config,
-        model=model,
-        data=data,
-        out=out,
-        base=base,
-        resume=resume,
-        cache=cache,
-        cpu=cpu,
-        on_step=on_step,
-        on_progress=on_progress,
-    )
 
 
 class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary, SituationHead]):
@@ -226,6 +172,7 @@ class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary,
 
 
 TASK = SituationTask()
+finetune_situations = TASK.finetune
 
 
 def _notices(
