@@ -4,8 +4,6 @@ The public names are those of `__all__` here and in `figclip.metrics`; paths of 
 change. Names load their modules on first use, so that `import figclip` costs nothing.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

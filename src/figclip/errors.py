@@ -4,8 +4,6 @@ Everything that a user can cause derives from `FigclipError`, so that the comman
 paragraph instead of a traceback. Violations of our own invariants are `assert` statements.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

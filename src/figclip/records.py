@@ -11,8 +11,6 @@ Shape letters, used as suffixes of tensor names (`frames_BPTD`) and in jaxtyping
     S  tokens of the contextualizer
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 MODIFIER_SLOT = "ArgM"

@@ -1,7 +1,5 @@
 """`figclip adapt`: plan a run, train it, choose its checkpoint and strength, write `model/`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

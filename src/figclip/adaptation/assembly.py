@@ -1,7 +1,5 @@
 """Load the parts of a run (base, data, adaptation, texts), check them, and record them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

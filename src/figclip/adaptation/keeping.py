@@ -3,8 +3,6 @@
 A step compares what both see in pictures: the distribution over sparse texts (`training.losses`).
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import random

@@ -1,7 +1,5 @@
 """Choosing the strength of an adaptation: the most detail among those that keep what CLIP knew."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -4,8 +4,6 @@ Scoring needs more than the annotations of the videos that are there: what every
 in the order of the split. The same code reads the kept bytes and the files.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -7,8 +7,6 @@ person might write them.
     man in green jacket speaks to dog slowly in a kitchen
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

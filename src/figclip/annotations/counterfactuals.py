@@ -6,8 +6,6 @@ it says all the same is measured on the text features at the end of this file, w
 event's caption without its video.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args

@@ -4,8 +4,6 @@ Optional in training, and drawn for the SRL-swap test. Ours, not the papers'. Ea
 on the event, the pool, the seed and the event's key only.
 """
 
-from __future__ import annotations
-
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping

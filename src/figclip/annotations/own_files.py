@@ -5,8 +5,6 @@ for tools. Checked here is what a schema cannot say: ends come after starts, slo
 CSV rows become the objects that a line of JSON holds, and then take the same path.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import defaultdict

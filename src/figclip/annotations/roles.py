@@ -3,8 +3,6 @@
 Records keep every text verbatim; this module is the only place where a text is cleaned.
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Short texts of what annotated events show, one thing each: what CLIP already knows."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """What is trained on, what chooses the checkpoint, and what is only ever reported."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections import Counter

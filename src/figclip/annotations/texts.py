@@ -1,7 +1,5 @@
 """All texts of a run, each once, and which rows belong to which event."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median

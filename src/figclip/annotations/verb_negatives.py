@@ -13,8 +13,6 @@ Also here: the pool of verb senses of an annotated set (their role names, and ho
 and the single edits of an event that other tests build on (exchange two roles, replace a filler).
 """
 
-from __future__ import annotations
-
 import hashlib
 import random
 from collections import Counter, defaultdict

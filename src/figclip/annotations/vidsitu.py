@@ -9,8 +9,6 @@ Source:
     github.com/TheShadow29/VidSitu.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The command line: one file per verb. Heavy imports are inside the verbs, `--help` needs none."""
 
-from __future__ import annotations
-
 import os
 import signal
 from types import FrameType

@@ -4,8 +4,6 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but some inputs are quarantine
 interrupted by Ctrl-C and SIGTERM; interrupted work goes on where it stopped.
 """
 
-from __future__ import annotations
-
 import io
 import signal
 import sys

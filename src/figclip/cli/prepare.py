@@ -1,7 +1,5 @@
 """figclip prepare: annotations and videos into a frame store."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """figclip preview: what the text tower will read."""
 
-from __future__ import annotations
-
 import json
 from functools import wraps
 from pathlib import Path

@@ -1,7 +1,5 @@
 """figclip quickstart: the whole path on the mini world."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """figclip recipes: what there is, and what each does."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

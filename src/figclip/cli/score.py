@@ -1,7 +1,5 @@
 """figclip score: anyone's prediction file, in the benchmark's own format."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

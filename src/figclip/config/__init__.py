@@ -5,8 +5,6 @@ checks it; `RunConfig` checks combinations. Nothing below `adaptation` and `head
 losses, metrics and decoding take plain arguments.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints

@@ -1,7 +1,5 @@
 """Configs of any kind as JSON text and from it, and the overrides of `--set`."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import json

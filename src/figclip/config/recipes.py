@@ -10,8 +10,6 @@ encoder and decoder; sizes, dropout and our vocabulary of words (VidSitu uses GP
 ours.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TypeVar

@@ -7,8 +7,6 @@ Readers raise `DataError` where there is no such file or split, and `AnnotationE
 is wrong with what is there.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

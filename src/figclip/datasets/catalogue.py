@@ -1,7 +1,5 @@
 """The benchmarks that can be read, by name: what their files are, and how to load them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial

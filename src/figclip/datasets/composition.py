@@ -4,8 +4,6 @@ Readers raise `DataError` where there is no such file or split, and `AnnotationE
 is wrong with what is there.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

@@ -10,8 +10,6 @@ Readers raise `DataError` where there is no such file or split, and `AnnotationE
 is wrong with what is there.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ a wrong choice of files is raised at once. Entries are checked one by one as the
 that problems are noted in the order of the file.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized

@@ -4,8 +4,6 @@ Readers raise `DataError` where there is no such file or split, and `AnnotationE
 is wrong with what is there.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path, PurePosixPath

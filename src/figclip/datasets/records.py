@@ -3,8 +3,6 @@
 Ids are unique in a set. Items of one group are not independent, and are resampled together.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Reads the retrieval benchmarks: MSR-VTT, and paragraphs of ActivityNet Captions and YouCook2."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from figclip.annotations.reading import Place, check_filled, check_path, is_object

@@ -9,8 +9,6 @@ Source:
     stop at is named here, but for segments without annotation: those are not scored.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Also here: the sweep over the strength of an adaptation, what it gains in detail and what it costs.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 from collections import Counter, defaultdict

@@ -3,8 +3,6 @@
 Import it where something is drawn: matplotlib takes a third of a second to load.
 """
 
-from __future__ import annotations
-
 import io
 import warnings
 from collections.abc import Sequence

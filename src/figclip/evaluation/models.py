@@ -1,7 +1,5 @@
 """The models of an evaluation, loaded and ready to embed: a column of the table each."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

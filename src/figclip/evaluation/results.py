@@ -1,7 +1,5 @@
 """Results of an evaluation: base beside adapted, as files and as a table for the terminal."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections import defaultdict

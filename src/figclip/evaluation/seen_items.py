@@ -10,8 +10,6 @@ files that come or go, not with seeds, nor with the preset.
 It is a `DataError` if nothing would remain of data.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from collections import Counter

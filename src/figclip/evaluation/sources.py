@@ -11,8 +11,6 @@ made. Without `split=S` the videos of split `valid` are used, or all when the an
 such split. Benchmarks need `images=DIR` or `videos=DIR`, whichever they are about.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -3,8 +3,6 @@
 The models are the base, the adapted CLIP, and the contextualizer on top of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

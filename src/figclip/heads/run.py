@@ -5,8 +5,6 @@ head.json                                  task, model, vocabulary
 base/ adapted/ contextualizer/             a head on each: checkpoints, metrics, head.safetensors
 """
 
-from __future__ import annotations
-
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What all task heads share: how they are fine-tuned, loaded, and scored base beside adapted."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from abc import ABC, abstractmethod

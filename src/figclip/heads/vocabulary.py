@@ -4,8 +4,6 @@ A text decoder writes the roles of an event as one sequence, `[Arg0] a red cat [
 park END`, where the keys are marks, in the order of the annotation.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

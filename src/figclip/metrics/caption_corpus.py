@@ -6,8 +6,6 @@ sentence, over all sentences, E distinct n-grams of an item (candidate and refer
 over all items, X distinct n-grams of a reference, over all references.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Zero-shot classification by similarity to the names of classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ Source: mertyg/vision-language-models-are-bows @ 81fdd20, the notebook "Replicat
 dataset_zoo/aro_datasets.py:183.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ Blind: judge each item by videos that are not its own. What a model gets right t
 without looking at the video. Text-only: tell true from counterfeit by the words alone.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence

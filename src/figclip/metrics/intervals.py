@@ -3,8 +3,6 @@
 Groups are drawn so many times, or get random weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

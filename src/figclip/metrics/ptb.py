@@ -16,8 +16,6 @@ a full stop, before `. 5`, `.x` and `. The`, and with an apostrophe at every pla
 were not read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import lru_cache

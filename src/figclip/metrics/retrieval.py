@@ -6,8 +6,6 @@ items are ahead of the correct one or tie with it. Fractions instead of percenta
 Source: ArrowLuo/CLIP4Clip @ 508ffa3, metrics.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

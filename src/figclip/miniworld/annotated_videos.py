@@ -5,8 +5,6 @@ videos. Files come out with the same bytes for the same content. Writers order p
 from a painter and draw none themselves.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import string

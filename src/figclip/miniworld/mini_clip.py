@@ -4,8 +4,6 @@ The tokenizer is CLIP's own byte-level BPE, with merges learnt from the mini wor
 weights are one file per seed, in half precision.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

@@ -3,8 +3,6 @@
 A claim file says what a folder is for, so that resumed work does not mix two things.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing

@@ -4,8 +4,6 @@ Each phase is a run of the training loop in a folder of its own, so that a kille
 on from its last checkpoint and ends in the same bits. `python -m figclip.miniworld OUT` starts it.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ A batch is a pure function of (seed, step): stills, captions, paraphrases. No co
 held out is among them.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

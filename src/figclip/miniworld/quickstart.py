@@ -1,7 +1,5 @@
 """The whole path on the mini world: draw, prepare, adapt, evaluate, report."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

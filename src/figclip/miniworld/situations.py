@@ -7,8 +7,6 @@ edit changes one thing of a situation: it makes a sentence false, and has a pict
 `drawing` shows a situation, `wording` tells it.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The stages of the quickstart: each reads the files of the one before; what is done is kept."""
 
-from __future__ import annotations
-
 import json
 import resource
 import signal

@@ -6,8 +6,6 @@ in VidSitu's roles, each in their own words; the dense captions are those that V
 of a story lead to, by rule.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which files of the mini world the quickstart needs, and from which seeds they are drawn."""
 
-from __future__ import annotations
-
 import os
 import random
 from collections.abc import Collection

@@ -1,7 +1,5 @@
 """Any `transformers` CLIP, loaded with its preprocessing and tokenizer, and checked."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import pickle

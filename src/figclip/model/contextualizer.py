@@ -1,7 +1,5 @@
 """The Video Contextualizer: a small transformer over the frame embeddings of a video's events."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """A content-addressed cache of embeddings: one SQLite file, safe for many processes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sqlite3

@@ -6,8 +6,6 @@ factor is folded into the products beside it; the last layer computes its output
 token alone, the only one that is read; patches are embedded by a matrix product.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

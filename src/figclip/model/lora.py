@@ -3,8 +3,6 @@
 Weights are merged in float64 on the CPU, wherever they are: Apple's GPUs have no float64.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Decodes the images and videos that a benchmark names into frame stores: media in, clips out."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """prepare: annotations and video files in, one frame store out, with coverage and quarantine."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Charts as SVG: drawn from numbers, legible without script, styled by the report's CSS."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

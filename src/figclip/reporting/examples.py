@@ -3,8 +3,6 @@
 Also here: which words of a sentence the other one lacks.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import Counter, defaultdict

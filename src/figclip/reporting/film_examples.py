@@ -1,7 +1,5 @@
 """Show whole videos beside what captioning heads find in them, chosen by lot, spans as bars."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product

@@ -1,7 +1,5 @@
 """All that the files of a run of task heads say. Models and videos are not looked at."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Small copies of videos and pictures for inside a report: square, short, without sound."""
 
-from __future__ import annotations
-
 import base64
 import io
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ All fractions are in [0, 1]; they are printed as percent and points, with one de
 signs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

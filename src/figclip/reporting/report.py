@@ -1,7 +1,5 @@
 """`report.html`: one file about a run, without network, for people who have ten seconds."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Sequence

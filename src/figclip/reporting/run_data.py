@@ -7,8 +7,6 @@ A file that is damaged or of a newer format is a `DataError`; of `metrics.jsonl`
 `CheckpointError`.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Show one video of the training data as the losses see it: frames, captions, hard negatives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Settings of the process that work on the CPU is faster with than with the defaults."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

@@ -1,7 +1,5 @@
 """Files that are whole or absent, whatever kills the process, and whether they can be written."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

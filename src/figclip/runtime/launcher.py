@@ -1,7 +1,5 @@
 """Several processes that a launcher such as torchrun starts: one speaks for all."""
 
-from __future__ import annotations
-
 import os
 import sys
 import traceback

@@ -4,8 +4,6 @@ Differences between processes would drive them apart: one might choose another c
 for something that the others never send. So one process makes each result and sends it to all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """How functions that take long say how far they are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 CountProgress = Callable[[int, int], None]

@@ -1,7 +1,5 @@
 """Versions of what results depend on."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
 
 from figclip import __version__

@@ -5,8 +5,6 @@ C library; decoders fed with hostile files do both. Workers never see a Ctrl-C, 
 sends to all processes: the parent decides what stops.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

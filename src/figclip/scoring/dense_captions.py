@@ -7,8 +7,6 @@ Java; with the official one, the scores are named `METEOR` and `SODA_c`.
 Source: ttengwang/PDVC@0b025c8 densevid_eval3 (evaluate2018.py, eval_soda.py), fujiso/SODA@9cb3e2c.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Scores a file of predictions by the protocol of the benchmark that it is about."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass

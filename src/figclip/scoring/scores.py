@@ -4,8 +4,6 @@ Unlike a result of `figclip eval` nothing is compared here: predictions come fro
 model that has a benchmark's own task, and each score stands alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

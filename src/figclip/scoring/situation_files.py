@@ -21,8 +21,6 @@ value. How much it may describe is bounded, because a short pickle can name one 
 long list a million times.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import pickle

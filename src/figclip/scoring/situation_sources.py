@@ -5,8 +5,6 @@ keeps the files that it was prepared from. It is that of the whole split, whiche
 there, because annotators are drawn over the split.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Collection
 from dataclasses import replace

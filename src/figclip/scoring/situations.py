@@ -7,8 +7,6 @@ Source:
     github.com/TheShadow29/VidSitu @ b794988, `vidsitu_code/evl_fns.py` (roles: `EvalFnCap`).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

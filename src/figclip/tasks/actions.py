@@ -1,7 +1,5 @@
 """Recognising the action of a video by the similarity of the video to the names of classes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -10,8 +10,6 @@ A metric whose name is also the name of per-item values is their weighted mean, 
 (`check_item_means`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose

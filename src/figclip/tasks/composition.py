@@ -3,8 +3,6 @@
 With two controls: what can be got right blindly, and from the words alone.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence

@@ -3,8 +3,6 @@
 Both dense tasks start here: retrieval, and the SRL-swap test with its counterfeits put into words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ win chooses nothing: choices count by how far their accuracy exceeds that under 
 its texts are plain sentences, not the template that training teaches by heart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """What the tasks on images and whole videos share: which items are there, and embeddings."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

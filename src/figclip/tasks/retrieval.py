@@ -1,7 +1,5 @@
 """Finding a video (or image) by its captions, and captions by a video."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Which of a video's entities fills a role: ranking its fillers by CLIP similarity, zero-shot."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

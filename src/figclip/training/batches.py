@@ -4,8 +4,6 @@ Everything but the frames is a pure function of (records, seed, step), so that e
 the whole global batch without being told, and a resumed run sees the same batches.
 """
 
-from __future__ import annotations
-
 import hashlib
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence

@@ -5,8 +5,6 @@ are gathered without gradient, the process's own rows are put back with theirs, 
 loss is formed everywhere. Summing the processes' gradients then gives the gradient of that loss.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Exact gradients through an encoder whose activations do not fit in memory at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 

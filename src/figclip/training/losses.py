@@ -4,8 +4,6 @@ Shapes: N events or videos of the global batch, K hard negatives, D embedding (s
 All embeddings are L2-normalised fp32; `logit_scale` is exp of CLIP's parameter.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float, Int

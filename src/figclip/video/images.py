@@ -1,7 +1,5 @@
 """A picture file, opened safely."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Finds image and video files by the names that annotations and benchmarks give them."""
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from itertools import takewhile

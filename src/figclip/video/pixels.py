@@ -10,8 +10,6 @@ without antialiasing, centre crop. It is for comparing with published numbers, n
 Mean and standard deviation are the model's business and are applied after these pipelines.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast

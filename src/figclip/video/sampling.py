@@ -4,8 +4,6 @@ A preset says which frames, which pixels, and how they are pooled. Published num
 several points with these, so every result names its preset.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

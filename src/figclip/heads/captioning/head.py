@@ -6,8 +6,6 @@ Shape letters of dense captioning: B videos, S frames, Q queries, L layers, H at
 are middle and length, both as a share of the video.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

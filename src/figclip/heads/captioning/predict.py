@@ -1,7 +1,5 @@
 """What a trained head says of whole videos: spans, sentences, and how sure it is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import torch

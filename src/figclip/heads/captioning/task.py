@@ -1,7 +1,5 @@
 """Fine-tune and score heads for dense captioning, base beside adapted; describe any videos."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

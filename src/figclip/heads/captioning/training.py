@@ -1,7 +1,5 @@
 """What a head for dense captioning is trained on, and its trainee of the training loop."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

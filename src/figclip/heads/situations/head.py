@@ -1,7 +1,5 @@
 """The head for verbs, roles and relations of a video's events, and what it says of videos."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice

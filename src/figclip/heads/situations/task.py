@@ -1,7 +1,5 @@
 """Fine-tune and score heads for verbs, roles and relations, base beside adapted."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace

@@ -4,8 +4,6 @@ Bodies face right. Lengths are shares of the standing height, angles are degrees
 forward positive (90 is forward, 180 is up).
 """
 
-from __future__ import annotations
-
 import cmath
 import math
 from dataclasses import dataclass

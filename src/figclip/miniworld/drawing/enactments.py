@@ -5,8 +5,6 @@ pixels yet. Everything is staged as if the direction were right. Lengths are sha
 side; places are complex: to the right of the middle, and above the ground.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ The kinds differ in silhouette, so that they can be told apart in small pictures
 colours.
 """
 
-from __future__ import annotations
-
 from figclip.miniworld.drawing.brush import (
     BEAK,
     HAIRS,

@@ -1,7 +1,5 @@
 """Draw situations as pictures and films, scenery and staged actors, and encode them as video."""
 
-from __future__ import annotations
-
 import os
 import random
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 A sign is drawn in a square of side 2 round 0, pointing right, and held by its middle.
 """
 
-from __future__ import annotations
-
 import cmath
 import math
 from functools import lru_cache

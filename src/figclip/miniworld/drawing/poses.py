@@ -3,8 +3,6 @@
 Cycles run through [0, 1); angles are those of `actors.Pose`.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -4,8 +4,6 @@ Sceneries are drawn between the corners 0 and 1 + 1j, the horizon at a height. H
 those of actors, so that actors stand out.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from functools import lru_cache
