@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def make_tables(folder: Path) -> dict[str, str]:
         "detail": _detail(summary),
         "kept": _kept(summary),
         "runs": _runs(summary, folder),
+        "curves": _curves(summary),
         "heads": _heads(summary),
     }
     return {name: "\n".join(lines) for name, lines in tables.items()}
@@ -117,6 +119,32 @@ def _runs(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
         yield _run(f"{control}, {_strength(folder, base=0, seed=summary['seeds'][0])}", means)
 
 
+def _curves(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Detail and what is kept over the strength, held to the base and not.
+
+    Where a point of the first curve lies between two of the second, or the base, in what is kept,
+    the last column says what the second has there, on the line between them.
+    """
+    held, alone = summary["curves"].values()
+    yield "| | strength | detail, natural | kept | strength alone at as much kept |"
+    yield "|---|---|---|---|---|"
+    for name, points in summary["curves"].items():
+        for one in points:
+            there = _between(alone, one["semantic"]["difference"]) if points is held else None
+            cells = [name, f"{one['alpha']:g}", _gain(one["detail"]), _gain(one["semantic"])]
+            yield f"| {' | '.join(cells)} | {'–' if there is None else _points(there)} |"
+
+
+def _between(points: Sequence[Mapping[str, Any]], kept: float) -> float | None:
+    """Detail on the lines from the base from point to point; None beyond them."""
+    places = [(0.0, 0.0)]
+    places += [(one["semantic"]["difference"], one["detail"]["difference"]) for one in points]
+    for (kept_0, detail_0), (kept_1, detail_1) in pairwise(places):
+        if kept_1 <= kept <= kept_0 and kept_1 < kept_0:
+            return detail_0 + (detail_1 - detail_0) * (kept - kept_0) / (kept_1 - kept_0)
+    return None
+
+
 def _heads(summary: Mapping[str, Any]) -> Iterator[str]:
     """Scores of heads; where there is one, of the head on the contextualizer's outputs."""
     yield "| score | base | adapted | difference | contextualizer | difference |"
@@ -159,8 +187,13 @@ def _share(value: float) -> str:
 def _gain(compared: Compared) -> str:
     """The difference in points, and its interval."""
     ends = [compared["difference"], *(compared["interval"] or ())]
-    difference, *interval = (f"{100 * end:+.1f}".replace("-", "−") for end in ends)
+    difference, *interval = map(_points, ends)
     return f"{difference} [{', '.join(interval)}]" if interval else difference
+
+
+def _points(difference: float) -> str:
+    """A change in points."""
+    return f"{100 * difference:+.1f}".replace("-", "−")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,10 @@ PYTHON = [
 ]
 
 
+def lost(points: float) -> dict[str, Any]:
+    return {"difference": -points, "interval": None}
+
+
 @pytest.fixture
 def quickstart(tmp_path: Path) -> Path:
     """A folder with the files that the tables are made from, of one seed and a second base."""
@@ -39,6 +44,13 @@ def quickstart(tmp_path: Path) -> Path:
             {"name": "kinds", "wording": None, **COMPARED, "interval": None},
         ],
         "controls": {"second base": {**MEANS, "seeds": [0], "by_seed": [MEANS]}, "none": MEANS},
+        "curves": {
+            "held": [{"alpha": 1.0, "detail": COMPARED, "semantic": lost(0.15)}],
+            "alone": [
+                {"alpha": 0.3, "detail": {**COMPARED, "difference": 0.04}, "semantic": lost(0.1)},
+                {"alpha": 0.6, "detail": {**COMPARED, "difference": 0.08}, "semantic": lost(0.2)},
+            ],
+        },
         "tasks": {
             "situations": {"verbs Acc@1": COMPARED, "seeds": [0]},
             "situations_context": {"verbs Acc@1": COMPARED},
@@ -62,6 +74,11 @@ def test_tables_show_the_numbers_of_a_quickstart(quickstart: Path):
         f"| seed 0, 0.41 | {gain} | {gain} | {gain} |",
         f"| second base, seed 0, 0.2 | {gain} | {gain} | {gain} |",
         f"| none, 0.41 | {gain} | {gain} | {gain} |",
+    ]
+    assert tables["curves"].splitlines()[2:] == [
+        f"| held | 1 | {gain} | −15.0 | +6.0 |",
+        "| alone | 0.3 | +4.0 [+5.0, −15.0] | −10.0 | – |",
+        "| alone | 0.6 | +8.0 [+5.0, −15.0] | −20.0 | – |",
     ]
     assert tables["heads"].splitlines()[2:] == [
         f"| situations: verbs Acc@1 | 50.0 | 60.0 | {gain} | 60.0 | {gain} |",

@@ -143,6 +143,7 @@ def test_full_runs_three_seeds_on_both_bases_and_each_control_once(
         "_adapted": adapted,
         "_control": control,
         "_tasks": lambda _, *, seeds: {"heads": list(seeds)},
+        "_curves": lambda _, held: {"of": [str(run.relative_to(tmp_path)) for run in held]},
         "_means": tell,
         "_summary": lambda _, results, *, seeds: {**tell(_, results), "seeds": list(seeds)},
         "_finished": finished,
@@ -165,4 +166,5 @@ def test_full_runs_three_seeds_on_both_bases_and_each_control_once(
             "sparse captions": {"detail": "sparse at 0.4"},
             "shuffled annotations": {"detail": "shuffled at 0.4"},
         },
+        "curves": {"of": ["0/0", "0/1", "0/2"]},
     }

@@ -345,6 +345,29 @@ def test_several_seeds_show_their_spread(written: WrittenRun):
     assert "by_seed" not in page.text
 
 
+def test_several_curves_have_their_names_and_replace_the_one_that_chose(written: WrittenRun):
+    write_strength(written)
+    write_summary(written)
+    curves = {
+        name: [
+            {"alpha": 0.5, "detail": {"difference": 0.05}, "semantic": {"difference": kept}},
+            {"alpha": 1.0, "detail": {"difference": 0.09}, "semantic": {"difference": 2 * kept}},
+        ]
+        for name, kept in (("held to the base", -0.001), ("strength alone", -0.004))
+    }
+    written.rewrite("eval/summary.json", curves=curves)
+    page, html = page_of(written, full=False)
+    for tip in (
+        "held to the base, strength 0: detail +0.0, kept +0.0 points",
+        "held to the base, strength 1: detail +9.0, kept −0.2 points",
+        "strength alone, strength 0.5: detail +5.0, kept −0.4 points",
+    ):
+        assert f'data-tip="{tip}"' in html
+    assert html.count('class="curve"') == 2 and 'class="ring"' not in html
+    assert "was chosen on" not in page.text
+    assert "held to the base in training, and held to nothing" in page.text
+
+
 def test_a_swept_curve_says_that_nothing_was_chosen(written: WrittenRun):
     points = [{"alpha": a, "faces": {"detail": a, "kept": 1 - a}} for a in (0.0, 0.5, 1.0)]
     content = {"format": 1, "model": "mine", "points": points}

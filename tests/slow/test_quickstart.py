@@ -99,7 +99,20 @@ def test_full_adds_seeds_the_second_base_and_controls(
             assert one["by_seed"][0][name]["base"] == one[name]["base"]
     for name in ("detail", "detail_template", "semantic"):
         assert second[name]["base"] != summary[name]["base"]
-    assert "over seeds of training:" in result.report.read_text()
+    curves = summary["curves"]
+    assert list(curves) == ["held to the base", "strength alone"]
+    # At full strength the held one is what was adapted, unless a lower one was chosen.
+    strengths = [json.loads((run / "strength.json").read_text())["alpha"] for run in runs(folder)]
+    if strengths == [1.0, 1.0]:
+        assert curves["held to the base"][-1]["detail"] == summary["detail"]
+    assert curves["strength alone"][-1]["detail"] != summary["detail"]
+    page = result.report.read_text()
+    assert "over seeds of training:" in page
+    assert "strength alone, strength 0.3: detail" in page
+
+
+def runs(folder: Path) -> list[Path]:
+    return [folder / f"run-base0-seed{seed}" for seed in (0, 1)]
 
 
 def test_a_plain_quickstart_keeps_the_summary_of_full_while_it_holds(folder: Path):

@@ -43,6 +43,11 @@ _CONTROLS: dict[ControlName, str] = {
     "sparse": "sparse captions",
     "shuffled": "shuffled annotations",
 }
+_CURVES: dict[str, tuple[float, ...]] = {
+    "held to the base": (0.4, 0.6, 0.8, 1.0),
+    "strength alone": (0.15, 0.3, 0.45, 0.6),
+}
+"""Strengths at which adaptations with and without `keep.weight` are scored; about equal losses."""
 
 
 OnBase = Callable[[Mapping[str, float]], None]
@@ -149,8 +154,31 @@ def run_full(
         "tasks": _tasks(workshop, seeds=FULL_SEEDS),
         "by_seed": _by_seed(workshop, results),
         "controls": controls,
+        "curves": _curves(workshop, [run for run, _ in first]),
     }
     return _finished(workshop, run, summary, seed=FULL_SEEDS[0])
+
+
+def _curves(workshop: Workshop, held: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Means over tests and seeds at several strengths, of these runs and of those held to nothing.
+
+    An adaptation that is not held to its base can only be weakened to keep more.
+    """
+    base = workshop.base(0)
+    alone = [workshop.path / f"run-alone-seed{seed}" for seed in FULL_SEEDS]
+    for seed, run in zip(FULL_SEEDS, alone, strict=True):
+        adapt_base(workshop, run, config=mini_config(base, seed=seed, overrides=["keep.weight=0"]))
+
+    def at(alpha: float, run: Path) -> EvaluationResult:
+        return evaluate_run(workshop, run, base=base, alpha=alpha, out=f"curve/{alpha}")
+
+    return {
+        name: [
+            {"alpha": alpha, **_means(workshop, [at(alpha, run) for run in runs])}
+            for alpha in strengths
+        ]
+        for (name, strengths), runs in zip(_CURVES.items(), (held, alone), strict=True)
+    }
 
 
 def _open_workshop(out: Path, on_progress: DetailedProgress, on_notice: OnNotice) -> Workshop:

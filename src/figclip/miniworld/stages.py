@@ -239,22 +239,28 @@ def evaluate_base(workshop: Workshop, base: int, *, face: Face) -> dict[str, flo
 
 
 def evaluate_run(
-    workshop: Workshop, run: Path, *, base: Path, alpha: float | None = None
+    workshop: Workshop,
+    run: Path,
+    *,
+    base: Path,
+    alpha: float | None = None,
+    out: str = "eval",
 ) -> EvaluationResult:
-    """Base beside adapted on the named tests; the results are in the run's `eval/`.
+    """Base beside adapted on the named tests.
 
     Args:
         workshop: Where the tests are.
         run: Run folder.
         base: Folder of its base.
         alpha: Strength to score; None: as merged.
+        out: Folder in the run's for the results.
     """
     return _evaluated(
         workshop,
         run,
         workshop.tests,
         stage="evaluating",
-        out=run / "eval",
+        out=run / out,
         # Not the model at strength 0, whose last bits differ from run to run.
         base=base,
         alpha=alpha,

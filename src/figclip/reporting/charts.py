@@ -77,11 +77,11 @@ def _dot(x: float, y: float, *, kind: str, tip: str, radius: float) -> Markup:
     return tag("g", circle, class_="tip", data_tip=tip)
 
 
-def picture(verdict: Verdict, curve: StrengthCurve | None) -> Markup:
+def picture(verdict: Verdict, curves: Sequence[StrengthCurve]) -> Markup:
     """Detail against what is kept: changes in points, the base at the origin."""
     assert verdict.kept is not None
     detail, kept = verdict.detail.score, verdict.kept.score
-    points = () if curve is None else curve.points
+    points = [one for curve in curves for one in curve.points]
     width, height, left, right, top, bottom = 420.0, 330.0, 46.0, 14.0, 16.0, 44.0
     x_of = Axis(
         **_range([0.0, *_ends(kept), *(one.kept for one in points)], minimum=0.02),
@@ -95,7 +95,7 @@ def picture(verdict: Verdict, curve: StrengthCurve | None) -> Markup:
     )
     parts = [
         *_grid(x_of, y_of, bottom_px=height - bottom, top_px=top, left_px=left),
-        *_curve_marks(curve, x_of, y_of),
+        *(mark for curve in curves for mark in _curve_marks(curve, x_of, y_of)),
         *_adapted_marks(detail, kept, x_of, y_of),
         _dot(x_of(0), y_of(0), kind="base", tip="base: strength 0", radius=7.0),
         _label("base", x_of(0), y_of(0), x_of, kind="base-text"),
@@ -151,25 +151,26 @@ def _tick(difference: float) -> str:
     return f"{points:+g}".replace("-", MINUS) if points else "0"
 
 
-def _curve_marks(curve: StrengthCurve | None, x_of: Axis, y_of: Axis) -> list[Markup]:
+def _curve_marks(curve: StrengthCurve, x_of: Axis, y_of: Axis) -> list[Markup]:
     """The line over strengths and its points."""
-    if curve is None:
-        return []
     places = [(x_of(one.kept), y_of(one.detail)) for one in curve.points]
     path = " ".join(f"{_short(x)},{_short(y)}" for x, y in places)
     marks = [tag("polyline", points=path, class_="curve")]
+    of = f"{curve.name}, " if curve.name else ""
     for one, (x, y) in zip(curve.points, places, strict=True):
         tip = (
-            f"strength {one.alpha:g}: detail {percent(one.detail, sign=True)}, "
+            f"{of}strength {one.alpha:g}: detail {percent(one.detail, sign=True)}, "
             f"kept {percent(one.kept, sign=True)} points"
         )
-        is_chosen = math.isclose(one.alpha, curve.chosen)
-        if is_chosen:
+        if curve.chosen is not None and math.isclose(one.alpha, curve.chosen):
             marks.append(tag("circle", cx=x, cy=y, r=8.5, class_="ring"))
             name = f"strength {one.alpha:g}"
             marks.append(_label(name, x, y + 22, x_of, kind="axis"))
         kind = "step" if one.qualifies else "step hollow"
         marks.append(_dot(x, y, kind=kind, tip=tip, radius=3.5))
+    if curve.name:
+        x, y = places[len(places) // 2]
+        marks.append(_label(curve.name, x, y, x_of, kind="axis"))
     return marks
 
 

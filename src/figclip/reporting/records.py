@@ -126,12 +126,14 @@ class CurvePoint:
 class StrengthCurve:
     """Scores over the strength of the adaptation, ascending from the base.
 
-    `explanation` says on what it was scored, and by what rule the strength was chosen.
+    `explanation` says on what it was scored, and by what rule the strength was chosen. Where there
+    are several curves, `name` tells them apart, and none was chosen by.
     """
 
     points: tuple[CurvePoint, ...]
-    chosen: float
+    chosen: float | None
     explanation: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

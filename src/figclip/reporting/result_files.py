@@ -22,11 +22,13 @@ from figclip.evaluation.results import FACES, RESULT_FORMAT
 from figclip.evaluation.seen_items import CHOSE
 from figclip.reporting.records import (
     Compared,
+    CurvePoint,
     ExtraScore,
     Mean,
     ScoreGroup,
     ScoreRow,
     Span,
+    StrengthCurve,
     Verdict,
 )
 from figclip.tasks.base import Face, Unit
@@ -306,6 +308,10 @@ _TITLES = {
     "dense_captioning": "dense captioning",
 }
 _SEEDS = ("seeds", "by_seed")
+_CURVES = (
+    "The curves run over the strength of the adaptation, on the same tests and seeds: held to the "
+    "base in training, and held to nothing, where only a lower strength keeps more."
+)
 _FACES: dict[str, Face] = {"detail": "detail", "kept": "kept", "semantic": "kept"}
 
 
@@ -317,6 +323,7 @@ class Summary:
         verdict: None where no test of detail has a base to compare with.
         controls: What must not gain.
         seeds: Those of training; empty where no summary was written.
+        curves: Over strengths, on the tests themselves.
     """
 
     verdict: Verdict | None
@@ -324,6 +331,7 @@ class Summary:
     controls: tuple[ExtraScore, ...] = ()
     heads: tuple[ExtraScore, ...] = ()
     seeds: tuple[int, ...] = ()
+    curves: tuple[StrengthCurve, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +353,23 @@ def read_summary(file: Path) -> Summary:
             controls=tuple(_scores(content.get("controls", {}))),
             heads=tuple(_scores(content.get("tasks", {}))),
             seeds=tuple(int(seed) for seed in content["seeds"]),
+            curves=tuple(_curve(*one) for one in content.get("curves", {}).items()),
         )
+
+
+def _curve(name: str, points: Any) -> StrengthCurve:
+    """One curve of a summary, from the base on."""
+    found = [
+        CurvePoint(
+            alpha=number(one["alpha"]),
+            detail=number(one["detail"]["difference"]),
+            kept=number(one["semantic"]["difference"]),
+            qualifies=True,
+        )
+        for one in points
+    ]
+    base = CurvePoint(alpha=0.0, detail=0.0, kept=0.0, qualifies=True)
+    return StrengthCurve(points=(base, *found), chosen=None, explanation=_CURVES, name=name)
 
 
 def read_costs(file: Path) -> Costs:

@@ -209,7 +209,7 @@ class RunData:
     data: dict[str, Any] | None
     results: tuple[ResultFile, ...]
     summary: Summary
-    curve: StrengthCurve | None
+    curves: tuple[StrengthCurve, ...]
     training: TrainingLog | None
     costs: Costs
     facts: Facts
@@ -267,8 +267,11 @@ def read_run_data(path: Path) -> RunData:
     if training is None or training.num_steps == 0:
         training = None
         absent.append("metrics.jsonl has no steps: losses and times are not known.")
-    curve = read_curve(path, alpha=None if info is None else info.alpha, results=results)
-    if curve is None:
+    curves = summary.curves
+    if not curves:
+        curve = read_curve(path, alpha=None if info is None else info.alpha, results=results)
+        curves = () if curve is None else (curve,)
+    if not curves:
         absent.append("Neither strength.json with detail nor eval/sweep.json: no curve over alpha.")
     trained_on = [] if data is None else data_facts(data, run.data)
     notices += (*scored_again(results), *(said for one in results for said in one.notices))
@@ -278,7 +281,7 @@ def read_run_data(path: Path) -> RunData:
         data=data,
         results=results,
         summary=summary,
-        curve=curve,
+        curves=curves,
         training=training,
         costs=_costs(results_folder / "timings.json", training),
         facts=[
