@@ -5,12 +5,21 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import pickle
 import re
 import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
+from tests.adapted_world import make_world
+from tests.datasets.benchmark_files import write, write_json, write_ucf101
+from tests.model_folders import adapt_at_random
+from tests.situation_files import verb_rows, write_official, write_rows
+from tests.small_clip import write_small_clip
+from tests.videos import draw_video
 
 ROOT = Path(__file__).parent.parent
 make_tables = runpy.run_path(str(ROOT / "docs" / "make_tables.py"))
@@ -142,3 +151,62 @@ def test_links_between_documents_lead_somewhere(document: Path):
         target = document.parent / path if path else document
         assert target.exists(), link
         assert not anchor or anchor in anchors_of(target.read_text()), link
+
+
+CANNOT_RUN = {
+    "python.md-2": "official videos in thousands, at eleven strengths (tests/evaluation)",
+    "python.md-3": "trains heads of full size (tests/heads)",
+}
+"""Blocks of Python that are not run, and why."""
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that the documents name: models, a small world, videos, files."""
+    folder = tmp_path_factory.mktemp("documented")
+    world = make_world(folder / "quickstart", num_videos=5, num_valid=2)
+    (world.folder / "world").rename(folder / "vidsitu")
+    (world.folder / "world").mkdir()
+    (folder / "vidsitu").rename(world.folder / "world" / "vidsitu")
+    write_small_clip(world.folder / "mini-clip-0", seed=0, width=64, layers=1)
+    adapted = adapt_at_random(world.base)
+    for run in (folder / "runs" / "mine", world.folder / "run-base0-seed0"):
+        adapted.write(run / "model")
+        for name in ("environment.json", "data.json"):  # what a run folder is known by
+            write(run / name, "{}")
+    draw_video(folder / "clip.mp4", stamps=range(45))
+    Image.new("RGB", (40, 30)).save(folder / "picture.png")
+    write_official(folder / "vidsitu_annotations")
+    write_rows(folder / "predictions.json", verb_rows())
+    lists = [["YoYo/v_YoYo_g01_c01.avi"]] * 3
+    write_ucf101(folder / "ucf101", classes=("YoYo",), lists=lists)
+    (folder / "examples").symlink_to(ROOT / "examples")
+    captions = {"v_a": {"duration": 9, "timestamps": [[0, 5]], "sentences": ["a man nods"]}}
+    write_json(folder / "activitynet_captions" / "val_2.json", captions)
+    write(folder / "msvd" / "test_list.txt", "vid1")
+    words = pickle.dumps({"vid1": [["a", "man", "nods"]]})
+    (folder / "msvd" / "raw-captions.pkl").write_bytes(words)
+    return folder
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_python_in_documents_runs(
+    block: str,
+    documented: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    name = request.node.callspec.id
+    if name in CANNOT_RUN:
+        pytest.skip(CANNOT_RUN[name])
+    file = documented / f"{name}.py"
+    file.write_text(block, encoding="utf-8")
+    monkeypatch.chdir(documented)
+    monkeypatch.setattr("sys.argv", [str(file), "msvd", "msvd"])  # as docs/retrieval.md calls it
+    runpy.run_path(str(file), run_name="__main__")
+    assert ("print(" in block) == bool(capsys.readouterr().out)
+
+
+def test_blocks_that_cannot_run_are_there():
+    assert set(CANNOT_RUN) <= {str(one.id) for one in PYTHON}

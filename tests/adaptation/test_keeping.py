@@ -111,7 +111,14 @@ def test_a_run_is_held_to_its_base_on_pictures(world: World, pictures: Path, tmp
         on_plan=plans.append,
     )
     assert "held to its base on 9 pictures, by 20 texts" in plans[0].sentences()
-    assert any("1 of 7 files left out: unreadable image" in one for one in plans[0].warnings)
+    notices = [one for one in plans[0].warnings if one.startswith("--keep-images: 1 left out, ")]
+    assert len(notices) == 1 and f"{pictures / 'broken.png'}. data.json lists all." in notices[0]
+    assert any(one.startswith("Only 20 texts say what") for one in plans[0].warnings)
+    data = json.loads((run / "data.json").read_text())
+    assert data["pictures"] == "9 pictures"
+    [left_out] = data["pictures_left_out"]
+    assert left_out["items"] == [str(pictures / "broken.png")]
+    assert left_out["reason"].startswith("unreadable image")
     kept = [row["loss/keep"] for row in metrics(run) if "loss/keep" in row]
     # Nothing is lost before the first step; then the model begins to differ from its base.
     assert kept[0] == pytest.approx(0, abs=1e-6) and kept[-1] > 1e-6

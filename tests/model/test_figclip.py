@@ -456,3 +456,16 @@ def test_the_folders_pooling_and_pixels_are_the_defaults(
     assert not torch.allclose(found, model.encode_video([video], pooling="mean"), atol=1e-3)
     by_pil = FiGCLIP.from_pretrained(adapted.write(tmp_path / "pil"))
     assert not torch.equal(found, by_pil.encode_video([video], pooling="vc"))
+
+
+@pytest.mark.parametrize(
+    ("encode", "what"),
+    [("encode_text", "texts"), ("encode_video", "paths"), ("encode_image", "images")],
+)
+@pytest.mark.parametrize("single", ["a.mp4", Path("a.mp4")])
+def test_one_thing_in_place_of_a_list_is_refused(
+    clip_folder: Path, encode: str, what: str, single: str | Path
+):
+    model = FiGCLIP.from_pretrained(clip_folder)
+    with pytest.raises(ModelError, match=rf"takes a list of {what}, got .*a\.mp4.*\. Write \["):
+        getattr(model, encode)(single)

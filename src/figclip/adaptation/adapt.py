@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from jaxtyping import Float32
 from torch import nn
 
-from figclip.adaptation.assembly import RunHashes, RunParts, assemble, check_parts, write_run_files
+from figclip.adaptation.assembly import RunParts, assemble, check_parts, write_run_files
 from figclip.adaptation.keeping import Keeping, KeepingPlan, open_keeping, plan_keeping
 from figclip.adaptation.strength import (
     KeptPlan,
@@ -133,7 +133,7 @@ def describe_run(
         kept=tuple(test.name for test in kept),
         warnings=(
             *_warnings(config, parts, kept),
-            *(keeping.pictures.notices if keeping is not None else ()),
+            *(keeping.notices if keeping is not None else ()),
         ),
     )
 
@@ -275,7 +275,7 @@ def adapt(
     settings = _loop_settings(config, batches.plan.steps_per_epoch)
     tests = _open_tests(planned, parts, keeping, processes, on_progress)
     if processes.is_main:
-        held = RunHashes(kept=[test.hash for test in tests], keeping=keeping and keeping.hash)
+        held = {"kept": [test.hash for test in tests], **(keeping.facts if keeping else {})}
         write_run_files(run, config, parts, data=data, held=held, num_processes=processes.num)
     if on_plan is not None:
         on_plan(describe_run(config, parts, settings, keeping=keeping, kept=tests))

@@ -1,7 +1,7 @@
 """Load the parts of a run (base, data, adaptation, texts), check them, and record them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -136,31 +136,19 @@ def _build_contextualizer(config: RunConfig, dim: int) -> VideoContextualizer | 
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHashes:
-    """What a run is held to besides its videos.
-
-    Attributes:
-        kept: `evaluation.seen_items.items_hash` of the data of each kept test.
-        keeping: `keeping.Keeping.hash`; None where nothing is kept.
-    """
-
-    kept: Sequence[str]
-    keeping: str | None
-
-
 def write_run_files(
     run: RunFolder,
     config: RunConfig,
     parts: RunParts,
     *,
     data: Sequence[Path],
-    held: RunHashes,
+    held: Mapping[str, Any],
     num_processes: int,
 ) -> None:
     """Write config.json, environment.json and data.json.
 
-    `check_parts` has passed the run folder; `held` is what a resumed run must be held to as before.
+    `check_parts` has passed the run folder; `held` goes into data.json: `kept`, hashes of the tests
+    to keep, and what `keeping.Keeping.facts` says. A resumed run must be held to the same.
 
     Raises:
         CheckpointError: the run was started with other kept tests, pictures or texts, or a file of
@@ -183,8 +171,7 @@ def write_run_files(
         "train": [record.id for record in parts.train.records],
         "val": [record.id for record in parts.val.records],
         "stores": stores,
-        "kept": list(held.kept),
-        "keeping": held.keeping,
+        **held,
     }
     write_atomically(run.data, json.dumps(content, indent=2) + "\n")
 
@@ -211,14 +198,14 @@ def check_parts(run: RunFolder, parts: RunParts, *, num_kept: int) -> None:
         raise _other_tests(run, content["kept"], num_kept)
 
 
-def _check_held(run: RunFolder, held: RunHashes) -> None:
+def _check_held(run: RunFolder, held: Mapping[str, Any]) -> None:
     """A resumed run must be held to the same tests, pictures and texts."""
     before = data_before(run)
     if before is None:
         return
-    if before["kept"] != list(held.kept):
-        raise _other_tests(run, before["kept"], len(held.kept))
-    if before.get("keeping") != held.keeping:
+    if before["kept"] != held["kept"]:
+        raise _other_tests(run, before["kept"], len(held["kept"]))
+    if before.get("keeping") != held.get("keeping"):
         raise CheckpointError(
             "was started with other pictures or texts to keep",
             where=str(run.path),

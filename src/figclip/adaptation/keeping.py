@@ -6,18 +6,19 @@ A step compares what both see in pictures: the distribution over sparse texts (`
 import hashlib
 import os
 import random
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from figclip.adaptation.assembly import RunParts
 from figclip.annotations.sparse_texts import sparse_texts
 from figclip.config import KeepConfig, RunConfig
-from figclip.datasets.records import Medium, MediumKind
+from figclip.datasets.records import LeftOut, Medium, MediumKind
 from figclip.errors import ConfigError, DataError
+from figclip.evaluation.results import left_out_json
 from figclip.evaluation.seen_items import media_in
 from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import medium_hash
@@ -35,6 +36,9 @@ SAMPLING = "midpoints_4"
 """Which frames of a video are pictures."""
 MAX_TRAINING_FRAMES = 20_000
 """Most frames of the training videos that stand in for pictures; so many are drawn."""
+FEW_TEXTS = 50
+"""With fewer texts, little of what the base sees is compared; that is worth a word."""
+NUM_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ class KeptPictures:
         media: `medium_hash` of their files.
         hash: Of the pictures in their order.
         name: What they are, for people.
-        notices: Files that cannot be used, and why.
+        left_out: Files that cannot be used, and why.
     """
 
     source: StoredFrames
@@ -55,7 +59,7 @@ class KeptPictures:
     media: frozenset[str]
     hash: str
     name: str
-    notices: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,30 @@ class Keeping:
         """Of pictures and texts."""
         content = "\n".join((self.pictures.hash, *self.texts))
         return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `data.json` of a run says of it."""
+        return {
+            "keeping": self.hash,
+            "pictures": self.pictures.name,
+            "pictures_left_out": left_out_json(self.pictures.left_out),
+        }
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Files that cannot be used, a few of them by name, and how little is compared."""
+        notices = [
+            f"{IMAGES_OPTION}: {one['count']:,} left out, {one['reason']}: "
+            f"{', '.join(one['items'][:NUM_NAMED])}. data.json lists all."
+            for one in left_out_json(self.pictures.left_out)
+        ]
+        if len(self.texts) < FEW_TEXTS:
+            notices.append(
+                f"Only {len(self.texts)} texts say what pictures show, so little of what the base "
+                f"sees is held: give some hundred by {TEXTS_OPTION}."
+            )
+        return tuple(notices)
 
     def build_teacher(self, embedder: Embedder) -> Teacher:
         """What the base, which `embedder` embeds with, makes of pictures and texts."""
@@ -232,16 +260,14 @@ def open_pictures(
     frames = tuple(
         (clip_idx, time_s) for clip_idx, times_s in enumerate(clips.times_s) for time_s in times_s
     )
-    reasons = Counter(clips.absent.values())
     return KeptPictures(
         source=clips,
         frames=frames,
         media=frozenset(map(medium_hash, clips.key_of)),
         hash=_hash_of(clips, frames),
         name=f"{len(frames):,} pictures",
-        notices=tuple(
-            f"{IMAGES_OPTION}: {number:,} of {len(files):,} files left out: {reason}."
-            for reason, number in reasons.items()
+        left_out=tuple(
+            LeftOut(item=medium.name, reason=why) for medium, why in clips.absent.items()
         ),
     )
 

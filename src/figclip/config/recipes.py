@@ -137,7 +137,7 @@ def mini() -> RunConfig:
     Purpose: see the whole path work in minutes; what `figclip quickstart` runs.
     Source: losses, negatives and masking of `default`; learning rates, rank and length for a small
         model, tuned in the mini world on tests of a seed of their own (docs/mini_world.md).
-    Expected: the results in docs/mini_world.md.
+    Expected: the results in docs/results.md.
     Hardware: two CPU cores, about 1 GiB.
     Command: figclip quickstart
     """
@@ -237,7 +237,7 @@ def mini_situations() -> SituationConfig:
     Purpose: what `figclip quickstart` fine-tunes.
     Source: `situations`, smaller, with a rate for a small head. No dropout: it took a third of the
         time and helped nothing on the held-back groups of train (LOG.md).
-    Expected: the results in docs/mini_world.md.
+    Expected: the results in docs/results.md.
     Hardware: two CPU cores.
     Command: figclip quickstart
     """
@@ -282,7 +282,7 @@ def mini_captioning() -> CaptioningConfig:
 
     Purpose: what `figclip quickstart` fine-tunes.
     Source: `captioning`, smaller, with a rate for a small head, and more frames of short films.
-    Expected: the results in docs/mini_world.md.
+    Expected: the results in docs/results.md.
     Hardware: two CPU cores.
     Command: figclip quickstart
     """

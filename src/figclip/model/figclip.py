@@ -122,7 +122,9 @@ class FiGCLIP:
 
         Raises:
             VideoError: a file that is not a picture, see `video.images.read_image`.
+            ModelError: one image in place of a list.
         """
+        _refuse_single(images, "images")
         opened = [read_image(Path(i)) if isinstance(i, (str, Path)) else i for i in images]
         pixels = [image_to_pixels(image, pipeline=self._image_pipeline) for image in opened]
         return self.encode_frames(np.stack(pixels)) if pixels else torch.empty(0, self.backbone.dim)
@@ -145,8 +147,10 @@ class FiGCLIP:
 
         Raises:
             VideoError: a video cannot be decoded at these times.
-            ModelError: pooling `vc` without a contextualizer, or spans of another number.
+            ModelError: pooling `vc` without a contextualizer, spans of another number, or one
+                path in place of a list.
         """
+        _refuse_single(paths, "paths")
         if spans is not None and len(spans) != len(paths):
             raise ModelError(f"got {len(paths)} paths but {len(spans)} spans")
         default: Pooling = "mean" if self.info is None else self.info.pooling
@@ -157,7 +161,12 @@ class FiGCLIP:
         return torch.stack(rows) if rows else torch.empty(0, self.backbone.dim)
 
     def encode_text(self, texts: Sequence[str]) -> Float32[Tensor, "N D"]:
-        """Embed texts; what does not fit the context length is cut."""
+        """Embed texts; what does not fit the context length is cut.
+
+        Raises:
+            ModelError: one text in place of a list.
+        """
+        _refuse_single(texts, "texts")
         rows = torch.empty(len(texts), self.backbone.dim)
         with torch.inference_mode():
             for part in self.backbone.micro_batches(texts, size=self._micro_batch):
@@ -211,6 +220,12 @@ class FiGCLIP:
         """Frames at the midpoints of equal segments of a span."""
         times_s = sample_midpoints(start_s, end_s, num=num_frames)
         return decode_frames(path, times_s, pipeline=self._video_pipeline).frames_NHWC
+
+
+def _refuse_single(given: object, what: str) -> None:
+    """Refuse one thing in place of a list; the letters of a string would be taken one by one."""
+    if isinstance(given, (str, Path, Image.Image)):
+        raise ModelError(f"takes a list of {what}, got {given!r}", fix=f"Write [{given!r}]")
 
 
 def _at_strength(
