@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from figclip.adaptation.adapt import adapt
-from figclip.errors import CheckpointError, StoreError, TrainingError
+from figclip.errors import CheckpointError, FigclipError, StoreError, TrainingError
 from figclip.model.figclip import FiGCLIP
 from figclip.training.loop import StepReport
 from tests.adapted_world import IMAGE_SIZE, World, make_world
@@ -180,6 +181,19 @@ def test_the_same_store_twice_is_refused(world: World, tmp_path: Path):
     with pytest.raises(StoreError, match="also in") as caught:
         adapt(world.config(), data=[world.store, world.store], out=tmp_path / "run", cpu=True)
     assert world.store.name in str(caught.value)
+
+
+def test_stores_are_looked_at_before_a_base_is_fetched(world: World, tmp_path: Path):
+    config = world.config("model.base=nobody/nothing")
+    make = "Make one: figclip prepare my.jsonl --videos clips --out frames.store"
+    mistakes = {
+        str(tmp_path / "no.store"): "no such frame store",
+        "events:my.jsonl,videos=clips": make,
+        f"vidsitu:{world.store}": f"takes a frame store alone. Write {world.store}",
+    }
+    for data, message in mistakes.items():
+        with pytest.raises(FigclipError, match=re.escape(message)):
+            adapt(config, data=[Path(data)], out=tmp_path / "run", cpu=True)
 
 
 def test_a_learning_rate_that_explodes_stops_with_the_batch_named(world: World, tmp_path: Path):

@@ -84,6 +84,14 @@ def test_wrong_grammar_points_to_its_page(text: str) -> None:
         parse_source(text)
 
 
+def test_a_slip_in_the_name_gets_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='unknown data set .event.. Did you mean "events"'):
+        parse_source("event:my.jsonl")
+    store = write_store(tmp_path / "a.store", RECORDS)
+    with pytest.raises(ConfigError, match=f"data set. Write events:{store},split=valid, or"):
+        parse_source(f"{store},split=valid")
+
+
 def test_the_page_of_the_grammar_has_every_name_split_and_option() -> None:
     page = (Path(__file__).parent.parent.parent / "docs" / "data.md").read_text()
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}

@@ -287,21 +287,35 @@ def test_a_flipped_bit_anywhere_is_noticed(path: Path) -> None:
 def test_not_a_store(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no such frame store"):
         FrameStore.open(tmp_path / "none")
-    with pytest.raises(StoreError, match="no such frame store"):
+    with pytest.raises(StoreError, match="is not a frame store"):
         FrameStore.open(tmp_path)
     (tmp_path / "text").write_text("not a database, but long enough to have a header" * 9)
     (tmp_path / "empty").write_bytes(b"")
     damage(tmp_path / "other", "CREATE TABLE meta (key, value)")
     for name in ("text", "empty", "other"):
         before = (tmp_path / name).read_bytes()
-        with pytest.raises(StoreError, match="not a frame store|not a database"):
+        with pytest.raises(StoreError, match="is not a frame store"):
             FrameStore.open(tmp_path / name)
         if name != "empty":  # what a writer killed at once leaves behind
-            with pytest.raises(StoreError, match="not a frame store|not a database"):
+            with pytest.raises(StoreError, match="is not a frame store"):
                 FrameStoreWriter(tmp_path / name, spec=RAW)
         assert (tmp_path / name).read_bytes() == before
     FrameStoreWriter(tmp_path / "empty", spec=RAW).close()
     assert FrameStore.open(tmp_path / "empty").spec == RAW
+
+
+def test_hand_written_files_are_never_to_be_deleted(tmp_path: Path) -> None:
+    annotations = tmp_path / "my.jsonl"
+    annotations.write_text('{"video": "a.mp4"}\n')
+    with pytest.raises(StoreError) as reading:
+        FrameStore.open(annotations)
+    make = f"Make one of it: figclip prepare {annotations} --videos DIR --out frames.store"
+    assert reading.value.fix == make
+    with pytest.raises(StoreError, match="exists, and is not a frame store. Choose another") as out:
+        FrameStoreWriter(annotations, spec=RAW)
+    assert "elete" not in f"{reading.value}{out.value}"
+    with pytest.raises(StoreError, match="exists, and is not a frame store"):
+        FrameStoreWriter(tmp_path, spec=RAW)
 
 
 def test_newer_or_damaged_description(path: Path) -> None:

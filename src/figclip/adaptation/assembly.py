@@ -13,7 +13,8 @@ from figclip.annotations.captions import TEMPLATES
 from figclip.annotations.splits import split_training
 from figclip.annotations.texts import TextTable, build_text_table
 from figclip.config import RunConfig
-from figclip.errors import CheckpointError
+from figclip.errors import CheckpointError, DataError
+from figclip.evaluation.sources import ANNOTATED
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.embedder import Embedder
@@ -29,6 +30,7 @@ from figclip.training.run_folder import (
     data_before,
     write_settings,
 )
+from figclip.video.store import FrameStore, is_store
 from figclip.video.stored import StoredVideos, open_stored_videos
 
 
@@ -75,6 +77,7 @@ def assemble(
     Raises:
         ModelError, StoreError, DataError: the base, a store, or its videos cannot be used.
     """
+    _check_stores(data)  # before a base is fetched
     seed = config.train.seed
     base = resolve_model(config.model.base)
     backbone = load_backbone(base).to(device)
@@ -121,6 +124,19 @@ def assemble(
         texts=texts,
         text_embedder=text_embedder,
     )
+
+
+def _check_stores(data: Sequence[Path]) -> None:
+    """Find out whether what is to be trained on are stores; `eval` takes more."""
+    for path in data:
+        name, _, source = str(path).partition(":")
+        if name in ANNOTATED and not path.exists():
+            file, _, options = source.partition(",")
+            videos = options.removeprefix("videos=").partition(",")[0] or "DIR"
+            make = f"Make one: figclip prepare {file} --videos {videos} --out frames.store"
+            fix = f"Write {file}" if is_store(Path(file)) else make
+            raise DataError("takes a frame store alone", where=f"--data {path}", fix=fix)
+        FrameStore.open(path)
 
 
 def _build_contextualizer(config: RunConfig, dim: int) -> VideoContextualizer | None:

@@ -19,7 +19,6 @@ from figclip.evaluation.sources import (
     OpenedSource,
     ReadSource,
     check_stores,
-    is_store,
     media_of,
     open_annotated,
     open_benchmark,
@@ -36,7 +35,7 @@ from figclip.tasks.retrieval import Retrieval
 from figclip.tasks.role_grounding import RoleGrounding
 from figclip.tasks.srl_swap import SrlSwap
 from figclip.video.sampling import Preset
-from figclip.video.store import StoreSpec
+from figclip.video.store import StoreSpec, is_store
 from figclip.video.stored import StoredClips
 
 Part = TypeVar("Part")

@@ -15,6 +15,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -35,7 +36,7 @@ from figclip.preparation.prepare import find_videos, prepare
 from figclip.runtime.progress import Progress, no_progress
 from figclip.tasks.base import Face
 from figclip.tasks.media import MediaSet, files_of
-from figclip.video.store import FrameStore, StoreSpec
+from figclip.video.store import FrameStore, StoreSpec, is_store
 from figclip.video.stored import StoredClips, StoredVideos, open_stored_videos
 
 ANNOTATED = ("events", "vidsitu")
@@ -49,7 +50,6 @@ FACES: tuple[Face, ...] = get_args(Face)
 PATHS = ("videos", "images", "store")
 OPTIONS = (*PATHS, "split", "face", "prompts")
 _GRAMMAR = "see docs/data.md"
-_SQLITE_HEADER = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +100,13 @@ def parse_source(text: str, *, option: str = "--data") -> DataSource:
     where = f"{option} {text}"
     name, colon, rest = text.partition(":")
     if not colon or name not in NAMES:
-        raise ConfigError(
-            f"unknown data set {name!r}" if colon else "says no data set",
-            where=where,
-            fix=f"Write NAME:PATH with NAME one of {', '.join(NAMES)}; {_GRAMMAR}",
-        )
+        fix = f"Write NAME:PATH with NAME one of {', '.join(NAMES)}; {_GRAMMAR}"
+        if is_store(Path(text.split(",")[0])):
+            fix = f"Write events:{text}, or vidsitu:{text} if it is of VidSitu"
+        elif close := get_close_matches(name, NAMES, n=1):
+            fix = f'Did you mean "{close[0]}"? {fix}'
+        what = f"unknown data set {name!r}" if colon else "says no data set"
+        raise ConfigError(what, where=where, fix=fix)
     path, *parts = rest.split(",")
     if not path:
         raise ConfigError("says no path", where=where, fix=f"Write {name}:PATH; {_GRAMMAR}")
@@ -128,17 +130,10 @@ def parse_source(text: str, *, option: str = "--data") -> DataSource:
     if (face := options.get("face")) not in (None, *FACES):
         fix = f"Faces are {' and '.join(FACES)}"
         raise ConfigError(f"unknown face {face!r}", where=where, fix=fix)
-    paths = {key: _path(value, where) for key, value in options.items() if key in PATHS}
-    return DataSource(
-        name=name,
-        path=_path(path, where),
-        videos=paths.get("videos"),
-        images=paths.get("images"),
-        split=options.get("split"),
-        store=paths.get("store"),
-        face=cast(Face | None, face),
-        prompts=options.get("prompts"),
-    )
+    values: dict[str, Any] = {
+        key: _path(value, where) if key in PATHS else value for key, value in options.items()
+    }
+    return DataSource(name=name, path=_path(path, where), **values)
 
 
 def check_source(source: DataSource, *, cache: Path | None) -> None:
@@ -152,14 +147,6 @@ def check_source(source: DataSource, *, cache: Path | None) -> None:
         _check_annotated(source, where, cache=cache)
     else:
         _check_benchmark(source, where, cache=cache)
-
-
-def is_store(path: Path) -> bool:
-    """Whether a path is a file of the kind that frame stores are."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
 
 
 def _check_annotated(source: DataSource, where: str, *, cache: Path | None) -> None:

@@ -13,7 +13,7 @@ from figclip.annotations.texts import MASKED, TextTable, build_text_table
 from figclip.annotations.vidsitu import load_source
 from figclip.config import RunConfig
 from figclip.errors import DataError
-from figclip.evaluation.sources import DataSource, is_store
+from figclip.evaluation.sources import DataSource
 from figclip.records import Event, VideoRecord
 from figclip.reporting.examples import only_file
 from figclip.reporting.previews import PIXELS, jpeg_address
@@ -21,7 +21,7 @@ from figclip.reporting.result_files import damage_named
 from figclip.video.decoding import decode_frames
 from figclip.video.media_folder import VIDEO_SUFFIXES, MediaFolder
 from figclip.video.sampling import event_times_s
-from figclip.video.store import FrameStore
+from figclip.video.store import FrameStore, is_store
 from figclip.video.stored import StoredVideos, open_stored_videos
 
 MAX_EVENTS = 6

@@ -20,8 +20,8 @@ from figclip.datasets.situations import (
     situation_truth_of,
 )
 from figclip.errors import AnnotationError, DataError, StoreError
-from figclip.evaluation.sources import DataSource, is_store
-from figclip.video.store import FrameStore
+from figclip.evaluation.sources import DataSource
+from figclip.video.store import FrameStore, is_store
 
 
 def open_truth(source: DataSource, *, parts: Collection[Part] = PARTS) -> SituationTruth:

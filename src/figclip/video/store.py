@@ -45,6 +45,7 @@ _APPLICATION_ID = 0x66696743
 _JPEG_QUALITY = 95
 _JPEG_SUBSAMPLING = "420"
 _LOCK_TIMEOUT_S = 60.0
+_SQLITE_HEADER = b"SQLite format 3\0"
 # A commit waits for the disk, 10 ms where this was measured: as long as decoding a short clip.
 _COMMIT_EVERY_S = 1.0
 _SET_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
@@ -155,10 +156,12 @@ class FrameStore:
                 required; the error then shows the command that makes the right one.
         """
         path = Path(path)
-        if not path.is_file():
+        if not path.exists():
             raise StoreError(
                 "no such frame store", where=str(path), fix="Make it with `figclip prepare`"
             )
+        if not is_store(path):
+            raise _not_a_store(path)
         _roll_back_interrupted_write(path)
         with _named_errors(path), closing(_connect(path, mode="ro")) as connection:
             spec = _read_spec(connection, path=path)
@@ -343,6 +346,10 @@ class FrameStoreWriter:
 
     def __init__(self, path: str | Path, *, spec: StoreSpec) -> None:
         self.path = Path(path)
+        is_new = not self.path.exists() or (self.path.is_file() and not self.path.stat().st_size)
+        if not is_new and not is_store(self.path):
+            fix = "Choose another file for the frame store"
+            raise StoreError("exists, and is not a frame store", where=str(path), fix=fix)
         self.spec = spec
         self._pending: list[tuple[str, Sequence[Sequence[object]]]] = []
         self._committed_s = -math.inf
@@ -501,6 +508,22 @@ class FrameStoreWriter:
         self._connection.execute(_SOURCE_SCHEMA)
 
 
+def is_store(path: Path) -> bool:
+    """Whether a path is a file of the kind that frame stores are."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
+
+
+def _not_a_store(path: Path) -> StoreError:
+    """The error for something else; for what may be annotations, with the way to a store."""
+    fix = "Give a file that `figclip prepare` wrote"
+    if path.is_dir() or path.suffix.casefold() in (".jsonl", ".csv"):
+        fix = f"Make one of it: figclip prepare {path} --videos DIR --out frames.store"
+    return StoreError("is not a frame store", where=str(path), fix=fix)
+
+
 def _described(spec: StoreSpec) -> str:
     """A spec in words."""
     return f"{spec.size} px frames of pipeline {spec.pipeline} as {spec.codec}"
@@ -556,9 +579,7 @@ def _roll_back_interrupted_write(path: Path) -> None:
 def _read_spec(connection: sqlite3.Connection, *, path: Path) -> StoreSpec:
     """Check that this is a store that we can read, and say what it holds."""
     if connection.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
-        raise StoreError(
-            "not a frame store", where=str(path), fix="Give a file that `figclip prepare` wrote"
-        )
+        raise _not_a_store(path)
     meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
     try:
         version = int(meta["format_version"])
