@@ -101,7 +101,8 @@ def test_a_summary_is_shown_with_its_intervals(written: WrittenRun):
         "51.2 %: +8.8 points (95 % interval +3.1 to +14.4); over 1 test of what must be kept it "
         "scores 89.3 % and its base 90.0 %: \u22120.7 points (95 % interval \u22121.2 to +0.2)."
     ) in page.text
-    assert "role swap accuracy, 1,000 items 51.2 60.0 +8.8 +3.1 to +14.4 +8.8 +3.1" in page.text
+    asked = "role swap Who does it to whom? accuracy, 1,000 items"
+    assert f"{asked} 51.2 60.0 +8.8 +3.1 to +14.4 +8.8 +3.1" in page.text
     assert "blind 49.9 to 50.1 %; text only 49.7 to 49.7 %" in page.text
     assert "shuffled, detail 51.2 60.0" in page.text
     assert any(one["aria-label"] == "adapting: 1 min 11 s" for one in page.all("svg")
@@ -219,6 +220,34 @@ def test_what_is_not_there_is_named(written: WrittenRun):
         "No curves: metrics.jsonl is not there",
     ):
         assert said in page.text
+
+
+def test_a_run_without_a_model_is_unfinished(written: WrittenRun):
+    shutil.rmtree(written.run / "model")
+    page, _ = page_of(written, full=False)
+    assert "Unfinished: step 3 of 2; no model yet." in page.text
+    (written.run / "data.json").unlink()
+    assert "Unfinished: step 3; no model yet." in page_of(written, full=False)[0].text
+
+
+def test_all_losses_are_drawn_and_pictures_told(written: WrittenRun):
+    names = ("event", "video", "event_context", "video_context", "keep")
+    losses = {f"loss/{name}": 1.0 for name in names}
+    row = {"step": 1, "loss": 5.0, **losses, "time": {"s": 1}}
+    (written.run / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    written.rewrite("data.json", pictures="9 pictures", keeping="cafe")
+    page, _ = page_of(written, full=False)
+    assert "event context video context held to the base First 5.0" in page.text.replace("  ", " ")
+    assert "held to the base on 9 pictures" in page.text
+    assert "hash of pictures and texts cafe" in page.text
+
+
+def test_headings_tell_why_items_are_left_out_and_no_zeros(written: WrittenRun):
+    left_out = [{"reason": "no two roles", "count": 6, "items": []}]
+    counts = {"events": 4, "role swap negatives": 0}
+    written.rewrite("eval/composition-pairs.json", counts=counts, left_out=left_out)
+    page, _ = page_of(written, full=False)
+    assert "composition on pairs.jsonl 4 events; 6 left out: no two roles " in page.text
 
 
 def test_a_run_without_results_makes_no_claim(written: WrittenRun):

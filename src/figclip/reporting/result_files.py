@@ -78,7 +78,7 @@ class ResultFile:
         is_own_base: Whether the base is the adapted model itself at strength 0.
         hashes: Hashes of `data`, `adapted` and, where there is one, `base`.
         headlines: The few rows that stand for the task.
-        num_chose: Items left out because they chose the strength of the model.
+        left_out: How many items were left out, by the reason.
         num_trained: Items that were scored although a model was trained on them.
     """
 
@@ -95,10 +95,14 @@ class ResultFile:
     rows: tuple[ScoreRow, ...]
     headlines: tuple[ScoreRow, ...]
     counts: dict[str, int]
-    num_left_out: int
-    num_chose: int
+    left_out: dict[str, int]
     num_trained: int
     notices: tuple[str, ...]
+
+    @property
+    def num_chose(self) -> int:
+        """Items left out because they chose the strength of the model."""
+        return sum(self.left_out.get(reason, 0) for reason in CHOSE)
 
     @property
     def items_file(self) -> Path:
@@ -242,7 +246,6 @@ def _read(file: Path) -> ResultFile:
         models, data = content["models"], content["data"]
         base, adapted = models["base"], models["adapted"]
         hashes = {"data": data["hash"], "adapted": adapted["hash"]}
-        left_out = {one["reason"]: int(one["count"]) for one in content["left_out"]}
         return ResultFile(
             file=file,
             task=content["task"],
@@ -257,8 +260,7 @@ def _read(file: Path) -> ResultFile:
             rows=tuple(rows[name] for name, one in metrics if one["in_table"]),
             headlines=tuple(rows[name] for name, one in metrics if one["headline"]),
             counts={str(name): int(count) for name, count in content["counts"].items()},
-            num_left_out=sum(left_out.values()),
-            num_chose=sum(left_out.get(reason, 0) for reason in CHOSE),
+            left_out={str(one["reason"]): int(one["count"]) for one in content["left_out"]},
             # Results of earlier versions do not say it.
             num_trained=int(content.get("trained_on", {"count": 0})["count"]),
             notices=tuple(map(str, content["notices"])),
@@ -290,10 +292,9 @@ def _known(name: Any, known: Collection[str]) -> Any:
 
 
 def _counted(one: ResultFile) -> str:
-    """How much was scored and how much was not."""
-    counted = [f"{count:,} {name}" for name, count in one.counts.items()]
-    if one.num_left_out:
-        counted.append(f"{one.num_left_out:,} left out")
+    """How much was scored, and how much was not and why."""
+    counted = [f"{count:,} {name}" for name, count in one.counts.items() if count]
+    counted += [f"{count:,} left out: {reason}" for reason, count in one.left_out.items()]
     if one.num_trained:
         counted.append(f"{one.num_trained:,} TRAINED ON")
     return "; ".join(counted)

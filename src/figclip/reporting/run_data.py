@@ -78,12 +78,14 @@ def read_environment(file: Path) -> tuple[str, Facts]:
 
 
 def data_facts(data: dict[str, Any], file: Path) -> Facts:
-    """How many videos a run was trained on, and their hash."""
+    """How many videos a run was trained on, and what it was held to its base on; their hashes."""
     with damage_named(file):
+        held = (("held to the base on", "pictures"), ("hash of pictures and texts", "keeping"))
         return [
             ("videos trained on", f"{len(data['train']):,}"),
             ("videos that chose", f"{len(data['val']):,}"),
             ("hash of the training data", str(data["hash"])),
+            *((name, str(data[key])) for name, key in held if data.get(key)),
         ]
 
 
@@ -154,6 +156,7 @@ _SUM, _CHOOSING = "loss", "val/score"
 _WORDS = {
     _SUM: "weighted sum",
     _CHOOSING: "score that chooses",
+    "loss/keep": "held to the base",
     "val/event_r1": "event R@1",
     "val/over_blind": "accuracy against counterfeits, over blind",
     "val/choice_accuracy": "accuracy against hard negatives",  # of runs before 2026-11-28
@@ -221,6 +224,17 @@ class RunData:
     def run(self) -> str:
         """Name of the run's folder."""
         return self.path.resolve().name
+
+    @property
+    def unfinished(self) -> str:
+        """How far a run without a model is; empty with one."""
+        if RunFolder(self.path).model.exists() or self.training is None:
+            return ""
+        total = ""
+        if self.config is not None and self.data is not None:
+            batches = -(-len(self.data["train"]) // self.config.data.videos_per_batch)
+            total = f" of {self.config.train.epochs * batches:,}"
+        return f"Unfinished: step {self.training.losses[0].steps[-1]:,}{total}; no model yet."
 
 
 def read_run_data(path: Path) -> RunData:
