@@ -18,7 +18,7 @@ from typing import Any
 PAGE = Path(__file__).parent / "results.md"
 MEANS = ("detail", "detail_template", "semantic")
 SECOND_BASE = "second base"
-NEW = "… of held-out combinations"
+NEW = "… of new combinations"
 Compared = Mapping[str, Any]
 """Base, adapted, their difference, and its interval or None; in [0, 1]."""
 
@@ -85,7 +85,8 @@ def with_tables(page: str, tables: Mapping[str, str]) -> str:
 
 def _detail(summary: Mapping[str, Any]) -> Iterator[str]:
     """Tests of detail, in natural sentences beside the template."""
-    yield "| test | base | adapted | difference | template: base | adapted | difference |"
+    natural, training = "base | adapted | difference", "wording of training: base | adapted"
+    yield f"| test | {natural} | {training} | difference |"
     yield "|---|---|---|---|---|---|---|"
     of = {(test["name"], test["wording"]): test for test in summary["tests"]}
     for name in [name for name, wording in of if wording == "natural"]:
@@ -106,7 +107,7 @@ def _kept(summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _runs(summary: Mapping[str, Any], folder: Path) -> Iterator[str]:
     """Means of every run, and the strength that it chose."""
-    yield "| run, strength | detail, natural | detail, template | kept |"
+    yield "| run, strength | detail, natural | detail, wording of training | kept |"
     yield "|---|---|---|---|"
     for seed, means in zip(summary["seeds"], summary["by_seed"], strict=True):
         yield _run(f"seed {seed}, {_strength(folder, base=0, seed=seed)}", means)

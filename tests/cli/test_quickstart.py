@@ -93,7 +93,8 @@ def test_what_is_coming_and_the_base_are_told_before_the_rest(
         for text in (
             "Coming: ",
             "The base scores: kept 78.8 %.",
-            "The base scores: detail, natural sentences 68.4 %, detail, SRL template 67.9 %.",
+            "The base scores: detail, natural sentences 68.4 %, "
+            "detail, wording of training 67.9 %.",
             "Warning: Nothing is held back.",
         )
     ]

@@ -131,8 +131,10 @@ def test_lora_is_compared_with_itself_at_strength_zero(
 def test_without_a_base_there_is_one_column_and_a_notice(
     clip: Path, store: Path, tmp_path: Path
 ) -> None:
-    result = run(clip, store, tmp_path / "a")
+    progress: list[str] = []
+    result = run(clip, store, tmp_path / "a", on_progress=lambda label, *_: progress.append(label))
     assert result.tasks[0].base is None
+    assert set(progress) == {f"embedding ({clip.name})"}
     assert "is a plain CLIP: there is nothing to compare" in result.notices[0]
     assert "Note: " in format_table(result)
     full = write_adapted(clip, tmp_path / "full", kind="full")

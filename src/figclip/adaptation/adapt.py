@@ -87,8 +87,9 @@ class AdaptationPlan:
         return [
             f"{self.num_videos:,} videos, {self.num_events:,} events, {self.num_texts:,} texts"
             f"{val if self.num_val_videos else ''}",
-            f"{self.num_steps:,} steps; a global batch holds at most {self.batch_videos} videos, "
-            f"{self.batch_frames:,} frames, over {self.num_processes} process"
+            f"{self.num_steps:,} step{'' if self.num_steps == 1 else 's'}; a global batch holds at "
+            f"most {self.batch_videos} videos, {self.batch_frames:,} frames, over "
+            f"{self.num_processes} process"
             f"{'es' if self.num_processes > 1 else ''} on {self.device}",
             f"{self.tower_parameters:,} parameters of the towers are trained, "
             f"{self.contextualizer_parameters:,} of the contextualizer",

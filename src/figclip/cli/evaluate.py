@@ -70,7 +70,9 @@ def evaluate(
     leave_out_trained: LeaveOutTrained = False,
     preset: Preset = "figclip",
     prompts: Prompts = "photo",
-    template: Annotated[str, typer.Option(help="Wording of dense captions.")] = "default",
+    template: Annotated[
+        str, typer.Option(help="Wording of dense captions: default, srl_clip or figclip_v1.")
+    ] = "default",
     frames: Annotated[int, typer.Option(help="Frames of an annotated event.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of negatives, blind controls, intervals.")] = 0,
     cpu: Cpu = False,
@@ -80,10 +82,11 @@ def evaluate(
 
     Example: figclip eval runs/mine --data events:my.jsonl,videos=clips --out runs/mine/eval
 
-    --data is NAME:PATH[,videos=DIR][,images=DIR][,split=S][,face=detail|kept][,prompts=P]; see
+    --data is
+    NAME:PATH[,videos=DIR][,images=DIR][,split=S][,store=FILE][,face=detail|kept][,prompts=P]; see
     docs/data.md. NAME says what PATH holds:
 
-    events (your annotations) and vidsitu: dense retrieval and SRL swap.
+    events (your annotations) and vidsitu: dense retrieval, SRL swap and role grounding.
 
     msrvtt, activitynet, youcook2, retrieval (your captions): retrieval.
 

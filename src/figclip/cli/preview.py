@@ -1,6 +1,7 @@
 """figclip preview: what the text tower will read."""
 
 import json
+from collections import Counter
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,8 +66,9 @@ def preview(
         return
     for row in statistics.rows[:show]:
         typer.echo(f"{row.key} ({row.num_tokens} tokens)\n  + {row.caption}")
-        for negative in row.negatives:
-            typer.echo(f"  - {negative or '(masked: no other verb fills these roles)'}")
+        for negative, times in Counter(row.negatives).items():
+            text = negative or "(masked: no other verb fills these roles)"
+            typer.echo(f"  - {text}{f' (×{times})' if times > 1 else ''}")
     for notice in annotations.notices:
         typer.echo(notice)
     typer.echo(

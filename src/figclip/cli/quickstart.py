@@ -11,7 +11,7 @@ from figclip.errors import ConfigError
 
 _MEANS = {
     "detail": "detail, natural sentences",
-    "detail_template": "detail, SRL template",
+    "detail_template": "detail, wording of training",
     "semantic": "kept",
 }
 

@@ -235,7 +235,8 @@ def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
         notices += [f"{name}: {n:,} left out: {reason}." for reason, n in reasons.items()]
     for role, column in columns.items():
         if num_cut := work.num_cut(column):
-            notices.append(f"{name}: {num_cut:,} different texts are too long for {role}: cut.")
+            model = role if "base" in columns else column.info.name
+            notices.append(f"{name}: {num_cut:,} different texts are too long for {model}: cut.")
     return notices
 
 

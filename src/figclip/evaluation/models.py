@@ -59,7 +59,8 @@ class ColumnLoader:
         columns: dict[str, Column] = {}
         if base is not None:
             columns["base"] = self._column("base", base, self.base or self.model, pipeline)
-        columns["adapted"] = self._column("adapted", adapted, self.model, pipeline)
+        role = Path(self.model).name if base is None else "adapted"
+        columns["adapted"] = self._column(role, adapted, self.model, pipeline)
         if not 0 <= adapted.alpha <= 1:
             notices.append(f"Strength {adapted.alpha:g} is beyond what was trained, 0 to 1.")
         expected = None if adapted.info is None else adapted.info.base_hash
@@ -88,7 +89,7 @@ class ColumnLoader:
         return FiGCLIP.from_pretrained(self.model, alpha=0.0, device=self.device), []
 
     def _column(self, role: str, model: FiGCLIP, name: str | Path, pipeline: str) -> Column:
-        """A model ready to embed."""
+        """A model ready to embed; `role` is for progress."""
 
         def report(done: int, total: int) -> None:
             if self.on_progress is not None:

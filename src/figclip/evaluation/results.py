@@ -237,17 +237,23 @@ def write_files(
 
 
 def format_table(result: EvaluationResult) -> str:
-    """One table of all tasks as plain text, fractions in percent.
+    """One table of all tasks as plain text, fractions in percent; one column for a single model.
 
     Where the official way of scoring is plainly wrong and the corrected score differs, a row with
     the corrected scores follows; the interval is theirs.
     """
-    lines: list[str | tuple[str, ...]] = [("test", "base", "adapted", "difference", INTERVAL)]
+    is_compared = any(one.base for task in result.tasks for one in task.metrics.values())
+    columns = ("base", "adapted", "difference", INTERVAL) if is_compared else ("score",)
+    lines: list[str | tuple[str, ...]] = [("test", *columns)]
     for face, heading in FACES.items():
         tasks = [task for task in result.tasks if task.face == face]
         lines += [f"\n{heading}"] if tasks else []
         for task in tasks:
-            lines += [_heading(task), *_rows(task)]
+            rows = _rows(task)
+            lines += [
+                _heading(task),
+                *(rows if is_compared else [(row[0], row[2]) for row in rows]),
+            ]
     return table_text(lines, result.notices)
 
 
