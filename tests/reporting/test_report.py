@@ -224,8 +224,11 @@ def test_what_is_not_there_is_named(written: WrittenRun):
 
 def test_a_run_without_a_model_is_unfinished(written: WrittenRun):
     shutil.rmtree(written.run / "model")
+    rows = [{"step": n, "loss": 1.0, "time": {"s": 1}} for n in (1, 2, 3)]
+    (written.run / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     page, _ = page_of(written, full=False)
     assert "Unfinished: step 3 of 2; no model yet." in page.text
+    assert "the last step was kept" not in page.text
     (written.run / "data.json").unlink()
     assert "Unfinished: step 3; no model yet." in page_of(written, full=False)[0].text
 
