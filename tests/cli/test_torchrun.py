@@ -253,8 +253,8 @@ def test_ctrl_c_saves_once_and_another_number_of_processes_goes_on(
     process.send_signal(signal.SIGINT)
     done = ended(process)
     assert done.returncode != 0
-    [line] = [line for line in done.stderr.splitlines() if "Go on with --resume" in line]
-    match = re.fullmatch(r"Saved step (\d+)\. Go on with --resume\.", line)
+    [line] = [line for line in done.stderr.splitlines() if "Go on: the same" in line]
+    match = re.fullmatch(r"Saved step (\d+) of \d+\. Go on: the same command with --resume\.", line)
     assert match is not None
     step = int(match[1])
     assert RunFolder(tmp_path / "mine").steps()[-1] == step < NUM_STEPS

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,13 +96,17 @@ def test_annotations_are_prepared_into_the_cache_or_the_store(
         out: Path,
         spec: StoreSpec,
         frames_per_event: int,
+        split: str | None,
         on_video: Callable[[int, int, int], None],
-    ) -> None:
+    ) -> SimpleNamespace:
         on_video(1, 2, 0)
+        splits.append(split)
         assert (source, videos, spec, frames_per_event) == (annotations, tmp_path, SPEC, 2)
         calls.append(out)
         write_store(out, RECORDS)
+        return SimpleNamespace(missing={"train": ("a.mp4", "b.mp4"), "valid": ("c.mp4",)})
 
+    splits: list[str | None] = []
     monkeypatch.setattr(opened_sources, "prepare", prepare)
     annotations = tmp_path / "own.jsonl"
     annotations.write_text("{}\n")
@@ -115,6 +120,13 @@ def test_annotations_are_prepared_into_the_cache_or_the_store(
     assert calls[0].name.endswith(f"-pil-{IMAGE_SIZE}-jpeg.store")
     assert len(opened(dataclasses.replace(source, store=tmp_path / "s.store")).content.records) == 3
     assert calls[1] == tmp_path / "s.store"
+    found = opened(dataclasses.replace(source, split="train"), cache=cache)
+    assert calls[2].parent == cache / "stores" and calls[2] != calls[0]
+    given = dataclasses.replace(source, split="train", store=tmp_path / "s.store")
+    assert opened(given).hash == found.hash
+    # A store of one's own is also trained on: it gets all.
+    assert splits == [None, None, "train", None]
+    assert found.notices[-1] == "2 of the videos have no file: a.mp4, b.mp4."
 
 
 def test_a_store_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from peft import PeftModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -397,8 +398,15 @@ def test_a_run_folder_is_its_model(folder: Path, tmp_path: Path):
     assert resolve_model(str(run)) == str(run)  # nothing of a run in it yet
     (run / "environment.json").write_text("{}")
     (run / "data.json").write_text("{}")
-    with pytest.raises(ModelError, match="without a finished model.*--resume --out"):
+    with pytest.raises(ModelError, match="without a finished model. Finish it: start what"):
         FiGCLIP.from_pretrained(run)
+    began = {"command": ["/bin/figclip", "adapt", "--data", "my frames.store", "--out", "r"]}
+    for content in ({"format": 1, **began}, {"format": 2, "sessions": [began, {}]}):
+        (run / "environment.json").write_text(json.dumps(content))
+        with pytest.raises(
+            ModelError, match="Finish it: figclip adapt --data 'my frames.store' --out r --resume$"
+        ):
+            FiGCLIP.from_pretrained(run)
     shutil.copytree(folder, run / "model")
     assert resolve_model(str(run)) == str(run / "model")
     assert_close(embed(FiGCLIP.from_pretrained(run)), embed(FiGCLIP.from_pretrained(folder)))
@@ -409,6 +417,22 @@ def test_paths_that_do_not_exist_are_no_hub_ids(source: str, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="does not exist"):
         resolve_model(source)
+
+
+def test_a_name_below_a_folder_that_is_here_is_no_hub_id(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"runs/yours: does not exist. In runs there are mine\.$"):
+        resolve_model("runs/yours")
+
+
+def test_a_hub_out_of_reach_is_said_in_short(monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("We couldn't connect") from LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr("figclip.model.backbone.CLIPConfig.from_pretrained", fail)
+    with pytest.raises(ModelError, match="^nobody/nothing: is not a folder here, and the hub"):
+        FiGCLIP.from_pretrained("nobody/nothing")
 
 
 def test_hub_ids_and_model_folders_pass(folder: Path):

@@ -169,9 +169,17 @@ def test_any_subset_is_normal_and_the_rest_is_named(
     }
     assert format_coverage(report) == [
         "events test: 0 of 1 videos have a file, 0 stored, 0 quarantined",
+        f"  without a file: {'n' * 300}.mp4",
         "events train: 7 of 7 videos have a file, 3 stored, 4 quarantined",
         "events valid: 3 of 4 videos have a file, 0 stored, 3 quarantined",
+        "  without a file: missing.mp4",
     ]
+    beside = json.loads((tmp_path / "own.store.coverage.json").read_text())
+    assert beside["missing"] == {
+        "test": ["n" * 300 + ".mp4"],
+        "train": [],
+        "valid": ["missing.mp4"],
+    }
     with FrameStore.open(tmp_path / "own.store") as store:
         assert [one.record.id for one in store.records()] == ["--b.mp4", "-a.mp4", "plain"]
         assert store.quarantine() == list(report.quarantine)
@@ -184,6 +192,20 @@ def test_any_subset_is_normal_and_the_rest_is_named(
     assert plans == [
         PreparationPlan(num_videos=8, num_frames=18, store_bytes=size, missing_bytes=0)
     ]
+
+
+def test_only_the_split_asked_for_is_decoded(clip: Path, tmp_path: Path) -> None:
+    copy(clip, tmp_path, "a.mp4", "b.mp4")
+    lines = [line("a.mp4"), line("b.mp4", split="valid"), line("c.mp4", split="valid")]
+    told: list[tuple[int, int, int]] = []
+    report = run(tmp_path, lines, split="valid", on_video=lambda *n: told.append(n))
+    assert told == [(1, 1, 0)]
+    assert list(report.splits) == ["valid"]
+    assert report.missing == {"valid": ("c.mp4",)}
+    with FrameStore.open(tmp_path / "own.store") as store:
+        assert [one.record.id for one in store.records()] == ["b.mp4"]
+    with pytest.raises(DataError, match="there are no videos of split 'vald'"):
+        run(tmp_path, lines, split="vald")
 
 
 def test_a_disk_without_room_is_told_before_anything_is_decoded(
@@ -225,6 +247,7 @@ def test_vidsitu_coverage_counts_what_the_splits_list(long_clip: Path, tmp_path:
     report = prepare(folder, videos=tmp_path / "videos", out=out, spec=SPEC, num_workers=2)
     assert format_coverage(report) == [
         "VidSitu train: 2 of 3 segments have a file, 2 stored, 0 quarantined",
+        f"  without a file: {train[1]}",
         "VidSitu valid: 2 of 3 segments have a file (2 are annotated), 1 stored, 1 quarantined",
     ]
     assert reasons(report) == {valid[0]: "empty"}
@@ -279,11 +302,12 @@ def test_coverage_is_in_the_store_and_beside_it(clip: Path, tmp_path: Path) -> N
             }
         ],
         "masked_negatives": 1.0,
+        "missing": {"train": ["c.mp4"]},
         "notices": list(report.notices),
     }
     assert report.notices == ("1 annotation equal another of its video: dropped",)
     with FrameStore.open(tmp_path / "own.store") as store:
-        assert store.coverage == beside
+        assert store.coverage == {key: one for key, one in beside.items() if key != "missing"}
 
 
 def test_masked_negatives_are_those_of_the_default_recipe(clip: Path, tmp_path: Path) -> None:

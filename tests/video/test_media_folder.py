@@ -39,6 +39,14 @@ def test_a_video_is_found_in_any_layout_and_container(tmp_path: Path, name: str)
     assert anywhere(tmp_path, name) == ["hmdb/dive/v.MP4"]
 
 
+def test_a_folder_too_far_up_does_no_harm(tmp_path: Path):
+    make(tmp_path, "clips/a.mp4", "clips/train/b.mp4", "clips/valid/c.mp4", "old/a.mp4")
+    folder = MediaFolder(tmp_path, suffixes=VIDEO_SUFFIXES)
+    assert folder.find("train/b.mp4") == [tmp_path / "clips/train/b.mp4"]
+    assert folder.find("train/c.mp4") == folder.find("b.mp") == []
+    assert folder.find("a.mp4") == [tmp_path / "clips/a.mp4", tmp_path / "old/a.mp4"]
+
+
 def test_of_several_the_closest_is_taken(tmp_path: Path):
     make(tmp_path, "set/dive/v.mp4", "set/walk/v.mp4", "set/walk/v.avi")
     assert anywhere(tmp_path, "dive/v.avi") == ["set/walk/v.avi"]  # the very name counts most
@@ -92,12 +100,13 @@ def test_names_that_no_file_can_have_are_missing(tmp_path: Path, name: str):
     assert anywhere(tmp_path, name) == []
 
 
-def test_a_bare_name_is_found_by_its_stem_a_path_is_not(tmp_path: Path):
+def test_a_bare_name_is_found_by_its_stem_a_path_by_its_end(tmp_path: Path):
     make(tmp_path, "x/v.mp4", "y/v.mkv", "x/w.mp4")
     folder = MediaFolder(tmp_path, suffixes=VIDEO_SUFFIXES)
     assert folder.find("v") == [tmp_path / "x/v.mp4", tmp_path / "y/v.mkv"]
     assert folder.find("x/w.mp4") == [tmp_path / "x/w.mp4"]
-    assert folder.find("w.mp4") == folder.find("z/w") == []
+    assert folder.find("w.mp4") == [tmp_path / "x/w.mp4"]
+    assert folder.find("z/w") == folder.find("z/w.mp4") == []
 
 
 def test_there_must_be_a_folder(tmp_path: Path):

@@ -11,7 +11,7 @@ import typer
 from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_libraries
 
 if TYPE_CHECKING:
-    from figclip.adaptation.adapt import AdaptationResult
+    from figclip.adaptation.adapt import AdaptationPlan, AdaptationResult
     from figclip.adaptation.strength import StrengthChoice
     from figclip.cli.progress import ProgressDisplay
     from figclip.training.loop import StepReport
@@ -83,6 +83,7 @@ def adapt(
     quiet_libraries()
     from figclip.adaptation.adapt import adapt as run
 
+    num_steps: list[int] = []
     with going_on("go on with --resume"), ProgressDisplay() as display:
         result = run(
             config,
@@ -94,17 +95,24 @@ def adapt(
             resume=resume,
             cache=cache_folder(),
             cpu=cpu,
-            on_plan=lambda plan: typer.echo("\n".join(plan.sentences()), err=True),
+            on_plan=lambda plan: num_steps.append(_show_plan(plan)),
             on_texts=lambda done, total: display.update("embedding", done, total),
             on_step=lambda report: _show_step(report, display),
             on_progress=display.update,
         )
     if result.outcome.interrupted_by is not None:
         if is_main_process():
-            typer.echo(f"Saved step {result.outcome.step}. Go on with --resume.", err=True)
+            done = f"step {result.outcome.step} of {num_steps[0]}"
+            typer.echo(f"Saved {done}. Go on: the same command with --resume.", err=True)
         raise typer.Exit(128 + result.outcome.interrupted_by)
     if is_main_process():
         _show(result, out, as_json=as_json)
+
+
+def _show_plan(plan: AdaptationPlan) -> int:
+    """What is about to be done; its number of steps."""
+    typer.echo("\n".join(plan.sentences()), err=True)
+    return plan.num_steps
 
 
 def _show_step(report: StepReport, display: ProgressDisplay) -> None:

@@ -39,10 +39,13 @@ def going_on(how: str = "run the same command again to go on") -> Generator[None
 
 def quiet_libraries() -> None:
     """Silence loading bars and deprecation notes of libraries: they are not for our users."""
+    import logging as loggers
     import warnings
 
+    import huggingface_hub  # noqa: F401 - sets the level of its logger
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\.")
+    loggers.getLogger("huggingface_hub").setLevel(loggers.ERROR)  # twelve lines of retries

@@ -243,7 +243,7 @@ class _Opener:
         source, preset, benchmark = planned.source, self.settings.preset, planned.read.benchmark
         if benchmark is None:
             return open_annotated(
-                source,
+                planned.read.source,
                 spec=spec,
                 frames_per_event=self.settings.frames_per_event,
                 cache=self.cache,

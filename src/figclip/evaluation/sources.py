@@ -32,7 +32,7 @@ from figclip.datasets.records import (
 )
 from figclip.errors import ConfigError, DataError, StoreError
 from figclip.preparation.clips import find_media
-from figclip.preparation.prepare import find_videos, prepare
+from figclip.preparation.prepare import find_videos, name_some, prepare
 from figclip.runtime.progress import Progress, no_progress
 from figclip.tasks.base import Face
 from figclip.tasks.media import MediaSet, files_of
@@ -252,9 +252,11 @@ class OpenedSource(OpenedData):
 class ReadSource:
     """What annotations and the names of files tell of a source, before anything is decoded.
 
-    `benchmark` is None for annotated events; `groups` have something that may be decodable.
+    `source` says its split; `benchmark` is None for annotated events; `groups` have something that
+    may be decodable.
     """
 
+    source: DataSource
     benchmark: Benchmark | None
     groups: frozenset[str]
 
@@ -271,8 +273,7 @@ def read_source(source: DataSource, *, frames_per_event: int, cache: Path | None
     """
     check_source(source, cache=cache)
     if source.name in ANNOTATED:
-        groups = read_annotated(source, frames_per_event=frames_per_event)
-        return ReadSource(benchmark=None, groups=groups)
+        return read_annotated(source, frames_per_event=frames_per_event)
     benchmark = read_benchmark(source)
     absent = find_media(media_of(benchmark), images=source.images, videos=source.videos)
     if all(absent.values()):
@@ -282,11 +283,11 @@ def read_source(source: DataSource, *, frames_per_event: int, cache: Path | None
         for item in benchmark.items
         if all(absent[medium] is None for medium in files_of(item))
     )
-    return ReadSource(benchmark=benchmark, groups=groups)
+    return ReadSource(source=source, benchmark=benchmark, groups=groups)
 
 
-def read_annotated(source: DataSource, *, frames_per_event: int) -> frozenset[str]:
-    """Groups of the chosen split that have a video; of videos without a group, each its own.
+def read_annotated(source: DataSource, *, frames_per_event: int) -> ReadSource:
+    """The chosen split, and its groups that have a video; a video without a group is its own.
 
     Nothing is decoded. `check_source` has passed the source.
     """
@@ -296,13 +297,15 @@ def read_annotated(source: DataSource, *, frames_per_event: int) -> frozenset[st
         split = _choose_split(source, {*splits, *_split_coverages(stored.stores[0])}, splits)
         videos = stored.subset([i for i, one in enumerate(splits) if split in (None, one)])
         videos.require_frames(frames_per_event)
-        return frozenset(record.group for record in videos.records)
+        groups = frozenset(record.group for record in videos.records)
+        return ReadSource(source=replace(source, split=split), benchmark=None, groups=groups)
     assert source.videos is not None, "checked with the source"
     found = find_videos(source.path, videos=source.videos, frames_per_event=frames_per_event)
     annotated = {record.split for record in found.annotations.records}
     split = _choose_split(source, annotated, [record.split for record in found.records])
     chosen = [record for record in found.records if split in (None, record.split)]
-    return frozenset(record.group or f"file {record.video}" for record in chosen)
+    groups = frozenset(record.group or f"file {record.video}" for record in chosen)
+    return ReadSource(source=replace(source, split=split), benchmark=None, groups=groups)
 
 
 def check_stores(source: DataSource, specs: Sequence[StoreSpec]) -> None:
@@ -337,7 +340,8 @@ def open_annotated(
 ) -> OpenedSource:
     """Annotated events, their videos decoded if they are not yet.
 
-    A store that is given as PATH need only have the size of `spec`.
+    A store that is given as PATH need only have the size of `spec`. Only the split that the source
+    says is decoded into the cache; a store that it names gets all, to be trained on as well.
 
     Raises:
         DataError: PATH does not exist, options that contradict each other, or a split without
@@ -349,7 +353,7 @@ def open_annotated(
     def report(done: int, total: int, _: int) -> None:
         say("decoding videos", done, total)
 
-    store = _store(
+    store, missing = _store(
         source, spec=spec, frames_per_event=frames_per_event, cache=cache, on_video=report
     )
     everything = open_stored_videos([store], size=spec.size)
@@ -362,6 +366,10 @@ def open_annotated(
         for one in frames.quarantine()
         if split in (None, one.split)
     )
+    absent = [name for part, names in missing.items() if split in (None, part) for name in names]
+    notices = () if frames.keeps_source else (_OLD_STORE,)
+    if absent:
+        notices += (f"{len(absent):,} of the videos have no file: {name_some(absent)}.",)
     return OpenedSource(
         content=videos,
         split=split,
@@ -369,7 +377,7 @@ def open_annotated(
         coverage=_coverage(frames, split),
         hash=videos.content_hash,
         pipeline=frames.spec.pipeline,
-        notices=() if frames.keeps_source else (_OLD_STORE,),
+        notices=notices,
     )
 
 
@@ -453,10 +461,10 @@ def _store(
     frames_per_event: int,
     cache: Path | None,
     on_video: Callable[[int, int, int], None],
-) -> Path:
-    """The frame store of a source, filled if need be."""
+) -> tuple[Path, Mapping[str, Sequence[str]]]:
+    """The frame store of a source, filled if need be; and what has no file, if that is known."""
     if is_store(source.path):
-        return source.path
+        return source.path, {}
     assert source.videos is not None
     out = source.store
     if out is None:
@@ -465,16 +473,19 @@ def _store(
         places = f"{source.path.resolve()}\0{source.videos.resolve()}"
         places_hash = hashlib.blake2b(places.encode(), digest_size=4).hexdigest()
         name = f"{source.name}-{source.path.stem}-{places_hash}"
+        if source.split is not None:
+            name += f"-split-{hashlib.blake2b(source.split.encode(), digest_size=4).hexdigest()}"
         out = cache / "stores" / f"{name}-{spec.pipeline}-{spec.size}-{spec.codec}.store"
-    prepare(
+    report = prepare(
         source.path,
         videos=source.videos,
         out=out,
         spec=spec,
         frames_per_event=frames_per_event,
+        split=source.split if source.store is None else None,
         on_video=on_video,
     )
-    return out
+    return out, report.missing
 
 
 def _split_coverages(store: FrameStore) -> dict[str, dict[str, int]]:

@@ -85,6 +85,10 @@ def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
         ModelError: absent, damaged, of another format or of another task.
     """
     file = run / "head.json"
+    if not file.exists():
+        maker = "a run of `figclip adapt`" if (run / "model").is_dir() else "no run"
+        what = f"is {maker}, and one of `figclip finetune {task or 'TASK'}` is needed"
+        raise ModelError(what, where=str(run), fix=f"Fine-tune one, with --model {run}")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         version = content.pop("format")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.errors import LocalEntryNotFoundError, StrictDataclassError
 from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -281,6 +281,12 @@ def _load_part(kind: Any, source: str, **options: Any) -> Any:
     try:
         return kind.from_pretrained(source, **options)
     except _LOAD_ERRORS as error:
+        if isinstance(error.__cause__, LocalEntryNotFoundError):
+            raise ModelError(
+                "is not a folder here, and the hub cannot be reached to fetch it",
+                where=source,
+                fix="Give the folder of a CLIP, or try again with a network.",
+            ) from error
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no details"
         raise ModelError(
             f"cannot be loaded as {kind.__name__} ({type(error).__name__}: {first_line})",

@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -319,15 +320,31 @@ def resolve_model(source: str) -> str:
             raise ModelError(
                 "is a run folder without a finished model",
                 where=source,
-                fix=f"Finish it: figclip adapt --resume --out {source}.",
+                fix=f"Finish it: {_command_to_go_on(path)}",
             )
         return str(path / "model")
     looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
+    looks_local |= "/" in source and path.parent.is_dir()
     if looks_local and not path.exists():
-        raise ModelError(
-            "does not exist", where=source, fix="Give a hub id, a model folder or a run folder."
-        )
+        there = sorted(one.name for one in path.parent.glob("*") if one.is_dir())
+        fix = "Give a hub id, a model folder or a run folder."
+        if 0 < len(there) < 10:
+            fix = f"In {path.parent} there are {', '.join(there)}."
+        raise ModelError("does not exist", where=source, fix=fix)
     return source
+
+
+def _command_to_go_on(run: Path) -> str:
+    """The command that began a run, to go on with it."""
+    try:
+        content = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+        # Format 1 knows one session.
+        _, *arguments = map(str, content.get("sessions", [content])[0]["command"])
+    except (OSError, AttributeError, LookupError, TypeError, ValueError):
+        arguments = []
+    if "adapt" not in arguments:
+        return "start what began it again, to resume"
+    return shlex.join(["figclip", *(one for one in arguments if one != "--resume"), "--resume"])
 
 
 class StagedFolder:

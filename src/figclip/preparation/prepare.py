@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -70,7 +70,8 @@ class PreparationReport:
 
     `quarantine` is what was left out, with reasons, by id; `num_reused` videos had their frames
     there already. `masked_negatives` is the share of hard negatives that could not be drawn from
-    these videos. Notices are of what the annotation reader handled by rule.
+    these videos. Notices are of what the annotation reader handled by rule. `missing` are the
+    videos of each split that have no file, by the names that annotations give them.
     """
 
     name: str
@@ -79,6 +80,7 @@ class PreparationReport:
     num_reused: int
     masked_negatives: float
     notices: tuple[str, ...]
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     @property
     def num_stored(self) -> int:
@@ -93,6 +95,7 @@ def prepare(
     out: Path,
     spec: StoreSpec | None = None,
     frames_per_event: int = 4,
+    split: str | None = None,
     num_workers: int | None = None,
     limit_s: float = VIDEO_LIMIT_S,
     on_plan: Callable[[PreparationPlan], None] | None = None,
@@ -106,6 +109,7 @@ def prepare(
         out: The frame store, new or begun.
         spec: Pixels of the store.
         frames_per_event: T, frames at the midpoints of T equal segments of each event.
+        split: Only the videos of this split; None: all.
         num_workers: Decoding processes; None: one per core.
         limit_s: Seconds that one video may take.
         on_plan: Told once what is about to be done.
@@ -122,7 +126,7 @@ def prepare(
     """
     spec = spec or StoreSpec()
     archive = pack_source(source)
-    found = find_videos(source, videos=videos, frames_per_event=frames_per_event)
+    found = find_videos(source, videos=videos, frames_per_event=frames_per_event, split=split)
     records, jobs, unusable = found.annotations.records, found.jobs, found.unusable
     if on_plan is not None:
         on_plan(_estimate(jobs, spec, out))
@@ -151,8 +155,9 @@ def prepare(
         writer.commit()
         report = _report(found, out, num_reused=num_reused)
         content = {"format": COVERAGE_FORMAT, "source": source.name, **asdict(report)}
-        del content["num_reused"]
+        missing, _ = content.pop("missing"), content.pop("num_reused")
         writer.set_coverage(content)
+    content["missing"] = missing  # not in the store, whose coverage goes into every run's data.json
     beside = out.with_name(out.name + ".coverage.json")
     write_atomically(beside, json.dumps(content, indent=2) + "\n")
     return report
@@ -250,7 +255,9 @@ class FoundVideos:
         return [self.annotations.records[job.record_idx] for job in self.jobs]
 
 
-def find_videos(source: Path, *, videos: Path, frames_per_event: int) -> FoundVideos:
+def find_videos(
+    source: Path, *, videos: Path, frames_per_event: int, split: str | None = None
+) -> FoundVideos:
     """Read annotations, and find their video files; the arguments are those of `prepare`.
 
     Raises:
@@ -258,6 +265,10 @@ def find_videos(source: Path, *, videos: Path, frames_per_event: int) -> FoundVi
         DataError: no such folder of videos, or not one annotated video that can be used is in it.
     """
     annotations = load_source(source)
+    chosen = tuple(record for record in annotations.records if split in (None, record.split))
+    if not chosen:
+        raise DataError(f"there are no videos of split {split!r}", where=str(source))
+    annotations = replace(annotations, records=chosen)
     records = annotations.records
     folder = MediaFolder(videos, suffixes=VIDEO_SUFFIXES)
     found = {record_idx: folder.find(record.video) for record_idx, record in enumerate(records)}
@@ -282,7 +293,14 @@ def format_coverage(report: PreparationReport) -> list[str]:
         if part.annotated < part.listed:
             line += f" ({part.annotated:,} are annotated)"
         lines.append(f"{line}, {part.stored:,} stored, {part.quarantined:,} quarantined")
+        if missing := report.missing.get(split):
+            lines.append(f"  without a file: {name_some(missing)}")
     return lines
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Up to three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if names[3:] else "")
 
 
 def _relative(path: Path, videos: Path) -> str:
@@ -376,9 +394,12 @@ def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationRep
     store.close()
     quarantined_ids = {entry.id for entry in quarantine}
     splits: dict[str, SplitCoverage] = {}
+    missing: dict[str, tuple[str, ...]] = {}
     for split in sorted({record.split for record in annotations.records}):
         members = [i for i, r in enumerate(annotations.records) if r.split == split]
         ids = {annotations.records[i].id for i in members}
+        without_file = (annotations.records[i].video for i in members if i not in found.with_file)
+        missing[split] = tuple(dict.fromkeys(without_file))
         splits[split] = SplitCoverage(
             listed=annotations.split_sizes.get(split, len(members)),
             annotated=len(members),
@@ -393,6 +414,7 @@ def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationRep
         num_reused=num_reused,
         masked_negatives=masked_negatives(stored),
         notices=annotations.notices,
+        missing=missing,
     )
 
 

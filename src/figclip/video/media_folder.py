@@ -39,10 +39,13 @@ class MediaFolder:
     def find(self, name: str) -> list[Path]:
         """What lies at a path below the folder, or for a bare name all files of that stem.
 
+        Where nothing does, files whose path ends with the name: the folder given is too far up.
         More than one is the user's choice. A folder is a match only where no file is: the frames of
         `v_x_seg_0_10` often lie in a folder of that name beside the video.
         """
-        return self._at(name, else_files=sorted(self._files(name)))
+        found = self._at(name, else_files=sorted(self._files(name)))
+        below = (p for p in self._files(PurePath(name).stem) if str(p).endswith(f"{os.sep}{name}"))
+        return found or sorted(below)
 
     def find_medium(self, medium: Medium) -> list[Path]:
         """As `find_anywhere`, by the first name of a medium that matches; videos by any suffix."""
