@@ -44,7 +44,7 @@ BASE = RunConfig(
         lora_rank=4, lora_alpha=8, contextualizer_layers=2, contextualizer_head_dim=16
     ),
     loss=LossConfig(),
-    keep=KeepConfig(weight=1.0, pictures=6, texts=12),
+    keep=KeepConfig(weight=1.0, temperature=1.0, pictures=6, texts=12),
     train=TrainConfig(
         epochs=2,
         lr=5e-3,
@@ -81,6 +81,7 @@ CHANGES = (
     "loss.video=0",
     "loss.video_context=0",
     "loss.learn_logit_scale=true",
+    "keep.temperature=2",
     "keep.weight=0",
     "keep.pictures=4",
     "keep.texts=6",

@@ -169,7 +169,7 @@ def oracle_loss(run: SmallRun, config: RunConfig) -> Tensor:
 
 def keep_oracle(run: SmallRun, *, trains_texts: bool) -> Tensor:
     """Mean over pictures of what the adapted distribution over texts lacks of the base's."""
-    trainee, pictures = run.trainee, run.batch.pictures
+    trainee, pictures, softened = run.trainee, run.batch.pictures, CONFIG.keep.temperature
     backbone = trainee.backbone
     if pictures is None:
         return torch.zeros((), dtype=torch.float64)
@@ -183,11 +183,11 @@ def keep_oracle(run: SmallRun, *, trains_texts: bool) -> Tensor:
     for number, idx in enumerate(pictures.picture_idxs):
         frame = pictures.frames_NHWC[number : number + 1]
         picture = normalize(backbone.encode_frames(frame)[0], dim=0)
-        base = torch.softmax(scale * (teacher.text_MD @ teacher.picture_ND[idx]), dim=0)
-        adapted = torch.softmax(scale * (texts @ picture), dim=0)
+        base = torch.softmax(scale / softened * (teacher.text_MD @ teacher.picture_ND[idx]), dim=0)
+        adapted = torch.softmax(scale / softened * (texts @ picture), dim=0)
         for p, q in zip(base.unbind(), adapted.unbind(), strict=True):
             total = total + p * (torch.log(p) - torch.log(q))
-    return total / len(pictures.picture_idxs)
+    return softened**2 * total / len(pictures.picture_idxs)
 
 
 @pytest.mark.parametrize("events_per_video", [(3, 1, 2, 3), (1, 1, 2)])

@@ -225,12 +225,20 @@ def test_mean_of_segments_by_hand():
     assert found.tolist() == [[5.0, 20.0], [2.0, 20.0]]
 
 
-def test_what_is_kept_by_hand():
-    """The base finds its text with 3/4, the adapted model both texts with 1/2."""
-    between = normalize(torch.ones(1, 2), dim=-1)
-    loss = keep_loss(between, AXES, base_picture_ND=AXES[:1], base_text_MD=AXES, logit_scale=LOG_3)
-    expected = 3 / 4 * math.log((3 / 4) / (1 / 2)) + 1 / 4 * math.log((1 / 4) / (1 / 2))
-    assert value(loss) == pytest.approx(expected, abs=1e-6)
+@pytest.mark.parametrize(("temperature", "odds"), [(1, 3), (2, math.sqrt(3))])
+def test_what_is_kept_by_hand(temperature: float, odds: float):
+    """The base finds its text with 3/4, softened with less; the adapted model both with 1/2."""
+    loss = keep_loss(
+        normalize(torch.ones(1, 2), dim=-1),
+        AXES,
+        base_picture_ND=AXES[:1],
+        base_text_MD=AXES,
+        logit_scale=LOG_3,
+        temperature=temperature,
+    )
+    one, other = odds / (1 + odds), 1 / (1 + odds)
+    expected = one * math.log(one / (1 / 2)) + other * math.log(other / (1 / 2))
+    assert value(loss) == pytest.approx(temperature**2 * expected, abs=1e-6)
 
 
 def test_nothing_is_lost_where_nothing_moved_and_a_common_turn_loses_nothing():
@@ -243,5 +251,6 @@ def test_nothing_is_lost_where_nothing_moved_and_a_common_turn_loses_nothing():
             base_picture_ND=pictures,
             base_text_MD=texts,
             logit_scale=torch.tensor(10.0),
+            temperature=3,
         )
         assert value(loss) == pytest.approx(0, abs=1e-5)

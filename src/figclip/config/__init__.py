@@ -165,11 +165,13 @@ class LossConfig(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepConfig(Section):
-    """What holds the adapted CLIP to its base on unlabelled pictures (docs/keeping.md)."""
+    """What holds the adapted CLIP to its base on unlabelled pictures (docs/training.md)."""
 
     section = "keep"
     weight: NotNegative = 0.0
     """Weight of the loss; 0 for none, as in the papers."""
+    temperature: Annotated[float, Within(1, 100)] = 3.0
+    """What the base's similarities are softened by: at 1, little but the best texts counts."""
     pictures: Count = 24
     """Pictures a step, over all processes."""
     texts: Annotated[int, Within(2, 2**20)] = 512

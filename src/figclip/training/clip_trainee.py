@@ -235,6 +235,7 @@ class ClipTrainee:
             base_picture_ND=teacher.picture_ND[list(drawn)].to(device),
             base_text_MD=base_text_MD,
             logit_scale=self._base_scale,
+            temperature=self._config.keep.temperature,
         )
 
     def _embed_texts(

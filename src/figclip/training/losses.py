@@ -62,23 +62,29 @@ def keep_loss(
     base_picture_ND: Float[Tensor, "N D"],
     base_text_MD: Float[Tensor, "M D"],
     logit_scale: Float[Tensor, ""],
+    temperature: float,
 ) -> Float[Tensor, ""]:
     """How far the adapted CLIP sees other texts in pictures than its base does.
 
     `base_picture_ND` and `base_text_MD` are the same pictures and texts as the base embeds them,
-    and `logit_scale` is the base's. Texts need not fit the pictures.
+    and `logit_scale` is the base's. Texts need not fit the pictures. The higher the temperature,
+    the more those count that fit a picture less well.
 
     Returns:
         Mean over pictures of the Kullback-Leibler divergence of the distribution over texts, the
-        base's against the adapted one's, in nats.
+        base's against the adapted one's, both softened by the temperature, in nats; times the
+        square of the temperature, so that gradients keep their size.
 
     Source:
-        Learning without Forgetting (Li and Hoiem 2016), with other pictures than those trained on
-        and CLIP's similarities in place of class scores.
+        Learning without Forgetting (Li and Hoiem 2016, eq. 2 and 3), with other pictures than
+        those trained on and CLIP's similarities in place of class scores; the square is from
+        Distilling the Knowledge in a Neural Network (Hinton et al. 2015, section 2).
     """
-    adapted_NM = (logit_scale * picture_ND @ text_MD.T).log_softmax(dim=1)
-    base_NM = (logit_scale * base_picture_ND @ base_text_MD.T).log_softmax(dim=1)
-    return F.kl_div(adapted_NM, base_NM, reduction="batchmean", log_target=True)
+    scale = logit_scale / temperature
+    adapted_NM = (scale * picture_ND @ text_MD.T).log_softmax(dim=1)
+    base_NM = (scale * base_picture_ND @ base_text_MD.T).log_softmax(dim=1)
+    divergence = F.kl_div(adapted_NM, base_NM, reduction="batchmean", log_target=True)
+    return temperature**2 * divergence
 
 
 def mean_of_segments(
