@@ -309,6 +309,7 @@ _TITLES = {
     "dense_captioning": "dense captioning",
 }
 _SEEDS = ("seeds", "by_seed")
+_LEAVES = ({"base", "adapted"}, {"difference", "interval"})
 _CURVES = (
     "The curves run over the strength of the adaptation, on the same tests and seeds: held to the "
     "base in training, and held to nothing, where only a lower strength keeps more."
@@ -447,20 +448,10 @@ def _summary_row(one: Any) -> ScoreRow:
 def _scores(content: Any, prefix: str = "", of_seeds: Sequence[Any] = ()) -> list[ExtraScore]:
     """Every score below, named by the keys that lead to it; `of_seeds` are its parts by seed."""
     if not isinstance(content, Mapping):
-        single = Compared(base=None, adapted=number(content), difference=None, interval=None)
-        return [ExtraScore(name=prefix, score=single)]
-    if {"base", "adapted"} <= content.keys():
-        score = compared(content)
+        content = {"base": None, "adapted": content}
+    if any(keys <= content.keys() for keys in _LEAVES):
+        score = compared({"base": None, "adapted": content.get("difference"), **content})
         return [ExtraScore(name=prefix, score=score, spread=_spread(of_seeds))]
-    if {"difference", "interval"} <= content.keys():
-        change = number(content["difference"])
-        score = Compared(
-            base=None,
-            adapted=number(content.get("adapted", change)),
-            difference=change,
-            interval=_interval(content["interval"]),
-        )
-        return [ExtraScore(name=prefix, score=score)]
     by_seed = content.get("by_seed", ())
     return [
         one
