@@ -304,7 +304,7 @@ def test_heads_on_another_model_are_refused(tmp_path: Path, heads: WrittenHeads)
         write_report(written.run, heads=[heads.run])
     with pytest.raises(ConfigError, match="is a run of heads itself"):
         write_report(heads.run, heads=[heads.run])
-    with pytest.raises(ModelError, match=r"head\.json"):
+    with pytest.raises(ModelError, match="is a run of `figclip adapt`"):
         write_report(written.run, heads=[written.run])
 
 
