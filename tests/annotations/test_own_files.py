@@ -530,3 +530,13 @@ def test_schema_refuses_what_the_reader_refuses(
 def test_schema_accepts_the_documented_example() -> None:
     assert schema_accepts(own_video())
     assert schema_accepts({"video": "a.mp4", "captions": ["A cat."], "events": [], "format": 1})
+
+
+def test_a_json_list_is_named_before_its_lines(tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    file.write_text('[\n{"video": "a.mp4"},\n{"video": "b.mp4"}\n]\n')
+    with pytest.raises(AnnotationError) as raised:
+        load_annotations(file)
+    [problem] = raised.value.problems
+    assert problem.what == "is one JSON list"
+    assert problem.fix == "Write one object a line, without [ ]"

@@ -152,6 +152,34 @@ def test_preview_shows_the_same_negative_once(world: World, tmp_path: Path):
     assert done.stdout.count("  - In this photo, the action is go, the agent is man (×4)\n") == 1
 
 
+def test_preview_tells_slips_in_names(world: World, tmp_path: Path):
+    roles = [{"agent": "man", "direction": "up"}] * 6 + [{"agent": "man", "directoin": "up"}]
+    lines = [
+        {"video": f"{n}.mp4", "split": "val" if n else "train",
+         "events": [{"start_s": 0, "end_s": 2, "verb": "nod", "roles": one}]}
+        for n, one in enumerate(roles)
+    ]  # fmt: skip
+    file = tmp_path / "own.jsonl"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    done = figclip("preview", file, "--base", world.base, "--show", "0")
+    assert (
+        "Roles: agent 7, direction 6, directoin 1\nVideos by split: val 6, train 1\n" in done.stdout
+    )
+    assert 'Role "directoin" (1): did you mean "direction"?' in done.stdout
+    assert 'Split "val": `eval` looks for "valid"' in done.stdout
+
+
+def test_preview_without_a_hub_leaves_tokens_uncounted(world: World, tmp_path: Path):
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "figclip", "preview", str(world.annotations)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "  + In this photo, the action is " in done.stdout and "token" not in done.stdout
+    assert done.stderr == "Tokens are not counted: the hub is out of reach. Give --base FOLDER\n"
+    as_json = subprocess.run([*command, "--json"], capture_output=True, text=True, env=environment)
+    assert json.loads(as_json.stdout)["median_tokens"] is None
+
+
 def test_quarantine_exits_with_3_and_says_why(world: World, tmp_path: Path):
     videos = tmp_path / "videos"
     videos.mkdir()

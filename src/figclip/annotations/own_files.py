@@ -173,7 +173,9 @@ def load_annotations(path: Traversable) -> AnnotationSet:
     text = read_text(path, file)
     suffix = PurePath(path.name).suffix.casefold()
     raw_videos: list[RawVideo] = []
-    if suffix == ".jsonl":
+    if suffix == ".jsonl" and text.lstrip().startswith("[") and "\n" in text.strip():
+        file.add("", what="is one JSON list", fix="Write one object a line, without [ ]")
+    elif suffix == ".jsonl":
         lines = json_lines(text, file)
         raw_videos = [RawVideo(place=place, value=value) for place, value in lines]
     elif suffix == ".csv":

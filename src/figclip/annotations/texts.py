@@ -1,7 +1,9 @@
 """All texts of a run, each once, and which rows belong to which event."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from statistics import median
 
 import numpy as np
@@ -16,12 +18,16 @@ from figclip.annotations.captions import (
     text_hash,
 )
 from figclip.annotations.filler_negatives import build_filler_pool, filler_negatives
+from figclip.annotations.splits import EVALUATED_SPLIT
 from figclip.annotations.verb_negatives import build_sense_pool, negative_events
 from figclip.config import NegativePolicy, TextConfig
 from figclip.records import AnnotationSet, Event, VideoRecord, event_key
 
 MASKED = -1
 """Row of a hard negative that could not be drawn."""
+
+# VidSitu has thousands of roles: each verb's own, in which near names are no slips.
+_SHOWN_ROLES, _MOST_ROLES = 12, 200
 
 MASKED_WARNING = 0.4
 """Share of masked hard negatives to warn of. On VidSitu valid it is 0.27: what text alone would
@@ -268,6 +274,25 @@ def caption_statistics(
             )
         )
     return CaptionStatistics(rows=tuple(rows), max_tokens=max_tokens)
+
+
+def count_names(records: Sequence[VideoRecord]) -> list[str]:
+    """How often annotations name each role and split, with what a slip may have meant."""
+    events = [one for record in records for each in record.annotations for one in each.events]
+    roles = Counter(role.name for event in events for role in event.roles)
+    splits = Counter(record.split for record in records)
+    counts = [f"{name} {count:,}" for name, count in roles.most_common(_SHOWN_ROLES)]
+    counts += [f"{len(roles) - _SHOWN_ROLES:,} more"] if len(roles) > _SHOWN_ROLES else []
+    listed = ", ".join(f"{name} {count:,}" for name, count in splits.most_common())
+    lines = [f"Roles: {', '.join(counts) or 'none'}", f"Videos by split: {listed}"]
+    for name, count in roles.items() if len(roles) <= _MOST_ROLES else ():
+        frequent = [other for other, more in roles.items() if more >= 5 * count]
+        if close := get_close_matches(name, frequent, n=1, cutoff=0.8):
+            lines.append(f'Role "{name}" ({count:,}): did you mean "{close[0]}"?')
+    for name in splits:
+        if name != EVALUATED_SPLIT and get_close_matches(name, [EVALUATED_SPLIT]):
+            lines.append(f'Split "{name}": `eval` looks for "{EVALUATED_SPLIT}"')
+    return lines
 
 
 def _num_carried(

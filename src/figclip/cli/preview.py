@@ -9,13 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from figclip.cli.options import Json, quiet_libraries
+from figclip.errors import ModelError
+
+DEFAULT_BASE = "openai/clip-vit-base-patch32"
 
 
 def preview(
     source: Annotated[Path, typer.Argument(help="A JSONL or CSV file, or VidSitu's folder.")],
     base: Annotated[
         str, typer.Option(help="Hub id or folder of the CLIP whose tokenizer counts.")
-    ] = "openai/clip-vit-base-patch32",
+    ] = DEFAULT_BASE,
     template: Annotated[str, typer.Option(help="default, srl_clip or figclip_v1.")] = "default",
     negatives: Annotated[int, typer.Option(help="Hard negatives per event.")] = 4,
     policy: Annotated[
@@ -32,7 +35,7 @@ def preview(
     from dataclasses import asdict
 
     from figclip.annotations.captions import TEMPLATES
-    from figclip.annotations.texts import caption_statistics
+    from figclip.annotations.texts import caption_statistics, count_names
     from figclip.annotations.vidsitu import load_source
     from figclip.config import TextConfig
 
@@ -40,47 +43,65 @@ def preview(
     text = TextConfig(template=template, negative_policy=policy, verb_negatives=negatives)  # pyright: ignore[reportArgumentType]
     annotations = load_source(source)
     quiet_libraries()
-    from figclip.model.backbone import load_tokenizer
-    from figclip.model.folder import resolve_model
-
-    tokenizer, context_length = load_tokenizer(resolve_model(base))
+    tokenizer, max_tokens = _load_tokenizer(base)
     statistics = caption_statistics(
         annotations,
         template=TEMPLATES[text.template],
         policy=text.negative_policy,
         num_negatives=text.verb_negatives,
         seed=seed,
-        count_tokens=lambda one: len(tokenizer(one, truncation=False)["input_ids"]),
-        max_tokens=context_length,
+        count_tokens=lambda one: len(
+            tokenizer(one, truncation=False)["input_ids"] if tokenizer else ()
+        ),
+        max_tokens=max_tokens,
     )
     if as_json:
+        uncounted = {} if tokenizer else dict.fromkeys(("num_tokens", "num_carried_fillers"))
         summary = {
             "median_tokens": statistics.median_tokens,
             "most_tokens": statistics.most_tokens,
             "num_cut": len(statistics.cut),
             "coverage": statistics.coverage,
             "masked_negatives": statistics.masked_share,
-            "events": [asdict(row) for row in statistics.rows],
+            "events": [asdict(row) | uncounted for row in statistics.rows],
         }
+        if tokenizer is None:
+            summary |= dict.fromkeys(("median_tokens", "most_tokens", "num_cut", "coverage"))
         typer.echo(json.dumps(summary, indent=2))
         return
     for row in statistics.rows[:show]:
-        typer.echo(f"{row.key} ({row.num_tokens} tokens)\n  + {row.caption}")
+        tokens = f" ({row.num_tokens} tokens)" if tokenizer else ""
+        typer.echo(f"{row.key}{tokens}\n  + {row.caption}")
         for negative, times in Counter(row.negatives).items():
             text = negative or "(masked: no other verb fills these roles)"
             typer.echo(f"  - {text}{f' (×{times})' if times > 1 else ''}")
-    for notice in annotations.notices:
-        typer.echo(notice)
+    for line in (*annotations.notices, *count_names(annotations.records)):
+        typer.echo(line)
+    masked = f"{statistics.masked_share:.1%} of the hard negatives are masked"
+    if tokenizer is None:
+        typer.echo(f"{len(statistics.rows):,} events; {masked}")
+        return
     typer.echo(
         f"{len(statistics.rows):,} events; tokens: median {statistics.median_tokens:g}, most "
-        f"{statistics.most_tokens} of {context_length}; {len(statistics.cut):,} captions are cut"
+        f"{statistics.most_tokens} of {max_tokens}; {len(statistics.cut):,} captions are cut"
     )
     for row in statistics.cut[:show]:
         typer.echo(f"  cut: {row.key} ({row.num_tokens} tokens)")
-    typer.echo(
-        f"Captions carry {statistics.coverage:.1%} of the annotated fillers; "
-        f"{statistics.masked_share:.1%} of the hard negatives are masked"
-    )
+    typer.echo(f"Captions carry {statistics.coverage:.1%} of the annotated fillers; {masked}")
+
+
+def _load_tokenizer(base: str) -> tuple[Any, int]:
+    """The tokenizer and the most tokens read; None where the default one cannot be had."""
+    from figclip.model.backbone import load_tokenizer
+    from figclip.model.folder import resolve_model
+
+    try:
+        return load_tokenizer(resolve_model(base))
+    except ModelError:
+        if base != DEFAULT_BASE:
+            raise
+    typer.echo("Tokens are not counted: the hub is out of reach. Give --base FOLDER", err=True)
+    return None, 0
 
 
 @wraps(preview)

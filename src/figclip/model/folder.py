@@ -342,6 +342,8 @@ def _command_to_go_on(run: Path) -> str:
         _, *arguments = map(str, content.get("sessions", [content])[0]["command"])
     except (OSError, AttributeError, LookupError, TypeError, ValueError):
         arguments = []
+    if "quickstart" in arguments:
+        return shlex.join(["figclip", *arguments])
     if "adapt" not in arguments:
         return "start what began it again, to resume"
     return shlex.join(["figclip", *(one for one in arguments if one != "--resume"), "--resume"])
