@@ -306,9 +306,7 @@ def _plan_batches(
 ) -> BatchLoader:
     """This process's share of the batches of all epochs."""
     plan = BatchPlan(
-        parts.train.records,
-        videos_per_batch=config.data.videos_per_batch,
-        seed=config.train.seed,
+        parts.train.records, videos_per_batch=config.data.videos_per_batch, seed=config.train.seed
     )
     return BatchLoader(
         plan=plan,
@@ -339,8 +337,7 @@ def _open_tests(
     if planned is None:
         return ()
     spec = StoreSpec(
-        pipeline=parts.videos.stores[0].spec.pipeline,
-        size=parts.backbone.preprocessing.image_size,
+        pipeline=parts.videos.stores[0].spec.pipeline, size=parts.backbone.preprocessing.image_size
     )
     seen = SeenMedia(trained_on=_trained_on(parts, keeping), validated_on=media_in(parts.val))
     return processes.once(lambda: open_kept(planned, spec, seen=seen, on_progress=on_progress))

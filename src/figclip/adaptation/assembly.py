@@ -73,9 +73,6 @@ def assemble(
     """Load base and data, add the adaptation, write the texts.
 
     The processes share the embedding of texts. For the other arguments see `adapt`.
-
-    Raises:
-        ModelError, StoreError, DataError: the base, a store, or its videos cannot be used.
     """
     _check_stores(data)  # before a base is fetched
     seed = config.train.seed
@@ -164,11 +161,8 @@ def write_run_files(
     """Write config.json, environment.json and data.json.
 
     `check_parts` has passed the run folder; `held` goes into data.json: `kept`, hashes of the tests
-    to keep, and what `keeping.Keeping.facts` says. A resumed run must be held to the same.
-
-    Raises:
-        CheckpointError: the run was started with other kept tests, pictures or texts, or a file of
-            it is damaged.
+    to keep, and what `keeping.Keeping.facts` says. A resumed run must be held to the same; else a
+    `CheckpointError`.
     """
     _check_held(run, held)
     write_settings(run, config, device=parts.backbone.device, num_processes=num_processes)
@@ -193,11 +187,7 @@ def write_run_files(
 
 
 def check_parts(run: RunFolder, parts: RunParts, *, num_kept: int) -> None:
-    """A resumed run must have the data and the base that it had, and as many tests to keep.
-
-    Raises:
-        CheckpointError: it was started on others, or `data.json` is damaged.
-    """
+    """A resumed run must have its data, base and number of kept tests; else a `CheckpointError`."""
     check_data(run, parts.videos.content_hash)
     content = data_before(run)
     if content is None:

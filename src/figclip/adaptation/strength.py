@@ -207,15 +207,7 @@ def unproven(name: str, *, num_selecting: int) -> str | None:
 def plan_kept(
     keep: Sequence[DataSource], config: RunConfig, *, cache: Path | None
 ) -> KeptPlan | None:
-    """Read what `--keep` names, and refuse what cannot choose a strength.
-
-    Returns:
-        The plan; None when nothing is named.
-
-    Raises:
-        ConfigError: no strength to choose, or `face=detail`.
-        DataError, AnnotationError: data that cannot be used.
-    """
+    """Read what `--keep` names, and refuse what cannot choose a strength; None if it is empty."""
     if not keep:
         return None
     if config.model.adaptation == "full":
@@ -256,16 +248,10 @@ def _check_groups(source: DataSource, num_groups: int) -> None:
 def open_kept(
     plan: KeptPlan, spec: StoreSpec, *, seen: SeenMedia, on_progress: Progress | None
 ) -> tuple[KeptTest, ...]:
-    """Decode the data of the kept tests, and take the half that selects.
+    """Decode the data of the kept tests, for pixels of `spec`, and take the half that selects.
 
     Items that show what is trained on would not tell what is lost, and those of val would choose
-    twice: they are left out first.
-
-    `spec`: Pixels that the model takes; `seen`: what is trained on, and the validation videos.
-
-    Raises:
-        DataError: too few groups that training has not seen, or data that cannot be used.
-        StoreError: a frame store of other frames than needed.
+    twice: what was `seen` is left out first. It is a `DataError` if too few groups remain.
     """
     tests = open_works(
         plan.sources,
@@ -317,18 +303,9 @@ def choose_strength(
     written; that is also a third faster than LoRA's layers. A cache that is thrown away embeds
     pictures that several tests share once a strength, and texts of a frozen tower once at all.
 
-    Args:
-        backbone: The adapted CLIP, with its LoRA layers; it is not changed.
-        tests: At least one.
-        detail: Scores of a model on val: `score`, and the parts that it is the mean of; None where
-            nothing was held back.
-        micro_batch: Frames or texts in one forward pass.
-        seed: Seed of the bounds.
-        on_progress: Told how many strengths are scored.
-        processes: The run's processes: each scores its share of the strengths, all get one choice.
-
-    Raises:
-        MetricError: embeddings that are not finite.
+    The backbone has its LoRA layers, and is not changed; there is at least one test. `detail` gives
+    a model's scores on val, `score` and the parts that it is the mean of; None where nothing was
+    held back. Each of the `processes` scores its share of the strengths, all get one choice.
     """
     report = on_progress or no_progress
     plain = plain_copy(backbone)

@@ -49,11 +49,7 @@ def pack_source(source: Path) -> bytes:
 
 
 def open_source(packed: bytes, *, where: Path) -> zipfile.Path:
-    """The file or folder that `pack_source` packed, to be read as one on the disk.
-
-    Raises:
-        StoreError: the archive is damaged.
-    """
+    """What `pack_source` packed, to be read as on the disk; a `StoreError` if it is damaged."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(packed))
         damaged = archive.testzip()

@@ -212,9 +212,6 @@ def load_vidsitu(folder: Traversable) -> AnnotationSet:
     Returns:
         A record a segment, in the order of the files by name, with its different annotations.
         `video` is the segment id and `group` the YouTube id. Spans count from the segment's start.
-
-    Raises:
-        AnnotationError: Lists every problem of all files.
     """
     place, tally = Place(str(folder)), _Tally()
     files = find_files(folder, place)

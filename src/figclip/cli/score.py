@@ -11,8 +11,7 @@ from figclip.cli.options import Json, going_on
 def score(
     predictions: Annotated[Path, typer.Argument(help="JSON, or a pickle of plain values.")],
     data: Annotated[
-        str,
-        typer.Option(metavar="NAME:PATH[,PATH][,split=S]", help="The true answers, see above."),
+        str, typer.Option(metavar="NAME:PATH[,PATH][,split=S]", help="The true answers, see above.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the result.")],
     official_meteor: Annotated[

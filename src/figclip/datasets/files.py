@@ -117,11 +117,7 @@ def find_matching(
 
 
 def find_own_file(path: Path, suffix: str) -> Place:
-    """The place of a file of one's own, which is given itself.
-
-    Raises:
-        DataError: No such file, or one with another suffix.
-    """
+    """The place of a file of one's own; a `DataError` if it is not there or of another suffix."""
     if not os.path.isfile(path):
         what = "is a folder" if os.path.isdir(path) else "does not exist"
         raise DataError(what, where=str(path), fix=f"Give a {suffix} file")

@@ -48,11 +48,7 @@ ALPHAS = tuple(step / 10 for step in range(11))
 
 
 def sweep_strength(works: Mapping[str, Work], loader: ColumnLoader) -> Sweep:
-    """Score every strength of `ALPHAS` on all tasks; one is held at a time.
-
-    Raises:
-        DataError: nothing to score of one of the two faces.
-    """
+    """Score every strength of `ALPHAS`, one at a time; a `DataError` if a face has no score."""
     points: list[SweepPoint] = []
     for alpha in ALPHAS:
         column = loader.at_strength(alpha)
@@ -275,9 +271,7 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
         adapted_items=adapted.items,
         notices=(
             *trained_notice(
-                trained_on,
-                num_scored=len(scored),
-                test=f"{work.task.name} on {work.source.name}",
+                trained_on, num_scored=len(scored), test=f"{work.task.name} on {work.source.name}"
             ),
             *_notices(work, columns),
         ),

@@ -76,9 +76,7 @@ def part_of(
     """Some items of a source; the others are left out with a reason.
 
     `reasons` has None for items that stay; `name` tells this part from others of the same source.
-
-    Raises:
-        DataError: nothing would remain.
+    It is a `DataError` if nothing would remain.
     """
     content, items = source.content, items_in(source.content)
     split = split_items([item.id for item in items], reasons, where=where)

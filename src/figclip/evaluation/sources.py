@@ -309,12 +309,7 @@ def read_annotated(source: DataSource, *, frames_per_event: int) -> ReadSource:
 
 
 def check_stores(source: DataSource, specs: Sequence[StoreSpec]) -> None:
-    """Find out whether the store of annotated events holds the pixels that models take.
-
-    Raises:
-        DataError: one store for models that take different pixels.
-        StoreError: the store holds others.
-    """
+    """Find out whether the store of annotated events holds the pixels that models take."""
     if is_store(source.path):
         held = FrameStore.open(source.path).spec
         for spec in specs:  # its own pipeline and codec will do
@@ -401,9 +396,6 @@ def open_benchmark(
     """A benchmark with those of its media that are there.
 
     There may be others among those `decoded`; `pipeline` is that of video frames.
-
-    Raises:
-        DataError: not one image or video is there and readable.
     """
     media = media_of(benchmark)
     clips = decoded.subset(media)

@@ -70,11 +70,7 @@ def list_annotations(videos: StoredVideos) -> list[BatchItem]:
 def embed_event_frames(
     embedder: Embedder, videos: StoredVideos, *, frames_per_event: int
 ) -> EventFeatures:
-    """Embeddings of the frames of all annotated events.
-
-    Raises:
-        StoreError: the stores lack a frame.
-    """
+    """Embeddings of the frames of all annotated events."""
     items = list_annotations(videos)
     frames: list[tuple[int, float]] = []
     counts: list[int] = []
@@ -103,9 +99,6 @@ def contextualise(features: EventFeatures, contextualizer: VideoContextualizer) 
     """The contextualizer's output of each event, as its one frame (T = 1).
 
     The frames are those at strength 1, on which the contextualizer was trained.
-
-    Raises:
-        ModelError: more events or frames than it has positions.
     """
     device = next(contextualizer.parameters()).device
     items = list(features.rows)
@@ -139,12 +132,7 @@ class FrozenModel:
     seen: SeenMedia = SeenMedia()
 
     def event_features(self, videos: StoredVideos, *, frames_per_event: int) -> EventFeatures:
-        """Features of all annotated events.
-
-        Raises:
-            StoreError: the stores lack a frame.
-            ModelError: more events or frames than the contextualizer has positions.
-        """
+        """Features of all annotated events."""
         features = embed_event_frames(self.embedder, videos, frames_per_event=frames_per_event)
         if self.contextualizer is None:
             return features
@@ -163,9 +151,6 @@ def load_frozen_models(
 
     Returns:
         The models, base first (a plain CLIP is `adapted` alone), and what is to be said of them.
-
-    Raises:
-        ModelError: not a CLIP, damaged, or not of one base.
     """
     loader = ColumnLoader(
         model=model,
@@ -215,12 +200,7 @@ def changed_models(info: HeadInfo, models: Sequence[FrozenModel]) -> list[str]:
 
 
 def check_models(run: Path, models: Sequence[FrozenModel], *, task: str, model: str | Path) -> None:
-    """Refuse to go on with heads of other models, before anything is decoded or embedded.
-
-    Raises:
-        CheckpointError: heads in there were begun on other features.
-        ModelError: the `head.json` that is there is damaged.
-    """
+    """Refuse to go on with heads of other models, before anything is decoded or embedded."""
     if not is_head_run(run):
         return
     before = read_head_info(run)

@@ -79,11 +79,7 @@ def write_head_info(run: Path, info: HeadInfo) -> None:
 
 
 def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
-    """Read `head.json`.
-
-    Raises:
-        ModelError: absent, damaged, of another format or of another task.
-    """
+    """Read `head.json`; a `ModelError` if it is absent, damaged, or of another format or task."""
     file = run / "head.json"
     if not file.exists():
         maker = "a run of `figclip adapt`" if (run / "model").is_dir() else "no run"
@@ -131,11 +127,7 @@ def write_head(file: Path, head: nn.Module) -> None:
 
 
 def load_head(file: Path, head: nn.Module) -> None:
-    """Put the weights of a file into a head of the same shape.
-
-    Raises:
-        ModelError: absent, damaged, or of another shape.
-    """
+    """Put a file's weights into a head; a `ModelError` if absent, damaged, or of another shape."""
     if not file.exists():
         raise ModelError(
             "is not there: the training is not finished",
@@ -259,10 +251,6 @@ def train_heads(
     """Train heads one after the other, or go on with them; each keeps its best weights on val.
 
     Without val the last weights are kept. A finished head is not trained again.
-
-    Raises:
-        TrainingError: a loss is not finite.
-        CheckpointError: a checkpoint is damaged.
     """
     kept: dict[str, int] = {}
     interrupted_by = None

@@ -256,11 +256,7 @@ class TrainedHeads(Generic[Config, Words, Head]):
         return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
 
     def seen_by(self) -> dict[str, SeenMedia]:
-        """What models and heads have seen, by their names.
-
-        Raises:
-            CheckpointError: `data.json` is damaged.
-        """
+        """What models and heads have seen, by their names."""
         heads = {f"the heads of {self.run.resolve().name}": _read_seen(RunFolder(self.run))}
         return {**{one.info.name: one.seen for one in self.models}, **heads}
 

@@ -226,11 +226,7 @@ def choose_blindly(
 
 
 def check_mirrored(choices: Choices, mirrored: Sequence[tuple[int, int]]) -> None:
-    """Demand that mirrored items are at 50 % without looking.
-
-    Raises:
-        MetricError: a pair that is not.
-    """
+    """Demand that mirrored items are at 50 % without looking; else a `MetricError`."""
     half_N = with_half_ties(choices)
     for first, second in mirrored:
         if not np.isclose(half_N[first] + half_N[second], 1.0):

@@ -34,11 +34,7 @@ GroupScore = Callable[[CaptionCorpus, Int64[np.ndarray, " M"]], Float64[np.ndarr
 
 @dataclass(frozen=True, slots=True)
 class CaptionedSpanLists:
-    """Spans with their sentences.
-
-    Raises:
-        MetricError: Their numbers differ.
-    """
+    """Spans with their sentences; a `MetricError` if there are not as many of these."""
 
     spans: SpanLists
     sentences: tuple[str, ...]

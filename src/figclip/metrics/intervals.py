@@ -49,8 +49,7 @@ def paired_bootstrap(
         seed: Seed of the draws.
 
     Raises:
-        MetricError: no resample, values that are not finite, weights that are not positive, or
-            fewer than two groups, of which nothing can be said.
+        MetricError: no resample, or as `group_sums`.
     """
     assert base_NM.shape == adapted_NM.shape and len(base_NM) == len(group_of_item)
     if num_resamples < 1:

@@ -231,8 +231,7 @@ class OfficialMeteor:
 
         Raises:
             MetricError: no reference, a sentence holds a line break, a reference `|||`: the jar
-                reads lines
-                with that separator. Or the jar stops.
+                reads lines with that separator. Or the jar stops.
         """
         candidate = candidate.replace("|||", "").replace("  ", " ")
         if not references or any("\n" in text or "\r" in text for text in (candidate, *references)):

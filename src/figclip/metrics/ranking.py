@@ -109,11 +109,7 @@ def dual_softmax(raw: Similarities) -> Similarities:
 
 
 def check_finite(values: Float[np.ndarray, ...]) -> None:
-    """Raise for NaN and infinity: comparisons with NaN are False, and would count as right.
-
-    Raises:
-        MetricError: a value is not finite.
-    """
+    """Raise a `MetricError` for NaN and infinity: comparisons with NaN would count as right."""
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0])
         raise MetricError(

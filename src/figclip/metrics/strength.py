@@ -153,8 +153,7 @@ def bound_losses(
     columns, the base first.
 
     Raises:
-        MetricError: a test without blocks, a value that is not finite, a weight that is not
-            positive, or fewer than two groups in a block, of which nothing can be said.
+        MetricError: a test without blocks, or as `intervals.group_sums`.
     """
     if not all(tests):
         raise MetricError("a test has no number that stands for it", fix="Leave it out.")

@@ -101,9 +101,6 @@ def write_vidsitu(
     `train` has one annotation a segment, `valid` three annotators and ten choices of the verb. Two
     of three segments are of one YouTube video. Ids, words and pictures of a segment depend on the
     seed, the split and the position only.
-
-    Raises:
-        ConfigError: A split is empty.
     """
     _check_filled("VidSitu", train, valid)
     folder = out / "annotations"
@@ -230,9 +227,6 @@ def write_dense_captions(
     in hundredths of a second, as in the official files. Both val files annotate the same videos:
     the times of `val_1.json` are those of the shots, in `val_2.json` each is a little earlier or
     later. Id, words and pictures of a film depend on the seed, the split and the position only.
-
-    Raises:
-        ConfigError: A split is empty.
     """
     _check_filled("ActivityNet", train, valid)
     for files, films in ((("train.json",), train), (("val_1.json", "val_2.json"), valid)):

@@ -56,13 +56,7 @@ OnBase = Callable[[Mapping[str, float]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuickstartResult:
-    """What the quickstart made.
-
-    Attributes:
-        run: The run folder; `model/`, `eval/` and `report.html` are in it.
-        summary: Content of `eval/summary.json`.
-        report: The page.
-    """
+    """What the quickstart made: the run folder, the content of `eval/summary.json`, the page."""
 
     run: Path
     summary: Mapping[str, Any]
@@ -121,17 +115,10 @@ def run_full(
 ) -> QuickstartResult:
     """Three seeds on both bases, heads, and the controls that must not gain.
 
-    Args:
-        out: Folder, also one that `run_quickstart` made.
-        on_progress: Told how far it is.
-        on_notice: As in `run_quickstart`.
-        size: How much is drawn; None for the usual.
+    Arguments and errors are those of `run_quickstart`, which may have made the folder.
 
     Returns:
         The run of seed 0 on the first base, whose summary is the mean of the seeds.
-
-    Raises:
-        ConfigError, ModelError, KeyboardInterrupt: as `run_quickstart`.
     """
     workshop = _open_workshop(out, on_progress, on_notice)
     for part in get_args(WorldPart):

@@ -58,11 +58,8 @@ def no_notice(_: str) -> None:
 class Workshop:
     """Where the files of all stages are, and who is told how far they are.
 
-    Attributes:
-        path: Folder for all that is made.
-        on_progress: Told.
-        on_notice: Told what somebody should know before believing a number.
-        seconds: How long each stage took when it was last run.
+    `on_notice` is told what somebody should know before believing a number; `seconds` are those
+    that each stage took when it was last run.
     """
 
     path: Path
@@ -102,17 +99,9 @@ class Workshop:
 
 
 def draw(
-    workshop: Workshop,
-    part: WorldPart,
-    *,
-    size: WorldSize,
-    evaluation_seed: int = EVALUATION_SEED,
+    workshop: Workshop, part: WorldPart, *, size: WorldSize, evaluation_seed: int = EVALUATION_SEED
 ) -> None:
-    """Draw a part of the world.
-
-    Raises:
-        ConfigError: the folder holds another world.
-    """
+    """Draw a part of the world."""
     with workshop.timed(f"drawing {part}") as told:
         draw_world(
             workshop.world,
@@ -124,15 +113,7 @@ def draw(
 
 
 def lay_out_base(folder: Path, seed: int) -> None:
-    """Write the folder of a mini CLIP, or check the one that is there.
-
-    Args:
-        folder: Folder of transformers' CLIP.
-        seed: Seed of its pretraining.
-
-    Raises:
-        ModelError: it holds other weights than figclip came with, or cannot be loaded.
-    """
+    """Write the folder of a mini CLIP, or refuse one that is there with other weights."""
     shipped = load_mini_clip(seed)
     if not folder.exists():
         write_mini_clip(folder, shipped)
@@ -161,20 +142,12 @@ def prepare_videos(workshop: Workshop, control: ControlName | None = None) -> No
 
 
 def adapt_base(
-    workshop: Workshop,
-    run: Path,
-    *,
-    config: RunConfig,
-    control: ControlName | None = None,
+    workshop: Workshop, run: Path, *, config: RunConfig, control: ControlName | None = None
 ) -> None:
     """Adapt, or go on with it; a finished run is left as it is.
 
-    A control is not asked for its strength: it is scored at that of what it controls.
-
-    Raises:
-        CheckpointError: the run is of other settings.
-        KeyboardInterrupt: interrupted by SIGINT, which is raised again once all is saved, as is
-            SIGTERM; calling this again goes on.
+    A control is not asked for its strength: it is scored at that of what it controls. SIGINT and
+    SIGTERM are raised again once all is saved; calling this again goes on.
     """
     if (run / "model").exists():
         check_run(RunFolder(run), config, resume=True)
@@ -217,14 +190,9 @@ def raise_again(number: int) -> None:
 
 
 def evaluate_base(workshop: Workshop, base: int, *, face: Face) -> dict[str, float]:
-    """Means over tests of a base alone, whose folder is written if it is not there.
+    """Means over tests of one face by a base alone, whose folder is written if it is not there.
 
     What it embeds is not embedded again beside an adaptation.
-
-    Args:
-        workshop: Where the tests are.
-        base: Its seed.
-        face: Which of the tests, those of detail or of what must be kept.
     """
     lay_out_base(workshop.base(base), base)
     tests = [test for test in workshop.tests if test.face == face]
@@ -239,22 +207,9 @@ def evaluate_base(workshop: Workshop, base: int, *, face: Face) -> dict[str, flo
 
 
 def evaluate_run(
-    workshop: Workshop,
-    run: Path,
-    *,
-    base: Path,
-    alpha: float | None = None,
-    out: str = "eval",
+    workshop: Workshop, run: Path, *, base: Path, alpha: float | None = None, out: str = "eval"
 ) -> EvaluationResult:
-    """Base beside adapted on the named tests.
-
-    Args:
-        workshop: Where the tests are.
-        run: Run folder.
-        base: Folder of its base.
-        alpha: Strength to score; None: as merged.
-        out: Folder in the run's for the results.
-    """
+    """Base beside adapted on the named tests; `out` lies in the run's folder."""
     return _evaluated(
         workshop,
         run,
@@ -314,14 +269,7 @@ def write_timings(run: Path, seconds: Mapping[str, float]) -> None:
 class HeadStage:
     """How heads of one task are trained and scored in the mini world.
 
-    Attributes:
-        task: As `head.json` calls it.
-        config: The recipe's config.
-        finetune: Trains.
-        evaluate: Scores.
-        training: What is trained on.
-        test: What is scored.
-        scores: Those that the summary tells.
+    The task is as `head.json` calls it; `scores` are those that the summary tells.
     """
 
     task: str
@@ -382,12 +330,7 @@ CAPTIONING = HeadStage(
 
 
 def finetune_heads(stage: HeadStage, workshop: Workshop, run: Path, *, seed: int) -> None:
-    """Fine-tune heads on base and adapted, or go on with it; finished ones are left as they are.
-
-    Raises:
-        CheckpointError: the folder is of other settings.
-        KeyboardInterrupt: as `stages.adapt_base`.
-    """
+    """Fine-tune heads on base and adapted, or go on with it, as `adapt_base` does."""
     heads = stage.folder(workshop, seed=seed)
     config = apply_overrides(stage.config(), [f"train.seed={seed}"])
     names = read_head_info(heads).models if is_head_run(heads) else ()

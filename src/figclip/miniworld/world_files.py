@@ -59,11 +59,7 @@ class WorldSize:
 
 @dataclass(frozen=True, slots=True)
 class WorldFolder:
-    """The mini world's files below a folder.
-
-    Attributes:
-        path: The folder.
-    """
+    """The mini world's files below a folder."""
 
     path: Path
 
@@ -113,15 +109,8 @@ def draw_world(
 ) -> None:
     """Writes the annotations and tests, and draws the files that are not there yet.
 
-    Args:
-        world: Where.
-        parts: What to draw; others may follow.
-        size: How much of all parts.
-        evaluation_seed: Of the named tests.
-        on_progress: Told how many pictures and videos of how many are there.
-
-    Raises:
-        ConfigError: the folder holds another world.
+    Other `parts` may follow; the seed is that of the named tests. A folder that holds another world
+    is a `ConfigError`.
     """
     _claim(world, size=size, evaluation_seed=evaluation_seed)
     orders = PaintOrders()

@@ -89,11 +89,7 @@ def find_media(
 ) -> dict[Medium, str | None]:
     """Look for images and whole videos, without reading them.
 
-    Returns:
-        None for those that are there; of the others why not, in the words of `prepare_clips`.
-
-    Raises:
-        DataError: no folder for one of the kinds of media.
+    None for those that are there; of the others why not, in the words of `prepare_clips`.
     """
     found: dict[Medium, str | None] = {}
     for folder in _search(media, images=images, videos=videos):
@@ -155,11 +151,7 @@ def clip_key(file_hash: str, box: Box | None) -> str:
 
 
 def clip_times_us(kind: MediumKind, duration_s: float, sampling: Sampling) -> tuple[int, ...]:
-    """Times of a clip's frames in whole microseconds.
-
-    Raises:
-        VideoError: `too-long`.
-    """
+    """Times of a clip's frames in whole microseconds; a `VideoError` if they are `too-long`."""
     times_s = (0.0,) if kind == "image" else clip_times_s(duration_s, sampling)
     return tuple(to_time_us(time_s) for time_s in times_s)
 

@@ -223,9 +223,6 @@ def decode_all(
     """What each job decodes to in a worker process, or why it does not, as they are ready.
 
     `decode` stops itself after `limit_s` seconds, if it can.
-
-    Raises:
-        FigclipError: a process cannot start.
     """
     workers = num_workers or os.cpu_count() or 1
     with closing(run_jobs(jobs, decode, num_workers=workers, limit_s=limit_s + 10)) as outcomes:
@@ -258,12 +255,7 @@ class FoundVideos:
 def find_videos(
     source: Path, *, videos: Path, frames_per_event: int, split: str | None = None
 ) -> FoundVideos:
-    """Read annotations, and find their video files; the arguments are those of `prepare`.
-
-    Raises:
-        AnnotationError: the annotations have problems.
-        DataError: no such folder of videos, or not one annotated video that can be used is in it.
-    """
+    """Read annotations, and find their video files; arguments and errors are those of `prepare`."""
     annotations = load_source(source)
     chosen = tuple(record for record in annotations.records if split in (None, record.split))
     if not chosen:

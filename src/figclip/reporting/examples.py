@@ -80,11 +80,6 @@ def pick_examples(
 
     Outcomes take turns as in `SHOWN`, each with the test that was shown least, and items of a test
     come by the hash of their ids: nobody's choice, and the same for the same files.
-
-    Raises:
-        ConfigError: data that are not of composition.
-        DataError, AnnotationError: data that cannot be read, or were not scored.
-        VideoError: a medium that was scored cannot be decoded any more.
     """
     judged = [one for source in data for one in _judge(source, results)]
     open_folder = cache(MediaFolder)

@@ -72,11 +72,6 @@ def pick_films(head: HeadData, source: DataSource) -> Films:
     """Choose videos by the hash of their ids, and put annotations beside the last predictions.
 
     It is nobody's choice, and the same for the same files. Without videos there are no frames.
-
-    Raises:
-        DataError, AnnotationError: nothing was scored, or other data; a file of predictions is
-            damaged or not there.
-        VideoError: a video cannot be read.
     """
     annotated: dict[str, ReferenceVideo] = {}
     for each in REFERENCE_READERS[source.name](source.path, source.split):

@@ -194,13 +194,7 @@ _OUTCOMES: dict[Right, Outcome] = {
 
 
 def read_head_data(path: Path) -> HeadData:
-    """Read the files of a run of heads.
-
-    Raises:
-        ModelError: `head.json` is damaged or not there.
-        DataError: another file is damaged or not there.
-        ConfigError, CheckpointError: `config.json` or a `metrics.jsonl` is damaged.
-    """
+    """Read the files of a run of heads."""
     info = read_head_info(path)
     shown = SHOWN_TASKS[info.task]
     run = RunFolder(path)

@@ -238,12 +238,7 @@ class RunData:
 
 
 def read_run_data(path: Path) -> RunData:
-    """Read the files of a run.
-
-    Raises:
-        DataError: there is nothing of a run in the folder, or a file is damaged or newer.
-        ConfigError, ModelError: `config.json` or `model/figclip.json` is.
-    """
+    """Read the files of a run."""
     run, results_folder = RunFolder(path), path / "eval"
     known = (run.config, run.environment, run.data, run.metrics, run.model, results_folder)
     if not any(file.exists() for file in known):

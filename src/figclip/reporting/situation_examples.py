@@ -94,11 +94,6 @@ def pick_situations(head: HeadData, annotated: AnnotatedVideos) -> Situations:
 
     It is nobody's choice, and the same for the same files. Predictions are those of the last
     evaluation, roles those for the predicted verb.
-
-    Raises:
-        DataError: nothing was scored, or other annotations; a file of predictions is damaged.
-        PredictionError: a file holds no predictions.
-        StoreError, VideoError: a frame cannot be read.
     """
     scored = head.scored()
     ids = _video_ids(head.predictions / "videos.json")

@@ -53,12 +53,7 @@ class CaptionedVideo:
 def caption_training_video(
     store: Path, config: RunConfig, data: Mapping[str, Any], *, data_file: Path
 ) -> CaptionedVideo:
-    """The first training video of a store, with the very texts of the run.
-
-    Raises:
-        StoreError: the store cannot be used, or holds other frames.
-        DataError: no training video of the run is in the store, or `data.json` is damaged.
-    """
+    """The first training video of a store, with the very texts of the run."""
     with damage_named(data_file):
         trained_on = set(map(str, data["train"]))
     videos = open_stored_videos([store], size=FrameStore.open(store).spec.size)
@@ -119,11 +114,7 @@ class AnnotatedVideos:
 
 
 def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
-    """The videos of `--data`, of a frame store or as files, without frames if neither is given.
-
-    Raises:
-        AnnotationError, StoreError, DataError: it cannot be read.
-    """
+    """The videos of `--data`, of a frame store or as files, without frames if neither is given."""
     if is_store(source.path):
         return open_store(source.path)
     if source.store is not None and source.store.exists():

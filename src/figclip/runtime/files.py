@@ -21,11 +21,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out whether a folder can be made or written into, before any long work; makes nothing.
-
-    Raises:
-        ConfigError: it cannot.
-    """
+    """Refuse a folder that cannot be made or written into, by a `ConfigError`; makes nothing."""
     existing = folder if folder.exists() else nearest_folder(folder)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError("cannot be written into", where=f"--out {folder}", fix="Choose another")

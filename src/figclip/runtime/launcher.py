@@ -19,11 +19,7 @@ def is_main_process() -> bool:
 
 
 def require_one_process(verb: str) -> None:
-    """Refuse a verb whose processes would all do the same, into the same files.
-
-    Raises:
-        ConfigError: there are several processes.
-    """
+    """Refuse several processes, by a `ConfigError`: all would do the same, into the same files."""
     if num_processes() > 1:
         raise ConfigError(
             f"`figclip {verb}` runs in one process, and {num_processes()} were started",

@@ -66,11 +66,7 @@ ALONE = Processes(rank=0, num=1)
 
 
 def start_accelerator(*, cpu: bool) -> Accelerator:
-    """The device and the processes of a run, as its launcher started them.
-
-    Raises:
-        ConfigError: several processes, and a device on which they cannot work together.
-    """
+    """Device and processes as the launcher started them; a `ConfigError` if they do not fit."""
     # Not told to use the CPU, accelerate would let each process there train for itself.
     on_cpu = cpu or not torch.accelerator.is_available()
     accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[PROCESS_GROUP])

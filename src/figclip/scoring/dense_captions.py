@@ -75,16 +75,10 @@ def score_dense_captions(
     score leaves that one out, and is the mean over annotations of their means over videos.
     Predicted videos that no annotation has are left out, as official.
 
-    Args:
-        predictions: Events of videos.
-        references: At least one.
-        name: NAME of `--data`.
-        source: Name of its PATH.
-        split: None for all annotations.
-        meteor: Which METEOR scores the captions, also within SODA.
-        max_proposals: So many events of each video count, in file order; in SODA all do.
-        is_partial: Leave videos out that the predictions do not name; one that they name without
-            any event still counts 0.
+    `name` and `source` are NAME and the name of PATH of `--data`; split None: all annotations.
+    `meteor` scores the captions, also within SODA. Of each video the first `max_proposals` events
+    count, in file order; in SODA all do. With `is_partial`, videos that the predictions do not name
+    are left out; one that they name without any event still counts 0.
 
     Raises:
         DataError: No predicted event is of a video of the references.
@@ -267,11 +261,7 @@ def _scores(measures: _Measures, meteor: Meteor) -> dict[str, Score]:
 
 
 def _localisation_scores(
-    official: Sequence[Localisation],
-    corrected: Sequence[Localisation],
-    *,
-    at: str,
-    is_detail: bool,
+    official: Sequence[Localisation], corrected: Sequence[Localisation], *, at: str, is_detail: bool
 ) -> dict[str, Score]:
     """Recall and precision, means over thresholds, and F1 of the two means."""
     recall, right_recall = (_mean(each.recall for each in one) for one in (official, corrected))

@@ -513,10 +513,7 @@ def _role_blocks(
     of_item = [videos[one.video_idx].video for one in items]
     values = {"CIDEr": texts.cider_M, "ROUGE-L": texts.rouge_M}
     values |= {f"BLEU-{n + 1} of the text": texts.bleu.items_MN[:, n] for n in range(4)}
-    labels = {
-        "verb": [one.verb_id for one in items],
-        "predicted": [one.candidate for one in items],
-    }
+    labels = {"verb": [one.verb_id for one in items], "predicted": [one.candidate for one in items]}
     blocks = [_block("roles", ids, videos=of_item, values=values, labels=labels)]
     for suffix, group in groups.items():
         min_items = 1 if group.macro_cider(min_items=2) is None else 2

@@ -161,8 +161,7 @@ def _mirrored_in_groups(items: Sequence[Contrast]) -> tuple[tuple[int, int], ...
     for members in _positions([item.group for item in items]).values():
         single = [i for i in members if len(items[i].positives) == 1]
         found = mirrored_pairs(
-            [items[i].positives[0] for i in single],
-            [frozenset(items[i].negatives) for i in single],
+            [items[i].positives[0] for i in single], [frozenset(items[i].negatives) for i in single]
         )
         pairs += ((single[first], single[second]) for first, second in found)
     return tuple(pairs)

@@ -101,11 +101,7 @@ def list_events(
 def embed_events(
     embedder: FrameTextEmbedder, events: DenseEvents, *, frames_per_event: int
 ) -> VisualMeans:
-    """Embed events and videos by the means of T frames at the midpoints of equal parts of events.
-
-    Raises:
-        StoreError: the stores lack a frame.
-    """
+    """Embed events and videos by means of T frames, at midpoints of equal parts of events."""
     assert events.events, "there is no event to embed"
     sums: list[Float64[np.ndarray, "N D"]] = []
     step = max(1, _FRAMES_AT_ONCE // frames_per_event)

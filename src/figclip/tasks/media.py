@@ -77,11 +77,7 @@ def embed_unique_texts(embedder: TextEmbedder, texts: Sequence[str]) -> Float32[
 
 
 def normalised_rows(row_ND: Float[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:
-    """Rows of length 1; a mean has the direction of the sum, so sums will do.
-
-    Raises:
-        MetricError: a row is zero.
-    """
+    """Rows of length 1, as of a mean so of a sum; a `MetricError` if a row is zero."""
     norm_N = np.linalg.norm(row_ND, axis=1)
     if not norm_N.all():
         raise MetricError(

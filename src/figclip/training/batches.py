@@ -149,11 +149,7 @@ class PicturePlan:
         return np.random.default_rng([self.seed, turn, 1]).permutation(len(self.pictures))
 
     def read(self, step: int, *, rank: int, num_ranks: int) -> PictureBatch:
-        """A process's share of a step's pictures.
-
-        Raises:
-            StoreError: a frame is missing or damaged.
-        """
+        """A process's share of a step's pictures."""
         drawn = self.draw(step)
         first, last = rank_slice(len(drawn), rank=rank, num_ranks=num_ranks)
         chosen = [self.pictures[i] for i in drawn[first:last]]

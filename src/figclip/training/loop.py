@@ -275,11 +275,7 @@ class TrainingLoop(Generic[Batch]):
         return replace(self._outcome(step, None), late_signal=interruption.signal)
 
     def load_weights(self, step: int) -> None:
-        """Put the weights of a checkpoint into the trainee.
-
-        Raises:
-            CheckpointError: absent, damaged, or of other parameters.
-        """
+        """Put a checkpoint's weights into the trainee; a `CheckpointError` if they do not fit."""
         tensors = self._run.load_checkpoint(step).tensors
         for name, parameter in self._parameters.items():
             _copy(tensors.get(f"weights/{name}"), into=parameter.data, name=name)

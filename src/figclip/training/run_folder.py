@@ -43,11 +43,7 @@ class Checkpoint:
 
 
 class RunFolder:
-    """Paths and files of one run (docs/training.md).
-
-    Args:
-        path: The folder; nothing is made before something is written.
-    """
+    """Paths and files of one run (docs/training.md); nothing is made before it is written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,11 +87,7 @@ class RunFolder:
         fsync(self._checkpoints)
 
     def load_checkpoint(self, step: int) -> Checkpoint:
-        """Read a checkpoint and verify its hash.
-
-        Raises:
-            CheckpointError: absent, damaged, or of another format.
-        """
+        """Read a checkpoint and verify its hash; a `CheckpointError` if it cannot be used."""
         folder = self._folder(step)
         fix = f"Delete {folder} to resume from the checkpoint before it."
         try:
@@ -233,11 +225,7 @@ def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
 def write_settings(
     run: RunFolder, config: Any, *, device: torch.device, num_processes: int
 ) -> None:
-    """Write config.json, and add this session to environment.json.
-
-    Raises:
-        CheckpointError: environment.json is damaged.
-    """
+    """Write config.json, and add this session to environment.json, which must not be damaged."""
     # What never came to a checkpoint is started again, and leaves no session behind.
     before = _sessions_before(run) if run.has_checkpoints else ()
     folders = (run.path, *(one for one in run.path.glob("*") if one.is_dir()))  # of heads
@@ -310,11 +298,7 @@ def _commit() -> str:
 
 
 def check_data(run: RunFolder, content_hash: str) -> None:
-    """A resumed run must see the same videos and annotations.
-
-    Raises:
-        CheckpointError: it was started on others, or `data.json` is damaged.
-    """
+    """A resumed run must see the same videos and annotations; else a `CheckpointError`."""
     content = data_before(run)
     if content is not None and content["hash"] != content_hash:
         raise CheckpointError(
@@ -340,11 +324,7 @@ def data_before(run: RunFolder) -> dict[str, Any] | None:
 
 
 def read_text(file: Path) -> str:
-    """The text of a file of a run.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
+    """The text of a file of a run; a `CheckpointError` if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

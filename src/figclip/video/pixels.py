@@ -87,11 +87,7 @@ def image_to_pixels(image: Image.Image, *, pipeline: PixelPipeline) -> UInt8[np.
 def rgb_to_pixels(
     rgb_HWC: UInt8[np.ndarray, "H W 3"], *, pipeline: PixelPipeline
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """Pixels of an upright RGB picture with square pixels.
-
-    Raises:
-        VideoError: `too-large`, when the picture or its resized form exceeds MAX_PIXELS.
-    """
+    """Pixels of an upright RGB picture with square pixels; as `image_to_pixels`."""
     if pipeline.name == "vificlip":
         return _centre_crop(_vificlip_resized(rgb_HWC, size=pipeline.size), size=pipeline.size)
     height, width = resized_size(rgb_HWC.shape[0], rgb_HWC.shape[1], size=pipeline.size)

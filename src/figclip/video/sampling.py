@@ -93,11 +93,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """A preset by name.
-
-    Raises:
-        ConfigError: no such preset; the message lists them.
-    """
+    """A preset by name; a `ConfigError` that lists them if there is no such."""
     if name not in PRESETS:
         raise ConfigError(
             f"unknown preset {name!r}", where="--preset", fix=f"Presets are {', '.join(PRESETS)}"

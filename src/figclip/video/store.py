@@ -396,11 +396,7 @@ class FrameStoreWriter:
         times_us: Sequence[int],
         duration_s: float,
     ) -> None:
-        """Store frames of a video, beside those that it may have already.
-
-        Raises:
-            StoreError: The path is absolute.
-        """
+        """Store frames of a video, beside those that it may have; its path must be relative."""
         assert frames_NHWC.shape == (len(times_us), self.spec.size, self.spec.size, 3)
         if PurePath(path).is_absolute():
             raise StoreError(

@@ -68,11 +68,7 @@ class StoredVideos(StoredFrames):
         return self.read(video_idx, frame_times_s(annotation, frames_per_event=frames_per_event))
 
     def require_frames(self, frames_per_event: int) -> None:
-        """Check that the frames of every event of every annotation are there, before long work.
-
-        Raises:
-            StoreError: a store was prepared with other frames an event.
-        """
+        """Raise a `StoreError` if a store lacks frames of any annotated event, before long work."""
         for video_idx, record in enumerate(self.records):
             store = self.stores[self.store_of[video_idx]]
             stored = set(store.frame_times_us(self.key_of[video_idx]))
@@ -178,10 +174,7 @@ def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
             fix="Look at the coverage that `figclip prepare` prints.",
         )
     return StoredVideos(
-        stores=tuple(stores),
-        store_of=tuple(store_of),
-        key_of=tuple(key_of),
-        records=tuple(records),
+        stores=tuple(stores), store_of=tuple(store_of), key_of=tuple(key_of), records=tuple(records)
     )
 
 

@@ -95,13 +95,10 @@ def match_events(
     *,
     loss: CaptioningLoss,
 ) -> tuple[Int[Tensor, " G"], Int[Tensor, " G"]]:
-    """The one-to-one assignment of queries to events that costs least.
+    """The one-to-one assignment of queries, ascending, to events that costs least.
 
     Spans are middle and length, confidences logits; targets, no more than queries, are start and
     end.
-
-    Returns:
-        Queries, ascending, and the event of each.
     """
     iou_QG = generalised_iou(edges(span_Q2)[:, None], target_G2[None])
     cost_QG = -loss.spans * iou_QG - loss.confidence * confidence_Q.sigmoid()[:, None]
@@ -154,11 +151,7 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
         """F1 of the spans, share of right words given those before; `score` is their mean."""
         self.head.eval()
         predicted = predict_captions(
-            self.head,
-            self._features,
-            video_idxs,
-            vocabulary=self._vocabulary,
-            with_sentences=False,
+            self.head, self._features, video_idxs, vocabulary=self._vocabulary, with_sentences=False
         )
         annotated = [self._videos[i].annotations[0].events for i in video_idxs]
         predictions, references = (

@@ -128,11 +128,7 @@ class VideoFeatures:
 
 
 def check_captioned(data: DataSource, *, cache: Path | None) -> None:
-    """Refuse data without dense captions, before any work.
-
-    Raises:
-        ConfigError, DataError: they cannot be used.
-    """
+    """Refuse data without dense captions, before any work."""
     if data.name not in REFERENCE_READERS:
         raise ConfigError(
             f"{data.name} has no dense captions",
@@ -151,12 +147,7 @@ def open_captions(
     cache: Path,
     on_progress: Progress | None,
 ) -> OpenedCaptions:
-    """Dense captions, their videos decoded if they are not yet.
-
-    Raises:
-        DataError, AnnotationError: the annotations cannot be used, or no video is there.
-        StoreError: a store in the cache cannot be used.
-    """
+    """Dense captions, their videos decoded if they are not yet."""
     references = REFERENCE_READERS[source.name](source.path, source.split)
     annotated: dict[str, list[ReferenceVideo]] = {}
     for each in references:
@@ -209,11 +200,7 @@ def open_captions(
 def embed_whole_videos(
     embedder: Embedder, clips: StoredClips, clip_idxs: Sequence[int]
 ) -> VideoFeatures:
-    """Embeddings of all frames of some videos.
-
-    Raises:
-        StoreError: a frame is damaged.
-    """
+    """Embeddings of all frames of some videos."""
     times_s = tuple(clips.times_s[clip_idx] for clip_idx in clip_idxs)
     frames = [
         (clip_idx, time_s)

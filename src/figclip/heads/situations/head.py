@@ -132,9 +132,6 @@ class SituationHead(nn.Module):
         """Contextualised tokens of B videos.
 
         Features are L2-normalised; they are scaled to unit variance here.
-
-        Raises:
-            ModelError: more events or frames than there are positions.
         """
         scaled_BPTD = frames_BPTD * frames_BPTD.shape[-1] ** 0.5
         return self.temporal.encode(self.project(scaled_BPTD), frame_mask_BPT=frame_mask_BPT)

@@ -24,12 +24,7 @@ from figclip.evaluation.sources import (
     read_annotated,
 )
 from figclip.heads.features import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, with_events_only
-from figclip.heads.run import (
-    CONTEXT_RESULT,
-    FRAMES_RESULT,
-    SITUATIONS,
-    HeadTraining,
-)
+from figclip.heads.run import CONTEXT_RESULT, FRAMES_RESULT, SITUATIONS, HeadTraining
 from figclip.heads.situations.head import (
     SituationHead,
     SituationPredictions,
