@@ -7,13 +7,17 @@ upright, unstretched picture reads as another number or as none.
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 from collections.abc import Sequence
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+
+from figclip.video.store import FrameStore, StoredVideo
 
 BLOCK_PX = 16
 GRID = 4
@@ -104,3 +108,13 @@ def set_display_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
 def regular_stamps(num: int, *, first: int = 0) -> list[int]:
     """first, first + 1, …"""
     return list(range(first, first + num))
+
+
+def stored_videos(store: FrameStore) -> list[StoredVideo]:
+    """All videos of a store, by hash."""
+    sql = "SELECT hash, path, duration_s, num_frames FROM videos ORDER BY hash"
+    with closing(sqlite3.connect(store.path)) as connection:
+        return [
+            StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
+            for name, path, duration_s, num_frames in connection.execute(sql)
+        ]

@@ -31,7 +31,13 @@ from figclip.video.decoding import decode_frames
 from figclip.video.store import FrameStore, StoreSpec
 from tests.annotation_files import YOUTUBE_IDS, own_event, segment_id, write_jsonl, write_vidsitu
 from tests.processes import Start
-from tests.videos import draw_video, read_number, regular_stamps, set_display_matrix
+from tests.videos import (
+    draw_video,
+    read_number,
+    regular_stamps,
+    set_display_matrix,
+    stored_videos,
+)
 
 SPEC = StoreSpec(size=32, codec="raw")
 
@@ -111,7 +117,7 @@ def test_the_right_frames_are_stored(clip: Path, tmp_path: Path) -> None:
         assert [read_number(frame) for frame in frames] == [5, 15, 24, 34]
         expected = decode_frames(clip, [0.5, 1.5, 2.425, 3.475], pipeline=SPEC.pixels)
         assert np.array_equal(frames, expected.frames_NHWC)
-        [video] = store.videos()
+        [video] = stored_videos(store)
         assert (video.path, video.duration_s) == ("in a folder/a.mp4", 4.0)
         [stored] = store.records()
         assert (stored.record.id, stored.video_hash) == ("in a folder/a.mp4", video_hash)
@@ -184,7 +190,7 @@ def test_any_subset_is_normal_and_the_rest_is_named(
         assert [one.record.id for one in store.records()] == ["--b.mp4", "-a.mp4", "plain"]
         assert store.quarantine() == list(report.quarantine)
         # One content, three names.
-        assert [video.hash for video in store.videos()] == [hash_video(clip)]
+        assert [video.hash for video in stored_videos(store)] == [hash_video(clip)]
     # Eight files to decode; two records are known to be unusable before.
     assert [one[:2] for one in told] == [(n, 8) for n in range(1, 9)]
     assert told[-1][2] == 7
@@ -352,7 +358,7 @@ def test_one_content_under_two_names_keeps_the_frames_of_both(clip: Path, tmp_pa
         assert {one.video_hash for one in store.records()} == {hash_video(clip)}
         times_us = (250_000, 750_000, 1_500_000, 2_500_000)
         assert store.frame_times_us(hash_video(clip)) == times_us
-        assert [video.num_frames for video in store.videos()] == [4]
+        assert [video.num_frames for video in stored_videos(store)] == [4]
 
 
 def test_a_changed_video_is_decoded_again(clip: Path, other_clip: Path, tmp_path: Path) -> None:

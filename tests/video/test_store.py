@@ -33,6 +33,7 @@ from figclip.video.store import (
     StoreSpec,
 )
 from tests.processes import Start
+from tests.videos import stored_videos
 
 RAW = StoreSpec(size=8, codec="raw")
 JPEG = StoreSpec(size=16, codec="jpeg")
@@ -117,7 +118,7 @@ def test_lists(path: Path) -> None:
         (record("0b"), "cd" * 32),
         (record("a"), HASH),
     ]
-    assert store.videos() == [
+    assert stored_videos(store) == [
         StoredVideo(hash=HASH, path="clips/a.mp4", duration_s=10.0, num_frames=4),
         StoredVideo(hash="cd" * 32, path="b.mp4", duration_s=1.5, num_frames=1),
     ]
@@ -134,7 +135,7 @@ def test_resuming(path: Path) -> None:
     assert np.array_equal(
         store.read_frames(HASH, [0, 1, 250_000]), np.stack([more[1], more[0], pixels[1]])
     )
-    assert store.videos()[0].num_frames == 5
+    assert stored_videos(store)[0].num_frames == 5
 
 
 def test_quarantine_and_records_exclude_each_other(path: Path) -> None:
@@ -202,7 +203,7 @@ def test_refused_on_writing(path: Path) -> None:
             writer.add_record(record(), video_hash=HASH)
         with pytest.raises(StoreError, match="surrogates not allowed"):
             writer.add_video(HASH, "\udcff.mp4", frames(1), times_us=[0], duration_s=1.0)
-    assert FrameStore.open(path).videos() == []
+    assert stored_videos(FrameStore.open(path)) == []
 
 
 def test_commits_are_a_second_apart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +215,7 @@ def test_commits_are_a_second_apart(path: Path, monkeypatch: pytest.MonkeyPatch)
             writer.add_video(f"{number:064x}", "a.mp4", frames(1), times_us=[0], duration_s=1.0)
 
         def num_stored() -> int:
-            return len(reader.videos())
+            return len(stored_videos(reader))
 
         add(0)
         assert num_stored() == 1
@@ -383,7 +384,7 @@ def test_four_writers_of_one_fresh_store_wait_for_each_other(tmp_path: Path) -> 
         jobs = [pool.submit(fill_at_once, tmp_path, barrier, rank) for rank in range(4)]
         assert [job.result() for job in jobs] == [[]] * 4
     for store in tmp_path.iterdir():
-        assert len(FrameStore.open(store).videos()) == 5
+        assert len(stored_videos(FrameStore.open(store))) == 5
 
 
 def test_readers_in_threads_and_pickled(path: Path) -> None:
@@ -427,7 +428,7 @@ def test_a_killed_writer_leaves_whole_videos(start: Start, path: Path) -> None:
         writer.kill()
         reported = writer.stdout.read().split()
         store = FrameStore.open(path)
-        videos = store.videos()
+        videos = stored_videos(store)
         assert len(videos) >= len(reported)
         for number, video in enumerate(videos):
             assert video.num_frames == 20

@@ -117,8 +117,7 @@ def _show_plan(plan: AdaptationPlan) -> int:
 
 def _show_step(report: StepReport, display: ProgressDisplay) -> None:
     """How far it is, and what it scores on val."""
-    loss = "" if report.loss is None else f"loss {report.loss:.3f}"
-    display.update("adapting", report.step, report.num_steps, loss)
+    report.tell(display.update, "adapting")
     if report.validation:
         scores = ", ".join(f"{k} {v:.3f}" for k, v in report.validation.items())
         name = "base" if report.step == 0 else f"step {report.step}"

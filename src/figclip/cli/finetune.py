@@ -14,7 +14,6 @@ from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_librari
 
 if TYPE_CHECKING:
     from figclip.heads.run import FinetuneResult
-    from figclip.training.loop import StepReport
 
 finetune = typer.Typer(
     name="finetune",
@@ -109,17 +108,13 @@ def _run(train: Callable[..., FinetuneResult], data: str, *, cpu: bool, as_json:
     from figclip.cli.progress import ProgressDisplay
     from figclip.evaluation.sources import parse_source
 
-    def show_step(name: str, report: StepReport) -> None:
-        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
-        display.update(f"head on {name}", report.step, report.num_steps, loss)
-
     source = parse_source(data)
     with going_on("run it again, with --resume if it had begun"), ProgressDisplay() as display:
         result = train(
             data=source,
             cache=cache_folder(),
             cpu=cpu,
-            on_step=show_step,
+            on_step=lambda name, report: report.tell(display.update, f"head on {name}"),
             on_progress=display.update,
         )
     for notice in result.notices:

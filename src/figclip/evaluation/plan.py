@@ -120,11 +120,7 @@ class Work:
         return _face(self.task, self.source)
 
     def score(self, column: Column) -> TaskScores:
-        """Score one model.
-
-        Raises:
-            MetricError: its embeddings are of no use; the message says of which model and task.
-        """
+        """Score one model; a `MetricError` names it where its embeddings are of no use."""
         try:
             items = self.task.score(self._embedder(column), self.data[column.spec])
             return TaskScores(items=items, summary=self.task.summarise(items))
@@ -199,9 +195,6 @@ def open_works(
     `part` takes the part of a task's data that is wanted, or refuses it. It is told of each source
     before the next is decoded, and first of those that need no decoding; benchmarks in the same
     folders are decoded together.
-
-    Raises:
-        DataError, StoreError: data that cannot be used, or a store of other pixels.
     """
     for one in planned:
         if one.read.benchmark is None:

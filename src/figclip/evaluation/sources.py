@@ -262,15 +262,7 @@ class ReadSource:
 
 
 def read_source(source: DataSource, *, frames_per_event: int, cache: Path | None) -> ReadSource:
-    """Read annotations and look for their files; nothing is decoded.
-
-    Raises:
-        DataError: PATH does not exist, lacks the files, options that contradict each other, a
-            split without videos, a medium of a kind for which no folder is given, or not one
-            image or video is there.
-        AnnotationError: the files have problems.
-        StoreError: PATH is a store that cannot be used, or one of other frames an event.
-    """
+    """Read annotations and look for their files; nothing is decoded."""
     check_source(source, cache=cache)
     if source.name in ANNOTATED:
         return read_annotated(source, frames_per_event=frames_per_event)
@@ -337,11 +329,6 @@ def open_annotated(
 
     A store that is given as PATH need only have the size of `spec`. Only the split that the source
     says is decoded into the cache; a store that it names gets all, to be trained on as well.
-
-    Raises:
-        DataError: PATH does not exist, options that contradict each other, or a split without
-            videos.
-        StoreError: a store that cannot be used.
     """
     say = on_progress or no_progress
 

@@ -283,12 +283,7 @@ def load_heads(
     device: str,
     on_progress: Progress | None,
 ) -> TrainedHeads[Config, Words, Head]:
-    """Load config, vocabulary, heads and models, and check that they belong together.
-
-    Raises:
-        ModelError: the run is not finished or damaged, or its model is not the one it was
-            trained on.
-    """
+    """Load config, vocabulary, heads and models, and check that they belong together."""
     info = read_head_info(run, task=task.name)
     file = RunFolder(run).config
     config = parsing.from_json(read_text(file), task.config, where=str(file))

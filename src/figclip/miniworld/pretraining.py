@@ -105,10 +105,6 @@ def pretrain(
 
     Returns:
         The model's folder; None when interrupted.
-
-    Raises:
-        CheckpointError: the folder is of another plan or seed, or a checkpoint is damaged.
-        TrainingError: a loss is not finite.
     """
     claim = out / "pretraining.json"
     refusal = CheckpointError(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Workshop:
     def timed(self, stage: str) -> Generator[CountProgress]:
         """Times a stage; yields who is told how much of it is done."""
         start = time.monotonic()
-        yield lambda done, total: self.on_progress(stage, done, total, "")
+        yield partial(self.on_progress, stage)
         self.seconds[stage] = round(time.monotonic() - start, 1)
 
 
@@ -153,10 +154,6 @@ def adapt_base(
         check_run(RunFolder(run), config, resume=True)
         return
 
-    def on_step(report: StepReport) -> None:
-        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
-        workshop.on_progress("adapting", report.step, report.num_steps, loss)
-
     with workshop.timed("adapting"):
         result = adapt(
             config,
@@ -168,8 +165,8 @@ def adapt_base(
             cache=workshop.cache,
             cpu=True,
             on_plan=lambda plan: _tell(workshop, plan.warnings),
-            on_step=on_step,
-            on_progress=lambda stage, done, total: workshop.on_progress(stage, done, total, ""),
+            on_step=lambda report: report.tell(workshop.on_progress, "adapting"),
+            on_progress=workshop.on_progress,
         )
     if (number := result.outcome.interrupted_by) is not None:
         raise_again(number)
@@ -232,7 +229,7 @@ def _evaluated(
             data=[test.source for test in tests],
             cache=workshop.cache,
             preset=PRESET,
-            on_progress=lambda label, done, total: workshop.on_progress(label, done, total, ""),
+            on_progress=workshop.on_progress,
             **options,
         )
 
@@ -339,9 +336,7 @@ def finetune_heads(stage: HeadStage, workshop: Workshop, run: Path, *, seed: int
         return
 
     def on_step(name: str, report: StepReport) -> None:
-        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
-        label = f"{stage.task} head on {name}"
-        workshop.on_progress(label, report.step, report.num_steps, loss)
+        report.tell(workshop.on_progress, f"{stage.task} head on {name}")
 
     with workshop.timed(f"fine-tuning {stage.task}"):
         result = stage.finetune(
@@ -353,7 +348,7 @@ def finetune_heads(stage: HeadStage, workshop: Workshop, run: Path, *, seed: int
             cache=workshop.cache,
             cpu=True,
             on_step=on_step,
-            on_progress=lambda label, done, total: workshop.on_progress(label, done, total, ""),
+            on_progress=workshop.on_progress,
         )
     if result.interrupted_by is not None:
         raise_again(result.interrupted_by)
@@ -368,5 +363,5 @@ def evaluate_heads(stage: HeadStage, workshop: Workshop, *, seed: int) -> Evalua
             data=stage.test(workshop),
             out=heads / "eval",
             cache=workshop.cache,
-            on_progress=lambda label, done, total: workshop.on_progress(label, done, total, ""),
+            on_progress=workshop.on_progress,
         )

@@ -48,9 +48,6 @@ def preview(path: Path, medium: Medium) -> Preview:
 
     The same for the same file: encoded by one thread, without dates. x264's bytes were seen to
     differ once all the same, on a busy machine (2026-11-25).
-
-    Raises:
-        VideoError: the file cannot be decoded.
     """
     if medium.kind == "image":
         image = read_image(path, box=medium.box)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from figclip.errors import CheckpointError, TrainingError
 from figclip.runtime.files import write_atomically
+from figclip.runtime.progress import DetailedProgress
 from figclip.training.run_folder import MetricsLog, RunFolder
 
 Method = Literal["adamw", "muon"]
@@ -171,6 +172,11 @@ class StepReport:
     loss: float | None
     step_s: float
     validation: Mapping[str, float] | None
+
+    def tell(self, on_progress: DetailedProgress, stage: str) -> None:
+        """Say how many steps are done, and the loss."""
+        loss = "" if self.loss is None else f"loss {self.loss:.3f}"
+        on_progress(stage, self.step, self.num_steps, loss)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

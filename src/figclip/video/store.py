@@ -212,15 +212,6 @@ class FrameStore:
             for text, video_hash in self._rows("SELECT json, video_hash FROM records ORDER BY id")
         ]
 
-    def videos(self) -> list[StoredVideo]:
-        """All stored videos, by hash."""
-        return [
-            StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
-            for name, path, duration_s, num_frames in self._rows(
-                "SELECT hash, path, duration_s, num_frames FROM videos ORDER BY hash"
-            )
-        ]
-
     def find_video(self, video_hash: str) -> StoredVideo | None:
         """A stored video by its hash."""
         sql = "SELECT hash, path, duration_s, num_frames FROM videos WHERE hash = ?"
