@@ -79,11 +79,6 @@ class _RoleItem:
     candidate: str
     references: tuple[str, ...]
 
-    @property
-    def mention(self) -> str:
-        """Name of the role in co-reference: `Ev1_Arg1`."""
-        return _mention(self.event_name, self.name)
-
 
 def _role_items(videos: Sequence[_RoleVideo]) -> list[_RoleItem]:
     """All roles that are scored, in the order of the videos, events and roles."""
@@ -143,6 +138,7 @@ def _scored_names(event: TrueEvent) -> list[str]:
 
 
 def _mention(event_name: str, name: str) -> str:
+    """Name of a role in co-reference: `Ev1_Arg1`."""
     return f"{event_name}_{short_role(name)}"
 
 
@@ -472,7 +468,7 @@ def _coreference_scores(
     """Lea, Lea-soft, and what else the official evaluator computes of clusters."""
     cider_of_video: list[dict[str, float]] = [{} for _ in videos]
     for item, cider in zip(items, texts.cider_M.tolist(), strict=True):
-        cider_of_video[item.video_idx][item.mention] = cider
+        cider_of_video[item.video_idx][_mention(item.event_name, item.name)] = cider
 
     def mean_f1(num_annotators: int, *, with_empty: bool) -> np.ndarray:
         rows: list[list[float]] = []
