@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import traceback
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
+
+from figclip.cli.app import run
 
 
 class Start(Protocol):
@@ -40,6 +44,36 @@ def _kill_group(leader: int) -> None:
     """Kill what is left of a process group."""
     with suppress(ProcessLookupError):  # nothing is
         os.killpg(leader, signal.SIGKILL)
+
+
+def run_forked(
+    *arguments: str | Path, out: Path, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """figclip's command line in a fork of this process, which spares it the import of torch.
+
+    What it prints is read from two files in `out`.
+    """
+    files = [out / "stdout", out / "stderr"]
+    if (child := os.fork()) == 0:
+        code = 70  # an exception that `run` did not handle; its traceback is in the file
+        try:
+            for number, file in enumerate(files, start=1):
+                os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+            sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
+            sys.argv = ["figclip", *map(str, arguments)]
+            os.environ["COLUMNS"] = "200"
+            os.chdir(cwd or Path.cwd())
+            run()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    _, status = os.waitpid(child, 0)
+    texts = [file.read_text() for file in files]
+    return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *texts)
 
 
 @contextmanager

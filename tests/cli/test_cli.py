@@ -16,7 +16,7 @@ import pytest
 from tests.adapted_world import World, make_world
 from tests.drawn_films import draw_films
 from tests.kept_sets import write_kept_world
-from tests.processes import Start
+from tests.processes import Start, run_forked
 
 VERBS = (
     "quickstart", "preview", "prepare", "adapt", "eval", "describe", "score", "report", "recipes",
@@ -127,15 +127,16 @@ def test_from_a_model_to_described_videos(world: World, tmp_path: Path):
     assert twice.returncode == 2 and "several videos are called text" in twice.stderr
 
 
-def test_preview_shows_captions_negatives_and_coverage(world: World):
-    done = figclip("preview", world.annotations, "--base", world.base, "--show", "1")
+def test_preview_shows_captions_negatives_and_coverage(world: World, tmp_path: Path):
+    shown = (world.annotations, "--base", world.base, "--show", "1")
+    done = run_forked("preview", *shown, out=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "  + In this photo, the action is " in done.stdout
     times = [int(one or 1) for one in re.findall(r"\n  - .*?(?: \(×(\d)\))?(?=\n)", done.stdout)]
     assert sum(times) == 4
     # The tiny tokenizer cuts a few.
     assert re.search(r"Captions carry 9\d\.\d% of the annotated fillers", done.stdout)
-    before = figclip("caption", world.annotations, "--base", world.base, "--show", "1")
+    before = run_forked("caption", *shown, out=tmp_path)
     assert (before.returncode, before.stdout) == (0, done.stdout)
     assert "`caption` is called `preview` now" in before.stderr and not done.stderr
     assert " caption " not in figclip("--help").stdout
@@ -148,7 +149,7 @@ def test_preview_shows_the_same_negative_once(world: World, tmp_path: Path):
     ]
     file = tmp_path / "two.jsonl"
     file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    done = figclip("preview", file, "--base", world.base)
+    done = run_forked("preview", file, "--base", world.base, out=tmp_path)
     assert done.stdout.count("  - In this photo, the action is go, the agent is man (×4)\n") == 1
 
 
@@ -161,7 +162,7 @@ def test_preview_tells_slips_in_names(world: World, tmp_path: Path):
     ]  # fmt: skip
     file = tmp_path / "own.jsonl"
     file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    done = figclip("preview", file, "--base", world.base, "--show", "0")
+    done = run_forked("preview", file, "--base", world.base, "--show", "0", out=tmp_path)
     assert (
         "Roles: agent 7, direction 6, directoin 1\nVideos by split: val 6, train 1\n" in done.stdout
     )
@@ -214,21 +215,17 @@ def test_quarantine_exits_with_3_and_says_why(world: World, tmp_path: Path):
 def test_mistakes_get_a_message_and_no_traceback(
     arguments: tuple[str, ...], code: int, message: str, tmp_path: Path
 ):
-    environment = {**os.environ, "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", "figclip", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-    )
+    done = run_forked(*arguments, out=tmp_path, cwd=tmp_path)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_debug_shows_the_traceback(tmp_path: Path):
-    done = figclip("--debug", "prepare", tmp_path / "no.jsonl", "--videos", tmp_path, "--out", "s")
+    missing = tmp_path / "no.jsonl"
+    done = run_forked(
+        "--debug", "prepare", missing, "--videos", tmp_path, "--out", "s", out=tmp_path
+    )
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
@@ -275,7 +272,7 @@ def test_quickstart_refuses_a_folder_of_another_world(tmp_path: Path):
     out = tmp_path / "quickstart"
     (out / "world").mkdir(parents=True)
     (out / "world" / "world.json").write_text('{"format": 0}\n')
-    done = figclip("quickstart", "--out", out)
+    done = run_forked("quickstart", "--out", out, out=tmp_path)
     assert done.returncode == 2
     assert f"{out / 'world'}: holds another world" in done.stderr
     assert "Traceback" not in done.stderr
