@@ -98,6 +98,7 @@ def test_finetune_explains_its_tasks_with_an_example(task: str):
     assert done.returncode == 0 and f"Example: figclip finetune {task}" in done.stdout
 
 
+@pytest.mark.slow
 def test_from_a_model_to_described_videos(world: World, tmp_path: Path):
     films, run, cache = draw_films(tmp_path / "films", train=2, valid=1), tmp_path / "r", tmp_path
     data = f"activitynet:{films.path},videos={films.videos}"
