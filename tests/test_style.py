@@ -163,6 +163,19 @@ def test_public_functions_take_few_positional_arguments_and_return_no_long_tuple
     assert not wrong
 
 
+def test_protocols_can_be_checked_at_runtime():
+    """`make test-slow` checks types while it runs, which takes the decorator."""
+    protocols = [
+        (f"{name}.{node.name}", [ast.unparse(one) for one in node.decorator_list])
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(base).startswith("Protocol") for base in node.bases)
+    ]
+    assert protocols
+    assert not [name for name, decorators in protocols if "runtime_checkable" not in decorators]
+
+
 def test_public_names_have_docstrings():
     bare = [
         f"{name}.{node.name}"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -61,6 +61,7 @@ from figclip.video.store import StoreSpec
 Config = TypeVar("Config", SituationConfig, CaptioningConfig)
 
 
+@runtime_checkable
 class HashedVideos(Protocol):
     """Videos to train on: what tells them from others."""
 

@@ -1,7 +1,7 @@
 """How functions that take long say how far they are."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 CountProgress = Callable[[int, int], None]
 """Told how many items are done, and how many there are."""
@@ -9,6 +9,7 @@ Progress = Callable[[str, int, int], None]
 """Told the name of a stage, how many of its items are done, and how many there are."""
 
 
+@runtime_checkable
 class DetailedProgress(Protocol):
     """Told the same, and what else there is to say, for example the loss."""
 
