@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("quickstart")
     for stage in ("drawing detail", "embedding (adapted)"):
 
-        def stop(label: str, done: int, total: int, detail: str, stage: str = stage) -> None:
+        def stop(label: str, done: int, total: int, *_: str, stage: str = stage) -> None:
             if label == stage and done:
                 raise StoppedError
 
