@@ -419,9 +419,12 @@ def test_paths_that_do_not_exist_are_no_hub_ids(source: str, tmp_path: Path, mon
         resolve_model(source)
 
 
-def test_a_name_below_a_folder_that_is_here_is_no_hub_id(tmp_path: Path, monkeypatch):
+def test_a_name_below_a_folder_of_runs_is_no_hub_id(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "mine").mkdir(parents=True)
+    # As below a clone that happens to be called like an organisation of the hub.
+    assert resolve_model("runs/yours") == "runs/yours"
+    (tmp_path / "runs" / "mine" / "config.json").touch()
     with pytest.raises(ModelError, match=r"runs/yours: does not exist. In runs there are mine\.$"):
         resolve_model("runs/yours")
 

@@ -324,7 +324,8 @@ def resolve_model(source: str) -> str:
             )
         return str(path / "model")
     looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
-    looks_local |= "/" in source and path.parent.is_dir()
+    # A folder that has a hub's organisation's name by chance holds no run and no model.
+    looks_local |= "/" in source and any(path.parent.glob("*/config.json"))
     if looks_local and not path.exists():
         there = sorted(one.name for one in path.parent.glob("*") if one.is_dir())
         fix = "Give a hub id, a model folder or a run folder."
