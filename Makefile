@@ -11,8 +11,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dis
 CHECKED := --jaxtyping-packages=figclip,tests.typechecking.check --cov=figclip \
   --cov-report=term:skip-covered --cov-fail-under=90
 
-.PHONY: setup quickstart check test test-slow test-real test-lowest wheel bench ablations mutants \
-  clean
+.PHONY: setup quickstart check test only-tests test-slow test-real test-lowest wheel bench \
+  ablations mutants clean
 
 setup: .venv/.ready
 
@@ -31,8 +31,11 @@ check: setup
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q tests/test_style.py
 
-# `check` has run the house rules.
-test: check
+# `check` runs the house rules. It uses one core, so the tests run beside it.
+test: setup
+	$(MAKE) --no-print-directory --jobs 2 check only-tests
+
+only-tests:
 	$(PYTEST) --ignore tests/test_style.py
 
 # All tests again with shapes checked and lines counted, and with them the slow ones: full-size
