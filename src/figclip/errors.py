@@ -68,6 +68,10 @@ class DataError(FigclipError):
     """A data source names an unknown benchmark, or lacks the files that its task reads."""
 
 
+class OutputError(FigclipError):
+    """An output cannot be written: no room, a failing disk, or another process that writes it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing wrong with one place of an annotation file.

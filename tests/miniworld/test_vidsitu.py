@@ -17,9 +17,8 @@ from figclip.annotations.vidsitu import load_source
 from figclip.errors import ConfigError
 from figclip.miniworld.annotated_videos import write_vidsitu
 from figclip.miniworld.situations import VERBS, Situation, Story, sample_story
-from figclip.model.folder import StagedFolder
 from figclip.records import AnnotationSet
-from tests.layouts.plain_painter import PAINTER, PlainPainter, digests, video_at
+from tests.layouts.plain_painter import PAINTER, digests, video_at
 
 NUM_TRAIN, NUM_VALID = 40, 8
 
@@ -157,14 +156,4 @@ def test_a_segment_does_not_depend_on_how_many_there_are(folder, tmp_path):
 def test_an_empty_split_is_refused(tmp_path, train, valid):
     with pytest.raises(ConfigError, match="empty"):
         write_vidsitu(tmp_path, train=train, valid=valid, painter=PAINTER, seed=0)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_staged_folder_is_whole_or_not_there(tmp_path):
-    class Broken(PlainPainter):
-        def order(self, *_: object, **__: object) -> None:
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"), StagedFolder(tmp_path / "world") as staged:
-        write_vidsitu(staged, train=TRAIN, valid=VALID, painter=Broken(), seed=0)
     assert not list(tmp_path.iterdir())

@@ -23,13 +23,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import CLIPModel
 
-from figclip.errors import ModelError, VideoError
+from figclip.errors import ModelError, OutputError, VideoError
 from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
-from figclip.model.folder import SeenMedia, StagedFolder, read_info, resolve_model, write_info
+from figclip.model.folder import SeenMedia, read_info, resolve_model, write_info
 from figclip.model.lora import plain_state
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.pixels import PixelPipeline
+from tests.full_disk import full_disk
 from tests.model_folders import Adapted, adapt_at_random
 from tests.runtime_types import without_runtime_types
 from tests.small_runs import IMAGE_SIZE, write_tiny_clip
@@ -457,18 +458,17 @@ def test_info_round_trip(adapted: Adapted, tmp_path: Path):
     assert read_info(tmp_path / "elsewhere") is None
 
 
-def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path):
-    target = tmp_path / "model"
-    target.mkdir()
-    (target / "old").write_text("old")
-    with pytest.raises(RuntimeError), StagedFolder(target) as folder:
-        (folder / "new").write_text("half")
-        raise RuntimeError
-    assert [p.name for p in tmp_path.rglob("*")] == ["model", "old"]
-    with StagedFolder(target) as folder:
-        (folder / "new").write_text("new")
-        assert (target / "old").exists()
-    assert [p.name for p in tmp_path.rglob("*")] == ["model", "new"]
+@pytest.mark.parametrize("fails", ["weights", "tokenizer"])  # of which the latter are smaller
+def test_a_full_disk_is_named_and_the_old_folder_stays(
+    adapted: Adapted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+):
+    folder = adapted.write(tmp_path / "model")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    if fails == "tokenizer":
+        monkeypatch.setattr("figclip.model.folder._save_tensors", lambda *_, **__: None)
+    with full_disk(file_bytes=5_000), pytest.raises(OutputError, match="model: cannot be written"):
+        adapted.write(folder)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_the_folders_pooling_and_pixels_are_the_defaults(

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from figclip.errors import CheckpointError
-from figclip.runtime.files import write_atomically
+from figclip.errors import CheckpointError, OutputError
 from figclip.training import run_folder as checkpoint
 from figclip.training.run_folder import MetricsLog, RunFolder, read_metrics
+from tests.full_disk import full_disk
 
 TENSORS = {
     "fp32": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
@@ -101,24 +101,6 @@ def test_a_kill_at_any_point_leaves_the_checkpoint_whole_or_absent(tmp_path: Pat
         pytest.fail("the number of file operations was not reached")
     assert outcomes == sorted(outcomes), "absent before the rename, whole from then on"
     assert len(outcomes) > 10 and outcomes.count(False) > 8
-
-
-def test_text_is_written_whole_or_not_at_all(tmp_path: Path):
-    file = tmp_path / "config.json"
-    write_atomically(file, "old")
-    contents: list[str] = []
-    for call in range(1, 100):
-        with pytest.MonkeyPatch.context() as patch:
-            count = kill_at(patch, call)
-            with contextlib.suppress(Killed):
-                write_atomically(file, "new")
-        contents.append(file.read_text())
-        if count[0] < call:
-            break
-        file.write_text("old")
-    assert contents == sorted(contents, reverse=True)
-    assert set(contents) == {"old", "new"}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["config.json"]
 
 
 def saved(path: Path) -> tuple[RunFolder, Path]:
@@ -273,3 +255,19 @@ def test_a_tensor_on_the_graph_is_saved_without_it(tmp_path: Path):
     weight: Tensor = torch.ones(2, requires_grad=True)
     run.save_checkpoint(1, tensors={"w": weight * 2}, state={})
     assert run.load_checkpoint(1).tensors["w"].tolist() == [2.0, 2.0]
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path: Path):
+    run, _ = saved(tmp_path / "run")
+    with MetricsLog(run.metrics, resume_step=-1) as log:
+        log.write({"step": 1})
+        with full_disk(file_bytes=20):
+            with pytest.raises(OutputError, match="step-00000004: cannot be written"):
+                run.save_checkpoint(4, tensors={"w": torch.zeros(100)}, state={})
+            with pytest.raises(OutputError, match="metrics.jsonl: cannot be written"):
+                log.write({"step": 2, "loss": 0.5})
+    assert run.steps() == [3] and run.load_checkpoint(3)
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
+    with MetricsLog(run.metrics, resume_step=3) as log:
+        log.write({"step": 2, "loss": 0.25})
+    assert read_metrics(run.metrics) == [{"step": 1}, {"step": 2, "loss": 0.25}]

@@ -38,7 +38,7 @@ def describe(
     from figclip.heads.captioning.subtitles import write_webvtt
     from figclip.heads.captioning.task import describe as run_head
     from figclip.heads.captioning.task import write_descriptions
-    from figclip.runtime.files import check_writable
+    from figclip.runtime.files import check_writable, make_folder
 
     check_writable(out)
     with going_on(), ProgressDisplay() as display:
@@ -49,7 +49,7 @@ def describe(
             device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
             on_progress=display.update,
         )
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_descriptions(out / "descriptions.json", descriptions)
         for one in descriptions:
             if one.problem is None:

@@ -38,7 +38,7 @@ from figclip.evaluation.seen_items import (
 )
 from figclip.evaluation.sources import DataSource
 from figclip.model.folder import SeenMedia
-from figclip.runtime.files import check_writable, write_atomically
+from figclip.runtime.files import check_writable, make_folder, write_atomically
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import Face
@@ -167,7 +167,7 @@ def _score(
     works: Sequence[Work], columns: Mapping[str, Column], *, out: Path, seed: int
 ) -> tuple[list[TaskResult], list[Path]]:
     """The result of each task, and its file."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     versions = {"python": platform.python_version(), **package_versions()}
     results: list[TaskResult] = []
     files: list[Path] = []

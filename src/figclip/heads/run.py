@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from figclip.config import CaptioningLoss, HeadTrainConfig, SituationLoss
@@ -121,9 +121,7 @@ def head_file(run: Path, name: str) -> Path:
 def write_head(file: Path, head: nn.Module) -> None:
     """Write a head's weights, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
-    aside = file.with_name(f".{file.name}.writing")
-    save_file(state, aside)
-    aside.replace(file)
+    write_atomically(file, save(state))
 
 
 def load_head(file: Path, head: nn.Module) -> None:

@@ -32,6 +32,7 @@ from figclip.miniworld.situations import (
 )
 from figclip.miniworld.wording import EVALUATION_STYLES, annotate, natural_sentence
 from figclip.records import Event
+from figclip.runtime.files import make_folder, write_atomically
 
 
 @runtime_checkable
@@ -53,14 +54,14 @@ def media_seed(rng: random.Random) -> int:
 
 def write_json(path: Path, content: object) -> None:
     """The content as JSON, readable, with its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    make_folder(path.parent)
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def write_json_lines(path: Path, rows: Iterable[object]) -> None:
     """One JSON value a line, with the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    make_folder(path.parent)
+    write_atomically(path, "".join(f"{json.dumps(row)}\n" for row in rows))
 
 
 _LETTERS = string.ascii_letters + string.digits + "_-"

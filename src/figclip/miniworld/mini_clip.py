@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
@@ -23,7 +23,8 @@ from figclip.errors import ModelError
 from figclip.miniworld.situations import Story, sample_story
 from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_sentence, web_caption
 from figclip.model.backbone import Backbone, Preprocessing
-from figclip.model.folder import StagedFolder, write_clip_files
+from figclip.model.folder import write_clip_files
+from figclip.runtime.files import staged_folder, write_atomically
 
 CONTEXT_LENGTH = 77
 MAX_TOKENS = 1500
@@ -136,7 +137,7 @@ def build_mini_clip(
 
 def write_mini_clip(path: Path, backbone: Backbone) -> None:
     """Write the folder that is loaded as a CLIP; an existing one is replaced."""
-    with StagedFolder(path) as folder:
+    with staged_folder(path) as folder:
         write_clip_files(
             folder,
             state=backbone.clip.state_dict(),
@@ -183,7 +184,8 @@ def load_mini_clip(seed: int) -> Backbone:
 def write_weights(folder: Path, backbone: Backbone, *, seed: int) -> Path:
     """Write weights as they are shipped; returns the file."""
     file = weights_file(folder, seed)
-    save_file({k: v.half().contiguous() for k, v in backbone.clip.state_dict().items()}, file)
+    halves = {name: one.half().contiguous() for name, one in backbone.clip.state_dict().items()}
+    write_atomically(file, save(halves))
     return file
 
 

@@ -7,6 +7,7 @@ both ways round: two videos exchange a true and a false sentence.
 from __future__ import annotations
 
 import csv
+import io
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from figclip.miniworld.wording import (
     template_sentence,
     web_caption,
 )
+from figclip.runtime.files import make_folder, write_atomically
 from figclip.tasks.base import Face
 
 WordingName = Literal["natural", "template"]
@@ -292,10 +294,11 @@ def write_classes(
     out: Path, shown: Sequence[Shown], *, name: str, label: Callable[[Situation], str]
 ) -> None:
     """Writes `out/{name}.csv`: videos or stills that are there, with their classes."""
-    with (out / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "label", "group"))
-        writer.writerows((one.file, label(one.situation), one.group) for one in shown)
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(("file", "label", "group"))
+    writer.writerows((one.file, label(one.situation), one.group) for one in shown)
+    write_atomically(out / f"{name}.csv", content.getvalue())
 
 
 def write_stills(
@@ -306,7 +309,7 @@ def write_stills(
     Each shows one actor, as a picture has one class.
     """
     shown: list[Shown] = []
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for idx, situation in enumerate(situations):
         assert situation.patient is None, "whose class is meant?"
         image = f"one/{_folder(situation)}/{idx:04d}.png"

@@ -18,7 +18,6 @@ import json
 import math
 import re
 import shlex
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.image_tower import ADAPTER_NAME
 from figclip.model.lora import plain_state
-from figclip.runtime.files import write_atomically
+from figclip.runtime.files import make_folder, staged_folder, write_atomically
 
 MODEL_FORMAT = 1
 TRAINED_ON = "trained_on.txt"
@@ -136,7 +135,7 @@ def write_clip_files(
     Written by hand where transformers 5 writes what version 4 does not read: weights under their
     plain names, `preprocessor_config.json`, and the tokenizer's vocabulary and merges.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     _save_tensors(state, path / "model.safetensors", metadata={"format": "pt"})
     config.architectures = ["CLIPModel"]
     config.save_pretrained(path)
@@ -173,7 +172,7 @@ def write_adapted(
 
     An existing folder is replaced; the CLIP is merged at `info.alpha` on the way.
     """
-    with StagedFolder(target) as folder:
+    with staged_folder(target) as folder:
         write_clip_files(
             folder,
             state=plain_state(backbone.clip, alpha=info.alpha),
@@ -348,27 +347,3 @@ def _command_to_go_on(run: Path) -> str:
     if "adapt" not in arguments:
         return "start what began it again, to resume"
     return shlex.join(["figclip", *(one for one in arguments if one != "--resume"), "--resume"])
-
-
-class StagedFolder:
-    """A folder written aside and put in place whole: `with StagedFolder(target) as folder: …`.
-
-    An existing target is replaced.
-    """
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._aside = target.with_name(f".{target.name}.writing")
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self._aside, ignore_errors=True)
-        self._aside.mkdir(parents=True)
-        return self._aside
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self._aside, ignore_errors=True)
-            return
-        if self._target.exists():
-            shutil.rmtree(self._target)
-        self._aside.rename(self._target)

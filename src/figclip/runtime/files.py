@@ -1,18 +1,108 @@
-"""Files that are whole or absent, whatever kills the process, and whether they can be written."""
+"""Files and folders that are whole or absent, whatever stops the process, and room for them."""
 
+import ctypes
+import errno
 import os
+import re
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
-from figclip.errors import ConfigError
+from figclip.errors import ConfigError, FigclipError, OutputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD of fcntl.h, RENAME_EXCHANGE of linux/fs.h
+_CANNOT_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: aside, fsync, rename."""
+    """Write a file whole or not at all: aside, fsync, rename; an `OutputError` if that fails."""
     aside = path.with_name(f".{path.name}.writing")
-    aside.write_bytes(content.encode() if isinstance(content, str) else content)
-    fsync(aside)
-    aside.replace(path)
-    fsync(path.parent)
+    with named_failures(path):
+        try:
+            aside.write_bytes(content.encode() if isinstance(content, str) else content)
+            fsync(aside)
+            aside.replace(path)
+            fsync(path.parent)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def staged_folder(target: Path) -> Generator[Path]:
+    """Give a folder to write into, which is then put in place whole, or not at all.
+
+    An existing target stays until the new one takes its place, in one step. File systems that
+    cannot swap two folders (NFS) take two; stopped between them, the old one is put back when the
+    target is written again.
+
+    Raises:
+        OutputError: it cannot be written; nothing of it is left.
+    """
+    aside, replaced = (target.with_name(f".{target.name}.{how}") for how in ("writing", "replaced"))
+    with named_failures(target):
+        if replaced.exists() and not target.exists():
+            replaced.rename(target)
+        for left in (aside, replaced):
+            shutil.rmtree(left, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            yield aside
+            for written in (*aside.rglob("*"), aside):
+                fsync(written)
+            if not target.exists():
+                aside.rename(target)
+            elif not _exchange(aside, target):
+                target.rename(replaced)
+                aside.rename(target)
+                shutil.rmtree(replaced)
+            fsync(target.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)  # half of it, or what was there before
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two paths in one step; False where the system cannot. Python has no name for it."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+@contextmanager
+def named_failures(path: Path) -> Generator[None]:
+    """Turn what stops a file or folder from being written into an `OutputError`."""
+    try:
+        yield
+    except FigclipError:
+        raise
+    except Exception as error:
+        # safetensors and tokenizers have no class for what the system says, only its number.
+        number = _RUST_ERROR.search(str(error))
+        if not isinstance(error, OSError) and number is None:
+            raise
+        code = error.errno if isinstance(error, OSError) else int(number[1]) if number else None
+        what = os.strerror(code) if code else str(error)
+        fix = "Make room there" if code in _FULL else "Check the disk and the rights of the folder"
+        raise OutputError(
+            f"cannot be written ({what})",
+            where=str(path),
+            fix=f"{fix}, then run the same command again.",
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there; an `OutputError` if that fails."""
+    with named_failures(path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def nearest_folder(path: Path) -> Path:

@@ -9,7 +9,7 @@ from figclip.datasets.dense_captions import REFERENCE_READERS, read_predictions
 from figclip.errors import ConfigError
 from figclip.evaluation.sources import DataSource, parse_source
 from figclip.metrics.meteor import METEOR_EXACT, Meteor, OfficialMeteor, official_meteor_of
-from figclip.runtime.files import check_writable
+from figclip.runtime.files import check_writable, make_folder
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.scoring.scores import PredictionScores, write_scores
 from figclip.scoring.situation_files import (
@@ -75,7 +75,7 @@ def score_predictions(
             scores = _score_dense_captions(
                 predictions, sources, is_partial=is_partial, meteor=meteor
             )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     return ScoredFile(scores=scores, file=write_scores(scores, out, predictions=predictions))
 
 

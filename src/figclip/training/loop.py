@@ -25,7 +25,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from figclip.errors import CheckpointError, TrainingError
-from figclip.runtime.files import write_atomically
+from figclip.runtime.files import make_folder, write_atomically
 from figclip.runtime.progress import DetailedProgress
 from figclip.training.run_folder import MetricsLog, RunFolder
 
@@ -328,7 +328,7 @@ class TrainingLoop(Generic[Batch]):
     def _open_log(self, *, resume_step: int) -> AbstractContextManager[MetricsLog | None]:
         """The metrics file, on the main process only."""
         if self._accelerator.is_main_process:
-            self._run.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self._run.path)
             return MetricsLog(self._run.metrics, resume_step=resume_step)
         return nullcontext()
 

@@ -27,7 +27,13 @@ from torch import Tensor
 
 from figclip.config import parsing
 from figclip.errors import CheckpointError
-from figclip.runtime.files import check_writable, fsync, write_atomically
+from figclip.runtime.files import (
+    check_writable,
+    make_folder,
+    named_failures,
+    staged_folder,
+    write_atomically,
+)
 from figclip.runtime.versions import package_versions
 
 CHECKPOINT_FORMAT = 1
@@ -71,20 +77,12 @@ class RunFolder:
         self, step: int, *, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
     ) -> None:
         """Write the checkpoint of a step, whole or not at all."""
-        target = self._folder(step)
-        aside = target.with_name(f".{target.name}.writing")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        file = aside / "tensors.safetensors"
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, file)
-        content = {"format": CHECKPOINT_FORMAT, "step": step, "tensors": _file_hash(file), **state}
-        (aside / "state.json").write_text(json.dumps(content, indent=2) + "\n")
-        for written in (file, aside / "state.json", aside):
-            fsync(written)
-        shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
-        fsync(self._checkpoints)
+        with staged_folder(self._folder(step)) as folder:
+            file = folder / "tensors.safetensors"
+            save_file(contiguous, file)
+            content = {"format": CHECKPOINT_FORMAT, "step": step, "tensors": _file_hash(file)}
+            (folder / "state.json").write_text(json.dumps({**content, **state}, indent=2) + "\n")
 
     def load_checkpoint(self, step: int) -> Checkpoint:
         """Read a checkpoint and verify its hash; a `CheckpointError` if it cannot be used."""
@@ -129,12 +127,16 @@ class MetricsLog:
     def __init__(self, path: Path, *, resume_step: int) -> None:
         kept = [row for row in read_metrics(path) if row["step"] <= resume_step]
         write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
-        self._file = path.open("a")
+        self._path = path
+        # Unbuffered: what could not be written must not be tried again on closing.
+        self._file = path.open("ab", buffering=0)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append one line and hand it to the operating system."""
-        self._file.write(json.dumps(dict(row), allow_nan=False) + "\n")
-        self._file.flush()
+        """Append one line and hand it to the operating system; an `OutputError` if that fails."""
+        line = (json.dumps(dict(row), allow_nan=False) + "\n").encode()
+        with named_failures(self._path):
+            while line:  # a disk that is nearly full takes a part
+                line = line[self._file.write(line) :]
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -242,7 +244,7 @@ def write_settings(
         "threads": torch.get_num_threads(),
         "packages": package_versions(),
     }
-    run.path.mkdir(parents=True, exist_ok=True)
+    make_folder(run.path)
     write_atomically(run.config, parsing.to_json(config))
     content = {"format": ENVIRONMENT_FORMAT, "sessions": [*before, session]}
     write_atomically(run.environment, json.dumps(content, indent=2) + "\n")

@@ -31,6 +31,7 @@ from jaxtyping import UInt8
 from figclip.annotations.archive import open_source, record_from_json, record_to_json
 from figclip.errors import ConfigError, StoreError
 from figclip.records import VideoRecord
+from figclip.runtime.files import make_folder
 from figclip.video.decoding import to_time_us
 from figclip.video.pixels import PixelPipeline
 
@@ -344,7 +345,7 @@ class FrameStoreWriter:
         self.spec = spec
         self._pending: list[tuple[str, Sequence[Sequence[object]]]] = []
         self._committed_s = -math.inf
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         with _named_errors(self.path):
             self._connection = _connect(self.path, mode="rwc")
             try:

@@ -42,7 +42,7 @@ from figclip.heads.task import (
 )
 from figclip.heads.vocabulary import Vocabulary
 from figclip.preparation.clips import prepare_files
-from figclip.runtime.files import check_writable, write_atomically
+from figclip.runtime.files import check_writable, make_folder, write_atomically
 from figclip.runtime.progress import Progress
 from figclip.scoring.dense_captions import (
     of_predicted_videos,
@@ -246,7 +246,7 @@ def evaluate_captioning(
         there = opened[model.spec]
         events = _describe_opened(heads, model, there, on_progress=on_progress)
         folder = out / "predictions" / model.name
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         name = "-".join((data.name, *([data.split] if data.split else ())))
         write_captioning_predictions(
             folder / f"{name}.json", events, details=f"CLIP features, {model.info.name}"

@@ -43,7 +43,7 @@ from figclip.heads.task import (
 )
 from figclip.heads.vocabulary import Vocabulary, encode_roles
 from figclip.model.folder import SeenMedia
-from figclip.runtime.files import check_writable, write_atomically
+from figclip.runtime.files import check_writable, make_folder, write_atomically
 from figclip.runtime.progress import Progress
 from figclip.scoring.scores import PredictionScores
 from figclip.scoring.situation_files import Predictions, write_situation_predictions
@@ -240,7 +240,7 @@ def evaluate_situations(
     frames_per_event = heads.config.frames.per_event
     read_annotated(data, frames_per_event=frames_per_event)
     seen = reduce(or_, heads.seen_by().values())
-    (out / "predictions").mkdir(parents=True, exist_ok=True)
+    make_folder(out / "predictions")
     opened = {
         spec: without_seen(
             open_annotated(
@@ -326,7 +326,7 @@ def _score_model(
     ids = [video.id for video in truth.videos]
     write_atomically(out / "predictions" / "videos.json", json.dumps(ids, indent=2) + "\n")
     folder = out / "predictions" / model.name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name in ("verbs", "roles", "roles_of_predicted_verbs", "relations"):
         if name != "relations" or predictions.relations:
             write_situation_predictions(folder / f"{name}.json", getattr(predictions, name))
