@@ -2,12 +2,55 @@
 
 Everything that a user can cause derives from `FigclipError`, so that the command line can print one
 paragraph instead of a traceback. Violations of our own invariants are `assert` statements.
+
+Messages quote names and texts of files, which may be hostile: `shown` and `printable`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
+from unicodedata import category
+
+_SHOWN_CHARS = 60
+_MAX_WRITTEN_BITS = 10_000  # 3,011 digits; Python refuses to write out more than 4,300
+
+# Of the categories that steer a terminal, what prints as such: line ends, and the joiners that
+# Persian, Indian scripts and emoji are written with.
+_STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_HARMLESS = frozenset("\n\t\u200c\u200d")
+
+
+def printable(text: str) -> str:
+    r"""The text with what steers a terminal spelt out, such as `\x1b` and `\u202e`.
+
+    That is control codes but line ends and tabs, what turns the direction of writing, what is
+    invisible, and halves of surrogate pairs.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one.encode("unicode_escape").decode()
+        if category(one) in _STEERING and one not in _HARMLESS
+        else one
+        for one in text
+    )
+
+
+def shown(value: object) -> str:
+    """The value as a message quotes it: one line, cut when long, whatever it is."""
+    # The repr of a deeply nested value could exceed the recursion limit that parsing it just kept.
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and value.bit_length() > _MAX_WRITTEN_BITS:
+        return f"a number of about {math.ceil(value.bit_length() * math.log10(2)):,} digits"
+    if not isinstance(value, str):
+        text = repr(value)
+    else:
+        start = value[: _SHOWN_CHARS + 1]
+        text = repr(start) if start.isprintable() else ascii(start)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
 class FigclipError(ValueError):
@@ -28,7 +71,7 @@ class FigclipError(ValueError):
     def __str__(self) -> str:
         prefix = f"{self.where}: " if self.where else ""
         suffix = f". {self.fix}" if self.fix else ""
-        return f"{prefix}{self.what}{suffix}"
+        return printable(f"{prefix}{self.what}{suffix}")
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling of exceptions, and decoding
@@ -90,14 +133,19 @@ class Problem:
 
     def __str__(self) -> str:
         field = f" [{self.field}]" if self.field else ""
-        return f"{self.where}{field}: {self.what}. {self.fix}"
+        return printable(f"{self.where}{field}: {self.what}. {self.fix}")
 
 
 MAX_SHOWN_PROBLEMS = 100
+MAX_PROBLEMS = 1_000
+"""Problems after which a file is not read on: noting all of a hostile one takes gigabytes."""
 
 
 class AnnotationError(FigclipError):
-    """An annotation file has problems, in the order of the file; the message shows the first."""
+    """An annotation file has problems, in the order of the file; the message shows the first.
+
+    More than `MAX_PROBLEMS` end the reading; the rest of the file is then not looked at.
+    """
 
     subject: ClassVar[str] = "annotations"
 
@@ -105,10 +153,13 @@ class AnnotationError(FigclipError):
         assert problems, "an error of a file needs at least one problem"
         self.problems = tuple(problems)
         head = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the {self.subject}"
-        shown = [str(problem) for problem in problems[:MAX_SHOWN_PROBLEMS]]
-        if len(problems) > MAX_SHOWN_PROBLEMS:
-            shown.append(f"… and {len(problems) - MAX_SHOWN_PROBLEMS:,} more")
-        super().__init__("\n  ".join([head, *shown]))
+        listed = [str(problem) for problem in problems[:MAX_SHOWN_PROBLEMS]]
+        if len(problems) > MAX_PROBLEMS:
+            head = f"More than {MAX_PROBLEMS:,} problems in the {self.subject}"
+            listed.append("… and more; reading stopped there")
+        elif len(problems) > MAX_SHOWN_PROBLEMS:
+            listed.append(f"… and {len(problems) - MAX_SHOWN_PROBLEMS:,} more")
+        super().__init__("\n  ".join([head, *listed]))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.problems,))

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from figclip.annotations import archive
 from figclip.annotations.archive import open_source, pack_source
 from figclip.annotations.own_files import load_annotations
 from figclip.annotations.vidsitu import load_source
 from figclip.datasets.situations import load_situation_truth
 from figclip.errors import AnnotationError, StoreError
+from figclip.runtime.reading import read_bytes
 from tests.situation_files import official, write_official
 
 LINE = {"video": "a.mp4", "events": [{"start_s": 0, "end_s": 1, "verb": "walk"}]}
@@ -64,14 +66,13 @@ def test_equal_files_give_equal_bytes(tmp_path: Path):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = write_official(tmp_path / "official")
-    read = Path.read_bytes
 
     def refuse(path: Path) -> bytes:
         if path.name == "vinfo_valid_lb.json":
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return read_bytes(path)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(archive, "read_bytes", refuse)
     with pytest.raises(AnnotationError, match=r"vinfo_valid_lb\.json: cannot be read \(Permission"):
         pack_source(folder)
 

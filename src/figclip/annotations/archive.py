@@ -16,6 +16,10 @@ from figclip.annotations.vidsitu import find_files
 from figclip.config.parsing import build
 from figclip.errors import StoreError
 from figclip.records import VideoRecord
+from figclip.runtime.reading import DAMAGES, damage_named, parse_json, read_bytes
+
+MAX_UNPACKED_BYTES = 1_000_000_000
+"""All annotation files of a store together."""
 
 
 def pack_source(source: Path) -> bytes:
@@ -38,13 +42,13 @@ def pack_source(source: Path) -> bytes:
             # "?" for bytes that are not UTF-8.
             name = file.relative_to(whole.parent).as_posix().encode(errors="replace").decode()
             try:
-                content = file.read_bytes()
+                content = read_bytes(file)
             except OSError as error:
                 what = f"cannot be read ({error.strerror})"
                 place.at(str(file)).add("", what=what, fix="Check its permissions")
                 continue
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-    raise_problems(place.problems)
+    raise_problems(place)
     return packed.getvalue()
 
 
@@ -52,13 +56,16 @@ def open_source(packed: bytes, *, where: Path) -> zipfile.Path:
     """What `pack_source` packed, to be read as on the disk; a `StoreError` if it is damaged."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(packed))
+        # A few bytes can hold gigabytes of zeros.
+        if sum(one.file_size for one in archive.infolist()) > MAX_UNPACKED_BYTES:
+            raise ValueError(f"larger than {MAX_UNPACKED_BYTES:,} bytes unpacked")
         damaged = archive.testzip()
         names = {PurePath(name).parts[0] for name in archive.namelist()}
         if damaged is None and len(names) == 1:
             archive.filename = str(where)
             return zipfile.Path(archive) / names.pop()
         what = f"{damaged} does not match its checksum" if damaged else f"it holds {len(names)}"
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, *DAMAGES) as error:
         what = str(error)
     raise StoreError(
         f"its annotation files are damaged ({what})",
@@ -89,11 +96,6 @@ def record_from_json(text: str) -> VideoRecord:
     Raises:
         StoreError: Anything else: no JSON, a missing or unknown field, a value of another type.
     """
-    try:
-        return build(VideoRecord, json.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise StoreError(
-            f"a stored record is damaged ({error})",
-            where=text[:80],
-            fix="Run `figclip prepare` again",
-        ) from error
+    fix, what = "Run `figclip prepare` again", "a stored record is damaged"
+    with damage_named(text[:80], StoreError, fix=fix, what=what):
+        return build(VideoRecord, parse_json(text))

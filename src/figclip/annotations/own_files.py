@@ -8,7 +8,7 @@ CSV rows become the objects that a line of JSON holds, and then take the same pa
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from pathlib import PurePath
@@ -29,19 +29,23 @@ from figclip.annotations.reading import (
     nearest,
     raise_problems,
     read_text,
-    shown,
+    repetitions,
 )
 from figclip.annotations.splits import TRAIN_SPLIT
 from figclip.config import MAX_POSITIONS
+from figclip.errors import shown
 from figclip.records import MODIFIER_SLOT, Annotation, AnnotationSet, Event, Role, VideoRecord
 
 ROLE_PREFIX = "role:"
 VIDEO_COLUMNS = ("id", "video", "split", "group")
 EVENT_COLUMNS = ("start_s", "end_s", "verb", "sense", "scene")
 COLUMNS = (*VIDEO_COLUMNS, "annotation", *EVENT_COLUMNS)
+MAX_ROWS = 500_000
+"""Most rows of CSV: half as many as lines of JSON, as they are gathered before they are checked."""
 REQUIRED_COLUMNS = ("video", "start_s", "end_s", "verb")
 
-_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+# Linear: no two of its parts that repeat can match the same characters side by side.
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 _ROLE = re.compile(r"role:(?P<name>.*?)(?::(?P<slot>Arg[0-9M]))?", re.DOTALL)
 
 
@@ -66,7 +70,7 @@ def parse_csv(text: str, file: Place) -> list[RawVideo]:
         One entry an annotation. Empty cells are left out; times are numbers where they are
         written as numbers. Nothing else is checked here.
     """
-    rows = csv_rows(text, file)
+    rows = csv_rows(text, file, limit=MAX_ROWS)
     first_row = next(rows, None)
     if first_row is None or not _check_header(*first_row):
         return []
@@ -102,10 +106,11 @@ def _check_header(place: Place, header: list[str]) -> bool:
         if column not in COLUMNS and not column.startswith(ROLE_PREFIX):
             place.add(column, what="is an unknown column", fix=nearest(column, valid))
     roles = [role["name"] for column in header if (role := _ROLE.fullmatch(column))]
-    for index, name in enumerate(roles):
-        if name in roles[:index] or not name.strip():
-            what = "is the role of two columns" if name.strip() else "has no role name"
-            place.add(f"{ROLE_PREFIX}{name}", what=what, fix="Rename or remove the column")
+    named = [name for name in roles if name.strip()]
+    wrong = [(name, "has no role name") for name in roles if not name.strip()]
+    wrong += [(name, "is the role of two columns") for name in repetitions(named)]
+    for name, what in wrong:
+        place.add(f"{ROLE_PREFIX}{name}", what=what, fix="Rename or remove the column")
     check_columns(place, header, REQUIRED_COLUMNS, repeated=ROLE_PREFIX)
     return len(place.problems) == before
 
@@ -139,7 +144,8 @@ def _event(row: dict[str, str]) -> dict[str, object]:
             roles[role["name"]] = cell
             if role["slot"]:
                 slots[role["name"]] = role["slot"]
-    return {**event, "roles": roles, "slots": slots}
+    # Empty ones would double the memory of a long file.
+    return {**event, **({"roles": roles, "slots": slots} if roles else {})}
 
 
 FORMAT_VERSION = 1
@@ -152,8 +158,6 @@ NUMBERED_SLOTS = tuple(f"Arg{number}" for number in range(10))
 
 VIDEO_KEYS = ("video", "id", "split", "group", "events", "captions", "format")
 EVENT_KEYS = ("start_s", "end_s", "verb", "sense", "roles", "slots", "scene")
-
-_VERB = re.compile(r"\s*(?P<verb>[^(]*?)\s*\((?P<gloss>.*)\)\s*", re.DOTALL)
 
 
 def load_annotations(path: Traversable) -> AnnotationSet:
@@ -172,22 +176,22 @@ def load_annotations(path: Traversable) -> AnnotationSet:
     file = Place(str(path))
     text = read_text(path, file)
     suffix = PurePath(path.name).suffix.casefold()
-    raw_videos: list[RawVideo] = []
+    raw_videos: Iterable[RawVideo] = ()
     if suffix == ".jsonl" and text.lstrip().startswith("[") and "\n" in text.strip():
         file.add("", what="is one JSON list", fix="Write one object a line, without [ ]")
     elif suffix == ".jsonl":
-        lines = json_lines(text, file)
-        raw_videos = [RawVideo(place=place, value=value) for place, value in lines]
+        # One line at a time: parsed JSON takes many times the memory of records.
+        raw_videos = (RawVideo(place=place, value=value) for place, value in json_lines(text, file))
     elif suffix == ".csv":
         raw_videos = parse_csv(text, file)
     elif not file.problems:
         fix = "Rename it if it is one of them; VidSitu is read from its folder"
         file.add("", what="is neither .jsonl nor .csv", fix=fix)
-    if not raw_videos and not file.problems:
-        file.add("", what="holds no videos", fix="Write at least one")
-    parsed = [(raw.place, record) for raw in raw_videos if (record := _parse_video(raw))]
+    parsed = ((raw.place, record) for raw in raw_videos if (record := _parse_video(raw)))
     records, num_dropped = _gather(parsed)
-    raise_problems(file.problems)
+    if not records and not file.problems:
+        file.add("", what="holds no videos", fix="Write at least one")
+    raise_problems(file)
     return AnnotationSet(
         name="events",
         source=str(path),
@@ -205,8 +209,9 @@ def split_verb(text: str) -> tuple[str, str]:
     The gloss is all between the first opening and the last parenthesis, so it may hold more of
     them; it is empty when the text does not end in one.
     """
-    match = _VERB.fullmatch(text)
-    return (match["verb"], match["gloss"]) if match else (text.strip(), "")
+    stripped = text.strip()
+    verb, _, rest = stripped.partition("(")
+    return (verb.rstrip(), rest[:-1]) if rest.endswith(")") else (stripped, "")
 
 
 def counted(count: int, noun: str, rest: str) -> tuple[str, ...]:
@@ -376,6 +381,7 @@ def _explicit_slots(
 ) -> dict[str, str]:
     """The slots that the annotation gives, by role name."""
     explicit: dict[str, str] = {}
+    numbered: set[str] = set()
     valid = (*NUMBERED_SLOTS, MODIFIER_SLOT)
     for name, slot in slots.items():
         field = f"slots.{name[:40]}"
@@ -386,39 +392,37 @@ def _explicit_slots(
         elif not isinstance(slot, str) or slot not in valid:
             what = f"is {shown(slot)}"
             place.add(field, what=what, fix=f"Valid are Arg0 … Arg9 and {MODIFIER_SLOT}")
-        elif slot != MODIFIER_SLOT and slot in explicit.values():
+        elif slot in numbered:
             what = f"is {slot}, as another role of this event is"
             place.add(field, what=what, fix="Give every numbered slot once")
         else:
             explicit[name] = slot
+            numbered |= {slot} - {MODIFIER_SLOT}
     return explicit
 
 
-@dataclass(slots=True)
-class _GatheredVideo:
-    """A video with the annotations found so far, and where it was first named."""
-
-    record: VideoRecord
-    where: str
-
-
-def _gather(parsed: Sequence[tuple[Place, VideoRecord]]) -> tuple[tuple[VideoRecord, ...], int]:
+def _gather(
+    parsed: Iterable[tuple[Place, VideoRecord]],
+) -> tuple[tuple[VideoRecord, ...], int]:
     """Joins the annotations of each id; also the number of equal annotations dropped."""
-    videos: dict[str, _GatheredVideo] = {}
+    videos: dict[str, tuple[VideoRecord, str]] = {}
+    repeated: dict[str, dict[Annotation, None]] = {}
     num_dropped = 0
     for place, record in parsed:
-        found = videos.setdefault(record.id, _GatheredVideo(record, place.where))
-        first = found.record
+        first, where = videos.setdefault(record.id, (record, place.where))
         if first is record:
             continue
         for name in ("video", "split", "group"):
             here, there = getattr(record, name), getattr(first, name)
             if here != there:
-                what = f"is {shown(here)}, but {shown(there)} at {found.where} for the same id"
+                what = f"is {shown(here)}, but {shown(there)} at {where} for the same id"
                 place.add(name, what=what, fix="Give every annotation of a video the same")
-        if record.annotations[0] in first.annotations:
-            num_dropped += 1
-        else:
-            annotations = (*first.annotations, *record.annotations)
-            found.record = replace(first, annotations=annotations)
-    return tuple(found.record for found in videos.values()), num_dropped
+        annotations = repeated.setdefault(record.id, dict.fromkeys(first.annotations))
+        (annotation,) = record.annotations
+        num_dropped += annotation in annotations
+        annotations[annotation] = None
+    records = (
+        replace(first, annotations=tuple(repeated[first.id])) if first.id in repeated else first
+        for first, _ in videos.values()
+    )
+    return tuple(records), num_dropped

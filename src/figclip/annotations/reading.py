@@ -5,23 +5,30 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources.abc import Traversable
-from typing import NoReturn, TypeGuard
+from itertools import count, islice
+from pathlib import Path
+from typing import TypeGuard
 
-from figclip.errors import AnnotationError, Problem
+from figclip.errors import MAX_PROBLEMS, AnnotationError, Problem, shown
+from figclip.runtime.reading import parse_json, read_bytes, refuse_constant
 
 MAX_TEXT_CHARS = 10_000
+MAX_CHARS_WITH_SPACES = 100_000
+MAX_CELLS = 100_000
+"""Most cells in a row of CSV, commas in quotation marks included."""
+MAX_ENTRIES = 1_000_000
+"""Most lines of JSON Lines and rows of CSV."""
 
 # What no text may hold: control characters that are not white space, and halves of surrogate
 # pairs, which JSON can spell but UTF-8 cannot write.
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
-_SHOWN_CHARS = 60
+_NEAREST_CHARS = 60
+_MAX_SEARCHED = 200
 _NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _OFFICIAL = "Check that it is the official file, whole"
@@ -32,17 +39,20 @@ class Place:
     """Where something is read from, `file:line` or `file: segment event`, with its problems.
 
     `prefix` stands before every field name here: `events[2].`. All places of one source share one
-    list of problems.
+    list of problems, which `error` is to raise.
     """
 
     where: str
     prefix: str = ""
     problems: list[Problem] = field(default_factory=list[Problem])
+    error: type[AnnotationError] = AnnotationError
 
     def add(self, name: str, *, what: str, fix: str) -> None:
-        """Notes one problem of the field `name`."""
+        """Notes one problem of the field `name`; raises all when there are too many."""
         full_name = f"{self.prefix}{name}".rstrip(".")
         self.problems.append(Problem(where=self.where, field=full_name, what=what, fix=fix))
+        if len(self.problems) > MAX_PROBLEMS:
+            raise self.error(self.problems)
 
     def refuse(self, name: str, value: object, *, wanted: str, fix: str) -> None:
         """Notes that a field is not of the wanted type."""
@@ -50,28 +60,17 @@ class Place:
 
     def at(self, where: str) -> Place:
         """Another place of the same source."""
-        return Place(where, problems=self.problems)
+        return Place(where, problems=self.problems, error=self.error)
 
     def inside(self, prefix: str) -> Place:
         """The same place, for the fields of a part of it."""
-        return Place(self.where, f"{self.prefix}{prefix}", self.problems)
+        return Place(self.where, f"{self.prefix}{prefix}", self.problems, self.error)
 
 
-def raise_problems(
-    problems: Collection[Problem], error: type[AnnotationError] = AnnotationError
-) -> None:
-    """Raises one error that lists all problems, if there are any."""
-    if problems:
-        raise error(tuple(problems))
-
-
-def shown(value: object) -> str:
-    """The value as a message shows it: one line, cut when long."""
-    # The repr of a deeply nested value could exceed the recursion limit that parsing it just kept.
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
+def raise_problems(place: Place) -> None:
+    """Raises one error that lists all problems of a source, if there are any."""
+    if place.problems:
+        raise place.error(place.problems)
 
 
 def read_text(path: Traversable, place: Place) -> str:
@@ -81,7 +80,8 @@ def read_text(path: Traversable, place: Place) -> str:
     too.
     """
     try:
-        data = path.read_bytes()
+        # In a store's archive, whose members are bounded by `archive.open_source`, else.
+        data = read_bytes(path) if isinstance(path, Path) else path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         place.add("", what=f"cannot be read ({reason})", fix="Check the path and its permissions")
@@ -105,29 +105,6 @@ def _check_utf8(line: bytes, place: Place) -> None:
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 text (byte {error.start + 1} of the line)"
         place.add("", what=what, fix="Save the file as UTF-8")
-
-
-def refuse_constant(name: str) -> NoReturn:
-    """Refuses `NaN`, `Infinity` and `-Infinity`, which are not JSON."""
-    raise ValueError(f"{name} is not a JSON value")
-
-
-def parse_json(text: str, *, constant: Callable[[str], object] = refuse_constant) -> object:
-    """Parses strict JSON, one value.
-
-    `constant` is called with `NaN`, `Infinity` or `-Infinity`; it gives its value or raises.
-
-    Raises:
-        ValueError: Not JSON, a key twice in one object, a number of thousands of digits, nested too
-            deeply; the message is fit for a problem's `what`.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=constant)
-    except json.JSONDecodeError as error:
-        line = f"line {error.lineno}, " if "\n" in text else ""
-        raise ValueError(f"is not JSON: {error.msg} ({line}column {error.colno})") from error
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
 
 
 def read_json(
@@ -158,26 +135,41 @@ def read_json_list(
     return value if is_list(value) else []
 
 
+def numbered_lines(text: str, file: Place) -> Iterator[tuple[Place, str]]:
+    """The lines that are not blank, without white space around them; too many end the reading."""
+    start = num_entries = 0
+    for number in count(1):
+        # Not splitlines(): it also breaks at characters that JSON strings may hold, such as U+2028.
+        # Not split("\n"): a list of short lines takes twenty times the memory of the text.
+        end = text.find("\n", start)
+        line = text[start : end if end >= 0 else None].strip()
+        if line:
+            place = file.at(f"{file.where}:{number}")
+            num_entries += 1
+            if num_entries > MAX_ENTRIES:
+                note_excess(place, MAX_ENTRIES)
+                return
+            yield place, line
+        if end < 0:
+            return
+        start = end + 1
+
+
+def note_excess(place: Place, limit: int) -> None:
+    """Notes that a file has more entries than are read."""
+    what = f"is beyond {limit:,} entries"
+    place.add("", what=what, fix="Divide the file; what follows was not read")
+
+
 def json_lines(text: str, file: Place) -> Iterator[tuple[Place, object]]:
     """The values of JSON Lines; blank lines are left out."""
-    # Not splitlines(): it also breaks at characters that JSON strings may hold, such as U+2028.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            place = file.at(f"{file.where}:{number}")
-            try:
-                yield place, parse_json(line.strip())
-            except ValueError as error:
-                place.add("", what=str(error), fix="Write one JSON object a line")
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object; a repeated key, of which Python would keep the last, is refused."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        repeated = next(key for key, count in counts.items() if count > 1)
-        raise ValueError(f"key {shown(repeated)} stands twice in one object")
-    return values
+    for place, line in numbered_lines(text, file):
+        try:
+            value = parse_json(line)
+        except ValueError as error:
+            place.add("", what=str(error), fix="Write one JSON object a line")
+            continue
+        yield place, value
 
 
 def is_object(value: object) -> TypeGuard[dict[str, object]]:
@@ -194,13 +186,17 @@ def check_keys(value: dict[str, object], valid: Collection[str], *, place: Place
     """Notes every key that is not valid, with the nearest valid one."""
     for key in value:
         if key not in valid:
-            place.add(key[:_SHOWN_CHARS], what="is an unknown key", fix=nearest(key, valid))
+            place.add(key[:_NEAREST_CHARS], what="is an unknown key", fix=nearest(key, valid))
 
 
 def nearest(name: str, valid: Collection[str]) -> str:
     """Advice for a name that is not valid: the nearest valid one, or all of them."""
-    matches = get_close_matches(name[:_SHOWN_CHARS].casefold(), valid, n=1)
-    return f'Did you mean "{matches[0]}"?' if matches else f"Valid are {', '.join(valid)}"
+    searched = [one[:_NEAREST_CHARS] for one in islice(valid, _MAX_SEARCHED)]
+    matches = get_close_matches(name[:_NEAREST_CHARS].casefold(), searched, n=1)
+    others = ", …" if len(valid) > _MAX_SEARCHED else ""
+    return (
+        f'Did you mean "{matches[0]}"?' if matches else f"Valid are {', '.join(searched)}{others}"
+    )
 
 
 def check_text(value: object, name: str, *, place: Place) -> str:
@@ -211,8 +207,10 @@ def check_text(value: object, name: str, *, place: Place) -> str:
     elif found := _FORBIDDEN.search(value):
         what = f"holds the character {shown(found[0])}, which is not text"
         fix = "Take it out"
-    # Runs of spaces do not count: one real filler is 37,119 characters, nearly all of them spaces.
-    elif len(value) > MAX_TEXT_CHARS and len(" ".join(value.split())) > MAX_TEXT_CHARS:
+    # Runs of spaces count less: one real filler is 37,119 characters, nearly all of them spaces.
+    elif len(value) > MAX_CHARS_WITH_SPACES or (
+        len(value) > MAX_TEXT_CHARS and len(" ".join(value.split())) > MAX_TEXT_CHARS
+    ):
         what = f"is longer than {MAX_TEXT_CHARS:,} characters"
         fix = "Shorten it: CLIP reads about 60 words"
     else:
@@ -255,21 +253,49 @@ def check_path(value: object, name: str, *, place: Place) -> str:
     return path
 
 
-def csv_rows(text: str, file: Place) -> Iterator[tuple[Place, list[str]]]:
+def csv_rows(
+    text: str, file: Place, *, limit: int = MAX_ENTRIES
+) -> Iterator[tuple[Place, list[str]]]:
     """Every row of a CSV text that is not blank, with the line that it starts on.
 
-    A row that is not CSV is noted, and ends the reading.
+    A row that is not CSV, of more than `MAX_CELLS` cells, or beyond the limit of rows is noted, and
+    ends the reading.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
+    num_commas = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal num_commas
+        for line in io.StringIO(text, newline=""):
+            num_commas += line.count(",")
+            if num_commas >= MAX_CELLS:
+                raise csv.Error(f"a row has more than {MAX_CELLS:,} cells")
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
+    line, num_rows = 1, 0
     try:
         for cells in reader:
+            num_commas = 0
             if any(cell.strip() for cell in cells):
-                yield file.at(f"{file.where}:{line}"), cells
+                place = file.at(f"{file.where}:{line}")
+                num_rows += 1
+                if num_rows > limit:
+                    note_excess(place, limit)
+                    return
+                yield place, cells
             line = reader.line_num + 1
     except csv.Error as error:
         place = file.at(f"{file.where}:{line}")
         place.add("", what=f"is not CSV: {error}", fix="Rows after this one were not read")
+
+
+def repetitions(names: Iterable[str]) -> Iterator[str]:
+    """The names that were there before, as often as they are there again."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            yield name
+        seen.add(name)
 
 
 def check_columns(
@@ -280,8 +306,8 @@ def check_columns(
     Names that begin with `repeated` are not looked at.
     """
     before = len(place.problems)
-    for index, column in enumerate(header):
-        if column in header[:index] and not column.startswith(repeated):
+    for column in repetitions(header):
+        if not column.startswith(repeated):
             place.add(column, what="is the name of two columns", fix="Rename or remove one")
     for column in required:
         if column not in header:

@@ -26,9 +26,9 @@ from figclip.annotations.reading import (
     raise_problems,
     read_json,
     read_json_list,
-    shown,
 )
 from figclip.annotations.roles import SCENE_ROLE
+from figclip.errors import shown
 from figclip.records import Annotation, AnnotationSet, Event, Role, VideoRecord
 
 SUBFOLDERS = ("", "vseg_ann_files", "split_files", "vinfo_files", "vsitu_vocab")
@@ -232,7 +232,7 @@ def load_vidsitu(folder: Traversable) -> AnnotationSet:
     _count_unknown_verbs(records, read_vocabulary(files.vocabularies), tally)
     if not records and not place.problems:
         place.add("", what="holds no annotations", fix="Check that the files are whole")
-    raise_problems(place.problems)
+    raise_problems(place)
     return AnnotationSet(
         name="vidsitu",
         source=str(folder),
@@ -417,17 +417,18 @@ def _records(
 def _merge(annotations: list[tuple[Event, ...]]) -> list[tuple[Event, ...]]:
     """Drops annotations equal to another but for relations that only one of them has."""
     merged: list[tuple[Event, ...]] = []
+    first_idxs: dict[tuple[Event, ...], int] = {}
+    seen: set[tuple[Event, ...]] = set()
     for events in annotations:
-        for index, other in enumerate(merged):
-            if _without_relations(events) != _without_relations(other):
-                continue
-            if events == other or not any(event.relation for event in events):
-                break
-            if not any(event.relation for event in other):
-                merged[index] = events
-                break
-        else:
+        bare = _without_relations(events)
+        first_idx = first_idxs.setdefault(bare, len(merged))
+        if first_idx == len(merged):
             merged.append(events)
+        elif events != bare and merged[first_idx] == bare:
+            merged[first_idx] = events
+        elif events != bare and events not in seen:
+            merged.append(events)
+        seen.add(events)
     return merged
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
-from figclip.annotations.reading import Place, check_name, check_path, raise_problems, shown
+from figclip.annotations.reading import Place, check_name, check_path, raise_problems, repetitions
 from figclip.datasets.files import (
     Fields,
     UniqueIds,
@@ -26,7 +26,7 @@ from figclip.datasets.files import (
     read_table,
 )
 from figclip.datasets.records import ActionSet, LabelledMedium, Medium
-from figclip.errors import ConfigError, DataError
+from figclip.errors import ConfigError, DataError, shown
 
 _SEARCHED_CHARS = 60
 _CAMEL_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -206,6 +206,7 @@ def _read_hmdb51_list(file: Place) -> list[tuple[Place, str]]:
 def _read_ucf101_classes(file: Place) -> list[str]:
     """Class names in the order of their numbers, which count from 1."""
     classes: list[str] = []
+    seen: set[str] = set()
     for place, line in read_lines(file):
         match = _UCF101_CLASS.fullmatch(line)
         if not match or int(match["number"]) != len(classes) + 1:
@@ -213,9 +214,10 @@ def _read_ucf101_classes(file: Place) -> list[str]:
             place.add("", what=what, fix="A line is `1 ApplyEyeMakeup`, numbers count from 1")
             continue
         name = check_name(match["name"], "", place=place)
-        if name in classes:
+        if name in seen:
             place.add("", what=f"{shown(name)} is there twice", fix="Remove one")
         classes.append(name)
+        seen.add(name)
     if not classes:
         file.add("", what="holds no classes", fix="Check that it is the official file, whole")
     return classes
@@ -297,7 +299,7 @@ def _read_classes(path: Path, *, root: Place) -> list[str]:
     files = [file for file, _ in find_matching(path, _CLASS_FILE, wanted=wanted)]
     lists = [_read_class_list(root.at(str(file))) for file in files]
     if any(one != lists[0] for one in lists):
-        raise_problems(root.problems)
+        raise_problems(root)
         names = ", ".join(file.name for file in files)
         raise DataError(
             f"the class lists {names} differ", where=root.where, fix="Leave one of them there"
@@ -315,9 +317,8 @@ def _read_class_list(file: Place) -> list[str]:
                 what = f"is {shown(row['id'])}, not {len(classes)}"
                 place.add("id", what=what, fix="Classes are in order and counted from 0")
             classes.append(Fields(row, place).name("name"))
-    for index, name in enumerate(classes):
-        if name and name in classes[:index]:
-            file.add("", what=f"{shown(name)} is there twice", fix="Remove one")
+    for name in filter(None, repetitions(classes)):
+        file.add("", what=f"{shown(name)} is there twice", fix="Remove one")
     if not classes:
         file.add("", what="holds no classes", fix="Write one name a line")
     return classes

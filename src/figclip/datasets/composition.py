@@ -17,7 +17,6 @@ from figclip.annotations.reading import (
     is_object,
     nearest,
     raise_problems,
-    shown,
 )
 from figclip.datasets.files import (
     Fields,
@@ -32,6 +31,7 @@ from figclip.datasets.files import (
     take_split,
 )
 from figclip.datasets.records import Box, CompositionSet, Contrast, Medium
+from figclip.errors import shown
 
 SUGARCREPE_SUBSETS = (
     *("add_att", "add_obj", "replace_att", "replace_obj", "replace_rel"),
@@ -178,7 +178,7 @@ def read_velociti(path: Path, split: str) -> CompositionSet:
             )
             numbers[test] += 1
             items.append((VELOCITI_SUBSET if _is_in_subset(fields) else "", item))
-    raise_problems(root.problems)
+    raise_problems(root)
     name, taken = take_split(items, split, where=root.where)
     return _checked(root, protocol="velociti", split=name, items=taken)
 

@@ -24,7 +24,6 @@ from figclip.annotations.reading import (
     is_list,
     is_object,
     raise_problems,
-    shown,
 )
 from figclip.annotations.splits import TRAIN_SPLIT
 from figclip.datasets.files import (
@@ -36,7 +35,7 @@ from figclip.datasets.files import (
     read_json_members,
 )
 from figclip.datasets.retrieval import ACTIVITYNET_SUBFOLDERS, YOUCOOK2_FILES
-from figclip.errors import DataError
+from figclip.errors import DataError, PredictionError, shown
 
 ACTIVITYNET_FILES = {
     TRAIN_SPLIT: ("train.json", "train_modified.json"),
@@ -155,11 +154,11 @@ def read_caption_references(path: Path) -> DenseCaptionReferences:
 
 
 def read_predictions(path: Path) -> DenseCaptionPredictions:
-    """A file of predictions in ActivityNet's format.
+    """A file of predictions in ActivityNet's format; what is wrong with it is a `PredictionError`.
 
     Other keys, as those of a model's own, are ignored and named in a notice.
     """
-    file, tally = Place(str(path)), Counter[str]()
+    file, tally = Place(str(path), error=PredictionError), Counter[str]()
     members = {member.key: member for member in read_json_members(file)}
     tally.update(key for key in members if key not in FILE_KEYS)
     results = members["results"].value if "results" in members else None
@@ -173,7 +172,7 @@ def read_predictions(path: Path) -> DenseCaptionPredictions:
         what = f"must be an object, got {shown(results)}" if "results" in members else "is missing"
         fix = 'Write {"results": {video: [{"sentence": …, "timestamp": [start, end]}, …]}}'
         file.add("results", what=what, fix=fix)
-    raise_problems(file.problems)
+    raise_problems(file)
     return DenseCaptionPredictions(
         name=path.name,
         events_by_video=events_by_video,
@@ -284,7 +283,8 @@ def _number(value: object, name: str, *, place: Place) -> float:
         place.refuse(name, value, wanted="a number", fix="Write it as a number")
         return 0.0
     if not abs(value) <= MAX_NUMBER:
-        place.add(name, what=f"is {value:.3g}, beyond {MAX_NUMBER:,}", fix="Correct it")
+        said = f"{value:.3g}" if isinstance(value, float) else shown(value)
+        place.add(name, what=f"is {said}, beyond {MAX_NUMBER:,}", fix="Correct it")
         return 0.0
     return float(value)
 

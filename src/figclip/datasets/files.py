@@ -25,13 +25,13 @@ from figclip.annotations.reading import (
     is_list,
     is_object,
     json_lines,
+    numbered_lines,
     raise_problems,
     read_json,
     read_json_list,
     read_text,
-    shown,
 )
-from figclip.errors import DataError
+from figclip.errors import DataError, shown
 
 TOP_ONLY = ("",)
 
@@ -130,12 +130,7 @@ def find_own_file(path: Path, suffix: str) -> Place:
 
 def read_lines(file: Place) -> list[tuple[Place, str]]:
     """The lines that are not blank, without white space around them."""
-    lines = read_text(Path(file.where), file).split("\n")
-    return [
-        (file.at(f"{file.where}:{number}"), line.strip())
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
+    return list(numbered_lines(read_text(Path(file.where), file), file))
 
 
 def read_json_lines(
@@ -223,7 +218,7 @@ def raise_unless_items(place: Place, items: Sized, *, lacking: str = "items") ->
     if not items and not place.problems:
         fix = "Check that the files are whole"
         place.add("", what=f"holds no {lacking}", fix=fix)
-    raise_problems(place.problems)
+    raise_problems(place)
 
 
 @dataclass(frozen=True, slots=True)

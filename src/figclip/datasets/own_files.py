@@ -8,7 +8,6 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from figclip.annotations.reading import shown
 from figclip.datasets.actions import ClassList
 from figclip.datasets.composition import never_right
 from figclip.datasets.files import (
@@ -31,6 +30,7 @@ from figclip.datasets.records import (
     MediumKind,
     RetrievalSet,
 )
+from figclip.errors import shown
 
 RETRIEVAL_KEYS = ("image", "video", "captions", "id", "group", "split")
 PAIR_KEYS = ("image", "video", "positives", "negatives", "id", "group", "subset", "split")

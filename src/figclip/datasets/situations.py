@@ -26,12 +26,12 @@ from figclip.annotations.reading import (
     is_object,
     raise_problems,
     read_json_list,
-    refuse_constant,
-    shown,
 )
 from figclip.annotations.roles import SCENE_ROLE, short_role
 from figclip.annotations.vidsitu import EVENT_NAMES, OfficialFile, find_files, parse_segment_id
+from figclip.errors import shown
 from figclip.records import AnnotationSet, Event, VideoRecord
+from figclip.runtime.reading import refuse_constant
 
 Part = Literal["verbs", "roles", "relations"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -134,7 +134,7 @@ def load_situation_truth(
     place = Place(str(folder))
     if not folder.is_dir():
         place.add("", what="is no folder", fix="Give the folder of the official files")
-    raise_problems(place.problems)
+    raise_problems(place)
     found = find_files(folder, place)
     files = _SplitFiles(split=split, place=place)
     segments = _read_segments(files.only("vseg_split", [file for _, file in found.splits]))
@@ -159,7 +159,7 @@ def load_situation_truth(
         _check_role_names(videos, place)
     if "relations" in parts:
         _check_relations(videos, place)
-    raise_problems(place.problems)
+    raise_problems(place)
     return SituationTruth(
         name="vidsitu",
         source=folder.resolve().name if isinstance(folder, Path) else folder.name,

@@ -19,7 +19,6 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from figclip.annotations.own_files import counted
-from figclip.annotations.reading import shown
 from figclip.datasets.dense_captions import (
     CaptionedSpan,
     DenseCaptionPredictions,
@@ -27,7 +26,7 @@ from figclip.datasets.dense_captions import (
     outside_notice,
 )
 from figclip.datasets.records import LeftOut
-from figclip.errors import DataError
+from figclip.errors import DataError, shown
 from figclip.metrics.dense_captions import (
     CaptionedSpanLists,
     SodaScores,

@@ -40,10 +40,8 @@ from figclip.annotations.reading import (
     is_list,
     is_object,
     nearest,
-    parse_json,
     raise_problems,
     read_text,
-    shown,
 )
 from figclip.annotations.roles import short_role
 from figclip.datasets.situations import (
@@ -55,8 +53,9 @@ from figclip.datasets.situations import (
     TrueVideo,
     related_events,
 )
-from figclip.errors import PredictionError
+from figclip.errors import PredictionError, shown
 from figclip.runtime.files import write_atomically
+from figclip.runtime.reading import parse_json, read_bytes
 
 MAX_BYTES = 64_000_000
 MAX_VALUES = 2_000_000
@@ -255,9 +254,9 @@ def load_prediction_file(path: Path, *, is_partial: bool = False) -> PredictionF
     Raises:
         PredictionError: The file cannot be read, is no list, or of none of the three kinds.
     """
-    file = Place(str(path))
+    file = Place(str(path), error=PredictionError)
     content = _read_content(path, file)
-    raise_problems(file.problems, PredictionError)
+    raise_problems(file)
     rows = content if is_list(content) else []
     for row in rows:
         for key, part in _KEYS.items():
@@ -350,17 +349,12 @@ def _row(one: AnyPrediction) -> dict[str, object]:
 def _read_content(path: Path, file: Place) -> object:
     """The plain values of a JSON file or a pickle; None, with the problem noted, if it has one."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            what = f"is larger than {MAX_BYTES:,} bytes"
-            file.add("", what=what, fix="Give the file of one split, with the first few verbs only")
-            return None
-        with path.open("rb") as opened:
-            start = opened.read(1)
-        if path.suffix in _PICKLE_SUFFIXES or is_pickle(start):
-            return load_plain_pickle(path.read_bytes())
+        data = read_bytes(path, limit=MAX_BYTES)
+        if path.suffix in _PICKLE_SUFFIXES or is_pickle(data):
+            return load_plain_pickle(data)
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
-        file.add("", what=what, fix="Check the path and its permissions")
+        file.add("", what=what, fix="Check the path; give the file of one split")
         return None
     except NotPlainError as error:
         names = shlex.join([path.name, path.with_suffix(".json").name])
@@ -382,7 +376,7 @@ def _parse_rows(
     file: PredictionFile, truth: SituationTruth, parse_one: _ParseOne[Prediction]
 ) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
     """All entries of a file in the order of the split, and what is to be said of them."""
-    place = Place(str(file.path))
+    place = Place(str(file.path), error=PredictionError)
     key = next(key for key, part in _KEYS.items() if part == file.part)
     needed = [video.has(file.part) for video in truth.videos]
     found: dict[int, Prediction] = {}
@@ -410,7 +404,7 @@ def _parse_rows(
         first = f"{truth.videos[missing[0]].id} (ann_idx {missing[0]})"
         fix = "Predict all, or add --partial: the others are then left out"
         place.add("", what=f"has {lacks}: {first}, …", fix=fix)
-    raise_problems(place.problems, PredictionError)
+    raise_problems(place)
     notices = counted(num_repeated, "prediction", "equal to another of its video: counted once")
     if missing:
         notices += (f"There is {lacks}: left out",)

@@ -8,10 +8,9 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from figclip.annotations.reading import shown
 from figclip.datasets.dense_captions import CaptionedSpan
 from figclip.datasets.files import MAX_NUMBER
-from figclip.errors import DataError
+from figclip.errors import DataError, shown
 from figclip.runtime.files import write_atomically
 
 _REPLACEMENT = "\ufffd"
