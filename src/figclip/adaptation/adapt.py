@@ -32,6 +32,7 @@ from figclip.model.backbone import text_config, vision_config
 from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import ContextualizerShape, ModelInfo, SeenMedia, write_adapted
 from figclip.runtime.launcher import num_processes
+from figclip.runtime.locks import one_writer
 from figclip.runtime.process_group import Processes, processes_of, start_accelerator
 from figclip.runtime.progress import CountProgress, Progress
 from figclip.runtime.versions import package_versions
@@ -213,6 +214,7 @@ class AdaptationResult:
     strength: StrengthChoice | None = None
 
 
+@one_writer
 def adapt(
     config: RunConfig,
     *,

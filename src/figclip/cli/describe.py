@@ -38,10 +38,9 @@ def describe(
     from figclip.heads.captioning.subtitles import write_webvtt
     from figclip.heads.captioning.task import describe as run_head
     from figclip.heads.captioning.task import write_descriptions
-    from figclip.runtime.files import check_writable, make_folder
+    from figclip.runtime.locks import lock_folder
 
-    check_writable(out)
-    with going_on(), ProgressDisplay() as display:
+    with lock_folder(out), going_on(), ProgressDisplay() as display:
         descriptions = run_head(
             run,
             videos,
@@ -49,7 +48,6 @@ def describe(
             device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
             on_progress=display.update,
         )
-        make_folder(out)
         write_descriptions(out / "descriptions.json", descriptions)
         for one in descriptions:
             if one.problem is None:

@@ -38,7 +38,8 @@ from figclip.evaluation.seen_items import (
 )
 from figclip.evaluation.sources import DataSource
 from figclip.model.folder import SeenMedia
-from figclip.runtime.files import check_writable, make_folder, write_atomically
+from figclip.runtime.files import write_atomically
+from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import Face
@@ -82,6 +83,7 @@ def _faces(
     return {face: float(np.mean(means)) for face, means in values.items()}
 
 
+@one_writer
 def evaluate(
     model: str | Path,
     *,
@@ -137,7 +139,7 @@ def evaluate(
         seed=seed,
     )
     plan = plan_sources(data, asked=tasks, settings=settings, cache=cache)
-    _check_before_work(plan, alpha=alpha, sweep_alpha=sweep_alpha, out=out)
+    _check_before_work(plan, alpha=alpha, sweep_alpha=sweep_alpha)
     loader = ColumnLoader(
         model=model,
         base=base,
@@ -167,7 +169,6 @@ def _score(
     works: Sequence[Work], columns: Mapping[str, Column], *, out: Path, seed: int
 ) -> tuple[list[TaskResult], list[Path]]:
     """The result of each task, and its file."""
-    make_folder(out)
     versions = {"python": platform.python_version(), **package_versions()}
     results: list[TaskResult] = []
     files: list[Path] = []
@@ -183,7 +184,7 @@ def _seen_by(columns: Mapping[str, Column]) -> SeenMedia:
 
 
 def _check_before_work(
-    planned: Sequence[PlannedSource], *, alpha: float | None, sweep_alpha: bool, out: Path
+    planned: Sequence[PlannedSource], *, alpha: float | None, sweep_alpha: bool
 ) -> None:
     """Refuse what would only be noticed after hours."""
     if sweep_alpha and set(FACES) - {face for one in planned for face in one.faces}:
@@ -196,7 +197,6 @@ def _check_before_work(
     # Beyond 0 and 1 a strength extrapolates, which is allowed.
     if alpha is not None and not isfinite(alpha):
         raise ConfigError(f"{alpha} is no strength", where="--alpha", fix="0 is the base")
-    check_writable(out)
 
 
 def _draw(

@@ -45,6 +45,7 @@ from figclip.heads.run import (
 from figclip.model.folder import SeenMedia, medium_hash
 from figclip.runtime.files import write_atomically
 from figclip.runtime.launcher import require_one_process
+from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
 from figclip.scoring.scores import PredictionScores
@@ -127,6 +128,7 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
             torch.manual_seed(config.train.seed)
             return self.build_head(config, vocabulary, feature_dim=feature_dim)
 
+    @one_writer
     def finetune(
         self,
         config: Config,

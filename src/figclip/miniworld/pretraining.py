@@ -33,6 +33,7 @@ from figclip.miniworld.pretraining_phases import (
     WriteParaphrases,
     zero_shot_accuracy,
 )
+from figclip.runtime.locks import one_writer
 from figclip.training.batches import start_loader
 from figclip.training.loop import LoopSettings, StepReport, Trainee, TrainingLoop, Validator
 from figclip.training.run_folder import RunFolder
@@ -88,6 +89,7 @@ FULL_PLAN = PretrainingPlan(
 """The mini CLIPs that are shipped; half an hour on two cores. Their logs are beside the weights."""
 
 
+@one_writer
 def pretrain(
     out: Path,
     *,

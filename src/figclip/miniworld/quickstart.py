@@ -32,6 +32,7 @@ from figclip.miniworld.world_files import WorldPart, WorldSize
 from figclip.model.figclip import FiGCLIP
 from figclip.reporting.report import write_report
 from figclip.reporting.result_files import SUMMARY_FORMAT, damage_named, read_object
+from figclip.runtime.locks import FOLDER_LOCK, one_writer
 from figclip.runtime.progress import DetailedProgress
 
 __all__ = ["QuickstartResult", "WorldSize", "run_full", "run_quickstart"]
@@ -63,6 +64,7 @@ class QuickstartResult:
     report: Path
 
 
+@one_writer
 def run_quickstart(
     out: Path,
     *,
@@ -106,6 +108,7 @@ def run_quickstart(
     return _finished(workshop, run, _summary_of_full(workshop, run, summary) or summary, seed=seed)
 
 
+@one_writer
 def run_full(
     out: Path,
     *,
@@ -172,7 +175,7 @@ def _open_workshop(out: Path, on_progress: DetailedProgress, on_notice: OnNotice
     """A folder that is new, empty, or a quickstart's, which its claim tells."""
     # Runs know their base by its path, however this one was spelt.
     workshop = Workshop(path=out.resolve(), on_progress=on_progress, on_notice=on_notice)
-    is_used = out.exists() and any(out.iterdir())
+    is_used = any(one.name != FOLDER_LOCK for one in out.iterdir())
     if is_used and not workshop.world.claim.exists():
         raise ConfigError(
             f"is not empty, and no quickstart's: it has no "

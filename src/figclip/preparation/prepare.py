@@ -19,6 +19,7 @@ from figclip.annotations.vidsitu import load_source
 from figclip.errors import DataError, VideoError
 from figclip.records import AnnotationSet, VideoRecord
 from figclip.runtime.files import nearest_folder, write_atomically
+from figclip.runtime.locks import lock_file
 from figclip.runtime.worker_pool import Lost, run_jobs
 from figclip.video.container import hash_video
 from figclip.video.decoding import decode_frames, to_time_us
@@ -131,7 +132,7 @@ def prepare(
     if on_plan is not None:
         on_plan(_estimate(jobs, spec, out))
     num_reused, num_quarantined = 0, len(unusable)
-    with FrameStoreWriter(out, spec=spec) as writer:
+    with lock_file(out), FrameStoreWriter(out, spec=spec) as writer:
         # Coverage of an earlier run would make a half-done store look complete.
         writer.set_coverage({})
         writer.forget_records_except([records[job.record_idx].id for job in jobs])
@@ -157,9 +158,10 @@ def prepare(
         content = {"format": COVERAGE_FORMAT, "source": source.name, **asdict(report)}
         missing, _ = content.pop("missing"), content.pop("num_reused")
         writer.set_coverage(content)
-    content["missing"] = missing  # not in the store, whose coverage goes into every run's data.json
-    beside = out.with_name(out.name + ".coverage.json")
-    write_atomically(beside, json.dumps(content, indent=2) + "\n")
+        # Not in the store, whose coverage goes into every run's data.json.
+        content["missing"] = missing
+        beside = out.with_name(out.name + ".coverage.json")
+        write_atomically(beside, json.dumps(content, indent=2) + "\n")
     return report
 
 

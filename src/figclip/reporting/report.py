@@ -29,6 +29,7 @@ from figclip.reporting.training_captions import (
     open_store,
 )
 from figclip.runtime.files import write_atomically
+from figclip.runtime.locks import lock_file
 from figclip.runtime.versions import package_versions
 from figclip.training.run_folder import RunFolder
 
@@ -91,7 +92,8 @@ def write_report(
             where=str(file),
             fix="Give fewer --data, or none",
         )
-    write_atomically(file, content)
+    with lock_file(file):
+        write_atomically(file, content)
     return file
 
 

@@ -9,7 +9,7 @@ from figclip.datasets.dense_captions import REFERENCE_READERS, read_predictions
 from figclip.errors import ConfigError
 from figclip.evaluation.sources import DataSource, parse_source
 from figclip.metrics.meteor import METEOR_EXACT, Meteor, OfficialMeteor, official_meteor_of
-from figclip.runtime.files import check_writable, make_folder
+from figclip.runtime.locks import one_writer
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.scoring.scores import PredictionScores, write_scores
 from figclip.scoring.situation_files import (
@@ -32,6 +32,7 @@ class ScoredFile:
     file: Path
 
 
+@one_writer
 def score_predictions(
     predictions: Path,
     *,
@@ -60,7 +61,6 @@ def score_predictions(
         PredictionError, AnnotationError: Lists every problem of a file.
         DataError, MetricError: There is nothing to score.
     """
-    check_writable(out)
     sources = _parse(data)
     name = sources[0].name
     has_sentences = name in REFERENCE_READERS
@@ -75,7 +75,6 @@ def score_predictions(
             scores = _score_dense_captions(
                 predictions, sources, is_partial=is_partial, meteor=meteor
             )
-    make_folder(out)
     return ScoredFile(scores=scores, file=write_scores(scores, out, predictions=predictions))
 
 

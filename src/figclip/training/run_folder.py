@@ -28,7 +28,6 @@ from torch import Tensor
 from figclip.config import parsing
 from figclip.errors import CheckpointError
 from figclip.runtime.files import (
-    check_writable,
     make_folder,
     named_failures,
     staged_folder,
@@ -187,9 +186,7 @@ def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
 
     Raises:
         CheckpointError: the folder holds a run that must not be touched this way.
-        ConfigError: the folder cannot be made or written into.
     """
-    check_writable(run.path)
     if not run.config.exists():
         if resume:
             raise CheckpointError(

@@ -42,7 +42,8 @@ from figclip.heads.task import (
 )
 from figclip.heads.vocabulary import Vocabulary
 from figclip.preparation.clips import prepare_files
-from figclip.runtime.files import check_writable, make_folder, write_atomically
+from figclip.runtime.files import make_folder, write_atomically
+from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
 from figclip.scoring.dense_captions import (
     of_predicted_videos,
@@ -208,6 +209,7 @@ def _notices(
     return notices
 
 
+@one_writer
 def evaluate_captioning(
     run: Path,
     *,
@@ -227,7 +229,6 @@ def evaluate_captioning(
     score` gives the official one of the prediction files, `out/predictions/MODEL/NAME.json` in
     ActivityNet's format. Frames are decoded into `cache`.
     """
-    check_writable(out)
     check_captioned(data, cache=cache)
     heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
     seen = reduce(or_, heads.seen_by().values())

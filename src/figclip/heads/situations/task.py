@@ -43,7 +43,8 @@ from figclip.heads.task import (
 )
 from figclip.heads.vocabulary import Vocabulary, encode_roles
 from figclip.model.folder import SeenMedia
-from figclip.runtime.files import check_writable, make_folder, write_atomically
+from figclip.runtime.files import make_folder, write_atomically
+from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
 from figclip.scoring.scores import PredictionScores
 from figclip.scoring.situation_files import Predictions, write_situation_predictions
@@ -199,6 +200,7 @@ def _check_annotated(data: DataSource, *, cache: Path | None) -> None:
     check_source(data, cache=cache)
 
 
+@one_writer
 def evaluate_situations(
     run: Path,
     *,
@@ -233,7 +235,6 @@ def evaluate_situations(
         ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
         DataError, StoreError, AnnotationError, MetricError: data that cannot be used.
     """
-    check_writable(out)
     _check_annotated(data, cache=cache)
     truth = open_truth(data)
     heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
