@@ -131,6 +131,19 @@ def test_wrong_imports_and_circles_are_seen():
     assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
+def test_one_place_prints():
+    """Names and texts of files may hold control codes: `cli.terminal` spells them out."""
+    places = [
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "typer.echo", "click.echo", "traceback.print_exc")
+    ]
+    # The mini world prints nothing of files.
+    assert set(places) == {"cli.terminal", "miniworld.__main__"}
+
+
 def test_functions_are_short():
     long = [
         f"{name}.{node.name}: {node.end_lineno - node.lineno + 1} lines"

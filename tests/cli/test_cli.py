@@ -41,6 +41,7 @@ def test_every_verb_explains_itself_with_an_example(verb: str):
     done = figclip(verb, "--help")
     assert done.returncode == 0
     assert "Example: figclip " + verb in done.stdout
+    assert "Exit codes: 0 done, 1 failed, 2 wrong use" in done.stdout
 
 
 def test_from_annotations_to_results(world: World, tmp_path: Path):

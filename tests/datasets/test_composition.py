@@ -306,6 +306,23 @@ def test_velociti_with_a_file_a_test(tmp_path: Path) -> None:
     assert refusal_of("velociti", tmp_path, split="subset") == expected
 
 
+def test_velociti_as_it_was_public_in_2024(tmp_path: Path) -> None:
+    header = "cap1,cap2,ev,gt,video_id\n"
+    rows = f'{header}"He sings, aloud.",He sings softly.,Ev2,cap1,v_a\nshe,he,Ev1,cap2,v_b\n'
+    write(tmp_path / "action_mod.csv", rows)
+    write(tmp_path / "coref.csv", f"{header}she,he,Ev1,cap2,v_b\n")
+    assert load_benchmark("velociti", tmp_path).items == (
+        velociti("action_manner/0", video="v_a", pos="He sings, aloud.", neg="He sings softly."),
+        velociti("action_manner/1", video="v_b", pos="he", neg="she"),
+        velociti("coref/0", video="v_b", pos="he", neg="she"),
+    )
+    write(tmp_path / "coref.csv", f"{header}she,,Ev1,cap2,v_b\nshe,he,Ev1,cap3,v_b\n")
+    assert problems_of("velociti", tmp_path) == [
+        ("coref.csv:2", "cap2", "is empty"),
+        ("coref.csv:3", "gt", "is 'cap3'"),
+    ]
+
+
 def test_velociti_problems_are_all_named(tmp_path: Path) -> None:
     write(tmp_path / "agent.csv", "video_id,pos,neg\nv_a,he,she\n")
     rows = "video_id,pos,neg,in_subset\nv_a,he,,maybe\n,he,she,True\n"

@@ -238,7 +238,7 @@ def test_what_is_missing_or_unreadable_is_named_and_the_rest_is_scored(
     (reason,) = composition["left_out"]
     assert "unreadable image" in reason["reason"] and reason["count"] == 1
     assert "5 of the 6 files listed are ready; 1 left out" in format_table(result)
-    assert "retrieval on msrvtt: 1 left out: the video is missing." in result.notices
+    assert "retrieval on msrvtt:msrvtt: 1 left out: the video is missing." in result.notices
 
 
 def test_a_caption_of_300_words_is_cut_and_said_so(

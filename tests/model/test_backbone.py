@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -316,6 +317,14 @@ def test_openais_weights_with_gelu_are_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="was trained with quick_gelu, but its config says gelu"):
         load_backbone("openai/clip")
+
+
+def test_long_texts_raise_no_false_alarm(
+    plain_folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    assert load_backbone(str(plain_folder)).tokenize(["a ball " * 100]).truncated == (0,)
+    assert "indexing errors" not in caplog.text
 
 
 def test_a_legacy_end_token_is_the_highest_of_the_vocabulary(plain_folder: Path, tmp_path: Path):

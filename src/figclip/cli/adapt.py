@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_libraries
+from figclip.cli.terminal import say, warn
 
 if TYPE_CHECKING:
     from figclip.adaptation.adapt import AdaptationPlan, AdaptationResult
@@ -103,7 +104,7 @@ def adapt(
     if result.outcome.interrupted_by is not None:
         if is_main_process():
             done = f"step {result.outcome.step} of {num_steps[0]}"
-            typer.echo(f"Saved {done}. Go on: the same command with --resume.", err=True)
+            warn(f"Saved {done}. Go on: the same command with --resume.")
         raise typer.Exit(128 + result.outcome.interrupted_by)
     if is_main_process():
         _show(result, out, as_json=as_json)
@@ -111,7 +112,7 @@ def adapt(
 
 def _show_plan(plan: AdaptationPlan) -> int:
     """What is about to be done; its number of steps."""
-    typer.echo("\n".join(plan.sentences()), err=True)
+    warn("\n".join(plan.sentences()))
     return plan.num_steps
 
 
@@ -121,7 +122,7 @@ def _show_step(report: StepReport, display: ProgressDisplay) -> None:
     if report.validation:
         scores = ", ".join(f"{k} {v:.3f}" for k, v in report.validation.items())
         name = "base" if report.step == 0 else f"step {report.step}"
-        typer.echo(f"{name}: val {scores}", err=True)
+        warn(f"{name}: val {scores}")
 
 
 def _show(result: AdaptationResult, out: Path, *, as_json: bool) -> None:
@@ -131,13 +132,11 @@ def _show(result: AdaptationResult, out: Path, *, as_json: bool) -> None:
         if result.strength is not None:
             content["alpha"] = result.strength.chosen.alpha
             content["notices"] = list(result.strength.notices)
-        typer.echo(json.dumps(content))
+        say(json.dumps(content))
     else:
-        typer.echo(f"Model of step {result.kept_step}: {result.model}")
+        say(f"Model of step {result.kept_step}: {result.model}")
         if result.strength is not None:
-            typer.echo(_strength_line(result.strength))
+            say(_strength_line(result.strength))
             for notice in result.strength.notices:
-                typer.echo(f"Warning: {notice}", err=True)
-        typer.echo(
-            f"Compare it with its base: figclip eval {out} --data NAME:PATH --out {out}/eval"
-        )
+                warn(f"Warning: {notice}")
+        say(f"Compare it with its base: figclip eval {out} --data NAME:PATH --out {out}/eval")

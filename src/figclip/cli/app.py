@@ -1,7 +1,6 @@
 """Puts the verbs together, and turns errors and signals into messages and exit codes.
 
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but some inputs are quarantined, 130 and 143
-interrupted by Ctrl-C and SIGTERM; interrupted work goes on where it stopped.
+Exit codes are in `options.EXIT_CODES`.
 """
 
 import io
@@ -19,12 +18,14 @@ from figclip.cli.adapt import adapt
 from figclip.cli.describe import describe
 from figclip.cli.evaluate import evaluate
 from figclip.cli.finetune import finetune
+from figclip.cli.options import EXIT_CODES
 from figclip.cli.prepare import prepare
 from figclip.cli.preview import caption, preview
 from figclip.cli.quickstart import quickstart
 from figclip.cli.recipes import recipes
 from figclip.cli.report import report
 from figclip.cli.score import score
+from figclip.cli.terminal import say, warn
 from figclip.errors import ConfigError, FigclipError
 from figclip.runtime.cpu_settings import tune_for_cpu
 from figclip.runtime.launcher import is_first_to_stop, is_lost_connection, require_one_process
@@ -45,24 +46,31 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Teach any CLIP who does what to whom, from densely annotated video.",
+    epilog=EXIT_CODES,
 )
-app.command()(quickstart)
-app.command()(preview)
-app.command(name="caption", hidden=True)(caption)
-app.command()(prepare)
-app.command()(adapt)
-app.command(name="eval")(evaluate)
-app.add_typer(finetune)
-app.command()(describe)
-app.command()(score)
-app.command()(report)
-app.command()(recipes)
+for name, verb in {
+    "quickstart": quickstart,
+    "preview": preview,
+    "caption": caption,
+    "prepare": prepare,
+    "adapt": adapt,
+    "eval": evaluate,
+    "finetune": finetune,
+    "describe": describe,
+    "score": score,
+    "report": report,
+    "recipes": recipes,
+}.items():
+    if isinstance(verb, typer.Typer):
+        app.add_typer(verb, epilog=EXIT_CODES)
+    else:
+        app.command(name=name, hidden=verb is caption, epilog=EXIT_CODES)(verb)
 
 
 def _show_version(is_asked: bool) -> bool:
     """Print the version, and end."""
     if is_asked:
-        typer.echo(f"figclip {__version__}")
+        say(f"figclip {__version__}")
         raise typer.Exit
     return is_asked
 
@@ -95,31 +103,34 @@ def run() -> NoReturn:
     try:
         app()
     except FigclipError as error:
-        _say(str(error))
+        _explain(str(error))
         sys.exit(WRONG_USE if isinstance(error, ConfigError) else FAILED)
     except OSError as error:
         # A full disk, a missing permission, a file where a folder should be.
-        _say(f"{error.filename or 'system'}: {error.strerror}")
+        _explain(f"{error.filename or 'system'}: {error.strerror}")
+        sys.exit(FAILED)
+    except MemoryError:
+        _explain("needs more memory than there is. Give it smaller files, or a larger machine")
         sys.exit(FAILED)
     except Exception as error:
         if not is_lost_connection(error):
             raise
-        _say("lost the connection to another process, which was killed. Out of memory?")
+        _explain("lost the connection to another process, which was killed. Out of memory?")
         sys.exit(FAILED)
     sys.exit(0)
 
 
-def _say(message: str) -> None:
+def _explain(message: str) -> None:
     """Why the run ends, once for all processes; --debug shows where, for each."""
     if "--debug" in sys.argv:
-        traceback.print_exc()
+        warn(traceback.format_exc())
     if is_first_to_stop():
-        print(f"figclip: {message}", file=sys.stderr)
+        warn(f"figclip: {message}")
 
 
 def _raise_on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
     """Unwind the stack, so that files are closed and workers stopped."""
     del frame
     if is_first_to_stop():
-        print("figclip: terminated; run the same command again to go on.", file=sys.stderr)
+        warn("figclip: terminated; run the same command again to go on.")
     sys.exit(128 + number)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from figclip.cli.options import Cpu, cache_folder, going_on, quiet_libraries
+from figclip.cli.terminal import say, warn
 from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,12 +71,12 @@ def _show(descriptions: Sequence[Description], out: Path) -> None:
     """A table, where it is written, and what could not be read."""
     for one in descriptions:
         if one.problem is None:
-            typer.echo(f"{one.video} ({one.duration_s:.1f} s)")
+            say(f"{one.video} ({one.duration_s:.1f} s)")
             for event in one.events:
-                typer.echo(f"  {event.start_s:8.1f} - {event.end_s:7.1f} s  {event.sentence}")
-    typer.echo(f"Written: {out}")
+                say(f"  {event.start_s:8.1f} - {event.end_s:7.1f} s  {event.sentence}")
+    say(f"Written: {out}")
     unread = [one for one in descriptions if one.problem is not None]
     for one in unread:
-        typer.echo(f"figclip: {one.video}: {one.problem}", err=True)
+        warn(f"figclip: {one.video}: {one.problem}")
     if unread:
         raise typer.Exit(3)

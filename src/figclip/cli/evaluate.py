@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_libraries
+from figclip.cli.terminal import say, warn
 from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -182,20 +183,18 @@ def _show(result: EvaluationResult, *, as_json: bool) -> None:
 
     if as_json:
         files = [json.loads(file.read_text()) for file in result.files]
-        typer.echo(json.dumps(files, indent=2))
+        say(json.dumps(files, indent=2))
         for notice in result.notices:
-            typer.echo(f"Note: {notice}", err=True)
+            warn(f"Note: {notice}")
         return
-    typer.echo(format_table(result))
+    say(format_table(result))
     for file in (*result.files, *result.pictures):
-        typer.echo(f"Results: {file}" if file.suffix == ".json" else f"Picture: {file}")
+        say(f"Results: {file}" if file.suffix == ".json" else f"Picture: {file}")
 
 
 def _exit_by_coverage(result: EvaluationResult) -> None:
     """Exit 3 when files are there that could not be used; several tasks may share data."""
     bad = {task.data.hash: task.data.coverage.get("quarantined", 0) for task in result.tasks}
     if num_bad := sum(bad.values()):
-        typer.echo(
-            f"figclip: {num_bad:,} files could not be used; the result files list them.", err=True
-        )
+        warn(f"figclip: {num_bad:,} files could not be used; the result files list them.")
         raise typer.Exit(3)

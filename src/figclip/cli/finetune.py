@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_libraries
+from figclip.cli.options import EXIT_CODES, Cpu, Json, cache_folder, going_on, quiet_libraries
+from figclip.cli.terminal import say, warn
 
 if TYPE_CHECKING:
     from figclip.heads.run import FinetuneResult
@@ -34,7 +35,7 @@ Overrides = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 
 
-@finetune.command()
+@finetune.command(epilog=EXIT_CODES)
 def situations(
     model: Model,
     data: Data,
@@ -68,7 +69,7 @@ def situations(
     _run(train, data, cpu=cpu, as_json=as_json)
 
 
-@finetune.command()
+@finetune.command(epilog=EXIT_CODES)
 def captioning(
     model: Model,
     data: Data,
@@ -118,17 +119,17 @@ def _run(train: Callable[..., FinetuneResult], data: str, *, cpu: bool, as_json:
             on_progress=display.update,
         )
     for notice in result.notices:
-        typer.echo(f"Note: {notice}", err=True)
+        warn(f"Note: {notice}")
     if result.interrupted_by is not None:
-        typer.echo("Saved. Go on with --resume.", err=True)
+        warn("Saved. Go on with --resume.")
         raise typer.Exit(128 + result.interrupted_by)
     if as_json:
-        typer.echo(json.dumps({"run": str(result.run), "kept_steps": result.kept_steps}))
+        say(json.dumps({"run": str(result.run), "kept_steps": result.kept_steps}))
         return
     for name, step in result.kept_steps.items():
-        typer.echo(f"Head on {name}: step {step}")
+        say(f"Head on {name}: step {step}")
     # A file that was trained on whole is no test.
     is_whole = source.name in ("activitynet", "youcook2") and source.path.is_file()
     tested = f"{source.name}:FILE,videos=DIR" if is_whole else data
     command = f"figclip eval {result.run} --data {tested} --out {result.run}/eval"
-    typer.echo(f"Score them on videos they have not seen: {command}")
+    say(f"Score them on videos they have not seen: {command}")

@@ -9,7 +9,13 @@ from typing import Annotated
 
 import typer
 
+from figclip.cli.terminal import warn
 from figclip.runtime.launcher import is_first_to_stop
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but some inputs cannot be used, 130 and 143 "
+    "interrupted by Ctrl-C and SIGTERM: the same command goes on."
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]
@@ -31,7 +37,7 @@ def going_on(how: str = "run the same command again to go on") -> Generator[None
         yield
     except KeyboardInterrupt:
         if is_first_to_stop():
-            typer.echo(f"figclip: interrupted; {how}.", err=True)
+            warn(f"figclip: interrupted; {how}.")
         raise typer.Exit(128 + signal.SIGINT) from None
     finally:
         signal.signal(signal.SIGINT, before)

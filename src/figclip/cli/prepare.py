@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from figclip.cli.options import Json, going_on
+from figclip.cli.terminal import say, warn
 
 SHOWN_QUARANTINE = 20
 
@@ -40,16 +41,14 @@ def prepare(
     from figclip.video.store import StoreSpec
 
     def show_plan(plan: PreparationPlan) -> None:
-        typer.echo(
+        warn(
             f"{plan.num_videos:,} videos, {plan.num_frames:,} frames, store about "
-            f"{show_size(plan.store_bytes)}",
-            err=True,
+            f"{show_size(plan.store_bytes)}"
         )
         if plan.missing_bytes:
-            typer.echo(
+            warn(
                 f"Warning: the disk of {out} has about {show_size(plan.missing_bytes)} too little "
-                "room. If it fills up, make room and run the command again.",
-                err=True,
+                "room. If it fills up, make room and run the command again."
             )
 
     with ProgressDisplay() as display, going_on():
@@ -67,16 +66,16 @@ def prepare(
         )
     if as_json:
         content = {"store": str(out), **asdict(report)}
-        typer.echo(json.dumps(content, indent=2))
+        say(json.dumps(content, indent=2))
     else:
         for line in (*report.notices, *format_coverage(report)):
-            typer.echo(line)
+            say(line)
         for entry in report.quarantine[:SHOWN_QUARANTINE]:
-            typer.echo(f"  quarantined {entry.id}: {entry.detail}")
+            say(f"  quarantined {entry.id}: {entry.detail}")
         if len(report.quarantine) > SHOWN_QUARANTINE:
-            typer.echo(f"  … and {len(report.quarantine) - SHOWN_QUARANTINE} more")
-        typer.echo(f"Coverage and quarantine: {out}.coverage.json")
+            say(f"  … and {len(report.quarantine) - SHOWN_QUARANTINE} more")
+        say(f"Coverage and quarantine: {out}.coverage.json")
     if report.masked_negatives > MASKED_WARNING:
-        typer.echo(f"Warning: {masked_warning(report.masked_negatives)}", err=True)
+        warn(f"Warning: {masked_warning(report.masked_negatives)}")
     if report.quarantine:
         raise typer.Exit(3)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from figclip.cli.options import Json, quiet_libraries
+from figclip.cli.terminal import say, warn
 from figclip.errors import ModelError
 
 DEFAULT_BASE = "openai/clip-vit-base-patch32"
@@ -67,27 +68,27 @@ def preview(
         }
         if tokenizer is None:
             summary |= dict.fromkeys(("median_tokens", "most_tokens", "num_cut", "coverage"))
-        typer.echo(json.dumps(summary, indent=2))
+        say(json.dumps(summary, indent=2))
         return
     for row in statistics.rows[:show]:
         tokens = f" ({row.num_tokens} tokens)" if tokenizer else ""
-        typer.echo(f"{row.key}{tokens}\n  + {row.caption}")
+        say(f"{row.key}{tokens}\n  + {row.caption}")
         for negative, times in Counter(row.negatives).items():
             text = negative or "(masked: no other verb fills these roles)"
-            typer.echo(f"  - {text}{f' (×{times})' if times > 1 else ''}")
+            say(f"  - {text}{f' (×{times})' if times > 1 else ''}")
     for line in (*annotations.notices, *count_names(annotations.records)):
-        typer.echo(line)
+        say(line)
     masked = f"{statistics.masked_share:.1%} of the hard negatives are masked"
     if tokenizer is None:
-        typer.echo(f"{len(statistics.rows):,} events; {masked}")
+        say(f"{len(statistics.rows):,} events; {masked}")
         return
-    typer.echo(
+    say(
         f"{len(statistics.rows):,} events; tokens: median {statistics.median_tokens:g}, most "
         f"{statistics.most_tokens} of {max_tokens}; {len(statistics.cut):,} captions are cut"
     )
     for row in statistics.cut[:show]:
-        typer.echo(f"  cut: {row.key} ({row.num_tokens} tokens)")
-    typer.echo(f"Captions carry {statistics.coverage:.1%} of the annotated fillers; {masked}")
+        say(f"  cut: {row.key} ({row.num_tokens} tokens)")
+    say(f"Captions carry {statistics.coverage:.1%} of the annotated fillers; {masked}")
 
 
 def _load_tokenizer(base: str) -> tuple[Any, int]:
@@ -100,12 +101,12 @@ def _load_tokenizer(base: str) -> tuple[Any, int]:
     except ModelError:
         if base != DEFAULT_BASE:
             raise
-    typer.echo("Tokens are not counted: the hub is out of reach. Give --base FOLDER", err=True)
+    warn("Tokens are not counted: the hub is out of reach. Give --base FOLDER")
     return None, 0
 
 
 @wraps(preview)
 def caption(*args: Any, **kwargs: Any) -> None:
     """The name that this verb had before 0.1 was released. It goes in 0.2."""
-    typer.echo("figclip: `caption` is called `preview` now; the old name goes in 0.2", err=True)
+    warn("figclip: `caption` is called `preview` now; the old name goes in 0.2")
     preview(*args, **kwargs)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from figclip.cli.terminal import warn
+from figclip.errors import printable
 
 PLAIN_EVERY_S = 10.0
 
@@ -21,11 +23,11 @@ class ProgressDisplay:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description:<12}"),
+            TextColumn("{task.description:<12}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -44,6 +46,7 @@ class ProgressDisplay:
 
     def update(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Say that `done` of `total` items of a stage are done, and a detail such as the loss."""
+        label, detail = printable(label), printable(detail)
         is_new = done <= self._last_done.get(label, done)
         self._last_done[label] = done
         if self._console.is_terminal:
@@ -64,11 +67,11 @@ class ProgressDisplay:
             if done > first_done:
                 left_s = (now - started) / (done - first_done) * (total - done)
                 left = f", {left_s:.0f} s left"
-            print(f"{label} {done:,}/{total:,}{left} {detail}".rstrip(), file=sys.stderr)
+            warn(f"{label} {done:,}/{total:,}{left} {detail}".rstrip())
 
     def say(self, text: str) -> None:
         """Say something once, above the bars."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def show_size(num_bytes: float) -> str:

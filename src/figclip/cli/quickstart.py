@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from figclip.cli.options import going_on, quiet_libraries
+from figclip.cli.terminal import say
 from figclip.errors import ConfigError
 
 _MEANS = {
@@ -60,15 +61,15 @@ def quickstart(
                 on_notice=warn,
             )
     for line in _table(result.summary):
-        typer.echo(line)
+        say(line)
     seeds = result.summary["seeds"]
     if len(seeds) == 1:
-        typer.echo(_MORE)
+        say(_MORE)
     elif not full:
-        typer.echo(f"Summary and report stay those of --full, seeds {', '.join(map(str, seeds))}.")
-    typer.echo(f"Model (load it with transformers or figclip): {result.run / 'model'}")
-    typer.echo(f"Results: {result.run / 'eval'}")
-    typer.echo(f"Report (open it in a browser): {result.report.resolve().as_uri()}")
+        say(f"Summary and report stay those of --full, seeds {', '.join(map(str, seeds))}.")
+    say(f"Model (load it with transformers or figclip): {result.run / 'model'}")
+    say(f"Results: {result.run / 'eval'}")
+    say(f"Report (open it in a browser): {result.report.resolve().as_uri()}")
 
 
 def _base_line(means: Mapping[str, float]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from figclip.cli.options import Json
+from figclip.cli.terminal import say
 
 
 def recipes(
@@ -20,12 +21,12 @@ def recipes(
     from figclip.config.recipes import RECIPES, build_recipe, explain_recipe
 
     if name is None and as_json:
-        typer.echo(json.dumps(list(RECIPES)))
+        say(json.dumps(list(RECIPES)))
         return
     if name is None:
         width = max(map(len, RECIPES))
         for each in RECIPES:
-            typer.echo(f"{each:<{width}}  {explain_recipe(each).splitlines()[0]}")
+            say(f"{each:<{width}}  {explain_recipe(each).splitlines()[0]}")
         return
     config = to_json(build_recipe(name))
-    typer.echo(config if as_json else f"{explain_recipe(name)}\n\n{config}", nl=False)
+    say(config.rstrip() if as_json else f"{explain_recipe(name)}\n\n{config.rstrip()}")

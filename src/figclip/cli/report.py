@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from figclip.cli.options import going_on, quiet_libraries
+from figclip.cli.terminal import say
 
 
 def report(
@@ -47,4 +48,4 @@ def report(
     sources = [parse_source(one) for one in data or ()]
     with going_on():
         file = write_report(run, data=sources, store=store, heads=heads or (), out=out)
-    typer.echo(f"Report: {file} ({file.stat().st_size / 1000:,.0f} kB)")
+    say(f"Report: {file} ({file.stat().st_size / 1000:,.0f} kB)")

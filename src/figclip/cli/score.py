@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from figclip.cli.options import Json, going_on
+from figclip.cli.terminal import say, warn
 
 
 def score(
@@ -49,9 +50,9 @@ def score(
             predictions, data=data, out=out, official_meteor=official_meteor, is_partial=partial
         )
     if as_json:
-        typer.echo(result.file.read_text(), nl=False)
+        say(result.file.read_text().rstrip())
         for notice in result.scores.notices:
-            typer.echo(f"Note: {notice}", err=True)
+            warn(f"Note: {notice}")
         return
-    typer.echo(format_scores(result.scores))
-    typer.echo(f"Results: {result.file}")
+    say(format_scores(result.scores))
+    say(f"Results: {result.file}")

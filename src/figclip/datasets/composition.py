@@ -47,6 +47,11 @@ VELOCITI_TESTS = (
     *("chrono", "control", "coref"),
 )
 VELOCITI_SUBSET = "subset"
+_FORMER_VELOCITI_TESTS = {
+    "action_mod": "action_manner",
+    "agent_iden": "agent_random",
+    "sequence": "chrono",
+}
 
 _CSV_FILE = re.compile(r".*\.csv")
 _OFFICIAL = "Check that it is the official file"
@@ -153,17 +158,26 @@ def read_velociti(path: Path, split: str) -> CompositionSet:
     `path` is a folder of CSV files, or one, with columns `video_id`, `pos`, `neg` and `test_name`;
     without the last, a file is named after its test. `in_subset` may be there: the split `subset`
     takes the rows where it is `True`.
+
+    The files that were public in 2024 (7738a93 gemini/gemini_data) have `cap1`, `cap2`, `ev`, `gt`
+    and `video_id`: `gt` names the true caption. Three tests had other names then.
     """
     root = Place(str(path))
     numbers: Counter[str] = Counter()
     items: list[tuple[str, Contrast]] = []
     for file, _ in find_matching(path, _CSV_FILE, wanted="<test>.csv"):
         required = ("video_id", "pos", "neg")
-        optional = ("test_name", "event", "in_subset")
-        table = read_table(root.at(str(file)), required=required, optional=optional)
+        table = read_table(
+            root.at(str(file)),
+            required=required,
+            optional=("test_name", "event", "in_subset"),
+            other_layout=("video_id", "cap1", "cap2", "gt"),
+        )
         for place, row in table.rows:
             fields = Fields({"test_name": file.stem, **row}, place)
             test = fields.name("test_name")
+            test = _FORMER_VELOCITI_TESTS.get(test, test)
+            true, false = _velociti_captions(fields)
             if test and test not in VELOCITI_TESTS:
                 fix = nearest(test, VELOCITI_TESTS)
                 place.add("test_name", what=f"{shown(test)} is not a test", fix=fix)
@@ -172,8 +186,8 @@ def read_velociti(path: Path, split: str) -> CompositionSet:
                 id=f"{test}/{numbers[test]}",
                 subset=test,
                 media=(Medium(kind="video", name=video),),
-                positives=(fields.caption("pos"),),
-                negatives=(fields.caption("neg"),),
+                positives=(fields.caption(true),),
+                negatives=(fields.caption(false),),
                 group=video,
             )
             numbers[test] += 1
@@ -245,6 +259,16 @@ def _attribute_pair(fields: Fields) -> str:
         return ""
     pair = Fields({f"attributes[{index}]": one for index, one in enumerate(values)}, fields.place)
     return "_".join(pair.name(name) for name in pair.values)
+
+
+def _velociti_captions(fields: Fields) -> tuple[str, str]:
+    """The columns of the true and the false caption of a row of VELOCITI."""
+    if "pos" in fields.values:
+        return "pos", "neg"
+    truth = fields.values["gt"]
+    if truth not in ("cap1", "cap2"):
+        fields.place.add("gt", what=f"is {shown(truth)}", fix="Write cap1 or cap2")
+    return ("cap2", "cap1") if truth == "cap2" else ("cap1", "cap2")
 
 
 def _is_in_subset(fields: Fields) -> bool:

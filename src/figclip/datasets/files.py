@@ -171,10 +171,17 @@ def read_json_objects(file: Place) -> Iterator[tuple[Place, dict[str, object]]]:
             place.refuse("", member, wanted="an object", fix=fix)
 
 
-def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
+def read_table(
+    file: Place,
+    *,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    other_layout: Sequence[str] = (),
+) -> Table:
     """The rows of a CSV file whose first row names the columns.
 
-    Columns that are neither required nor optional are listed as ignored.
+    Columns that are neither required nor optional are listed as ignored. Where all columns of
+    `other_layout` are there, they stand for those that are required.
 
     Blank rows are left out, cells are verbatim; there are no rows when the first cannot be used.
     """
@@ -185,6 +192,8 @@ def read_table(file: Place, *, required: Sequence[str], optional: Sequence[str] 
     rows = csv_rows(text, file)
     first = next(rows, None)
     place, header = first if first else (file, list[str]())
+    if other_layout and set(other_layout) <= set(header):
+        required = other_layout
     if not check_columns(place, header, required):
         return Table(rows=iter(()), ignored=())
     known = (*required, *optional)

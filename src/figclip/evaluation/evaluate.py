@@ -219,8 +219,8 @@ def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
     """What the reader of a result must know."""
     adapted = columns["adapted"]
     opened = work.opened[adapted.spec]
-    name = f"{work.task.name} on {work.source.name}"
-    notices = [f"{work.source.name}: {notice}" for notice in opened.notices]
+    name = f"{work.task.name} on {work.source.title}"
+    notices = [f"{work.source.title}: {notice}" for notice in opened.notices]
     if work.preset is None and opened.pipeline != adapted.spec.pipeline:
         notices.append(
             f"The frames of {work.source.path} are of pipeline {opened.pipeline}, the model's is "
@@ -271,7 +271,7 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
         adapted_items=adapted.items,
         notices=(
             *trained_notice(
-                trained_on, num_scored=len(scored), test=f"{work.task.name} on {work.source.name}"
+                trained_on, num_scored=len(scored), test=f"{work.task.name} on {work.source.title}"
             ),
             *_notices(work, columns),
         ),

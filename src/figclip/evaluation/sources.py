@@ -84,6 +84,11 @@ class DataSource:
         if self.prompts is not None:
             _check_prompts(self.prompts, name=self.name, where=f"{self.name}:{self.path}")
 
+    @property
+    def title(self) -> str:
+        """What tells it from others of the same name in notices: `events:my.jsonl,split=val`."""
+        return f"{self.name}:{self.path.name}" + (f",split={self.split}" if self.split else "")
+
 
 def parse_source(text: str, *, option: str = "--data") -> DataSource:
     """Parse the value of `--data`, or of another option that takes data.

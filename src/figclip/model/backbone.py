@@ -162,7 +162,8 @@ class Backbone(nn.Module):
         length.
         """
         assert texts, "nothing to tokenise"
-        encoded = self.tokenizer(list(texts), truncation=False)["input_ids"]
+        # Not verbose: it would warn of "indexing errors" before the rows are cut.
+        encoded = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
         limit = min(max_tokens or self.context_length, self.context_length)
         end = self.tokenizer.eos_token_id
         rows = [ids if len(ids) <= limit else [*ids[: limit - 1], end] for ids in encoded]
