@@ -18,7 +18,7 @@ from figclip.annotations.captions import TEMPLATES
 from figclip.annotations.texts import build_text_table
 from figclip.annotations.vidsitu import load_source
 from figclip.cli.prepare import prepare as prepare_verb
-from figclip.errors import AnnotationError, DataError, StoreError
+from figclip.errors import AnnotationError, DataError, OutputError, StoreError
 from figclip.preparation.prepare import (
     PreparationPlan,
     PreparationReport,
@@ -222,8 +222,8 @@ def test_a_disk_without_room_is_told_before_anything_is_decoded(
 ) -> None:
     copy(clip, tmp_path, "a.mp4")
     source = write_jsonl(tmp_path / "own.jsonl", [line("a.mp4")])
-    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr("figclip.preparation.prepare.shutil.disk_usage", lambda folder: usage)
+    usage, free = shutil.disk_usage(tmp_path), [1000]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free[0]))
     plans: list[PreparationPlan] = []
     out = tmp_path / "not yet there" / "a.store"
 
@@ -236,9 +236,13 @@ def test_a_disk_without_room_is_told_before_anything_is_decoded(
     assert plans[0].missing_bytes == plans[0].store_bytes - 1000 > 0
     assert not out.parent.exists()
     monkeypatch.setattr("figclip.preparation.prepare.FrameStoreWriter", None)
+    free[0] = 20_000  # as JPEG it may fit
     with pytest.raises(TypeError):
         prepare_verb(source, videos=tmp_path / "videos", out=out)
     assert f"Warning: the disk of {out} has about" in capsys.readouterr().err
+    with pytest.raises(OutputError, match=r"a\.store: takes at least .* than there is room for"):
+        prepare_verb(source, videos=tmp_path / "videos", out=out, codec="raw")
+    assert not out.parent.exists()
 
 
 def test_vidsitu_coverage_counts_what_the_splits_list(long_clip: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from figclip.errors import CheckpointError, TrainingError
+from figclip.errors import CheckpointError, OutputError, TrainingError
 from figclip.training.loop import LoopSettings, ParameterGroup, StepReport, TrainingLoop, lr_factor
 from figclip.training.run_folder import RunFolder, read_metrics
 
@@ -426,3 +427,32 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path):
         make_loop(tmp_path, Regression(size=4)).run(Steps(), resume=True)
     with pytest.raises(CheckpointError, match=r"finds \(3,\)"):
         make_loop(tmp_path, Regression(size=4)).load_weights(3)
+
+
+def test_a_disk_without_room_for_checkpoints_and_result_is_refused_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    trainee = Regression()
+    # Weights and two moments, the latest checkpoints and the one that is being written.
+    num_kept = min(SETTINGS.keep_checkpoints + 1, -(-NUM_STEPS // SETTINGS.checkpoint_every))
+    num_bytes = num_kept * 3 * 4 * (trainee.weight.numel() + trainee.bias.numel()) + 1000
+    usage = shutil.disk_usage(tmp_path)
+
+    def loop() -> TrainingLoop[int]:
+        return TrainingLoop(
+            trainee,
+            SETTINGS,
+            run=RunFolder(tmp_path / "run"),
+            accelerator=Accelerator(cpu=True),
+            result_bytes=1000,
+        )
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=num_bytes - 1))
+    with pytest.raises(OutputError, match=r"run: takes at least .*, 1\.0 B more than there is"):
+        loop().run(Steps(), resume=False)
+    assert trainee.steps_done == 0 and not (tmp_path / "run").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=num_bytes))
+    assert loop().run(Steps(), resume=False).step == NUM_STEPS
+    # What is there takes no room any more.
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    assert loop().run(Steps(), resume=True).step == NUM_STEPS

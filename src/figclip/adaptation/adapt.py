@@ -38,7 +38,7 @@ from figclip.runtime.progress import CountProgress, Progress
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_retrieval import build_validation
-from figclip.training.batches import BatchLoader, BatchPlan, PicturePlan
+from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch, PicturePlan
 from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.training.run_folder import RunFolder, check_run
@@ -258,6 +258,7 @@ def adapt(
         ConfigError: settings that contradict each other, or too many processes.
         CheckpointError: `out` holds another run, one of another base, or none to resume.
         ModelError, StoreError, DataError: the base, a store, or what is to keep cannot be used.
+        OutputError: no room in `out`, or another process writes into it.
     """
     accelerator = start_accelerator(cpu=cpu)
     processes = processes_of(accelerator)
@@ -282,11 +283,7 @@ def adapt(
         write_run_files(run, config, parts, data=data, held=held, num_processes=processes.num)
     if on_plan is not None:
         on_plan(describe_run(config, parts, settings, keeping=keeping, kept=tests))
-    trainee = _build_trainee(config, parts, keeping, accelerator)
-    validator = _validator(config, parts, processes) if parts.val.records else None
-    loop = TrainingLoop(
-        trainee, settings, run=run, accelerator=accelerator, validator=validator, on_step=on_step
-    )
+    loop = _build_loop(config, parts, keeping, settings, accelerator, run=run, on_step=on_step)
     outcome = loop.run(batches, resume=resume)
     if outcome.interrupted_by is not None:
         return AdaptationResult(outcome=outcome, model=None, kept_step=None)
@@ -295,6 +292,29 @@ def adapt(
     choice = _finish(run, config, parts, keeping, tests, on_progress, processes, step=kept_step)
     accelerator.wait_for_everyone()
     return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
+
+
+def _build_loop(
+    config: RunConfig,
+    parts: RunParts,
+    keeping: Keeping | None,
+    settings: LoopSettings,
+    accelerator: Accelerator,
+    *,
+    run: RunFolder,
+    on_step: Callable[[StepReport], None] | None,
+) -> TrainingLoop[ClipBatch]:
+    """The loop; it checks that the disk has room, also for the model folder."""
+    validator = _validator(config, parts, processes_of(accelerator)) if parts.val.records else None
+    return TrainingLoop(
+        _build_trainee(config, parts, keeping, accelerator),
+        settings,
+        run=run,
+        accelerator=accelerator,
+        validator=validator,
+        on_step=on_step,
+        result_bytes=4 * (_num_parameters(parts.backbone) + _num_parameters(parts.contextualizer)),
+    )
 
 
 def _kept_step(config: RunConfig, outcome: Outcome) -> int:

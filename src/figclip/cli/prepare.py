@@ -35,9 +35,10 @@ def prepare(
     from dataclasses import asdict
 
     from figclip.annotations.texts import MASKED_WARNING, masked_warning
-    from figclip.cli.progress import ProgressDisplay, show_size
+    from figclip.cli.progress import ProgressDisplay
     from figclip.preparation.prepare import PreparationPlan, format_coverage
     from figclip.preparation.prepare import prepare as run
+    from figclip.runtime.files import show_size
     from figclip.video.store import StoreSpec
 
     def show_plan(plan: PreparationPlan) -> None:

@@ -72,12 +72,3 @@ class ProgressDisplay:
     def say(self, text: str) -> None:
         """Say something once, above the bars."""
         self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
-
-
-def show_size(num_bytes: float) -> str:
-    """A size for people: `1.4 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if num_bytes < 1024 or unit == "GiB":
-            break
-        num_bytes /= 1024
-    return f"{num_bytes:.1f} {unit}"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -18,7 +17,7 @@ from figclip.annotations.texts import masked_negatives
 from figclip.annotations.vidsitu import load_source
 from figclip.errors import DataError, VideoError
 from figclip.records import AnnotationSet, VideoRecord
-from figclip.runtime.files import nearest_folder, write_atomically
+from figclip.runtime.files import check_room, missing_bytes, write_atomically
 from figclip.runtime.locks import lock_file
 from figclip.runtime.worker_pool import Lost, run_jobs
 from figclip.video.container import hash_video
@@ -123,14 +122,17 @@ def prepare(
         AnnotationError: the annotations have problems.
         DataError: no such folder of videos, or not one annotated video that can be used is in it.
         StoreError: `out` is not a store, or one of other pixels.
+        OutputError: the disk has too little room, or another process writes `out`.
         FigclipError: decoding processes cannot start.
     """
     spec = spec or StoreSpec()
     archive = pack_source(source)
     found = find_videos(source, videos=videos, frames_per_event=frames_per_event, split=split)
     records, jobs, unusable = found.annotations.records, found.jobs, found.unusable
+    plan = _estimate(jobs, spec, out)
     if on_plan is not None:
-        on_plan(_estimate(jobs, spec, out))
+        on_plan(plan)
+    _check_room(plan, spec, out)
     num_reused, num_quarantined = 0, len(unusable)
     with lock_file(out), FrameStoreWriter(out, spec=spec) as writer:
         # Coverage of an earlier run would make a half-done store look complete.
@@ -412,16 +414,31 @@ def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationRep
     )
 
 
-def _estimate(jobs: Sequence[VideoJob], spec: StoreSpec, out: Path) -> PreparationPlan:
-    """Size of the work, from measured bytes per pixel (LOG.md, pixel pipelines)."""
-    num_frames = sum(len(job.times_us) for job in jobs)
-    bytes_per_pixel = 3.0 if spec.codec == "raw" else 0.33
-    store_bytes = int(num_frames * spec.size**2 * bytes_per_pixel)
+_BYTES_PER_PIXEL = {"raw": 3.0, "jpeg": 0.33}
+"""Measured (LOG.md, pixel pipelines)."""
+_LEAST_BYTES_PER_PIXEL = {"raw": 3.0, "jpeg": 0.05}
+"""Of the plainest pictures."""
+
+
+def _check_room(plan: PreparationPlan, spec: StoreSpec, out: Path) -> None:
+    """Refuse to begin what the disk surely cannot hold; what it may not hold, the plan tells."""
     there = out.stat().st_size if out.exists() else 0
-    free = shutil.disk_usage(nearest_folder(out)).free
+    check_room(out, _store_bytes(plan.num_frames, spec, _LEAST_BYTES_PER_PIXEL) - there)
+
+
+def _store_bytes(num_frames: int, spec: StoreSpec, bytes_per_pixel: Mapping[str, float]) -> int:
+    """Size of a store."""
+    return int(num_frames * spec.size**2 * bytes_per_pixel[spec.codec])
+
+
+def _estimate(jobs: Sequence[VideoJob], spec: StoreSpec, out: Path) -> PreparationPlan:
+    """Size of the work."""
+    num_frames = sum(len(job.times_us) for job in jobs)
+    store_bytes = _store_bytes(num_frames, spec, _BYTES_PER_PIXEL)
+    there = out.stat().st_size if out.exists() else 0
     return PreparationPlan(
         num_videos=len(jobs),
         num_frames=num_frames,
         store_bytes=store_bytes,
-        missing_bytes=max(0, store_bytes - there - free),
+        missing_bytes=missing_bytes(out, store_bytes - there),
     )

@@ -117,6 +117,32 @@ def check_writable(folder: Path) -> None:
         raise ConfigError("cannot be written into", where=f"--out {folder}", fix="Choose another")
 
 
+def missing_bytes(path: Path, num_bytes: int) -> int:
+    """How much more room the disk of a path should have for so many bytes; 0 if it has enough."""
+    free = shutil.disk_usage(path if path.is_dir() else nearest_folder(path)).free
+    return max(0, num_bytes - free)
+
+
+def check_room(path: Path, num_bytes: int) -> None:
+    """Refuse long work when the disk cannot hold what it surely writes, by an `OutputError`."""
+    if missing := missing_bytes(path, num_bytes):
+        needed, lacking = show_size(num_bytes), show_size(missing)
+        raise OutputError(
+            f"takes at least {needed}, {lacking} more than there is room for",
+            where=str(path),
+            fix="Make room there, or choose another --out.",
+        )
+
+
+def show_size(num_bytes: float) -> str:
+    """A size for people: `1.4 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if num_bytes < 1024 or unit == "GiB":
+            break
+        num_bytes /= 1024
+    return f"{num_bytes:.1f} {unit}"
+
+
 def fsync(path: Path) -> None:
     """Force a file, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -25,7 +25,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from figclip.errors import CheckpointError, TrainingError
-from figclip.runtime.files import make_folder, write_atomically
+from figclip.runtime.files import check_room, make_folder, write_atomically
 from figclip.runtime.progress import DetailedProgress
 from figclip.training.run_folder import MetricsLog, RunFolder
 
@@ -201,7 +201,8 @@ class TrainingLoop(Generic[Batch]):
     """Trains a trainee, with checkpoints and metrics in a run folder.
 
     `validator` is called before the first step and every `validate_every`; `on_step` is told about
-    every step, on the main process.
+    every step, on the main process. `result_bytes` is the size of what is written of the weights
+    afterwards: a disk without room for it and for the checkpoints is refused before the first step.
     """
 
     def __init__(
@@ -213,6 +214,7 @@ class TrainingLoop(Generic[Batch]):
         accelerator: Accelerator,
         validator: Validator | None = None,
         on_step: Callable[[StepReport], None] | None = None,
+        result_bytes: int = 0,
     ) -> None:
         self._trainee = trainee
         self._settings = settings
@@ -220,6 +222,7 @@ class TrainingLoop(Generic[Batch]):
         self._accelerator = accelerator
         self._validator = validator
         self._on_step = on_step
+        self._result_bytes = result_bytes
         self._groups = list(trainee.parameter_groups())
         self._parameters = {n: p for group in self._groups for n, p in group.parameters.items()}
         self._optimizer = GroupedOptimizer(
@@ -247,8 +250,11 @@ class TrainingLoop(Generic[Batch]):
         Raises:
             TrainingError: a loss or gradient is not finite; the batch's ids are saved.
             CheckpointError: the checkpoint does not fit the trainee.
+            OutputError: the disk is full, or has too little room from the start.
         """
         step = self._restore() if resume else 0
+        if self._accelerator.is_main_process:
+            check_room(self._run.path, self._bytes_to_write(step))
         settings = self._settings
         with (
             self._open_log(resume_step=step if step else -1) as log,
@@ -324,6 +330,21 @@ class TrainingLoop(Generic[Batch]):
             fix=f"The batch's ids are in {file}. Start anew in another --out with a "
             "lower train.lr, or with train.precision=fp32: resuming comes to the same numbers.",
         )
+
+    def _bytes_to_write(self, step: int) -> int:
+        """About the least room that the rest of a run takes."""
+        settings = self._settings
+        # Each weight with AdamW's two moments, or Muon's one. Written before the oldest is deleted.
+        sizes = {"adamw": 3, "muon": 2}
+        checkpoint_bytes = sum(
+            sizes[group.method] * parameter.nbytes
+            for group in self._groups
+            for parameter in group.parameters.values()
+        )
+        num_left = -(-(settings.num_steps - step) // settings.checkpoint_every)
+        num_there = len(self._run.steps())
+        num = min(settings.keep_checkpoints + 1, num_there + num_left) - num_there
+        return max(0, num) * checkpoint_bytes + self._result_bytes
 
     def _open_log(self, *, resume_step: int) -> AbstractContextManager[MetricsLog | None]:
         """The metrics file, on the main process only."""
