@@ -47,6 +47,8 @@ def golden() -> dict[str, Trace]:
 
 
 def tolerance(name: str) -> float:
+    if name == "loss/keep":  # nearly equal distributions cancel: 3e-5 between versions of torch
+        return 1e-4
     if name.startswith("loss"):
         return LOSS_TOLERANCE
     return WEIGHT_TOLERANCE if name.startswith("weights/") else GRADIENT_TOLERANCE
