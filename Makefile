@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dis
 CHECKED := --jaxtyping-packages=figclip,tests.typechecking.check --cov=figclip \
   --cov-report=term:skip-covered --cov-fail-under=90
 
-.PHONY: setup quickstart check test only-tests test-slow test-real test-lowest wheel bench \
+.PHONY: setup quickstart check test only-tests test-slow torture test-real test-lowest wheel bench \
   ablations mutants clean
 
 setup: .venv/.ready
@@ -42,6 +42,10 @@ only-tests:
 # architectures, kill loops, transformers 4 in an environment of its own.
 test-slow: setup
 	$(PYTEST) -m "not real and not gpu" $(CHECKED)
+
+# Disks that fail and kills at every change of every writer, seeded; hours. `test-slow` does a little.
+torture: setup
+	FIGCLIP_TORTURE=full $(PYTEST) -m slow tests/torture
 
 # Real annotations and videos: FIGCLIP_REAL_DATA=/path make test-real
 test-real: setup

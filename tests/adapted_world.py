@@ -29,6 +29,17 @@ class World:
     store: Path
     base: Path
 
+    @classmethod
+    def at(cls, folder: Path) -> World:
+        """The world that `make_world` made in a folder."""
+        return cls(
+            folder=folder,
+            annotations=folder / "world" / "annotations",
+            videos=folder / "world" / "videos",
+            store=folder / "frames.store",
+            base=folder / "base",
+        )
+
     def config(self, *overrides: str) -> RunConfig:
         """The `tiny` recipe on this world's base."""
         return apply_overrides(build_recipe("tiny"), [f"model.base={self.base}", *overrides])
@@ -44,13 +55,7 @@ def make_world(folder: Path, *, num_videos: int, num_valid: int = 1) -> World:
     write_small_clip(
         folder / "base", seed=0, image_size=IMAGE_SIZE, patch_size=8, width=64, layers=2
     )
-    world = World(
-        folder=folder,
-        annotations=folder / "world" / "annotations",
-        videos=folder / "world" / "videos",
-        store=folder / "frames.store",
-        base=folder / "base",
-    )
+    world = World.at(folder)
     prepare(
         world.annotations,
         videos=world.videos,

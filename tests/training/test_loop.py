@@ -429,6 +429,34 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path):
         make_loop(tmp_path, Regression(size=4)).load_weights(3)
 
 
+@pytest.mark.parametrize(
+    ("owner", "kills", "of"), [(Path, "rename", "step-"), (shutil, "rmtree", ".step-")]
+)
+@pytest.mark.parametrize("call", [1, 2])  # of the two checkpoints that are deleted on the way
+def test_killed_while_old_checkpoints_are_deleted_it_ends_as_undisturbed(
+    tmp_path: Path, owner: Any, kills: str, of: str, call: int
+):
+    settings = dataclasses.replace(SETTINGS, keep_checkpoints=1)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    make_loop(whole, Regression(), settings).run(Steps(), resume=False)
+    function, calls = getattr(owner, kills), []
+
+    def killed(path: Path, *args: Any, **options: Any) -> Any:
+        if path.name.startswith(of) and not path.name.endswith(".writing"):
+            calls.append(path)
+            if len(calls) == call:
+                raise Killed
+        return function(path, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(owner, kills, killed)
+        make_loop(broken, Regression(), settings).run(Steps(), resume=False)
+    make_loop(broken, Regression(), settings).run(Steps(), resume=True)
+    for run in (whole, broken):
+        assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000008"]
+    assert final_files(broken) == final_files(whole)
+
+
 def test_a_disk_without_room_for_checkpoints_and_result_is_refused_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

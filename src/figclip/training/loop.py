@@ -254,6 +254,8 @@ class TrainingLoop(Generic[Batch]):
         """
         step = self._restore() if resume else 0
         if self._accelerator.is_main_process:
+            if step:
+                self._prune()  # what a killed process did not come to
             check_room(self._run.path, self._bytes_to_write(step))
         settings = self._settings
         with (
@@ -377,11 +379,15 @@ class TrainingLoop(Generic[Batch]):
                     tensors[f"optimizer/{key}/{name}"] = value
             state = {"best": self._best, "scaler": self._scaler.state_dict()}
             self._run.save_checkpoint(step, tensors=tensors, state=state)
-            self._run.prune_checkpoints(
-                keep_latest=self._settings.keep_checkpoints,
-                keep_steps={self._best[0]} if self._best else set(),
-            )
+            self._prune()
         self._accelerator.wait_for_everyone()
+
+    def _prune(self) -> None:
+        """Delete old checkpoints."""
+        self._run.prune_checkpoints(
+            keep_latest=self._settings.keep_checkpoints,
+            keep_steps={self._best[0]} if self._best else set(),
+        )
 
     def _restore(self) -> int:
         """Load the latest checkpoint; the step it is of, 0 when there is none."""

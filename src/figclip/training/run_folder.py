@@ -108,9 +108,13 @@ class RunFolder:
 
     def prune_checkpoints(self, *, keep_latest: int, keep_steps: set[int]) -> None:
         """Delete all checkpoints but the latest ones and those named."""
-        for step in self.steps()[:-keep_latest]:
-            if step not in keep_steps:
-                shutil.rmtree(self._folder(step))
+        old = [self._folder(step) for step in self.steps()[:-keep_latest] if step not in keep_steps]
+        with named_failures(self._checkpoints):
+            for folder in old:
+                # Whole or absent also while it is deleted.
+                folder.rename(folder.with_name(f".{folder.name}.old"))
+            for folder in self._checkpoints.glob(".step-*.old"):
+                shutil.rmtree(folder)
 
     def _folder(self, step: int) -> Path:
         """Folder of one step's checkpoint."""

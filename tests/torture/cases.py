@@ -1,0 +1,135 @@
+"""Run a writer with a fault at some of its changes, and again: `python -m tests.torture.cases …`.
+
+Started with the library of faults.c. It forks for each case, which spares it the import of torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.processes import run_forked
+from tests.torture.contents import broken, contents
+from tests.torture.faults import Fault, armed, num_changes, struck_call
+from tests.torture.writers import WRITERS, Writer
+
+if TYPE_CHECKING:
+    from tests.adapted_world import World
+
+
+@dataclass
+class Report:
+    """What came of faults: how many struck, and what was wrong after which."""
+
+    struck: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Case:
+    """A writer in a folder of its own."""
+
+    writer: Writer
+    world: World
+    work: Path
+
+    @property
+    def out(self) -> Path:
+        return self.work / "out"
+
+    def run(
+        self, *, at: int = 0, fault: Fault | None = None
+    ) -> tuple[subprocess.CompletedProcess[str], int]:
+        """The command, with a fault at a change; and how many changes it came to."""
+        with armed(self.out, at=at, fault=fault):
+            return self._figclip(), num_changes()
+
+    def kept(self) -> dict[str, str]:
+        """What says the folder that is whole at every moment."""
+        return {} if self.writer.always is None else contents(self.out / self.writer.always)
+
+    def run_again(self) -> subprocess.CompletedProcess[str]:
+        """The same command, with `--resume` where it asks for it."""
+        done = self._figclip()
+        return self._figclip("--resume") if "by --resume" in done.stderr else done
+
+    def _figclip(self, *more: str) -> subprocess.CompletedProcess[str]:
+        os.environ["FIGCLIP_CACHE"] = str(self.out / "cache")
+        return run_forked(*self.writer.command(self.world, self.out), *more, out=self.work)
+
+
+def torture(case: Case, *, num: int, seed: int) -> Report:
+    """Each fault at `num` of the writer's changes, drawn from the seed; 0 for all changes."""
+    case.writer.lay_out(case.world, case.out)
+    before = case.kept()
+    done, num_changes = case.run()
+    report, rng = Report(), random.Random(seed)
+    if done.returncode:
+        report.problems.append(f"undisturbed: {done.stderr[-2000:]}")
+        return report
+    undisturbed = contents(case.out)
+    for fault in Fault:
+        moments = range(1, num_changes + 1)
+        if num:
+            moments = sorted(rng.sample(moments, k=min(num, num_changes)))
+        report.struck[fault.name] = 0
+        for at in moments:
+            case.writer.lay_out(case.world, case.out)
+            done, _ = case.run(at=at, fault=fault)
+            if not struck_call():
+                continue  # nothing took room any more; and `prepare` commits by the clock
+            moment = f"{fault.name} at {at}, {struck_call()}"
+            found = _wrong_after(done, case, fault, before)
+            found += _wrong_in_the_end(case, undisturbed)
+            report.struck[fault.name] += 1
+            report.problems += [f"{moment}: {one}" for one in found]
+    return report
+
+
+def _wrong_in_the_end(case: Case, undisturbed: dict[str, str]) -> list[str]:
+    """What the same command, run again, leaves other than an undisturbed one."""
+    again = case.run_again()
+    found = [f"then exit code {again.returncode}: {again.stderr[-500:]}"] * bool(again.returncode)
+    other = sorted(dict(contents(case.out).items() ^ undisturbed.items()))
+    return found + [f"then {name} is not as undisturbed" for name in other]
+
+
+def _wrong_after(
+    done: subprocess.CompletedProcess[str], case: Case, fault: Fault, before: dict[str, str]
+) -> list[str]:
+    """What is wrong after a fault: no named error, half of a file."""
+    found = [f"half-written {one}" for one in broken(case.out)]
+    if fault in (Fault.FAILS_ONCE, Fault.FULL_DISK):
+        if done.returncode != 1:
+            found.append(f"exit code {done.returncode}")
+        if "figclip: " not in done.stderr or "Traceback" in done.stderr:
+            found.append(f"no named error: {done.stderr[-1000:]}")
+        else:
+            last = done.stderr.strip().splitlines()[-1]
+            if str(case.out) not in last:
+                found.append(f"does not say where: {last}")
+    if case.kept() != before:
+        found.append(f"{case.writer.always} is not whole")
+    return found
+
+
+def main() -> None:
+    """Arguments: name of the writer, folder of the world, of the work, how many a fault, seed."""
+    name, world_folder, work, num, seed = sys.argv[1:]
+    import figclip.adaptation.adapt
+    import figclip.heads.situations.task  # noqa: F401 - once, for all forks
+    from tests.adapted_world import World
+
+    world = World.at(Path(world_folder))
+    case = Case(WRITERS[name], world, Path(work))
+    print(json.dumps(vars(torture(case, num=int(num), seed=int(seed)))))
+
+
+if __name__ == "__main__":
+    main()

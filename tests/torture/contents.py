@@ -1,0 +1,67 @@
+"""What files say, without what differs from run to run; and whether they are whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from safetensors import safe_open
+
+DATABASES = (".store", ".sqlite")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What all files below a folder say, by their paths; of the SQLite ones their rows."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _said_by(path) for path in files}
+
+
+def broken(folder: Path) -> list[str]:
+    """Files that are half-written; hidden ones, written aside, may be."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        is_aside = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not is_aside and not path.name.endswith("-journal"):
+            try:
+                _said_by(path)
+            except Exception as error:  # noqa: BLE001 - named by whoever asked
+                found.append(f"{path.relative_to(folder)}: {error!r}")
+    return found
+
+
+def _said_by(path: Path) -> str:
+    """A hash of what a file says."""
+    if path.suffix in DATABASES:
+        said = _rows(path)
+    elif path.name == "environment.json":
+        json.loads(path.read_bytes())
+        said = "times"
+    elif path.name == "metrics.jsonl":
+        # A line that a kill cut short is left out, as its reader does.
+        lines = [line for line in path.read_bytes().splitlines(True) if line.endswith(b"\n")]
+        said = [{k: v for k, v in json.loads(line).items() if k != "time"} for line in lines]
+    elif path.suffix == ".safetensors":
+        with safe_open(path, framework="np") as file:
+            names = sorted(file.keys())
+            digests = {name: hashlib.sha256(file.get_tensor(name)).hexdigest() for name in names}
+            said = [digests, file.metadata()]
+    elif path.suffix == ".json":
+        said = json.loads(path.read_bytes())
+    else:
+        said = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """All rows of a database that is whole, in an order that does not depend on their history."""
+    if not path.stat().st_size:
+        return []
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "is damaged"
+        tables = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        return [
+            [name, *sorted(map(repr, db.execute(f"SELECT * FROM {name}")))] for (name,) in tables
+        ]
