@@ -53,6 +53,15 @@ def test_a_whole_picture_and_a_part_of_it(tmp_path: Path):
     assert np.array_equal(part, picture()[7:17, 5:25])
 
 
+@pytest.mark.parametrize("kind", ["uint16", "int32", "float32"])
+def test_more_than_8_bits_are_refused_not_cut_off(tmp_path: Path, kind: str):
+    """Pillow makes a 16-bit ramp white but for its darkest 256th."""
+    ramp = np.linspace(0, 1 if kind == "float32" else 65535, 1200).reshape(30, 40)
+    Image.fromarray(ramp.astype(kind)).save(tmp_path / "deep.tif")
+    with pytest.raises(VideoError, match="too-deep: "):
+        read_image(tmp_path / "deep.tif")
+
+
 def test_what_of_a_box_is_outside_is_black(tmp_path: Path):
     Image.fromarray(picture()).save(tmp_path / "a.png")
     part = np.asarray(read_image(tmp_path / "a.png", box=Box(left=-2, top=28, width=5, height=4)))

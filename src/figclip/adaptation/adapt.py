@@ -135,7 +135,7 @@ def describe_run(
         kept=tuple(test.name for test in kept),
         warnings=(
             *_warnings(config, parts, kept),
-            *(keeping.notices if keeping is not None else ()),
+            *(keeping.notices(parts.backbone) if keeping is not None else ()),
         ),
     )
 
@@ -267,7 +267,7 @@ def adapt(
     run = RunFolder(out)
     check_run(run, config, resume=resume)
     planned = plan_kept(keep, config, cache=cache)
-    to_keep = plan_keeping(keep_images, keep_texts, config.keep)
+    to_keep = plan_keeping(keep_images, keep_texts, config.keep, out=out)
     device = accelerator.device
     parts = assemble(
         config, data, cache=cache, on_texts=on_texts, device=device, processes=processes

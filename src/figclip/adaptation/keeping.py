@@ -9,17 +9,19 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from figclip.adaptation.assembly import RunParts
+from figclip.annotations.captions import text_hash
 from figclip.annotations.sparse_texts import sparse_texts
 from figclip.config import KeepConfig, RunConfig
 from figclip.datasets.records import LeftOut, Medium, MediumKind
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.results import left_out_json
 from figclip.evaluation.seen_items import media_in
+from figclip.model.backbone import Backbone
 from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import medium_hash
 from figclip.preparation.clips import prepare_files
@@ -34,11 +36,17 @@ from figclip.video.stored import StoredFrames, StoredVideos
 IMAGES_OPTION, TEXTS_OPTION = "--keep-images", "--keep-texts"
 SAMPLING = "midpoints_4"
 """Which frames of a video are pictures."""
-MAX_TRAINING_FRAMES = 20_000
-"""Most frames of the training videos that stand in for pictures; so many are drawn."""
+MAX_PICTURES = 20_000
+"""Most files, or frames of the training videos that stand in for them; so many are drawn.
+
+At 224 px their pixels take 3 GB; by 1,000 steps of 24, all have been shown once.
+"""
+HELD_BACK = "it shows a video of the data that is not trained on"
 FEW_TEXTS = 50
 """With fewer texts, little of what the base sees is compared; that is worth a word."""
 NUM_NAMED = 5
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +110,8 @@ class Keeping:
             "pictures_left_out": left_out_json(self.pictures.left_out),
         }
 
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """Files that cannot be used, a few of them by name, and how little is compared."""
+    def notices(self, backbone: Backbone) -> tuple[str, ...]:
+        """Files left out, a few of them by name; how little is compared, and texts that are cut."""
         notices = [
             f"{IMAGES_OPTION}: {one['count']:,} left out, {one['reason']}: "
             f"{', '.join(one['items'][:NUM_NAMED])}. data.json lists all."
@@ -114,6 +121,12 @@ class Keeping:
             notices.append(
                 f"Only {len(self.texts)} texts say what pictures show, so little of what the base "
                 f"sees is held: give some hundred by {TEXTS_OPTION}."
+            )
+        if num_cut := backbone.count_cut(self.texts):
+            notices.append(
+                f"{num_cut:,} of {len(self.texts):,} texts that say what pictures show are longer "
+                f"than the text tower's {backbone.context_length} tokens and are cut: write short "
+                f"ones, and give them by {TEXTS_OPTION}."
             )
         return tuple(notices)
 
@@ -128,7 +141,7 @@ class Keeping:
 
 
 def plan_keeping(
-    images: Sequence[Path], texts: Path | None, config: KeepConfig
+    images: Sequence[Path], texts: Path | None, config: KeepConfig, *, out: Path
 ) -> KeepingPlan | None:
     """Look for pictures and read texts, before anything is decoded.
 
@@ -136,12 +149,13 @@ def plan_keeping(
         images: Images, videos, folders of them; none for the training videos' own frames.
         texts: One text a line; None for what the annotations name.
         config: Weight and numbers.
+        out: The run folder.
 
     Returns:
         None where the weight is 0.
 
     Raises:
-        ConfigError: pictures or texts are given, but no weight.
+        ConfigError: pictures or texts are given, but no weight; or `out` lies among pictures.
         DataError: no image or video is there, or the texts cannot be read.
     """
     for given, option in ((images, IMAGES_OPTION), (texts, TEXTS_OPTION)):
@@ -153,8 +167,16 @@ def plan_keeping(
             )
     if not config.weight:
         return None
+    files = find_pictures(images) if images else None
+    for path in images:
+        if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(path)):
+            raise ConfigError(
+                "holds the run folder: what runs draw would be taken for pictures to keep",
+                where=f"{IMAGES_OPTION} {path}",
+                fix="Choose an --out that is not below it",
+            )
     return KeepingPlan(
-        files=find_pictures(images) if images else None,
+        files=files,
         texts=None if texts is None else read_texts(texts),
     )
 
@@ -190,7 +212,14 @@ def open_keeping(
             pipeline=parts.videos.stores[0].spec.pipeline,
             size=parts.backbone.preprocessing.image_size,
         )
-        pictures = open_pictures(plan.files, spec, stores=stores, on_progress=on_progress)
+        pictures = open_pictures(
+            plan.files,
+            spec,
+            stores=stores,
+            held_back=media_in(parts.videos) - media_in(parts.train),
+            seed=seed,
+            on_progress=on_progress,
+        )
     return Keeping(pictures=pictures, texts=texts)
 
 
@@ -198,17 +227,24 @@ def find_pictures(paths: Sequence[Path]) -> dict[Medium, Path]:
     """Images and videos at paths, and in folders and below them; by suffix, sorted by path.
 
     Raises:
-        DataError: a path that is not there, or without any image or video.
+        DataError: a path that is not there, that cannot be read, or without any image or video.
     """
     found: dict[Medium, Path] = {}
     for path in paths:
-        here = [path] if path.is_file() else _files_below(path)
+        try:
+            here = [path] if path.is_file() else _files_below(path)
+        except OSError as error:
+            raise DataError(
+                "does not exist" if not path.exists() else f"cannot be read ({error})",
+                where=f"{IMAGES_OPTION} {path}",
+                fix="Give images, videos, or folders of them that can be read",
+            ) from error
         media: dict[Path, MediumKind] = {
             file: kind for file in here if (kind := _kind_of(file)) is not None
         }
         if not media:
             raise DataError(
-                "holds no image or video" if path.exists() else "does not exist",
+                "holds no image or video",
                 where=f"{IMAGES_OPTION} {path}",
                 fix="Give images, videos, or folders of them",
             )
@@ -217,8 +253,13 @@ def find_pictures(paths: Sequence[Path]) -> dict[Medium, Path]:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """All files in a folder and below it."""
-    return sorted(Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    """All files in a folder and below it; linked folders are not searched."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = os.walk(folder, onerror=refuse)
+    return sorted(Path(root, name) for root, _, names in found for name in names)
 
 
 def _kind_of(file: Path) -> MediumKind | None:
@@ -234,29 +275,46 @@ def open_pictures(
     spec: StoreSpec,
     *,
     stores: Path,
+    held_back: frozenset[str],
+    seed: int,
     on_progress: Progress | None,
 ) -> KeptPictures:
     """Decode what is not decoded yet; of a video, four frames are pictures.
 
+    Args:
+        files: Of very many, MAX_PICTURES are drawn by `seed`.
+        spec: Pixels of videos.
+        stores: Folder of the frame stores.
+        held_back: `medium_hash` of videos that are no pictures: what chooses the checkpoint, or is
+            tested on, should not be trained on.
+        seed: Of the run.
+        on_progress: Told what is being decoded.
+
     Raises:
-        DataError: not one can be read.
+        DataError: not one can be used.
         StoreError: a store of earlier runs cannot be used.
     """
+    drawn = dict(_draw(tuple(files.items()), MAX_PICTURES, seed=seed, what="kept files"))
     clips = prepare_files(
-        files,
+        drawn,
         stores=stores,
         pipeline=spec.pipeline,
         size=spec.size,
         sampling=SAMPLING,
         on_progress=on_progress,
     )
-    if not clips.clip_of:
-        medium, reason = next(iter(clips.absent.items()))
+    hash_of = {medium: medium_hash(clips.key_of[i]) for medium, i in clips.clip_of.items()}
+    shown = [medium for medium, one in hash_of.items() if one not in held_back]
+    left_out = dict(clips.absent)
+    left_out |= {medium: HELD_BACK for medium, one in hash_of.items() if one in held_back}
+    if not shown:
+        medium, reason = next(iter(left_out.items()))
         raise DataError(
-            f"not one of {len(files):,} files can be read, {medium.name!r}: {reason}",
+            f"not one of {len(drawn):,} files can be used, {medium.name!r}: {reason}",
             where=IMAGES_OPTION,
             fix="Give images or videos that can",
         )
+    clips = clips.subset(shown)
     frames = tuple(
         (clip_idx, time_s) for clip_idx, times_s in enumerate(clips.times_s) for time_s in times_s
     )
@@ -265,10 +323,9 @@ def open_pictures(
         frames=frames,
         media=frozenset(map(medium_hash, clips.key_of)),
         hash=_hash_of(clips, frames),
-        name=f"{len(frames):,} pictures",
-        left_out=tuple(
-            LeftOut(item=medium.name, reason=why) for medium, why in clips.absent.items()
-        ),
+        name=f"{len(frames):,} pictures"
+        + (f", by {len(drawn):,} of {len(files):,} files" if len(drawn) < len(files) else ""),
+        left_out=tuple(LeftOut(item=medium.name, reason=why) for medium, why in left_out.items()),
     )
 
 
@@ -284,8 +341,7 @@ def training_frames(train: StoredVideos, *, frames_per_event: int, seed: int) ->
         for annotation in record.annotations[:1]
         for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
     ]
-    if len(frames) > MAX_TRAINING_FRAMES:
-        frames = random.Random(f"kept frames/{seed}").sample(frames, MAX_TRAINING_FRAMES)
+    frames = _draw(frames, MAX_PICTURES, seed=seed, what="kept frames")
     return KeptPictures(
         source=train,
         frames=tuple(frames),
@@ -293,6 +349,11 @@ def training_frames(train: StoredVideos, *, frames_per_event: int, seed: int) ->
         hash=_hash_of(train, frames),
         name=f"{len(frames):,} frames of the training videos, as no {IMAGES_OPTION} is given",
     )
+
+
+def _draw(items: Sequence[Item], limit: int, *, seed: int, what: str) -> Sequence[Item]:
+    """All, or so many of them in an order drawn by the seed."""
+    return items if len(items) <= limit else random.Random(f"{what}/{seed}").sample(items, limit)
 
 
 def _hash_of(source: StoredFrames, frames: Sequence[FrameRef]) -> str:
@@ -304,7 +365,7 @@ def _hash_of(source: StoredFrames, frames: Sequence[FrameRef]) -> str:
 
 
 def read_texts(file: Path) -> tuple[str, ...]:
-    """Texts of a file, one a line; empty lines are skipped.
+    """Texts of a file, one a line; empty lines, and what CLIP reads alike, are skipped.
 
     Raises:
         DataError: it cannot be read, or has fewer than two texts.
@@ -317,7 +378,10 @@ def read_texts(file: Path) -> tuple[str, ...]:
             where=f"{TEXTS_OPTION} {file}",
             fix="Give a UTF-8 file with one text a line",
         ) from error
-    texts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    texts_by_hash: dict[int, str] = {}
+    for line in filter(str.strip, lines):
+        texts_by_hash.setdefault(text_hash(line), line.strip())
+    texts = tuple(texts_by_hash.values())
     if len(texts) < 2:
         raise DataError(
             f"has {len(texts)} different texts, two or more are needed",
@@ -336,9 +400,7 @@ def choose_texts(
         DataError: the annotations name too little.
     """
     if given is not None:
-        if len(given) <= limit:
-            return tuple(given)
-        return tuple(random.Random(f"kept texts/{seed}").sample(list(given), limit))
+        return tuple(_draw(given, limit, seed=seed, what="kept texts"))
     texts = sparse_texts(records, limit=limit, seed=seed)
     if len(texts) < 2:
         raise DataError(

@@ -22,7 +22,8 @@ def read_image(path: Path, *, box: Box | None = None) -> Image.Image:
 
     Raises:
         VideoError: `missing`, `not-a-file`, `empty`, `unreadable`; `not-an-image`; `damaged`;
-            `too-large`, more than MAX_PIXELS; `bad-box`, nothing of the picture is in the box.
+            `too-large`, more than MAX_PIXELS; `too-deep`, 16 bits of grey and the like: the file
+            does not say which number is white; `bad-box`, nothing of the picture is in the box.
     """
     checked = checked_file(path)
     try:
@@ -50,6 +51,12 @@ def read_image(path: Path, *, box: Box | None = None) -> Image.Image:
         raise VideoError(
             f"damaged: {error}", where=str(path), fix="The file is damaged or cut short"
         ) from error
+    if image.mode.startswith(("I", "F")):  # Pillow would cut all numbers off at 0 and 255
+        raise VideoError(
+            f"too-deep: its numbers go beyond 8 bits (Pillow's mode {image.mode})",
+            where=str(path),
+            fix="Convert it to 8 bits, so that 255 is white",
+        )
     return image if box is None else _cropped(image, box, path=path)
 
 
