@@ -43,7 +43,8 @@ only-tests:
 test-slow: setup
 	$(PYTEST) -m "not real and not gpu" $(CHECKED)
 
-# Disks that fail and kills at every change of every writer, seeded; hours. `test-slow` does a little.
+# Disks that fail and kills at every change of every writer, damaged files before every reader
+# (FIGCLIP_FUZZ_CASES=1000000), seeded; hours. `test-slow` does a little.
 torture: setup
 	FIGCLIP_TORTURE=full $(PYTEST) -m slow tests/torture
 

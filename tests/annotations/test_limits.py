@@ -119,6 +119,15 @@ def test_spaces_count_from_some_length_on(tmp_path: Path) -> None:
         load_annotations(path)
 
 
+def test_long_names_are_cut_in_messages(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    names = ",".join(f"{'x' * 10_000}{number}" for number in range(100))
+    path.write_text(f"video,start_s,end_s,verb,{names}\nv.mp4,0,1,walk{',a' * 100}\n")
+    with pytest.raises(AnnotationError, match="100 problems") as caught:
+        load_annotations(path)
+    assert len(str(caught.value)) < 60_000
+
+
 def test_advice_for_many_names_is_short() -> None:
     advice = nearest("x", [f"name{number}" for number in range(5_000)])
     assert advice.endswith("name199, …") and len(advice) < 3_000

@@ -277,6 +277,14 @@ def larger_vocabulary(folder: Path) -> None:
             "the tokenizer ends texts with token",
         ),
         (with_content("tokenizer.json", b"{"), "cannot be loaded as CLIPTokenizer"),
+        (with_content("tokenizer.json", b'{"a": [1]}'), "cannot be loaded as CLIPTokenizer"),
+        (
+            with_content(
+                "preprocessor_config.json",
+                b'{"size": {"shortest_edge": 16}, "crop_size": {"height": {}}}',
+            ),
+            "cannot be used as a CLIP",
+        ),
         (larger_vocabulary, "the tokenizer has 777 entries, the text tower only 774"),
         (add_a_token, "the tokenizer has 775 entries, the text tower only 774"),
         (without("preprocessor_config.json"), "cannot be loaded as CLIPImageProcessorPil"),

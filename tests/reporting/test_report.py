@@ -457,10 +457,13 @@ def test_all_sessions_of_a_run_are_told(written: WrittenRun):
         ("eval/sweep.json", '{"format": 1, "points": [{"alpha": 1}]}'),
         ("strength.json", '{"format": 1, "alpha": "x", "curve": []}'),
         ("eval/summary.json", '{"format": 99}'),
+        pytest.param("eval/timings.json", f'{{"adapting": 1{"0" * 400}}}', id="400 digits"),
+        pytest.param("metrics.jsonl", f'{{"step": 1{"0" * 5_000}}}\n', id="5000 digits"),
+        pytest.param("config.json", "\udcff", id="no UTF-8"),
     ],
 )
 def test_a_damaged_file_is_named(written: WrittenRun, file: str, text: str):
-    (written.run / file).write_text(text)
+    (written.run / file).write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(FigclipError, match=re.escape(Path(file).name)):
         write_report(written.run, data=[written.data])
     assert not (written.run / "report.html").exists()

@@ -27,6 +27,7 @@ from figclip.model.folder import medium_hash
 from figclip.preparation.clips import prepare_files
 from figclip.records import VideoRecord
 from figclip.runtime.progress import Progress
+from figclip.runtime.reading import read_bytes
 from figclip.training.clip_trainee import Teacher
 from figclip.video.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from figclip.video.sampling import frame_times_s
@@ -371,7 +372,7 @@ def read_texts(file: Path) -> tuple[str, ...]:
         DataError: it cannot be read, or has fewer than two texts.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_bytes(file).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot be read ({error})",

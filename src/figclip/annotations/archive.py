@@ -97,5 +97,5 @@ def record_from_json(text: str) -> VideoRecord:
         StoreError: Anything else: no JSON, a missing or unknown field, a value of another type.
     """
     fix, what = "Run `figclip prepare` again", "a stored record is damaged"
-    with damage_named(text[:80], StoreError, fix=fix, what=what):
+    with damage_named(str(text)[:80], StoreError, fix=fix, what=what):
         return build(VideoRecord, parse_json(text))

@@ -29,6 +29,7 @@ MAX_ENTRIES = 1_000_000
 _FORBIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _NEAREST_CHARS = 60
 _MAX_SEARCHED = 200
+_MAX_NAME_CHARS = 200
 _NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _OFFICIAL = "Check that it is the official file, whole"
@@ -49,7 +50,8 @@ class Place:
 
     def add(self, name: str, *, what: str, fix: str) -> None:
         """Notes one problem of the field `name`; raises all when there are too many."""
-        full_name = f"{self.prefix}{name}".rstrip(".")
+        cut = name if len(name) <= _MAX_NAME_CHARS else f"{name[:_MAX_NAME_CHARS]}…"
+        full_name = f"{self.prefix}{cut}".rstrip(".")
         self.problems.append(Problem(where=self.where, field=full_name, what=what, fix=fix))
         if len(self.problems) > MAX_PROBLEMS:
             raise self.error(self.problems)

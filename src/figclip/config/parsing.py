@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from figclip.errors import ConfigError
+from figclip.errors import ConfigError, shown
+from figclip.runtime.reading import DAMAGES
 
 FORMAT = 1
+_MAX_LISTED = 20
 _LATER_SECTIONS = {"keep"}
 """Sections that config.json of earlier versions lacks: what they set did not exist."""
 
@@ -32,7 +34,7 @@ def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> C
     """
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError) as error:  # also for digits beyond Python's limit
+    except DAMAGES as error:
         raise ConfigError(f"is not JSON ({error})", where=where) from error
     if not isinstance(content, dict):
         raise ConfigError("is not a JSON object", where=where)
@@ -40,7 +42,7 @@ def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> C
     version = table.pop("format", None)
     if version != FORMAT:
         raise ConfigError(
-            f"has format {version!r}, this version reads {FORMAT}",
+            f"has format {shown(version)}, this version reads {FORMAT}",
             where=where,
             fix="Use the figclip version that wrote it, or a newer one.",
         )
@@ -127,7 +129,8 @@ def build(kind: type[Config], value: object, *, where: str = "") -> Config:
     unknown = sorted(table.keys() - hints)
     missing = sorted(hints.keys() - table - _LATER_SECTIONS)
     if unknown or missing:
-        raise ConfigError(f"unknown fields {unknown}, missing fields {missing}", where=where)
+        listed = ", ".join(shown(one) for one in unknown[:_MAX_LISTED])
+        raise ConfigError(f"unknown fields [{listed}], missing fields {missing}", where=where)
     return kind(
         **{
             name: _checked(table[name], expected, where=f"{where}.{name}".lstrip("."))
@@ -160,5 +163,5 @@ def _checked(value: Any, kind: Any, *, where: str) -> Any:
             _checked(one, parts[0], where=f"{where}[{i}]") for i, one in enumerate(members)
         )
     if origin not in (Union, types.UnionType) or type(value) not in parts:
-        raise ConfigError(f"{value!r} is not of type {kind}", where=where)
+        raise ConfigError(f"{shown(value)} is not of type {kind}", where=where)
     return value

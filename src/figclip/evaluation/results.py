@@ -16,6 +16,7 @@ from figclip.errors import DataError
 from figclip.evaluation.sources import OWN
 from figclip.metrics.intervals import Interval, paired_bootstrap
 from figclip.runtime.files import write_atomically
+from figclip.runtime.reading import DAMAGES
 from figclip.tasks.base import Face, ItemScores, Score, Setting, Unit, check_item_means
 
 RESULT_FORMAT, SWEEP_FORMAT = 1, 1
@@ -421,7 +422,7 @@ def _subject(file: Path, subject_of: Callable[[Mapping[str, Any]], str]) -> str 
         return None
     try:
         return subject_of(json.loads(file.read_text()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except DAMAGES:
         return ""  # not a result of ours, so not ours to replace
 
 

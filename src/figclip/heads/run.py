@@ -23,6 +23,7 @@ from figclip.config import CaptioningLoss, HeadTrainConfig, SituationLoss
 from figclip.errors import ModelError
 from figclip.evaluation.results import ModelColumn
 from figclip.runtime.files import write_atomically
+from figclip.runtime.reading import DAMAGES
 from figclip.training.batches import BatchItem, BatchPlan
 from figclip.training.loop import (
     LoopSettings,
@@ -109,7 +110,7 @@ def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
         return info
     except ModelError:
         raise
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except DAMAGES as error:
         raise ModelError(f"cannot be read ({error!r})", where=str(file), fix=_FIX) from error
 
 
@@ -134,7 +135,7 @@ def load_head(file: Path, head: nn.Module) -> None:
         )
     try:
         head.load_state_dict(load_file(file))
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, *DAMAGES) as error:
         raise ModelError(f"cannot be read ({error})", where=str(file), fix=_FIX) from error
 
 

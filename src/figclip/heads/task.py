@@ -47,6 +47,7 @@ from figclip.runtime.files import write_atomically
 from figclip.runtime.launcher import require_one_process
 from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
+from figclip.runtime.reading import DAMAGES
 from figclip.runtime.versions import package_versions
 from figclip.scoring.scores import PredictionScores
 from figclip.training.run_folder import (
@@ -271,7 +272,7 @@ def _read_seen(run: RunFolder) -> SeenMedia:
         if "media" not in content:  # written by an earlier version, which kept ids only
             return SeenMedia(is_whole=False)
         train, val = (frozenset(map(str, content["media"][name])) for name in ("train", "val"))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except DAMAGES as error:
         raise CheckpointError(
             f"is damaged ({error!r})", where=str(run.data), fix="Fine-tune it again."
         ) from error

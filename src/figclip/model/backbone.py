@@ -2,42 +2,28 @@
 
 import hashlib
 import math
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError, StrictDataclassError
+from huggingface_hub.errors import LocalEntryNotFoundError
 from jaxtyping import Float, Int, UInt8
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from figclip.errors import ModelError
 from figclip.model.image_tower import encode_pixels
+from figclip.runtime.reading import damage_named
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
 """Hub organisations whose CLIPs were all trained with QuickGELU."""
 
 LEGACY_EOS = 2
 """Configurations with this end token pool at the highest token id, whatever it is."""
-
-_LOAD_ERRORS = (
-    OSError,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    SafetensorError,
-    StrictDataclassError,
-    pickle.UnpicklingError,
-)
-"""What `from_pretrained` raises on damaged, wrong or hostile files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +192,12 @@ def load_backbone(source: str) -> Backbone:
             image processor that does something else than resize, centre crop, rescale, normalise,
             or an activation that cannot be right.
     """
+    with _damage_named(source):
+        return _load_backbone(source)
+
+
+def _load_backbone(source: str) -> Backbone:
+    """`load_backbone`, whatever damaged files lead to."""
     config = _load_config(source)
     if config.model_type != "clip":
         raise ModelError(
@@ -245,10 +237,19 @@ def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
     Raises:
         ModelError: no such folder or hub id, or a tokenizer that is not the text tower's.
     """
-    config = text_config(_load_config(source))
-    tokenizer = _load_part(CLIPTokenizer, source)
-    _check_tokenizer(tokenizer, config, source)
-    return tokenizer, config.max_position_embeddings
+    with _damage_named(source):
+        config = text_config(_load_config(source))
+        tokenizer = _load_part(CLIPTokenizer, source)
+        _check_tokenizer(tokenizer, config, source)
+        return tokenizer, config.max_position_embeddings
+
+
+_damage_named = partial(
+    damage_named,
+    error=ModelError,
+    what="cannot be used as a CLIP",
+    fix="Give a folder that CLIPModel.save_pretrained wrote with its processor",
+)
 
 
 def weights_hash(clip: nn.Module) -> str:
@@ -281,7 +282,7 @@ def _load_part(kind: Any, source: str, **options: Any) -> Any:
     """`kind.from_pretrained`, with the failures of hubs and files as ModelError."""
     try:
         return kind.from_pretrained(source, **options)
-    except _LOAD_ERRORS as error:
+    except Exception as error:  # tokenizers raises nothing more special for a damaged file
         if isinstance(error.__cause__, LocalEntryNotFoundError):
             raise ModelError(
                 "is not a folder here, and the hub cannot be reached to fetch it",

@@ -20,6 +20,7 @@ from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.folder import ModelInfo, Pooling, read_info, resolve_model
 from figclip.model.lora import interpolate, shift_strength
+from figclip.runtime.reading import DAMAGES
 from figclip.video.container import video_duration_s
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.images import read_image
@@ -284,7 +285,7 @@ def _load_tensors(file: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file."""
     try:
         return load_file(file)
-    except (OSError, SafetensorError) as error:
+    except (SafetensorError, *DAMAGES) as error:
         raise ModelError(
             f"cannot be read ({error})", where=str(file), fix="Get the model folder again."
         ) from error

@@ -34,6 +34,7 @@ from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.image_tower import ADAPTER_NAME
 from figclip.model.lora import plain_state
 from figclip.runtime.files import make_folder, staged_folder, write_atomically
+from figclip.runtime.reading import DAMAGES
 
 MODEL_FORMAT = 1
 TRAINED_ON = "trained_on.txt"
@@ -251,7 +252,7 @@ def read_info(path: Path) -> ModelInfo | None:
         )
         _check_info(info)
         return info
-    except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except DAMAGES as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(
@@ -340,7 +341,7 @@ def _command_to_go_on(run: Path) -> str:
         content = json.loads((run / "environment.json").read_text(encoding="utf-8"))
         # Format 1 knows one session.
         _, *arguments = map(str, content.get("sessions", [content])[0]["command"])
-    except (OSError, AttributeError, LookupError, TypeError, ValueError):
+    except DAMAGES:
         arguments = []
     if "quickstart" in arguments:
         return shlex.join(["figclip", *arguments])

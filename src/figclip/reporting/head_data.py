@@ -29,7 +29,7 @@ from figclip.reporting.result_files import (
     read_result_files,
 )
 from figclip.reporting.run_data import data_facts, read_environment, read_training_log
-from figclip.training.run_folder import RUN_FORMAT, RunFolder
+from figclip.training.run_folder import RUN_FORMAT, RunFolder, read_text
 
 VERBS, SENTENCES = "verbs Acc@1", "CIDEr"
 
@@ -201,9 +201,7 @@ def read_head_data(path: Path) -> HeadData:
     for file in (run.config, run.environment, run.data):
         if not file.exists():
             raise DataError("is not there", where=str(file), fix="Fine-tune again")
-    config = parsing.from_json(
-        run.config.read_text(encoding="utf-8"), shown.config, where=str(run.config)
-    )
+    config = parsing.from_json(read_text(run.config), shown.config, where=str(run.config))
     command, environment = read_environment(run.environment)
     results = read_result_files(path / "eval")
     tables = tuple(_scores(one, results, shown) for one in results if one.task == shown.result)

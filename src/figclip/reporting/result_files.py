@@ -31,6 +31,7 @@ from figclip.reporting.records import (
     StrengthCurve,
     Verdict,
 )
+from figclip.runtime import reading
 from figclip.tasks.base import Face, Unit
 
 
@@ -50,16 +51,9 @@ def read_object(file: Path, *, newest_format: int) -> dict[str, Any]:
 @contextmanager
 def damage_named(file: Path) -> Generator[None]:
     """Turn what reading a damaged file leads to into an error that names it."""
-    try:
+    fix = "Make it again with the command that wrote it, or delete it"
+    with reading.damage_named(file, DataError, fix=fix, what="is damaged"):
         yield
-    except DataError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-        raise DataError(
-            f"is damaged ({type(error).__name__}: {error})",
-            where=str(file),
-            fix="Make it again with the command that wrote it, or delete it",
-        ) from error
 
 
 def number(value: object) -> float:

@@ -44,11 +44,13 @@ from figclip.reporting.result_files import (
     scored_again,
     summary_of_results,
 )
+from figclip.runtime.reading import DAMAGES
 from figclip.training.run_folder import (
     ENVIRONMENT_FORMAT,
     RUN_FORMAT,
     RunFolder,
     read_metrics,
+    read_text,
     sessions_of,
 )
 
@@ -257,8 +259,7 @@ def read_run_data(path: Path) -> RunData:
     config = data = info = training = None
     command, environment = "", []
     if there(run.config, "the settings and the seed are not known"):
-        text = run.config.read_text(encoding="utf-8")
-        config = parsing.from_json(text, RunConfig, where=str(run.config))
+        config = parsing.from_json(read_text(run.config), RunConfig, where=str(run.config))
     if there(run.environment, "the command and the versions are not known"):
         command, environment = read_environment(run.environment)
     if there(run.data, "the training data are not known"):
@@ -342,7 +343,7 @@ def _weights_hash(file: Path) -> str:
     """`weights_hash` of a model folder, without building its model."""
     try:
         return state_hash(load_file(file))
-    except (OSError, SafetensorError) as error:
+    except (SafetensorError, *DAMAGES) as error:
         raise DataError(
             f"cannot be read ({error})", where=str(file), fix="Adapt again, or delete model/"
         ) from error

@@ -33,6 +33,7 @@ from figclip.runtime.files import (
     staged_folder,
     write_atomically,
 )
+from figclip.runtime.reading import DAMAGES, read_utf8
 from figclip.runtime.versions import package_versions
 
 CHECKPOINT_FORMAT = 1
@@ -100,7 +101,7 @@ class RunFolder:
             tensors = load_file(folder / "tensors.safetensors")
         except CheckpointError:
             raise
-        except (OSError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
+        except (SafetensorError, *DAMAGES) as error:
             raise CheckpointError(
                 f"cannot be read ({type(error).__name__}: {error})", where=str(folder), fix=fix
             ) from error
@@ -164,7 +165,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
             if type(row["step"]) is not int:
                 raise TypeError("a step is a whole number")
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
+        except DAMAGES as error:
             raise CheckpointError(
                 "is not a JSON object with a step", where=f"{path}:{number}", fix="Delete the line."
             ) from error
@@ -277,7 +278,7 @@ def _sessions_before(run: RunFolder) -> list[dict[str, Any]]:
         content = json.loads(read_text(run.environment))
         if content["format"] <= ENVIRONMENT_FORMAT:
             return sessions_of(content)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except DAMAGES as error:
         raise CheckpointError(
             f"is damaged ({error!r})",
             where=str(run.environment),
@@ -320,7 +321,7 @@ def data_before(run: RunFolder) -> dict[str, Any] | None:
         if not isinstance(content["hash"], str) or not isinstance(content["kept"], list):
             raise TypeError("hash or kept is of a wrong type")
         return content
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except DAMAGES as error:
         raise CheckpointError(
             f"is damaged ({error!r})", where=str(run.data), fix="Choose another --out."
         ) from error
@@ -329,7 +330,7 @@ def data_before(run: RunFolder) -> dict[str, Any] | None:
 def read_text(file: Path) -> str:
     """The text of a file of a run; a `CheckpointError` if it cannot be read."""
     try:
-        return file.read_text(encoding="utf-8")
+        return read_utf8(file)
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"cannot be read ({error})",

@@ -32,6 +32,7 @@ from figclip.annotations.archive import open_source, record_from_json, record_to
 from figclip.errors import ConfigError, StoreError
 from figclip.records import VideoRecord
 from figclip.runtime.files import make_folder
+from figclip.runtime.reading import DAMAGES
 from figclip.video.decoding import to_time_us
 from figclip.video.pixels import PixelPipeline
 
@@ -589,10 +590,12 @@ def _read_spec(connection: sqlite3.Connection, *, path: Path) -> StoreSpec:
 
 @contextmanager
 def _named_errors(path: Path) -> Generator[None]:
-    """Turn SQLite's errors into StoreError."""
+    """Turn SQLite's errors, and what damaged content leads to, into StoreError."""
     try:
         yield
-    except (sqlite3.Error, UnicodeError, json.JSONDecodeError) as error:
+    except StoreError:
+        raise
+    except (sqlite3.Error, *DAMAGES) as error:
         raise StoreError(
             f"the frame store cannot be read or written ({error})",
             where=str(path),
