@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def clip_config(name: str) -> CLIPConfig:
             "projection_dim": parts["projection"],
         },
         projection_dim=parts["projection"],
+        logit_scale_init_value=math.log(100),  # where the trained ones end
     )
 
 

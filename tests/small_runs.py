@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from figclip.annotations.captions import TEMPLATES, caption_event
 from figclip.annotations.texts import TextTable
@@ -94,16 +96,19 @@ def _keep(
     backbone: Backbone, config: RunConfig, *, rank: int, num_ranks: int, dtype: torch.dtype
 ) -> tuple[Teacher, PictureBatch]:
     """A base's view of seven pictures, and this process's part of a batch of some of them."""
+    size = backbone.preprocessing.image_size
     frames = torch.from_numpy(
-        np.random.default_rng(5).integers(0, 256, (7, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+        np.random.default_rng(5).integers(0, 256, (7, size, size, 3), dtype=np.uint8)
     )
+    backbone.to(dtype)
     with torch.no_grad():
         picture_ND = torch.nn.functional.normalize(backbone.encode_frames(frames), dim=-1)
         tokens = backbone.tokenize(KEPT_TEXTS)
         text_MD = torch.nn.functional.normalize(backbone.encode_tokens(tokens), dim=-1)
+    backbone.float()
     drawn = (6, 0, 3, 1, 2)[: config.keep.pictures]
     first, last = rank_slice(len(drawn), rank=rank, num_ranks=num_ranks)
-    teacher = Teacher(picture_ND=picture_ND.to(dtype), texts=KEPT_TEXTS, text_MD=text_MD.to(dtype))
+    teacher = Teacher(picture_ND=picture_ND, texts=KEPT_TEXTS, text_MD=text_MD)
     return teacher, PictureBatch(drawn, first, frames[list(drawn[first:last])])
 
 
@@ -146,9 +151,9 @@ def make_run(
             table = torch.nn.functional.normalize(
                 backbone.encode_tokens(backbone.tokenize(texts.texts)), dim=-1
             )
-    per_event = config.data.frames_per_event
+    per_event, size = config.data.frames_per_event, backbone.preprocessing.image_size
     frames = np.random.default_rng(seed).integers(
-        0, 256, (sum(events_per_video) * per_event, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8
+        0, 256, (sum(events_per_video) * per_event, size, size, 3), dtype=np.uint8
     )
     bounds = [r * len(records) // num_ranks for r in range(num_ranks + 1)]
     first, last = bounds[rank], bounds[rank + 1]
@@ -172,3 +177,27 @@ def make_run(
         teacher=teacher,
     )
     return SmallRun(trainee, batch, texts)
+
+
+def gradients(run: SmallRun, *, loss_scale: float = 1.0) -> tuple[dict[str, Tensor], float]:
+    losses = run.trainee.accumulate_gradients(run.batch, loss_scale=loss_scale)
+    named = {n: p for g in run.trainee.parameter_groups() for n, p in g.parameters.items()}
+    found = {n: p.grad for n, p in named.items()}
+    assert all(g is not None for g in found.values())
+    return {n: g.clone() for n, g in found.items() if g is not None}, losses["loss"]
+
+
+def with_micro_batch(config: RunConfig, size: int) -> RunConfig:
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, micro_batch=size))
+
+
+def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], *, tolerance: float):
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        if name.endswith("k_proj.bias"):
+            # Softmax does not see a shift of all keys: this gradient is zero but for rounding.
+            assert gradient.norm() < 1e-6 * max(g.norm() for g in expected.values())
+            continue
+        assert gradient.norm() > 0, f"{name} has no gradient: nothing is tested"
+        error = (found[name] - gradient).norm() / gradient.norm()
+        assert error <= tolerance, f"{name}: {error:.2e}"

@@ -24,7 +24,15 @@ from figclip.config import (
 )
 from figclip.model.backbone import Backbone
 from figclip.training.clip_trainee import ClipTrainee
-from tests.small_runs import KEPT_TEXTS, SmallRun, make_run, write_tiny_clip
+from tests.small_runs import (
+    KEPT_TEXTS,
+    SmallRun,
+    assert_close,
+    gradients,
+    make_run,
+    with_micro_batch,
+    write_tiny_clip,
+)
 
 CONFIG = RunConfig(
     recipe="test",
@@ -39,30 +47,6 @@ CONFIG = RunConfig(
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_clip(tmp_path_factory.mktemp("clip"))
-
-
-def gradients(run: SmallRun, *, loss_scale: float = 1.0) -> tuple[dict[str, Tensor], float]:
-    losses = run.trainee.accumulate_gradients(run.batch, loss_scale=loss_scale)
-    named = {n: p for g in run.trainee.parameter_groups() for n, p in g.parameters.items()}
-    found = {n: p.grad for n, p in named.items()}
-    assert all(g is not None for g in found.values())
-    return {n: g.clone() for n, g in found.items() if g is not None}, losses["loss"]
-
-
-def with_micro_batch(config: RunConfig, size: int) -> RunConfig:
-    return dataclasses.replace(config, train=dataclasses.replace(config.train, micro_batch=size))
-
-
-def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], *, tolerance: float):
-    assert found.keys() == expected.keys()
-    for name, gradient in expected.items():
-        if name.endswith("k_proj.bias"):
-            # Softmax does not see a shift of all keys: this gradient is zero but for rounding.
-            assert gradient.norm() < 1e-6 * max(g.norm() for g in expected.values())
-            continue
-        assert gradient.norm() > 0, f"{name} has no gradient: nothing is tested"
-        error = (found[name] - gradient).norm() / gradient.norm()
-        assert error <= tolerance, f"{name}: {error:.2e}"
 
 
 @pytest.mark.parametrize("adaptation", ["lora_image", "lora_text", "lora_both", "full"])

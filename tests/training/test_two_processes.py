@@ -10,14 +10,11 @@ import dataclasses
 import json
 import os
 import signal
-import socket
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 import torch
 import torch.multiprocessing
@@ -35,12 +32,12 @@ from figclip.config import (
     TrainConfig,
 )
 from figclip.model.backbone import Backbone, TokenBatch
-from figclip.training.batches import ClipBatch, PictureBatch, rank_slice
+from figclip.training.batches import ClipBatch
 from figclip.training.loop import LoopSettings, TrainingLoop
 from figclip.training.run_folder import RunFolder, read_metrics
+from tests.rank_processes import NUM_RANKS, share, spawn_ranks, start_rank
 from tests.small_runs import KEPT_TEXTS, SmallRun, make_run, write_tiny_clip
 
-NUM_RANKS = 2
 NUM_STEPS = 4
 RATE = 0.03
 BAR = 1e-6
@@ -85,34 +82,6 @@ def run_of(clip_folder: Path, adaptation: Adaptation, accelerator: Accelerator) 
         events_per_video=SCENARIOS[adaptation],
         dtype=torch.float64,
         accelerator=accelerator,
-    )
-
-
-def share(run: SmallRun, step: int, accelerator: Accelerator) -> ClipBatch:
-    """A process's part of the whole batch, whose videos come in another order at every step.
-
-    Videos 0 and 1 share a caption; in some orders they are in different processes.
-    """
-    whole = run.batch
-    order = np.random.default_rng(step).permutation(len(whole.items))
-    first, last = rank_slice(
-        len(order), rank=accelerator.process_index, num_ranks=accelerator.num_processes
-    )
-    counts = [len(run.texts.event_texts(i.video_idx, 0).caption_P) for i in whole.items]
-    frames = whole.frames_NHWC.split([4 * count for count in counts])
-    assert whole.pictures is not None
-    drawn = whole.pictures.picture_idxs
-    first_picture, last_picture = rank_slice(
-        len(drawn), rank=accelerator.process_index, num_ranks=accelerator.num_processes
-    )
-    pictures_NHWC = whole.pictures.frames_NHWC[first_picture:last_picture]
-    return ClipBatch(
-        step,
-        tuple(whole.items[i] for i in order),
-        first,
-        last - first,
-        torch.cat([frames[i] for i in order[first:last]]),
-        PictureBatch(drawn, first_picture, pictures_NHWC),
     )
 
 
@@ -211,17 +180,7 @@ def train(
 
 def work(rank: int, port: int, clip_folder: Path, out: Path) -> None:
     """All that one of the two processes does."""
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(NUM_RANKS),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-    }
-    torch.set_num_threads(1)
-    accelerator = Accelerator(cpu=True)
-    assert accelerator.num_processes == NUM_RANKS
+    accelerator = start_rank(rank, port)
     for adaptation in SCENARIOS:
         found = descend(run_of(clip_folder, adaptation, accelerator), accelerator)
         save_file(found, out / f"{adaptation}-{rank}")
@@ -248,12 +207,6 @@ def work(rank: int, port: int, clip_folder: Path, out: Path) -> None:
     accelerator.end_training()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Generator[None]:
     """On models this small, threads that wait for each other take all the time there is."""
@@ -272,16 +225,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two(clip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder where the two processes wrote what they found."""
     out = tmp_path_factory.mktemp("two")
-    context = torch.multiprocessing.spawn(
-        work, (free_port(), clip_folder, out), nprocs=NUM_RANKS, join=False
-    )
-    assert context is not None
-    deadline = time.monotonic() + DEADLINE_S
-    while not context.join(timeout=1.0):
-        if time.monotonic() > deadline:
-            for pid in context.pids():
-                os.kill(pid, signal.SIGKILL)
-            pytest.fail("the two processes wait for each other")
+    spawn_ranks(work, clip_folder, out, deadline_s=DEADLINE_S)
     return out
 
 
