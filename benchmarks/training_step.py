@@ -1,12 +1,17 @@
 """One optimiser step of the main job: figclip in micro-batches against a plain one-shot loop.
 
-    python benchmarks/training_step.py [--rounds 2] [--micro-batch N] [--videos 20] [--with-texts]
+    python benchmarks/training_step.py [--rounds 2] [--micro-batch N] [--videos N] [--with-texts]
+    python benchmarks/training_step.py --against held [--recipe mini --steps 20] [--rounds 5]
 
 ViT-B/32's architecture with random weights, LoRA r = 64 on the image tower, a contextualizer of 6
 layers; 20 videos of 5 events of 4 frames, 4 hard negatives an event. `one-shot` is what one would
 write with transformers and PEFT alone: one forward of all frames, one backward. Both use
 `figclip.training.losses`, start from the same weights, and must end with the same gradients
 (checked).
+
+`--against held` asks instead what it costs to hold the model to its base on unlabelled pictures:
+the same step with the recipe's `keep.pictures` beside the frames, and 512 texts. The base's view of
+both is there already, as in a run. `--recipe mini` takes the mini CLIP and 8 videos.
 
 Texts are embedded beforehand, outside the timing, on both sides: random unit vectors, or, with
 `--with-texts`, token sequences through our frozen text tower, to see what they cost in memory.
@@ -15,7 +20,7 @@ Every measurement has a process of its own, in turn (A B A B), so that a machine
 drifts treats both alike. Prints for each: seconds by the clock and of CPU time (with
 OMP_NUM_THREADS=1 the figure to trust on a shared machine: threads that wait for each other count as
 busy), frames a second, and the process's peak memory. Fails when ours is slower by the clock, needs
-more than 4 GiB, or has other gradients.
+more than 4 GiB, or has other gradients; or when holding takes more than 15 % of CPU time.
 """
 
 from __future__ import annotations
@@ -23,7 +28,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -44,17 +51,20 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from figclip.annotations.texts import TextTable
 from figclip.config import RunConfig
 from figclip.config.recipes import build_recipe
-from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD
+from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD, build_mini_clip
 from figclip.model.backbone import Backbone, Preprocessing, TokenBatch
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.lora import TOWER_PATTERNS, add_adaptation
 from figclip.records import Annotation, Event, VideoRecord
-from figclip.training.batches import BatchItem, ClipBatch, segment_index
-from figclip.training.clip_trainee import ClipTrainee
+from figclip.training.batches import BatchItem, ClipBatch, PictureBatch, segment_index
+from figclip.training.clip_trainee import ClipTrainee, Teacher
 from figclip.training.losses import equal_mask, info_nce, mean_of_segments
 
 NUM_EVENTS = 5
-VARIANTS = ("figclip", "one-shot")
+VARIANTS = ("figclip", "one-shot", "held")
+NUM_PICTURES = 1000
+MAX_HOLDING_RATIO = 1.15
+"""CPU time of a step that holds the model to its base, over that of one that does not."""
 MAX_PEAK_BYTES = 4 * 2**30
 MAX_GRADIENT_ERROR = 1e-4
 """Relative L2 in fp32, worst tensor: both sides round, in another order."""
@@ -62,7 +72,7 @@ MAX_GRADIENT_ERROR = 1e-4
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One step.
+    """One step; the mean of several, and the loss of the last.
 
     Attributes:
         wall_s: By the clock.
@@ -83,7 +93,7 @@ Step = tuple[dict[str, nn.Parameter], Callable[[], float]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Job:
-    """Weights and data, the same in every process."""
+    """Weights and data, the same in every process; of the batch, `figclip` leaves the pictures."""
 
     clip: CLIPModel
     contextualizer: VideoContextualizer
@@ -95,10 +105,12 @@ class Job:
 def main() -> None:
     """Run both variants in turn, print the table, and exit 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--against", choices=VARIANTS[1:], default="one-shot")
+    parser.add_argument("--recipe", choices=("default", "mini"), default="default")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--videos", type=int, default=20)
-    default = build_recipe("default").train.micro_batch
-    parser.add_argument("--micro-batch", type=int, default=default)
+    parser.add_argument("--steps", type=int, default=1, help="steps that are timed together")
+    parser.add_argument("--videos", type=int, help="default: the recipe's")
+    parser.add_argument("--micro-batch", type=int, help="default: the recipe's")
     parser.add_argument("--with-texts", action="store_true")
     parser.add_argument("--only", choices=VARIANTS, help="measure here, print JSON")
     parser.add_argument("--gradients", type=Path, help="with --only: where to save them")
@@ -109,30 +121,36 @@ def main() -> None:
             save_file(gradients, options.gradients)
         print(json.dumps(dataclasses.asdict(result)))
         return
+    recipe = build_recipe(options.recipe)
+    options.videos = options.videos or recipe.data.videos_per_batch
+    options.micro_batch = options.micro_batch or recipe.train.micro_batch
     with tempfile.TemporaryDirectory() as folder:
         results = compare(options, Path(folder))
-        error = gradient_error(*(load_file(Path(folder) / name) for name in VARIANTS))
+        if options.against == "held":
+            sys.exit(holding_verdict(results))
+        error = gradient_error(*(load_file(Path(folder) / name) for name in results))
     sys.exit(verdict(results, error))
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[Measured]]:
     """Measure the variants in turn, each in its own process."""
-    results: dict[str, list[Measured]] = {name: [] for name in VARIANTS}
-    frames = options.videos * NUM_EVENTS * build_recipe("default").data.frames_per_event
+    results: dict[str, list[Measured]] = {"figclip": [], options.against: []}
+    frames = options.videos * NUM_EVENTS * build_recipe(options.recipe).data.frames_per_event
     print(f"{frames} frames, micro-batch {options.micro_batch}, {torch.get_num_threads()} threads")
     print(f"{'':10}{'wall s':>8}{'CPU s':>8}{'frames/s':>10}{'peak GiB':>10}{'loss':>11}")
     for _ in range(options.rounds):
-        for name in VARIANTS:
+        for name in results:
             # peft asks transformers under a deprecated name: not this benchmark's news.
             command = [sys.executable, "-W", "ignore::FutureWarning", __file__, "--only", name]
             command += ["--gradients", str(folder / name), "--videos", str(options.videos)]
-            command += ["--micro-batch", str(options.micro_batch)]
+            command += ["--micro-batch", str(options.micro_batch), "--recipe", options.recipe]
+            command += ["--steps", str(options.steps)]
             command += ["--with-texts"] if options.with_texts else []
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             one = Measured(**json.loads(done.stdout))
             results[name].append(one)
             print(
-                f"{name:10}{one.wall_s:8.1f}{one.cpu_s:8.1f}{frames / one.wall_s:10.2f}"
+                f"{name:10}{one.wall_s:8.2f}{one.cpu_s:8.2f}{frames / one.wall_s:10.2f}"
                 f"{one.peak_bytes / 2**30:10.2f}{one.loss:11.6f}",
                 flush=True,
             )
@@ -141,12 +159,25 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, list[Measure
 
 def verdict(results: dict[str, list[Measured]], error: float) -> int:
     """Print the ratios; 1 when a bar is missed."""
-    ours, theirs = (results[name] for name in VARIANTS)
+    ours, theirs = results.values()
     wall = sum(m.wall_s for m in ours) / sum(m.wall_s for m in theirs)
     cpu = sum(m.cpu_s for m in ours) / sum(m.cpu_s for m in theirs)
     peak = max(m.peak_bytes for m in ours)
     print(f"figclip / one-shot: wall {wall:.3f}, CPU {cpu:.3f}; worst gradient {error:.1e} apart")
     return int(wall > 1 or peak > MAX_PEAK_BYTES or error > MAX_GRADIENT_ERROR)
+
+
+def holding_verdict(results: dict[str, list[Measured]]) -> int:
+    """Print what holding costs, with the range over rounds; 1 when the bar is missed."""
+    rounds = list(zip(results["held"], results["figclip"], strict=True))
+    cpu = [held.cpu_s / free.cpu_s for held, free in rounds]
+    wall = [held.wall_s / free.wall_s for held, free in rounds]
+    for name, ratios in (("wall", wall), ("CPU", cpu)):
+        print(
+            f"held / figclip: {name} {statistics.median(ratios):.3f} in the middle of "
+            f"{len(ratios)} rounds, {min(ratios):.3f} to {max(ratios):.3f}"
+        )
+    return int(statistics.median(cpu) > MAX_HOLDING_RATIO)
 
 
 def gradient_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
@@ -159,41 +190,53 @@ def gradient_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> flo
 
 
 def measure(options: argparse.Namespace) -> tuple[Measured, dict[str, Tensor]]:
-    """Build the job and time one step of one variant, the gradients being set to its own."""
-    job = build_job(options.videos, micro_batch=options.micro_batch)
+    """Build the job and time steps of one variant; the gradients are those of the last one."""
+    job = build_job(options.recipe, options.videos, micro_batch=options.micro_batch)
     table_MD = embed_texts(job) if options.with_texts else random_texts(job)
-    build = ours if options.only == "figclip" else one_shot
+    build = {"figclip": ours, "one-shot": one_shot, "held": held}[options.only]
     named, accumulate = build(job, table_MD)
     optimizer = torch.optim.AdamW(named.values(), lr=1e-5)
-    started, cpu_started = time.perf_counter(), cpu_seconds()
-    loss = accumulate()
-    nn.utils.clip_grad_norm_(named.values(), torch.inf)
-    optimizer.step()
+    started, cpu_started, loss = time.perf_counter(), cpu_seconds(), math.nan
+    for _ in range(options.steps):
+        optimizer.zero_grad()
+        loss = accumulate()
+        nn.utils.clip_grad_norm_(named.values(), torch.inf)
+        optimizer.step()
     result = Measured(
-        wall_s=time.perf_counter() - started,
-        cpu_s=cpu_seconds() - cpu_started,
+        wall_s=(time.perf_counter() - started) / options.steps,
+        cpu_s=(cpu_seconds() - cpu_started) / options.steps,
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         loss=loss,
     )
     return result, {n: p.grad for n, p in named.items() if p.grad is not None}
 
 
-def build_job(num_videos: int, *, micro_batch: int) -> Job:
+def build_job(recipe: str, num_videos: int, *, micro_batch: int) -> Job:
     """Random weights and frames; LoRA is added by each variant, and then filled by `fill_lora`."""
     torch.manual_seed(0)
-    config = build_recipe("default")
+    config = build_recipe(recipe)
     config = dataclasses.replace(
         config, train=dataclasses.replace(config.train, micro_batch=micro_batch)
     )
-    clip = CLIPModel(CLIPConfig()).eval().requires_grad_(False)
+    clip = build_mini_clip(seed=0).clip if recipe == "mini" else CLIPModel(CLIPConfig())
+    clip = clip.eval().requires_grad_(False)
     contextualizer = VideoContextualizer(
         clip.visual_projection.out_features,
         num_layers=config.model.contextualizer_layers,
         head_dim=config.model.contextualizer_head_dim,
     )
     num_frames = num_videos * NUM_EVENTS * config.data.frames_per_event
-    frames = torch.randint(256, (num_frames, 224, 224, 3), dtype=torch.uint8)
-    batch = ClipBatch(1, tuple(BatchItem(i, 0) for i in range(num_videos)), 0, num_videos, frames)
+    size = image_size(clip)
+    frames = torch.randint(256, (num_frames, size, size, 3), dtype=torch.uint8)
+    shown = torch.randint(256, (config.keep.pictures, size, size, 3), dtype=torch.uint8)
+    batch = ClipBatch(
+        step=1,
+        items=tuple(BatchItem(i, 0) for i in range(num_videos)),
+        first=0,
+        num_local=num_videos,
+        frames_NHWC=frames,
+        pictures=PictureBatch(tuple(range(config.keep.pictures)), 0, shown),
+    )
     return Job(clip, contextualizer, batch, build_texts(config, num_videos), config)
 
 
@@ -227,8 +270,12 @@ def build_texts(config: RunConfig, num_videos: int) -> TextTable:
 
 def random_texts(job: Job) -> Tensor:
     """A unit vector for every text."""
-    rows = torch.randn(len(job.texts.texts), job.clip.visual_projection.out_features)
-    return normalize(rows, dim=-1)
+    return random_rows(len(job.texts.texts), job)
+
+
+def random_rows(num: int, job: Job) -> Tensor:
+    """So many unit vectors."""
+    return normalize(torch.randn(num, job.clip.visual_projection.out_features), dim=-1)
 
 
 def embed_texts(job: Job) -> Tensor:
@@ -247,8 +294,13 @@ def embed_texts(job: Job) -> Tensor:
 
 def build_backbone(clip: CLIPModel) -> Backbone:
     """The CLIP as figclip sees it; nothing here reads texts as strings, so without a tokenizer."""
-    preprocessing = Preprocessing(image_size=224, mean=CLIP_MEAN, std=CLIP_STD)
+    preprocessing = Preprocessing(image_size=image_size(clip), mean=CLIP_MEAN, std=CLIP_STD)
     return Backbone(clip, tokenizer=cast(CLIPTokenizer, None), preprocessing=preprocessing, name="")
+
+
+def image_size(clip: CLIPModel) -> int:
+    """Edge of the pictures that a CLIP takes, in pixels."""
+    return cast(int, clip.vision_model.embeddings.image_size)
 
 
 def fill_lora(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -271,7 +323,17 @@ def context_parameters(job: Job) -> dict[str, nn.Parameter]:
     return {f"contextualizer.{n}": p for n, p in job.contextualizer.named_parameters()}
 
 
-def ours(job: Job, table_MD: Tensor) -> Step:
+def held(job: Job, table_MD: Tensor) -> Step:
+    """What `figclip adapt` does in a step that holds the model to its base."""
+    teacher = Teacher(
+        picture_ND=random_rows(NUM_PICTURES, job),
+        texts=tuple(f"text {i}" for i in range(job.config.keep.texts)),
+        text_MD=random_rows(job.config.keep.texts, job),
+    )
+    return ours(job, table_MD, teacher=teacher)
+
+
+def ours(job: Job, table_MD: Tensor, *, teacher: Teacher | None = None) -> Step:
     """What `figclip adapt` does in a step."""
     backbone = build_backbone(job.clip)
     model = job.config.model
@@ -287,8 +349,10 @@ def ours(job: Job, table_MD: Tensor) -> Step:
         text_embeddings_MD=table_MD,
         video_ids=[],
         accelerator=Accelerator(cpu=True),
+        teacher=teacher,
     )
-    return named, lambda: trainee.accumulate_gradients(job.batch, loss_scale=1.0)["loss"]
+    batch = job.batch if teacher else dataclasses.replace(job.batch, pictures=None)
+    return named, lambda: trainee.accumulate_gradients(batch, loss_scale=1.0)["loss"]
 
 
 def one_shot(job: Job, table_MD: Tensor) -> Step:
