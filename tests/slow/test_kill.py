@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from tests.adapted_world import World, make_world
@@ -36,13 +38,27 @@ def command(world: World, out: Path, *, resume: bool) -> list[str]:
         "train.checkpoint_every=3",
         "data.videos_per_batch=8",
         "data.loader_workers=1",
+        "keep.weight=1",
+        "keep.pictures=3",
     )
     return [
         sys.executable, "-m", "figclip", "adapt", "--recipe", "tiny", "--base", str(world.base),
         "--data", str(world.store), "--out", str(out), "--cpu",
+        "--keep-images", str(pictures_of(world)),
         *(part for one in settings for part in ("--set", one)),
         *(["--resume"] if resume else []),
     ]  # fmt: skip
+
+
+def pictures_of(world: World) -> Path:
+    """Where the unlabelled pictures are that a run is held to its base on."""
+    folder = world.folder / "pictures"
+    if not folder.exists():
+        folder.mkdir()
+        noise = np.random.default_rng(0).integers(0, 256, (7, 40, 50, 3), dtype=np.uint8)
+        for number, picture in enumerate(noise):
+            Image.fromarray(picture).save(folder / f"{number}.png")
+    return folder
 
 
 def metrics_without_times(run: Path) -> list[dict]:
@@ -82,6 +98,7 @@ def test_killed_again_and_again_equals_undisturbed(start: Start, world: World, t
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     assert metrics_without_times(broken) == metrics_without_times(whole)
+    assert any(row.get("loss/keep", 0) > 1e-6 for row in metrics_without_times(whole))
 
 
 def test_ctrl_c_to_the_whole_group_before_the_first_step_saves(
