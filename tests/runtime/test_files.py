@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,17 @@ def test_a_folder_is_there_at_every_moment_while_it_is_replaced(tmp_path: Path, 
             break
     assert states == sorted(states, reverse=True)
     assert states[0] == ["old"] and states[-1] == ["new"]
+
+
+def test_who_may_read_a_folder_may_read_its_files(tmp_path: Path):
+    before = os.umask(0o027)
+    try:
+        with staged_folder(tmp_path / "model") as folder:
+            (folder / "weights").touch(mode=0o600)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / "model" / "weights").stat().st_mode) == 0o640
 
 
 def test_the_system_is_asked_to_swap(tmp_path: Path):

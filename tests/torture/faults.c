@@ -109,8 +109,8 @@ static size_t half_of(int descriptor, size_t length) {
         va_start(rest, flags); \
         mode_t rights = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
         va_end(rest); \
-        if (flags & (O_CREAT | O_TRUNC) && strikes_at(#name, AT_FDCWD, path, flags & O_CREAT ? TAKES_ROOM : KEEPS_ROOM)) \
-            return -1; \
+        int kind = flags & O_CREAT ? TAKES_ROOM : KEEPS_ROOM; \
+        if (flags & (O_CREAT | O_TRUNC) && strikes_at(#name, AT_FDCWD, path, kind)) return -1; \
         return REAL(name)(path, flags, rights); \
     }
 OPEN(open)
@@ -122,8 +122,8 @@ OPEN(open64)
         va_start(rest, flags); \
         mode_t rights = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
         va_end(rest); \
-        if (flags & (O_CREAT | O_TRUNC) && strikes_at(#name, folder, path, flags & O_CREAT ? TAKES_ROOM : KEEPS_ROOM)) \
-            return -1; \
+        int kind = flags & O_CREAT ? TAKES_ROOM : KEEPS_ROOM; \
+        if (flags & (O_CREAT | O_TRUNC) && strikes_at(#name, folder, path, kind)) return -1; \
         return REAL(name)(folder, path, flags, rights); \
     }
 OPENAT(openat)
@@ -147,11 +147,14 @@ PWRITE(pwrite, off_t)
 PWRITE(pwrite64, off64_t)
 
 ssize_t writev(int descriptor, const struct iovec *parts, int num) {
-    return strikes_descriptor(__func__, descriptor, TAKES_ROOM) ? -1 : REAL(writev)(descriptor, parts, num);
+    if (strikes_descriptor(__func__, descriptor, TAKES_ROOM)) return -1;
+    return REAL(writev)(descriptor, parts, num);
 }
 
 #define ON_DESCRIPTOR(name, kind, declared, given) \
-    int name declared { return strikes_descriptor(#name, descriptor, kind) ? -1 : REAL(name) given; }
+    int name declared { \
+        return strikes_descriptor(#name, descriptor, kind) ? -1 : REAL(name) given; \
+    }
 ON_DESCRIPTOR(fsync, KEEPS_ROOM, (int descriptor), (descriptor))
 ON_DESCRIPTOR(fdatasync, KEEPS_ROOM, (int descriptor), (descriptor))
 ON_DESCRIPTOR(ftruncate, TAKES_ROOM, (int descriptor, off_t length), (descriptor, length))
@@ -161,14 +164,22 @@ ON_DESCRIPTOR(fallocate, TAKES_ROOM, (int descriptor, int how, off_t at, off_t l
 
 #define ON_PATH(name, kind, declared, given, folder, path) \
     int name declared { return strikes_at(#name, folder, path, kind) ? -1 : REAL(name) given; }
-ON_PATH(mkdir, TAKES_ROOM, (const char *path, mode_t rights), (path, rights), AT_FDCWD, path)
-ON_PATH(mkdirat, TAKES_ROOM, (int folder, const char *path, mode_t rights), (folder, path, rights), folder,
-        path)
+/* Of a folder that is there, asking for it again changes nothing. */
+#define MKDIR(name, declared, given, folder, path) \
+    int name declared { \
+        int is_new = faccessat(folder, path, F_OK, 0) && errno == ENOENT; \
+        return is_new && strikes_at(#name, folder, path, TAKES_ROOM) ? -1 : REAL(name) given; \
+    }
+MKDIR(mkdir, (const char *path, mode_t rights), (path, rights), AT_FDCWD, path)
+MKDIR(mkdirat, (int folder, const char *path, mode_t rights), (folder, path, rights), folder, path)
+
 ON_PATH(rename, KEEPS_ROOM, (const char *from, const char *to), (from, to), AT_FDCWD, to)
 ON_PATH(renameat, KEEPS_ROOM, (int there, const char *from, int here, const char *to),
         (there, from, here, to), here, to)
-ON_PATH(renameat2, KEEPS_ROOM, (int there, const char *from, int here, const char *to, unsigned how),
+ON_PATH(renameat2, KEEPS_ROOM,
+        (int there, const char *from, int here, const char *to, unsigned how),
         (there, from, here, to, how), here, to)
 ON_PATH(unlink, REMOVES, (const char *path), (path), AT_FDCWD, path)
-ON_PATH(unlinkat, REMOVES, (int folder, const char *path, int how), (folder, path, how), folder, path)
+ON_PATH(unlinkat, REMOVES, (int folder, const char *path, int how), (folder, path, how), folder,
+        path)
 ON_PATH(rmdir, REMOVES, (const char *path), (path), AT_FDCWD, path)

@@ -22,7 +22,7 @@ from tests.processes import Start, run_forked
 from tests.torture.contents import contents
 from tests.torture.effort import effort
 from tests.torture.faults import COMPILER, build
-from tests.torture.writers import HEADS, RUN, WRITERS, adapted, finetuned
+from tests.torture.writers import HEADS, RUN, SCORED, WRITERS, adapted, finetuned, scored
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,8 +45,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = make_world(work / "world", num_videos=5, num_valid=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIGCLIP_CACHE", str(work / "cache"))
-        for command in (adapted(world, world.folder / RUN), finetuned(world, world.folder / HEADS)):
-            done = run_forked(*command, out=work)
+        for command, name in ((adapted, RUN), (finetuned, HEADS), (scored, SCORED)):
+            done = run_forked(*command(world, world.folder / name), out=work)
             assert done.returncode == 0, done.stderr
     return world
 

@@ -69,8 +69,14 @@ def finetuned(world: World, run: Path) -> list[str | Path]:
     ]  # fmt: skip
 
 
-RUN, HEADS = "run", "heads"
-"""Folders of the world with what `adapted` and `finetuned` make."""
+def scored(world: World, out: Path) -> list[str | Path]:
+    """The command that scores these heads, and writes what they predict."""
+    data = f"vidsitu:{world.store}"
+    return ["eval", world.folder / HEADS, "--data", data, "--out", out, "--cpu"]
+
+
+RUN, HEADS, SCORED = "run", "heads", "scored"
+"""Folders of the world with what `adapted`, `finetuned` and `scored` make."""
 
 WRITERS = {
     "prepare": Writer(
@@ -92,10 +98,11 @@ WRITERS = {
             "--cpu", "--task", "dense_retrieval", "--frames", "2",
         ]
     ),
-    "eval heads": Writer(
+    "eval heads": Writer(lambda world, out: scored(world, out / "results")),
+    "score": Writer(
         lambda world, out: [
-            "eval", world.folder / HEADS, "--data", f"vidsitu:{world.store}", "--out",
-            out / "results", "--cpu",
+            "score", world.folder / SCORED / "predictions" / "adapted" / "verbs.json",
+            "--data", f"vidsitu:{world.store}", "--out", out / "results",
         ]
     ),
     "report": Writer(

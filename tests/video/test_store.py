@@ -526,3 +526,16 @@ def test_stores_keep_their_annotation_files_and_old_ones_get_them(tmp_path: Path
         connection.execute("UPDATE source SET archive = 'no archive'")
     with pytest.raises(StoreError, match="annotation files are damaged"):
         FrameStore.open(path).source()
+
+
+def test_a_full_disk_is_named_and_loses_only_what_could_not_be_written(path: Path) -> None:
+    write_store(path)
+    writer = FrameStoreWriter(path, spec=RAW)
+    (num_pages,) = writer._connection.execute("PRAGMA page_count").fetchone()
+    writer._connection.execute(f"PRAGMA max_page_count = {num_pages}")
+    with pytest.raises(StoreError, match=r"disk is full\). Make room there, then run the same"):
+        writer.add_video("ef" * 32, "b.mp4", frames(99), times_us=range(99), duration_s=1.0)
+    writer.close()
+    with FrameStore.open(path) as store:
+        assert store.find_video("ef" * 32) is None
+        assert [one.record.id for one in store.records()] == ["a"]

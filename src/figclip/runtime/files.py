@@ -51,7 +51,11 @@ def staged_folder(target: Path) -> Generator[Path]:
         aside.mkdir(parents=True)
         try:
             yield aside
+            # safetensors makes files that only their owner can read.
+            readable = aside.stat().st_mode & 0o666
             for written in (*aside.rglob("*"), aside):
+                if written.is_file():
+                    written.chmod(readable)
                 fsync(written)
             if not target.exists():
                 aside.rename(target)

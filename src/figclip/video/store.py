@@ -596,9 +596,12 @@ def _named_errors(path: Path) -> Generator[None]:
     except StoreError:
         raise
     except (sqlite3.Error, *DAMAGES) as error:
+        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         raise StoreError(
             f"the frame store cannot be read or written ({error})",
             where=str(path),
-            fix="Check the disk and the file's rights; if it is damaged, delete it and run what "
+            fix="Make room there, then run the same command again"
+            if is_full
+            else "Check the disk and the file's rights; if it is damaged, delete it and run what "
             "made it again",
         ) from error
