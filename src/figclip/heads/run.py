@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from figclip.config import CaptioningLoss, HeadTrainConfig, SituationLoss
+from figclip.config.parsing import build
 from figclip.errors import ModelError
 from figclip.evaluation.results import ModelColumn
 from figclip.runtime.files import write_atomically
@@ -95,12 +96,16 @@ def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
                 where=str(file),
                 fix="Use the figclip version that wrote it, or a newer one.",
             )
-        models = {name: ModelColumn(**one) for name, one in content.pop("models").items()}
+        models = {
+            name: build(ModelColumn, one, where=name) for name, one in content.pop("models").items()
+        }
         info = HeadInfo(models=models, **content)
         if info.task not in TASKS:
             raise ValueError(f"no task is called {info.task!r}")
-        if not isinstance(info.vocabulary, dict) or not isinstance(info.feature_dim, int):
-            raise TypeError("vocabulary or feature_dim is of a wrong type")
+        kinds = (str, str | None, dict, int)
+        values = (info.model, info.base, info.vocabulary, info.feature_dim)
+        if not all(map(isinstance, values, kinds)):
+            raise TypeError("model, base, vocabulary or feature_dim is of a wrong type")
         if task not in (None, info.task):
             raise ModelError(
                 f"holds heads for {info.task}, not for {task}",
