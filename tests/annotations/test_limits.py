@@ -105,6 +105,9 @@ def test_limits_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         patch.setattr(own_files, "MAX_ROWS", 2)
         refused(table, ":3: is beyond 2 entries")
     with monkeypatch.context() as patch:
+        patch.setattr(own_files, "MAX_FILLED_CELLS", 4)
+        refused(table, ":3: is beyond 4 filled cells")
+    with monkeypatch.context() as patch:
         patch.setattr(reading, "MAX_CELLS", 3)
         refused(table, ":1: is not CSV: a row has more than 3 cells")
     with monkeypatch.context() as patch:

@@ -27,6 +27,7 @@ from figclip.annotations.reading import (
     is_object,
     json_lines,
     nearest,
+    note_excess,
     raise_problems,
     read_text,
     repetitions,
@@ -42,6 +43,8 @@ EVENT_COLUMNS = ("start_s", "end_s", "verb", "sense", "scene")
 COLUMNS = (*VIDEO_COLUMNS, "annotation", *EVENT_COLUMNS)
 MAX_ROWS = 500_000
 """Most rows of CSV: half as many as lines of JSON, as they are gathered before they are checked."""
+MAX_FILLED_CELLS = 5_000_000
+"""Most cells of CSV that are not blank: each takes up to 100 bytes of memory."""
 REQUIRED_COLUMNS = ("video", "start_s", "end_s", "verb")
 
 # Linear: no two of its parts that repeat can match the same characters side by side.
@@ -76,8 +79,13 @@ def parse_csv(text: str, file: Place) -> list[RawVideo]:
         return []
     header = first_row[1]
     annotations: dict[tuple[str, str], _GatheredRows] = {}
+    num_filled = 0
     for place, row in filled_rows(rows, header):
         filled = {column: cell for column, cell in row.items() if cell.strip()}
+        num_filled += len(filled)
+        if num_filled > MAX_FILLED_CELLS:
+            note_excess(place, MAX_FILLED_CELLS, "filled cells")
+            break
         _add_row(filled, place, annotations)
     return [
         RawVideo(

@@ -157,9 +157,9 @@ def numbered_lines(text: str, file: Place) -> Iterator[tuple[Place, str]]:
         start = end + 1
 
 
-def note_excess(place: Place, limit: int) -> None:
-    """Notes that a file has more entries than are read."""
-    what = f"is beyond {limit:,} entries"
+def note_excess(place: Place, limit: int, noun: str = "entries") -> None:
+    """Notes that a file has more than is read."""
+    what = f"is beyond {limit:,} {noun}"
     place.add("", what=what, fix="Divide the file; what follows was not read")
 
 
