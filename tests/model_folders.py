@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.folder import ContextualizerShape, ModelInfo, SeenMedia, write_adapted
 from figclip.model.lora import add_adaptation, lora_layers
+from figclip.runtime.checked_json import load_checked
 
 RANK = 4
 LORA_ALPHA = 6.0
@@ -86,3 +88,11 @@ def adapt_at_random(
         seen=SeenMedia(trained_on=frozenset(["0123456789abcdef"])),
     )
     return Adapted(backbone, adapter, contextualizer, info)
+
+
+def forget_hashes(folder: Path) -> None:
+    """Make of a model folder one of before 2026-11-29, so that what it says is looked at."""
+    file = folder / "figclip.json"
+    content = load_checked(file.read_text())
+    del content["files"]
+    file.write_text(json.dumps(content))

@@ -7,7 +7,6 @@ and the checkpoint before its last step, and heads; made with one thread by that
 
 from __future__ import annotations
 
-import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -22,6 +21,7 @@ from figclip.config.recipes import build_recipe
 from figclip.evaluation.sources import DataSource
 from figclip.heads.situations.task import evaluate_situations
 from figclip.reporting.report import write_report
+from figclip.runtime.checked_json import load_checked
 from figclip.video.store import FrameStore, StoreSpec
 
 ARCHIVE = Path(__file__).parent / "fixtures" / "before_the_house.tar.xz"
@@ -44,7 +44,7 @@ def test_a_store(old: Path):
 
 
 def test_a_model(old: Path):
-    expected = json.loads((old / "texts.json").read_text())
+    expected = load_checked((old / "texts.json").read_text())
     found = FiGCLIP.from_pretrained(old / "run").encode_text(expected["texts"])
     torch.testing.assert_close(found, torch.tensor(expected["embeddings"]), atol=1e-6, rtol=0)
 
@@ -67,10 +67,10 @@ def test_a_run_goes_on_to_the_weights_that_it_had(old: Path):
 
 
 def test_heads_score_what_they_scored(old: Path):
-    before = json.loads((old / "heads/eval/situations-vidsitu.json").read_text())
+    before = load_checked((old / "heads/eval/situations-vidsitu.json").read_text())
     data = DataSource(name="vidsitu", path=old / "frames.store")
     evaluate_situations(old / "heads", data=data, out=old / "again")
-    after = json.loads((old / "again/situations-vidsitu.json").read_text())
+    after = load_checked((old / "again/situations-vidsitu.json").read_text())
     assert after["metrics"] == before["metrics"]
 
 

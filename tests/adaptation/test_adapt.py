@@ -18,6 +18,7 @@ from transformers import CLIPModel
 from figclip.adaptation.adapt import adapt
 from figclip.errors import CheckpointError, FigclipError, StoreError, TrainingError
 from figclip.model.figclip import FiGCLIP
+from figclip.runtime.checked_json import load_checked
 from figclip.training.loop import StepReport
 from tests.adapted_world import IMAGE_SIZE, World, make_world
 from tests.small_clip import write_small_clip
@@ -29,7 +30,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def metrics_without_times(run: Path) -> list[dict]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [load_checked(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in row.items() if k != "time"} for row in rows]
 
 
@@ -57,12 +58,12 @@ def test_a_run_leaves_a_plain_clip_and_its_provenance(world: World, tmp_path: Pa
     for name in moved:
         assert torch.allclose(back[name], base[name], atol=1e-6), name
 
-    info = json.loads((run / "model" / "figclip.json").read_text())
+    info = load_checked((run / "model" / "figclip.json").read_text())
     assert info["provenance"]["recipe"] == "tiny"
     for file in ("figclip.json", "config.json", "adapter/adapter_config.json"):
         text = (run / "model" / file).read_text()
         assert str(world.folder) not in text and str(tmp_path) not in text, "paths must not leak"
-    data = json.loads((run / "data.json").read_text())
+    data = load_checked((run / "data.json").read_text())
     assert len(data["train"]) == 5
     assert data["stores"][0]["coverage"]["splits"]["train"]["stored"] == 5
     assert data["base"] == info["base_hash"]
@@ -72,7 +73,7 @@ def test_a_run_leaves_a_plain_clip_and_its_provenance(world: World, tmp_path: Pa
 
 
 def sessions(run: Path) -> list[dict]:
-    return json.loads((run / "environment.json").read_text())["sessions"]
+    return load_checked((run / "environment.json").read_text())["sessions"]
 
 
 def stop_at(step: int):
@@ -143,11 +144,11 @@ def test_a_run_that_does_not_say_its_base_is_resumed(world: World, tmp_path: Pat
     out = tmp_path / "run"
     config = world.config("train.epochs=1")
     adapt(config, data=[world.store], out=out, cpu=True)
-    data = json.loads((out / "data.json").read_text())
+    data = load_checked((out / "data.json").read_text())
     base = data.pop("base")
     (out / "data.json").write_text(json.dumps(data))
     adapt(config, data=[world.store], out=out, cpu=True, resume=True)
-    assert json.loads((out / "data.json").read_text())["base"] == base
+    assert load_checked((out / "data.json").read_text())["base"] == base
 
 
 def test_runs_are_not_overwritten_nor_resumed_under_other_settings(world: World, tmp_path: Path):
@@ -207,7 +208,7 @@ def test_a_learning_rate_that_explodes_stops_with_the_batch_named(world: World, 
     )
     with pytest.raises(TrainingError, match="not finite"):
         adapt(config, data=[world.store], out=tmp_path / "run", cpu=True)
-    saved = json.loads((tmp_path / "run" / "nonfinite.json").read_text())
+    saved = load_checked((tmp_path / "run" / "nonfinite.json").read_text())
     assert saved["items"] and all("#" in item for item in saved["items"])
 
 
@@ -236,7 +237,7 @@ def test_a_store_of_other_frames_an_event_is_refused_with_the_command(world: Wor
 def test_texts_that_do_not_fit_are_counted(world: World, tmp_path: Path):
     short = tmp_path / "short"
     shutil.copytree(world.base, short)
-    config = json.loads((short / "config.json").read_text())
+    config = load_checked((short / "config.json").read_text())
     config["text_config"]["max_position_embeddings"] = 20
     (short / "config.json").write_text(json.dumps(config))
     weights = load_file(short / "model.safetensors")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -29,6 +28,7 @@ from figclip.adaptation.keeping import (
 from figclip.config import KeepConfig
 from figclip.errors import CheckpointError, ConfigError, DataError
 from figclip.model.folder import medium_hash, read_info
+from figclip.runtime.checked_json import load_checked
 from figclip.training.loop import StepReport
 from figclip.video.container import hash_video
 from figclip.video.store import FrameStore, StoreSpec
@@ -54,7 +54,7 @@ def pictures(world: World, tmp_path: Path) -> Path:
 
 
 def metrics(run: Path) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [load_checked(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{key: one for key, one in row.items() if key != "time"} for row in rows]
 
 
@@ -237,7 +237,7 @@ def test_a_run_is_held_to_its_base_on_pictures(world: World, pictures: Path, tmp
     assert len(notices) == 2 and f"{pictures / 'broken.png'}. data.json lists all." in notices[0]
     assert f"{HELD_BACK}: {pictures / 'held back.mp4'}" in notices[1]
     assert any(one.startswith("Only 20 texts say what") for one in plans[0].warnings)
-    data = json.loads((run / "data.json").read_text())
+    data = load_checked((run / "data.json").read_text())
     assert data["pictures"] == "9 pictures"
     left_out, _ = data["pictures_left_out"]
     assert left_out["items"] == [str(pictures / "broken.png")]

@@ -41,6 +41,7 @@ from figclip.model.embedder import Embedder
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import SeenMedia, read_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_copy, plain_state
+from figclip.runtime.checked_json import load_checked
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.training.loop import TrainingLoop
 from figclip.video.store import StoreSpec
@@ -80,7 +81,7 @@ def run(world: KeptWorld, cache: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def read_choice(run: Path) -> dict:
-    return json.loads((run / "strength.json").read_text())
+    return load_checked((run / "strength.json").read_text())
 
 
 def test_the_choice_is_recorded_with_the_whole_curve(run: Run) -> None:
@@ -118,7 +119,7 @@ def test_the_choice_is_recorded_with_the_whole_curve(run: Run) -> None:
 
 def test_alpha_zero_is_the_first_validation_of_the_run(run: Run) -> None:
     out, _, _ = run
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    rows = [load_checked(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     [base] = [row for row in rows if row["step"] == 0]
     parts = read_choice(out)["curve"][0]["detail_parts"]
     assert parts["event_r1"] == base["val/event_r1"]
@@ -180,7 +181,7 @@ def test_the_selecting_half_is_left_out_of_what_is_reported(
         assert any("chose the strength of the model" in one for one in result.notices)
         items = result.tasks[0].adapted_items[0].item_ids
         assert len(items) == kept["groups_reported"]
-    content = json.loads(result.files[0].read_text())
+    content = load_checked(result.files[0].read_text())
     assert content["left_out"][0]["count"] == kept["groups"]
     # Against it as base, another model is tested on the same half.
     beside = evaluate(
@@ -211,7 +212,7 @@ def test_the_training_file_is_no_test(
                 f"{test}: 42 of the 42 items scored show what the model was trained on: the scores "
                 "say little about others. --leave-out-trained leaves these out."
             ) in task.notices
-            content = json.loads(file.read_text())["trained_on"]
+            content = load_checked(file.read_text())["trained_on"]
             assert content == {"count": 42, "is_whole": True, "items": list(task.trained_on)}
             assert task.base is not None and task.base_items is not None
             assert task.base_items[0].item_ids == task.adapted_items[0].item_ids
@@ -256,7 +257,7 @@ def test_a_folder_of_an_earlier_version_says_that_it_does_not_know(
 ) -> None:
     model = tmp_path / "model"
     shutil.copytree(run[0] / "model", model)
-    info = json.loads((model / "figclip.json").read_text())
+    info = load_checked((model / "figclip.json").read_text())
     for name in ("trained_on", "validated_on"):
         del info["provenance"][name]
     (model / "figclip.json").write_text(json.dumps(info))
@@ -266,7 +267,7 @@ def test_a_folder_of_an_earlier_version_says_that_it_does_not_know(
     assert result.tasks[0].counts["videos"] == 84
     [notice] = [one for one in result.notices if "not known" in one]
     assert notice.startswith("It is not known which images and videos model learnt from")
-    assert json.loads(result.files[0].read_text())["trained_on"]["is_whole"] is False
+    assert load_checked(result.files[0].read_text())["trained_on"]["is_whole"] is False
     plans: list[AdaptationPlan] = []
     selection.adapt(
         world.config(f"model.base={model}"),

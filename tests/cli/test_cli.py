@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from figclip.runtime.checked_json import load_checked
 from tests.adapted_world import World, make_world
 from tests.drawn_films import draw_films
 from tests.kept_sets import write_kept_world
@@ -252,7 +253,7 @@ def test_a_strength_is_chosen_and_the_rest_is_reported(tmp_path: Path):
     assert adapted.returncode == 0, adapted.stderr
     too_few = "choosing groups are too few to prove that at most 2 points are lost"
     assert adapted.stderr.count(too_few) == 2, "before training, and with the choice"
-    chosen = json.loads((run / "strength.json").read_text())["alpha"]
+    chosen = load_checked((run / "strength.json").read_text())["alpha"]
     assert f"Strength {chosen:g}: detail on val " in adapted.stdout
     assert "the strength is chosen by val and actions-colours" in adapted.stderr
     assert "choosing the strength 7/7" in adapted.stderr

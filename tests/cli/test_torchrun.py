@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import signal
@@ -23,6 +22,7 @@ from figclip.config.recipes import build_captioning_recipe, build_situation_reci
 from figclip.errors import ConfigError
 from figclip.evaluation.sources import parse_source
 from figclip.heads.run import FinetuneResult
+from figclip.runtime.checked_json import load_checked
 from figclip.training.run_folder import RunFolder, read_metrics
 from tests.kept_sets import KeptWorld, write_kept_world
 from tests.processes import Start
@@ -119,7 +119,7 @@ def compare_one_and_two(
     assert sum("Model of step" in line for line in both) == 1
     assert sum("a global batch holds at most" in line for line in both) == 1
     runs = [folder / str(num) / "mine" for num in (1, 2)]
-    choices = [json.loads((run / "strength.json").read_text()) for run in runs]
+    choices = [load_checked((run / "strength.json").read_text()) for run in runs]
     assert choices[0]["alpha"] == choices[1]["alpha"]
     assert len(choices[1]["kept"]) == 2
     for name in ("model/model.safetensors", "model/contextualizer.safetensors"):
@@ -149,9 +149,9 @@ def test_two_processes_give_the_weights_of_one_in_float64(
     weights = load_file(tmp_path / "2" / "mine" / "model" / "model.safetensors")
     assert {one.dtype for one in weights.values()} == {torch.float64}
     # Training, validations, texts and strengths are shared: none is left to one of them.
-    alone = json.loads((tmp_path / "1" / "0.json").read_text())
+    alone = load_checked((tmp_path / "1" / "0.json").read_text())
     for rank in range(2):
-        share = json.loads((tmp_path / "2" / f"{rank}.json").read_text())
+        share = load_checked((tmp_path / "2" / f"{rank}.json").read_text())
         assert 0.45 * alone["frames"] < share["frames"] < 0.55 * alone["frames"]
         # Each embeds the texts of all strengths once, for its own.
         assert share["texts"] < 0.8 * alone["texts"]

@@ -23,6 +23,7 @@ from figclip.config import (
 )
 from figclip.config.parsing import apply_overrides, from_json, to_json, valid_keys
 from figclip.errors import ConfigError
+from figclip.runtime.checked_json import load_checked
 from tests.runtime_types import without_runtime_types
 
 DEFAULT = RunConfig(recipe="test")
@@ -122,7 +123,7 @@ JSON = st.recursive(
 
 @given(key=st.sampled_from(valid_keys(RunConfig)), value=JSON)
 def test_any_value_of_any_field_is_taken_or_refused_by_name(key: str, value: Any):
-    table = json.loads(to_json(DEFAULT))
+    table = load_checked(to_json(DEFAULT))
     section, _, name = key.partition(".")
     table[section][name] = value
     try:
@@ -166,14 +167,14 @@ def test_damaged_json_is_refused(text: str, message: str):
     ],
 )
 def test_json_of_another_shape_is_refused(change, message: str):
-    table = json.loads(to_json(DEFAULT))
+    table = load_checked(to_json(DEFAULT))
     change(table)
     with pytest.raises(ConfigError, match=message):
         from_json(json.dumps(table), RunConfig)
 
 
 def test_whole_numbers_pass_as_floats():
-    table = json.loads(to_json(DEFAULT))
+    table = load_checked(to_json(DEFAULT))
     table["train"]["lr"] = 1
     lr = from_json(json.dumps(table), RunConfig).train.lr
     assert lr == 1.0

@@ -20,6 +20,7 @@ from figclip.evaluation.sources import DataSource, open_annotated
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.folder import ModelInfo, SeenMedia, read_info, write_clip_files, write_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_state
+from figclip.runtime.checked_json import load_checked
 from figclip.video.store import StoreSpec
 from tests.annotation_files import own_video, write_jsonl
 from tests.dense_sets import with_split, write_store
@@ -168,7 +169,7 @@ def test_results_are_files_that_say_what_they_are_about(
         "srl_swap-own.json",
         "role_grounding-own.json",
     ]
-    content = json.loads(result.files[1].read_text())
+    content = load_checked(result.files[1].read_text())
     assert content["settings"]["seed"] == content["interval"]["seed"] == 3
     assert content["counts"]["events"] == 10
     assert content["models"]["adapted"]["name"] == "mine"
@@ -201,7 +202,7 @@ def test_several_data_sets_keep_their_results_apart(
         "dense_retrieval-own.json",
         "dense_retrieval-b.json",
     ]
-    counts = [json.loads(file.read_text())["counts"]["videos"] for file in result.files]
+    counts = [load_checked(file.read_text())["counts"]["videos"] for file in result.files]
     assert counts == [4, 2]
     again = run(clip, other, tmp_path / "out", tasks=["dense_retrieval"])
     assert again.files[0].name == "dense_retrieval-b.json"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from figclip.evaluation.results import (
     write_result,
 )
 from figclip.metrics.intervals import Interval
+from figclip.runtime.checked_json import load_checked
 from figclip.tasks.base import ItemScores, Score
 
 
@@ -133,7 +133,7 @@ def test_other_items_are_refused() -> None:
 def test_the_file_holds_everything(tmp_path: Path) -> None:
     file = write_result(result(), tmp_path, taken=[], versions={"figclip": "0"})
     assert file == tmp_path / "dense_retrieval-a.json"
-    content = json.loads(file.read_text())
+    content = load_checked(file.read_text())
     assert content == {
         "format": 1,
         "task": "dense_retrieval",
@@ -189,7 +189,7 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
     }
     lines = (tmp_path / "dense_retrieval-a.items.jsonl").read_text().splitlines()
     assert len(lines) == 4
-    assert json.loads(lines[0]) == {
+    assert load_checked(lines[0]) == {
         "block": "events t2v",
         "item": "e0",
         "group": "a",
@@ -204,7 +204,7 @@ def test_files_of_other_data_are_never_replaced(tmp_path: Path) -> None:
         names.append(write_result(result(data_hash), tmp_path, taken=[], versions={}).name)
     first, second, third = (f"dense_retrieval-a{n}.json" for n in ("", "-2", "-3"))
     assert names == [first, second, first, second, third]
-    assert json.loads((tmp_path / first).read_text())["data"]["hash"] == "d1"
+    assert load_checked((tmp_path / first).read_text())["data"]["hash"] == "d1"
     taken = [tmp_path / first]
     assert write_result(result("d1"), tmp_path, taken=taken, versions={}).name == (
         "dense_retrieval-a-4.json"

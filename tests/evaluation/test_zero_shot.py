@@ -16,6 +16,7 @@ from figclip.evaluation.evaluate import evaluate
 from figclip.evaluation.results import EvaluationResult, format_table
 from figclip.evaluation.sources import parse_source
 from figclip.model.backbone import Backbone, TokenBatch
+from figclip.runtime.checked_json import load_checked
 from figclip.video.sampling import PRESETS
 from tests.dense_sets import write_store
 from tests.evaluation.test_evaluate import write_adapted
@@ -69,7 +70,7 @@ def test_three_tasks_in_one_call_give_one_table_and_three_files(
         "retrieval on msrvtt:msrvtt (1k-A): 6 videos, 6 captions"
     )
     assert "actions on hmdb51:hmdb51 (1+2+3): 6 videos, 6 classes" in table
-    contents = [json.loads(file.read_text()) for file in result.files]
+    contents = [load_checked(file.read_text()) for file in result.files]
     assert [notice for one in contents for notice in one["notices"]] == list(result.notices)
     assert [one["settings"]["preset"] for one in contents] == ["figclip"] * 3
     assert [one["face"] for one in contents] == ["kept", "kept", "detail"]
@@ -120,7 +121,7 @@ def test_every_preset_gives_scores_of_its_own(
     preset: str, clip: Path, benchmarks: SmallBenchmarks, cache: Path, tmp_path: Path
 ) -> None:
     result = run(clip, [benchmarks.retrieval], tmp_path, cache, preset=preset)
-    content = json.loads(result.files[0].read_text())
+    content = load_checked(result.files[0].read_text())
     assert content["settings"]["preset"] == preset
     assert content["data"]["pipeline"] == ("vificlip" if preset == "vificlip" else "pil")
 
@@ -154,7 +155,7 @@ def test_the_sweep_goes_from_the_base_to_the_adapted_model(
         assert point.faces["detail"] == point.headlines["composition-sugarcrepe"]["accuracy"]
         retrieval = point.headlines["retrieval-msrvtt"]
         assert point.faces["kept"] == pytest.approx(sum(retrieval.values()) / 2)
-    content = json.loads((tmp_path / "sweep.json").read_text())
+    content = load_checked((tmp_path / "sweep.json").read_text())
     assert content["points"][3]["alpha"] == pytest.approx(0.3)
     assert result.pictures[-1] == tmp_path / "sweep.png"
     assert result.pictures[-1].stat().st_size > 10_000
@@ -172,7 +173,7 @@ def test_a_source_may_say_what_it_tests_and_its_prompts(
     assert [one.face for one in result.tasks] == ["detail", "kept", "detail"]
     prompts = [one.settings.get("prompts") for one in result.tasks]
     assert prompts == ["someone who is busy with {}", "photo", None]
-    contents = [json.loads(file.read_text()) for file in result.files]
+    contents = [load_checked(file.read_text()) for file in result.files]
     assert [one["face"] for one in contents] == ["detail", "kept", "detail"]
     table = format_table(result)
     assert table.index("DETAIL") < table.index("retrieval on msrvtt") < table.index("KEPT")
@@ -224,7 +225,7 @@ def test_what_is_missing_or_unreadable_is_named_and_the_rest_is_scored(
     (tmp_path / "some" / "videos" / "video7001.mp4").write_bytes(b"nothing to see")
     (tmp_path / "some" / "images" / "000000000002.jpg").write_bytes(b"\xff\xd8\xff")
     result = run(clip, [some.retrieval, some.composition], tmp_path / "out", cache)
-    retrieval, composition = (json.loads(file.read_text()) for file in result.files)
+    retrieval, composition = (load_checked(file.read_text()) for file in result.files)
     assert retrieval["counts"]["videos"] == 4
     assert retrieval["data"]["coverage"] == {
         "listed": 6,
@@ -278,7 +279,7 @@ def test_own_pairs_have_controls_and_files_named_after_theirs(
         "composition-role_swap.json",
         "composition-verb.json",
     ]
-    content = json.loads(result.files[1].read_text())
+    content = load_checked(result.files[1].read_text())
     for control in ("blind accuracy", "text-only accuracy"):
         assert content["metrics"][control]["adapted"]["official"] == 0.5
         assert content["metrics"][control]["chance"] == 0.5

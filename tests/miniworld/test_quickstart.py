@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_an_empty_folder_and_one_of_a_quickstart_are_taken(tmp_path: Path):
     assert quickstart._open_workshop(tmp_path, silent, stages.no_notice).path == tmp_path
 
 
-def test_a_base_with_other_weights_is_refused_by_name(tmp_path: Path):
+def test_a_base_that_does_something_else_is_refused_by_name(tmp_path: Path):
     folder = tmp_path / "mini-clip-0"
     lay_out_base(folder, 0)
     lay_out_base(folder, 0)
@@ -50,7 +51,13 @@ def test_a_base_with_other_weights_is_refused_by_name(tmp_path: Path):
     weights = load_file(file)
     weights["logit_scale"] = weights["logit_scale"] + torch.tensor(0.5)
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="mini-clip-0: holds other weights"):
+    with pytest.raises(ModelError, match="mini-clip-0: holds another CLIP"):
+        lay_out_base(folder, 0)
+    shutil.rmtree(folder)
+    lay_out_base(folder, 0)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace("1e-05", "1e-04", 1))
+    with pytest.raises(ModelError, match="mini-clip-0: holds another CLIP"):
         lay_out_base(folder, 0)
 
 

@@ -37,6 +37,47 @@ def embed(cache: EmbeddingCache, items: list[int], compute: Counter, **options: 
     return cache.embed(items, contents=contents, dim=2, compute=compute, **options)
 
 
+def test_a_flipped_bit_of_a_vector_is_noticed(tmp_path: Path):
+    file, vector = tmp_path / "c", np.array([[1.5, -2.0, 0.25]], np.float32)
+    cache = EmbeddingCache(file, model="m")
+
+    def embed() -> np.ndarray:
+        return cache.embed(["a"], contents=[b"a"], dim=3, compute=lambda items: vector)
+
+    embed()
+    content = file.read_bytes()
+    start = content.index(vector.tobytes())
+    for position in range(start, start + vector.nbytes + 4):
+        damaged = bytearray(content)
+        damaged[position] ^= 4
+        file.write_bytes(damaged)
+        with pytest.raises(StoreError, match=r"does not match its checksum. Delete the file"):
+            embed()
+    file.write_bytes(content)
+    assert np.array_equal(embed(), vector)
+
+
+def test_a_vector_of_another_key_is_noticed(tmp_path: Path):
+    """A damaged index leads to another row."""
+    cache = EmbeddingCache(tmp_path / "c", model="m")
+    numbers = np.eye(2, dtype=np.float32)
+    cache.embed(["a", "b"], contents=[b"a", b"b"], dim=2, compute=lambda items: numbers)
+    with closing(sqlite3.connect(tmp_path / "c")) as db, db:
+        db.execute("UPDATE embeddings SET vector = (SELECT max(vector) FROM embeddings)")
+    with pytest.raises(StoreError, match="checksum"):
+        cache.embed(["a", "b"], contents=[b"a", b"b"], dim=2, compute=lambda items: numbers)
+
+
+def test_vectors_of_earlier_versions_have_no_checksum(tmp_path: Path):
+    cache = EmbeddingCache(tmp_path / "c", model="m")
+    vector = np.array([[1.5, -2.0]], np.float32)
+    cache.embed(["a"], contents=[b"a"], dim=2, compute=lambda items: vector)
+    with closing(sqlite3.connect(tmp_path / "c")) as db, db:
+        db.execute("UPDATE embeddings SET vector = ?", (vector.tobytes(),))
+    found = cache.embed(["a"], contents=[b"a"], dim=2, compute=lambda items: 0 * vector)
+    assert np.array_equal(found, vector)
+
+
 def test_everything_is_computed_once_and_comes_back_bit_for_bit(tmp_path: Path):
     file, compute = tmp_path / "new folder" / "c.sqlite", Counter()
     cache = EmbeddingCache(file, model="m")

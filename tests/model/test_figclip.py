@@ -28,10 +28,11 @@ from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import SeenMedia, read_info, resolve_model, write_info
 from figclip.model.lora import plain_state
+from figclip.runtime.checked_json import load_checked
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.pixels import PixelPipeline
 from tests.full_disk import full_disk
-from tests.model_folders import Adapted, adapt_at_random
+from tests.model_folders import Adapted, adapt_at_random, forget_hashes
 from tests.runtime_types import without_runtime_types
 from tests.small_runs import IMAGE_SIZE, write_tiny_clip
 from tests.videos import draw_video, regular_stamps
@@ -117,7 +118,7 @@ def test_a_folder_holds_these_files_and_no_local_path(folder: Path, clip_folder:
         content = (folder / name).read_bytes()
         for local in (clip_folder, folder, Path.home()):
             assert str(local).encode() not in content, name
-    assert json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"] == 77
+    assert load_checked((folder / "tokenizer_config.json").read_text())["model_max_length"] == 77
 
 
 def test_peft_reads_the_adapter(adapted: Adapted, folder: Path, clip_folder: Path):
@@ -261,7 +262,7 @@ def info_with(**changes: Any) -> Callable[[Path], None]:
     """Change figclip.json; None removes a field."""
 
     def change(folder: Path) -> None:
-        content = json.loads((folder / "figclip.json").read_text())
+        content = load_checked((folder / "figclip.json").read_text())
         content.update(changes)
         kept = {key: value for key, value in content.items() if value != "REMOVED"}
         (folder / "figclip.json").write_text(json.dumps(kept))
@@ -311,7 +312,7 @@ SHAPE = {"layers": 1, "head_dim": 16, "frames_per_event": 4}
         (info_with(activation="gelu"), "was adapted with gelu, but config.json says quick_gelu"),
         (with_content("figclip.json", b""), r"figclip\.json: cannot be read .JSONDecodeError"),
         (with_content("figclip.json", b"[]"), "cannot be read .TypeError"),
-        (with_content("figclip.json", b"3"), "cannot be read .AttributeError"),
+        (with_content("figclip.json", b"3"), "cannot be read .TypeError"),
         (with_content("figclip.json", b"\xff\xfe"), "cannot be read .UnicodeDecodeError"),
         (with_content("figclip.json", b"[" * 100_000), "cannot be read .RecursionError"),
         (with_content("contextualizer.safetensors", b"x" * 50), "safetensors: cannot be read"),
@@ -324,6 +325,7 @@ def test_a_damaged_folder_is_refused_by_name(
     folder: Path, tmp_path: Path, damage: Callable[[Path], Any], message: str
 ):
     copy = shutil.copytree(folder, tmp_path / "model")
+    forget_hashes(copy)
     damage(copy)
     with without_runtime_types(), pytest.raises(ModelError, match=message) as caught:
         FiGCLIP.from_pretrained(copy, alpha=0.5)
@@ -339,6 +341,7 @@ def test_an_adapter_of_another_model_is_refused(folder: Path, tmp_path: Path):
         copy = shutil.copytree(folder, tmp_path / f"with {wrong.name}")
         shutil.rmtree(copy / "adapter")
         shutil.copytree(wrong / "adapter", copy / "adapter")
+        forget_hashes(copy)
         FiGCLIP.from_pretrained(copy, alpha=1.0)  # nothing to scale: the adapter is not read
         with pytest.raises(ModelError, match="belongs to another base"):
             FiGCLIP.from_pretrained(copy, alpha=0.5)
@@ -346,6 +349,7 @@ def test_an_adapter_of_another_model_is_refused(folder: Path, tmp_path: Path):
 
 def test_an_adapter_of_another_shape_is_refused(folder: Path, tmp_path: Path):
     copy = shutil.copytree(folder, tmp_path / "model")
+    forget_hashes(copy)
     file = copy / "adapter" / "adapter_model.safetensors"
     tensors = {
         name: t[:, :-1].contiguous() if "lora_A" in name else t
@@ -371,13 +375,14 @@ class Evil:
 def test_no_file_of_a_hostile_folder_is_executed(folder: Path, tmp_path: Path):
     """Pickles under every name that some loader might like better than safetensors, and code."""
     copy, target = shutil.copytree(folder, tmp_path / "model"), tmp_path / "executed"
+    forget_hashes(copy)
     evil = pickle.dumps(Evil(target), protocol=2)
     for name in ("pytorch_model.bin", "training_args.bin", "adapter/adapter_model.bin"):
         (copy / name).write_bytes(evil)
     for name in ("contextualizer.bin", "contextualizer.pt", "optimizer.pt"):
         (copy / name).write_bytes(evil)
     (copy / "modeling.py").write_text(f"import os; os.mkdir({str(target)!r})")
-    config = json.loads((copy / "config.json").read_text())
+    config = load_checked((copy / "config.json").read_text())
     config["auto_map"] = {"AutoModel": "modeling.Evil", "AutoConfig": "modeling.Evil"}
     (copy / "config.json").write_text(json.dumps(config))
     assert_close(

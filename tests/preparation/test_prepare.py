@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -26,6 +25,7 @@ from figclip.preparation.prepare import (
     format_coverage,
     prepare,
 )
+from figclip.runtime.checked_json import load_checked
 from figclip.video.container import hash_video
 from figclip.video.decoding import decode_frames
 from figclip.video.store import FrameStore, StoreSpec
@@ -180,7 +180,7 @@ def test_any_subset_is_normal_and_the_rest_is_named(
         "events valid: 3 of 4 videos have a file, 0 stored, 3 quarantined",
         "  without a file: missing.mp4",
     ]
-    beside = json.loads((tmp_path / "own.store.coverage.json").read_text())
+    beside = load_checked((tmp_path / "own.store.coverage.json").read_text())
     assert beside["missing"] == {
         "test": ["n" * 300 + ".mp4"],
         "train": [],
@@ -294,7 +294,7 @@ def test_coverage_is_in_the_store_and_beside_it(clip: Path, tmp_path: Path) -> N
     (tmp_path / "videos" / "b.mp4").write_bytes(b"")
     again = line("a.mp4", (0.0, 1.0))
     report = run(tmp_path, [line("a.mp4"), line("b.mp4"), line("c.mp4"), again, again])
-    beside = json.loads((tmp_path / "own.store.coverage.json").read_text())
+    beside = load_checked((tmp_path / "own.store.coverage.json").read_text())
     assert beside == {
         "format": 1,
         "source": "own.jsonl",

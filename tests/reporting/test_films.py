@@ -18,6 +18,7 @@ from figclip.reporting.film_examples import Lane, ShownFilm, pick_films, timelin
 from figclip.reporting.head_data import read_head_data
 from figclip.reporting.records import Compared
 from figclip.reporting.report import write_report
+from figclip.runtime.checked_json import load_checked
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_films import IDS, WrittenFilms, write_film_heads
 from tests.reporting.written_heads import write_heads
@@ -140,7 +141,7 @@ def test_missing_files_are_named(written: WrittenFilms):
 
 def test_predictions_that_lack_a_video_are_named(written: WrittenFilms):
     file = written.predictions("adapted")
-    content = json.loads(file.read_text())
+    content = load_checked(file.read_text())
     del content["results"]["v_b"]
     file.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"adapted.*says nothing of 'v_b'"):

@@ -24,6 +24,7 @@ from figclip.evaluation.seen_items import SELECTED
 from figclip.evaluation.sources import parse_source
 from figclip.model.backbone import load_backbone, state_hash, weights_hash
 from figclip.reporting.report import MAX_BYTES, write_report
+from figclip.runtime.checked_json import load_checked
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_runs import (
     HOSTILE,
@@ -262,7 +263,7 @@ def test_a_run_without_results_makes_no_claim(written: WrittenRun):
 
 def test_results_at_another_strength_are_not_shown(written: WrittenRun):
     name = "eval/retrieval-msrvtt.json"
-    models = json.loads((written.run / name).read_text())["models"]
+    models = load_checked((written.run / name).read_text())["models"]
     models["adapted"]["alpha"] = 1.0
     written.rewrite(name, models=models)
     page, _ = page_of(written, full=False)
@@ -271,7 +272,7 @@ def test_results_at_another_strength_are_not_shown(written: WrittenRun):
 
 
 def models_of(written: WrittenRun, name: str) -> dict[str, dict]:
-    return json.loads((written.run / name).read_text())["models"]
+    return load_checked((written.run / name).read_text())["models"]
 
 
 @pytest.mark.parametrize(
@@ -319,9 +320,10 @@ def test_of_data_scored_twice_the_newest_result_shows_clips(written: WrittenRun)
     for suffix in (".json", ".items.jsonl"):
         shutil.copy(first.with_suffix(suffix), second.with_suffix(suffix))
     items = second.with_suffix(".items.jsonl")
-    items.write_text(
-        items.read_text().replace('"adapted": {"accuracy": 0.0', '"adapted": {"accuracy": 1')
-    )
+    lines = [load_checked(line) for line in items.read_text().splitlines()]
+    for line in lines:
+        line["adapted"]["accuracy"] = 1.0
+    items.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     now = time.time()
     for older, newer, bar in ((first, second, "both right: 2"), (second, first, "both right: 1")):
         os.utime(older, (now - 10, now - 10))
@@ -418,7 +420,7 @@ def test_results_say_what_was_trained_on(written: WrittenRun):
     assert "4 items; 3 TRAINED ON" in page.text
     # Results of earlier versions do not say it.
     file = written.run / "eval/composition-pairs.json"
-    content = json.loads(file.read_text())
+    content = load_checked(file.read_text())
     del content["trained_on"]
     file.write_text(json.dumps(content))
     page, _ = page_of(written, full=False)
@@ -427,7 +429,7 @@ def test_results_say_what_was_trained_on(written: WrittenRun):
 
 def test_all_sessions_of_a_run_are_told(written: WrittenRun):
     file = written.run / "environment.json"
-    first = json.loads(file.read_text())
+    first = load_checked(file.read_text())
     del first["format"]
     resumed = {
         "step": 7, "device": "cuda:0 (H100)", "processes": 4, "command": ["figclip", "--resume"],
@@ -471,7 +473,7 @@ def test_a_damaged_file_is_named(written: WrittenRun, file: str, text: str):
 
 def test_an_older_result_file_is_refused_by_name(written: WrittenRun):
     name = "eval/composition-pairs.json"
-    metrics = json.loads((written.run / name).read_text())["metrics"]
+    metrics = load_checked((written.run / name).read_text())["metrics"]
     for one in metrics.values():
         del one["headline"]
     written.rewrite(name, metrics=metrics)

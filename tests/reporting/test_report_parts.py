@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figclip.datasets.records import Contrast, Medium
+from figclip.errors import FigclipError
 from figclip.evaluation.sources import DataSource
 from figclip.reporting.charts import dumbbell, line_chart, outcome_bar, tag
 from figclip.reporting.examples import Judged, changed_words, in_turn
@@ -27,6 +28,8 @@ from figclip.reporting.records import (
     plain,
     span,
 )
+from figclip.reporting.run_data import read_run_data
+from tests.reporting.written_runs import write_run, write_strength, write_summary
 
 
 def compared(base: float, adapted: float, *interval: float) -> Compared:
@@ -41,6 +44,26 @@ def judged(name: str, test: str, base: Preferred, adapted: Preferred) -> Judged:
     )
     source = DataSource(name="pairs", path=Path("pairs.jsonl"))
     return Judged(test=test, item=item, base=base, adapted=adapted, source=source)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json", "environment.json", "data.json", "metrics.jsonl", "strength.json",
+        "eval/composition-pairs.json", "eval/summary.json", "eval/timings.json",
+        "model/figclip.json",
+    ],
+)  # fmt: skip
+def test_another_digit_in_a_file_of_a_run_is_noticed(tmp_path: Path, name: str):
+    written = write_run(tmp_path)
+    write_summary(written)
+    write_strength(written)
+    file = written.run / name
+    text = file.read_text()
+    for digit in set(re.findall(r"[1-9](?=[,.\n])", text.rpartition('"check"')[0])):
+        file.write_text(text.replace(digit, "0", 1))
+        with pytest.raises(FigclipError, match=re.escape(file.name)):
+            read_run_data(written.run)
 
 
 def test_numbers_read_well():

@@ -25,6 +25,7 @@ from figclip.reporting.records import Compared, Span
 from figclip.reporting.report import write_report
 from figclip.reporting.situation_examples import Said, SaidRow, pick_situations
 from figclip.reporting.training_captions import open_store
+from figclip.runtime.checked_json import load_checked
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_heads import IDS, WrittenHeads, write_heads
 from tests.reporting.written_runs import HOSTILE, write_run
@@ -103,7 +104,7 @@ def test_relations_are_of_all_events_but_the_middle_one(heads: WrittenHeads):
 
 def test_predictions_are_found_by_the_position_of_their_video(heads: WrittenHeads):
     file = heads.predictions / "adapted" / "verbs.json"
-    rows = json.loads(file.read_text())
+    rows = load_checked(file.read_text())
     rows[IDS.index("v1")]["pred_vbs_ev"][0] = ["fly.01"]
     file.write_text(json.dumps(rows[::-1]))
     assert rows_of_first_event(heads, "v1")["verb"].said[1].text == "fly.01"

@@ -18,6 +18,7 @@ from figclip.evaluation.sources import DataSource, parse_source
 from figclip.metrics.intervals import Interval
 from figclip.model.backbone import state_hash
 from figclip.model.folder import ModelInfo, write_info
+from figclip.runtime.checked_json import dump_checked, load_checked
 from figclip.tasks.base import Face, ItemScores, Score
 from figclip.training.run_folder import RunFolder
 from figclip.video.decoding import to_time_us
@@ -56,7 +57,7 @@ class WrittenRun:
     def rewrite(self, file: str, **changes: object) -> None:
         """Change some keys of a JSON file of the run."""
         path = self.run / file
-        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        path.write_text(dump_checked({**load_checked(path.read_text()), **changes}))
 
 
 def write_run(folder: Path) -> WrittenRun:
@@ -71,7 +72,7 @@ def write_run(folder: Path) -> WrittenRun:
         commit="c0ffee", python="3.11.7", platform="Linux", threads=2, packages={"torch": "2.9"},
     )  # fmt: skip
     _write_json(run.data, hash="d474", train=["v0", "v1"], val=[], stores=[{"store": "a.store"}])
-    run.metrics.write_text("".join(f"{json.dumps(row)}\n" for row in _metrics()))
+    run.metrics.write_text("".join(f"{dump_checked(row)}\n" for row in _metrics()))
     run.model.mkdir()
     write_info(run.model, _info())
     save_file(WEIGHTS, run.model / "model.safetensors")
@@ -95,7 +96,7 @@ def write_run(folder: Path) -> WrittenRun:
 
 def write_summary(written: WrittenRun) -> None:
     """`eval/summary.json` with one test of each kind, and `eval/timings.json`."""
-    timings = json.dumps({"adapting": 71.0, "peak_memory_mib": 812})
+    timings = dump_checked({"adapting": 71.0, "peak_memory_mib": 812})
     (written.run / "eval" / "timings.json").write_text(timings)
     score = {"base": 0.5125, "adapted": 0.6, "difference": 0.0875, "interval": [0.031, 0.144]}
     test = {
@@ -210,4 +211,4 @@ def _metrics() -> list[dict[str, object]]:
 
 
 def _write_json(path: Path, **content: object) -> None:
-    path.write_text(json.dumps({"format": 1, **content}))
+    path.write_text(dump_checked({"format": 1, **content}))

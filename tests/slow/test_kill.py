@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -17,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from figclip.runtime.checked_json import load_checked
 from tests.adapted_world import World, make_world
 from tests.processes import Start
 
@@ -62,7 +62,7 @@ def pictures_of(world: World) -> Path:
 
 
 def metrics_without_times(run: Path) -> list[dict]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [load_checked(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in row.items() if k != "time"} for row in rows]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from figclip import FiGCLIP
 from figclip.miniworld import quickstart
 from figclip.miniworld.quickstart import WorldSize, run_full, run_quickstart
+from figclip.runtime.checked_json import load_checked
 
 pytestmark = pytest.mark.slow
 
@@ -49,20 +49,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_files_are_there(folder: Path):
     run = folder / "run-base0-seed0"
-    summary = json.loads((run / "eval/summary.json").read_text())
+    summary = load_checked((run / "eval/summary.json").read_text())
     assert len(summary["tests"]) == 18
     for name in ("detail", "detail_template", "semantic"):
         assert 0 <= summary[name]["base"] <= 1 and 0 <= summary[name]["adapted"] <= 1
     assert "<html" in (run / "report.html").read_text()
     assert (
         FiGCLIP.from_pretrained(run / "model").alpha
-        == json.loads((run / "strength.json").read_text())["alpha"]
+        == load_checked((run / "strength.json").read_text())["alpha"]
     )
     assert not list(folder.rglob("*.part"))
 
 
 def test_blind_is_even_and_words_do_not_tell(folder: Path):
-    summary = json.loads((folder / "run-base0-seed0/eval/summary.json").read_text())
+    summary = load_checked((folder / "run-base0-seed0/eval/summary.json").read_text())
     pairs = [test for test in summary["tests"] if "blind" in test]
     assert len(pairs) == 10
     for test in pairs:
@@ -87,7 +87,7 @@ def test_full_adds_seeds_the_second_base_and_controls(
 ):
     monkeypatch.setattr(quickstart, "FULL_SEEDS", (0, 1))
     result = run_full(folder, size=SIZE, on_progress=lambda *_: None)
-    summary = json.loads((folder / "run-base0-seed0/eval/summary.json").read_text())
+    summary = load_checked((folder / "run-base0-seed0/eval/summary.json").read_text())
     assert summary == result.summary
     assert set(summary["controls"]) == {"second base", "sparse captions", "shuffled annotations"}
     second = summary["controls"]["second base"]
@@ -102,7 +102,7 @@ def test_full_adds_seeds_the_second_base_and_controls(
     curves = summary["curves"]
     assert list(curves) == ["held to the base", "strength alone"]
     # At full strength the held one is what was adapted, unless a lower one was chosen.
-    strengths = [json.loads((run / "strength.json").read_text())["alpha"] for run in runs(folder)]
+    strengths = [load_checked((run / "strength.json").read_text())["alpha"] for run in runs(folder)]
     if strengths == [1.0, 1.0]:
         assert curves["held to the base"][-1]["detail"] == summary["detail"]
     assert curves["strength alone"][-1]["detail"] != summary["detail"]
@@ -124,4 +124,4 @@ def test_a_plain_quickstart_keeps_the_summary_of_full_while_it_holds(folder: Pat
     assert "over seeds of training:" in result.report.read_text()
     shutil.rmtree(folder / "run-base0-seed1")
     result = run_quickstart(folder, seed=0, size=SIZE, on_progress=lambda *_: None)
-    assert result.summary["seeds"] == [0] == json.loads(file.read_text())["seeds"]
+    assert result.summary["seeds"] == [0] == load_checked(file.read_text())["seeds"]

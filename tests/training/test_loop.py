@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import shutil
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from figclip.errors import CheckpointError, OutputError, TrainingError
+from figclip.runtime.checked_json import load_checked
 from figclip.training.loop import LoopSettings, ParameterGroup, StepReport, TrainingLoop, lr_factor
 from figclip.training.run_folder import RunFolder, read_metrics
 
@@ -99,7 +99,7 @@ class Steps:
 
 def make_loop(
     path: Path,
-    trainee: Regression,
+    trainee: Regression | Indexed,
     settings: LoopSettings = SETTINGS,
     *,
     validator: Callable[[], Mapping[str, float]] | None = None,
@@ -161,6 +161,49 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, precision: Any, k
     assert final_files(tmp_path / "killed") == final_files(tmp_path / "whole")
     assert timeless(tmp_path / "killed") == timeless(tmp_path / "whole")
     assert RunFolder(tmp_path / "killed").steps() == RunFolder(tmp_path / "whole").steps()
+
+
+class Indexed:
+    """Takes each row of a table several times, unevenly many of them for each of two threads."""
+
+    def __init__(self) -> None:
+        self.table = nn.Parameter(
+            torch.randn(15, 26, 96, generator=torch.Generator().manual_seed(0))
+        )
+        self.rows = torch.arange(15).repeat_interleave(5)
+        self.factors = torch.randn(75, 26, 96, generator=torch.Generator().manual_seed(1))
+        self.gradients: set[bytes] = set()
+        self.was_deterministic: set[bool] = set()
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        return [ParameterGroup(name="t", parameters={"t": self.table}, lr=0.0, weight_decay=0.0)]
+
+    def accumulate_gradients(self, batch: int, *, loss_scale: float) -> Mapping[str, float]:
+        loss = (self.table[self.rows] * self.factors).sum()
+        (loss * loss_scale).backward()
+        assert self.table.grad is not None
+        self.gradients.add(self.table.grad.numpy().tobytes())
+        self.was_deterministic.add(torch.are_deterministic_algorithms_enabled())
+        return {"loss": loss.item()}
+
+    def after_step(self) -> None:
+        """Nothing is bounded."""
+
+    def name_items(self, batch: int) -> list[str]:
+        return []
+
+
+def test_two_threads_add_up_gradients_in_a_fixed_order(tmp_path: Path):
+    """In an order of chance, some 1 in 100 differed in their last bits."""
+    trainee, threads = Indexed(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for part in range(5):
+            make_loop(tmp_path / str(part), trainee).run(Steps(), resume=False)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(trainee.gradients) == 1 and trainee.was_deterministic == {True}
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_resume_reads_the_optimisers_state(tmp_path: Path):
@@ -251,7 +294,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(
     trainee = Regression(lambda step, value: spoil(value) if step == 5 else value)
     with pytest.raises(TrainingError, match="at step 5 are not finite") as caught:
         make_loop(tmp_path, trainee).run(Steps(), resume=False)
-    saved = json.loads((tmp_path / "nonfinite.json").read_text())
+    saved = load_checked((tmp_path / "nonfinite.json").read_text())
     assert saved == {"step": 5, "losses": {"loss": loss}, "items": ["item 5"]}
     assert "nonfinite.json" in caught.value.fix
     assert trainee.steps_done == 4

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from figclip.errors import CheckpointError, OutputError
+from figclip.runtime.checked_json import load_checked
 from figclip.training import run_folder as checkpoint
 from figclip.training.run_folder import MetricsLog, RunFolder, read_metrics
 from tests.full_disk import full_disk
@@ -62,6 +63,55 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[int]:
         monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
     monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
     return count
+
+
+def flips(file: Path) -> Generator[int]:
+    """Flips a bit of each byte of a file in turn; yields where."""
+    content = file.read_bytes()
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1
+        file.write_bytes(damaged)
+        yield position
+    file.write_bytes(content)
+
+
+def test_a_flipped_bit_of_a_checkpoints_counters_is_noticed(tmp_path: Path):
+    run, state = RunFolder(tmp_path), {"best": [3, 0.625], "scaler": {"scale": 65536.0}}
+    run.save_checkpoint(5, tensors={"w": torch.ones(2)}, state=state)
+    expected = run.load_checkpoint(5).state
+    assert expected["best"] == [3, 0.625] and "check" not in expected
+    for _ in flips(tmp_path / "checkpoints" / "step-00000005" / "state.json"):
+        try:
+            found = run.load_checkpoint(5).state
+        except CheckpointError:
+            continue
+        assert {**found, **expected} == found  # a check that is called otherwise
+
+
+def test_a_flipped_bit_of_the_metrics_is_noticed(tmp_path: Path):
+    file = tmp_path / "metrics.jsonl"
+    rows = [{"step": 1, "loss": 2.5, "time": {"s": 0.125}}, {"step": 2, "val/score": 0.75}]
+    with MetricsLog(file, resume_step=-1) as log:
+        for row in rows:
+            log.write(row)
+    assert read_metrics(file) == rows
+    for _ in flips(file):
+        try:
+            found = read_metrics(file)
+        except CheckpointError:
+            continue
+        assert [{**one, **row} for one, row in zip(found, rows, strict=True)] == found
+
+
+def test_a_line_that_was_cut_is_left_out(tmp_path: Path):
+    file, row = tmp_path / "metrics.jsonl", {"step": 1, "time": {"s": 0.5}}
+    with MetricsLog(file, resume_step=-1) as log:
+        log.write(row)
+    content = file.read_bytes()
+    for length in range(len(content)):
+        file.write_bytes(content + content[:length])
+        assert read_metrics(file) == [row]
 
 
 def test_tensors_and_counters_come_back(tmp_path: Path):
@@ -195,7 +245,7 @@ def test_pruning_keeps_the_latest_and_the_named(
 def test_checkpoints_hold_no_pickle(tmp_path: Path):
     _, folder = saved(tmp_path)
     assert {entry.name for entry in folder.iterdir()} == {"tensors.safetensors", "state.json"}
-    json.loads((folder / "state.json").read_text())
+    load_checked((folder / "state.json").read_text())
 
 
 def rows(*steps: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -285,6 +286,77 @@ def test_a_flipped_bit_anywhere_is_noticed(path: Path) -> None:
     assert noticed > 0
 
 
+def flip_each(file: Path, needle: bytes) -> Generator[int]:
+    """Flips a bit of each byte of some text in a file in turn; yields where."""
+    content = file.read_bytes()
+    start = content.index(needle)
+    for position in range(start, start + len(needle)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1
+        file.write_bytes(damaged)
+        yield position
+    file.write_bytes(content)
+
+
+def test_a_flipped_bit_of_annotations_is_noticed(path: Path) -> None:
+    write_store(path)
+    assert [one.record.id for one in FrameStore.open(path).records()] == ["a"]
+    for _ in flip_each(path, record_to_json(record()).encode()):
+        with pytest.raises(StoreError, match="a row of records is damaged"):
+            FrameStore.open(path).records()
+
+
+def test_a_flipped_bit_of_what_is_left_out_or_covered_is_noticed(path: Path) -> None:
+    write_store(path)
+    with FrameStoreWriter(path, spec=RAW) as writer:
+        left_out = QuarantinedVideo(id="q", split="s", path="q.mp4", reason="bad", detail="bad: 7")
+        writer.quarantine(left_out)
+        writer.set_coverage({"splits": {"train": {"listed": 12345}}})
+    for _ in flip_each(path, b"bad: 7"):
+        with pytest.raises(StoreError, match="a row of quarantine is damaged"):
+            FrameStore.open(path).quarantine()
+    for _ in flip_each(path, b"12345"):
+        with pytest.raises(StoreError, match="description is damaged"):
+            FrameStore.open(path)
+
+
+def test_rows_that_a_damaged_page_lost_are_missed(path: Path) -> None:
+    write_store(path)
+    damage(path, "DELETE FROM records")
+    with pytest.raises(StoreError, match="records, which had 1 rows, is damaged"):
+        FrameStore.open(path).records()
+    with pytest.raises(StoreError, match="has lost rows"):
+        FrameStoreWriter(path, spec=RAW)
+
+
+def test_a_frame_at_the_place_of_another_is_noticed(path: Path) -> None:
+    """A damaged index leads to a whole frame, with its own checksum."""
+    write_store(path, num=3)
+    damage(path, "UPDATE frames SET time_us = 9 WHERE time_us = 0")
+    damage(path, "UPDATE frames SET time_us = 0 WHERE time_us = 250000")
+    with pytest.raises(StoreError, match="its checksum does not match"):
+        FrameStore.open(path).read_frames(HASH, [0])
+
+
+def test_stores_without_checksums_are_read_and_get_them(path: Path) -> None:
+    pixels = write_store(path, num=2)
+    for table in ("videos", "records", "quarantine"):
+        damage(path, f"ALTER TABLE {table} DROP COLUMN crc32")
+    damage(path, "DELETE FROM meta WHERE key IN ('counts', 'check')")
+    for time_us, frame in zip((0, 250_000), pixels, strict=True):  # as before 2026-11-29
+        damage(path, "UPDATE frames SET crc32 = ? WHERE time_us = ?", zlib.crc32(frame), time_us)
+    store = FrameStore.open(path)
+    assert [one.record.id for one in store.records()] == ["a"] and not store.quarantine()
+    assert np.array_equal(store.read_frames(HASH, [0, 250_000]), pixels)
+    with FrameStoreWriter(path, spec=RAW) as writer:
+        writer.add_record(record("b"), video_hash=HASH)
+    store = FrameStore.open(path)
+    assert [one.record.id for one in store.records()] == ["a", "b"]
+    damage(path, "UPDATE records SET split = 'x' WHERE id = 'b'")
+    with pytest.raises(StoreError, match="b: a row of records is damaged"):
+        store.records()
+
+
 def test_not_a_store(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no such frame store"):
         FrameStore.open(tmp_path / "none")
@@ -337,7 +409,7 @@ def test_newer_or_damaged_description(path: Path) -> None:
 def test_damaged_record(path: Path) -> None:
     write_store(path)
     for text in ["", "{}", "[]", "null", "[" * 100_000, '{"id": 3}']:
-        damage(path, "UPDATE records SET json = ?", text)
+        damage(path, "UPDATE records SET json = ?, crc32 = NULL", text)
         with pytest.raises(StoreError, match="a stored record is damaged"):
             FrameStore.open(path).records()
 

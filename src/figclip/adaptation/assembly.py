@@ -1,6 +1,5 @@
 """Load the parts of a run (base, data, adaptation, texts), check them, and record them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.embedder import Embedder
 from figclip.model.folder import SeenMedia, read_info, resolve_model
 from figclip.model.lora import add_adaptation
-from figclip.runtime.files import write_atomically
+from figclip.runtime.files import write_json
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import CountProgress
 from figclip.training.run_folder import (
@@ -183,7 +182,7 @@ def write_run_files(
         "stores": stores,
         **held,
     }
-    write_atomically(run.data, json.dumps(content, indent=2) + "\n")
+    write_json(run.data, content)
 
 
 def check_parts(run: RunFolder, parts: RunParts, *, num_kept: int) -> None:

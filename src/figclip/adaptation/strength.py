@@ -1,6 +1,5 @@
 """Choosing the strength of an adaptation: the most detail among those that keep what CLIP knew."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -50,7 +49,7 @@ from figclip.model.backbone import Backbone, weights_hash
 from figclip.model.embedder import Embedder
 from figclip.model.folder import SeenMedia
 from figclip.model.lora import plain_copy, plain_state
-from figclip.runtime.files import write_atomically
+from figclip.runtime.files import write_json
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import Progress, no_progress
 from figclip.video.sampling import PRESETS
@@ -378,7 +377,7 @@ def write_choice(choice: StrengthChoice, out: Path, *, model: str) -> None:
         "kept": {name: asdict(one) for name, one in choice.kept.items()},
         "curve": [{"qualifies": point.qualifies, **asdict(point)} for point in choice.curve],
     }
-    write_atomically(out / "strength.json", json.dumps(content, indent=2) + "\n")
+    write_json(out / "strength.json", content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,13 @@
 
 import dataclasses
 import difflib
-import json
 import types
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from figclip.errors import ConfigError, shown
+from figclip.runtime.checked_json import dump_checked, load_checked
 from figclip.runtime.reading import DAMAGES
 
 FORMAT = 1
@@ -23,7 +23,7 @@ Config = TypeVar("Config")
 def to_json(config: Any) -> str:
     """The config as indented JSON text, with its format version; `from_json` reads it back."""
     content: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(config)}
-    return json.dumps(content, indent=2) + "\n"
+    return dump_checked(content, indent=2) + "\n"
 
 
 def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> Config:
@@ -33,9 +33,9 @@ def from_json(text: str, kind: type[Config], *, where: str = "config.json") -> C
         ConfigError: not JSON, a newer format, an unknown or missing field, or a bad value.
     """
     try:
-        content = json.loads(text)
+        content = load_checked(text)
     except DAMAGES as error:
-        raise ConfigError(f"is not JSON ({error})", where=where) from error
+        raise ConfigError(f"is not JSON, or damaged ({error})", where=where) from error
     if not isinstance(content, dict):
         raise ConfigError("is not a JSON object", where=where)
     table = cast(dict[str, Any], content)

@@ -3,7 +3,6 @@
 Also here: the sweep over the strength of an adaptation, what it gains in detail and what it costs.
 """
 
-import json
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ from figclip.evaluation.seen_items import (
 )
 from figclip.evaluation.sources import DataSource
 from figclip.model.folder import SeenMedia
-from figclip.runtime.files import write_atomically
+from figclip.runtime.files import write_json
 from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
 from figclip.runtime.versions import package_versions
@@ -210,7 +209,7 @@ def _draw(
         pictures += draw_confusion(result, file.with_suffix(".confusion.png"))
     if sweep is not None:
         content = {"format": SWEEP_FORMAT, **asdict(sweep)}
-        write_atomically(out / "sweep.json", json.dumps(content, indent=2) + "\n")
+        write_json(out / "sweep.json", content)
         pictures += draw_sweep(sweep, out / "sweep.png")
     return tuple(pictures)
 

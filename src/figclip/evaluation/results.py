@@ -15,7 +15,8 @@ from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.evaluation.sources import OWN
 from figclip.metrics.intervals import Interval, paired_bootstrap
-from figclip.runtime.files import write_atomically
+from figclip.runtime.checked_json import dump_checked, load_checked
+from figclip.runtime.files import write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
 from figclip.tasks.base import Face, ItemScores, Score, Setting, Unit, check_item_means
 
@@ -233,7 +234,7 @@ def write_files(
         file = stem.with_name(f"{stem.name}-{number}.json")
     # The items first: a result file always has its items beside it.
     write_atomically(file.with_suffix(items_suffix), "".join(item_lines))
-    write_atomically(file, json.dumps(content, indent=2) + "\n")
+    write_json(file, content)
     return file
 
 
@@ -402,7 +403,7 @@ def _item_lines(result: TaskResult) -> list[str]:
                     "base": None if base is None else item_labels(base, i),
                     "adapted": item_labels(block, i),
                 }
-            lines.append(json.dumps(line) + "\n")
+            lines.append(dump_checked(line) + "\n")
     return lines
 
 
@@ -421,7 +422,7 @@ def _subject(file: Path, subject_of: Callable[[Mapping[str, Any]], str]) -> str 
     if not file.exists():
         return None
     try:
-        return subject_of(json.loads(file.read_text()))
+        return subject_of(load_checked(file.read_text()))
     except DAMAGES:
         return ""  # not a result of ours, so not ours to replace
 

@@ -5,7 +5,6 @@ head.json                                  task, model, vocabulary
 base/ adapted/ contextualizer/             a head on each: checkpoints, metrics, head.safetensors
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -23,7 +22,9 @@ from figclip.config import CaptioningLoss, HeadTrainConfig, SituationLoss
 from figclip.config.parsing import build
 from figclip.errors import ModelError
 from figclip.evaluation.results import ModelColumn
-from figclip.runtime.files import write_atomically
+from figclip.model.backbone import state_hash
+from figclip.runtime.checked_json import load_checked
+from figclip.runtime.files import write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
 from figclip.training.batches import BatchItem, BatchPlan
 from figclip.training.loop import (
@@ -77,7 +78,7 @@ def is_head_run(path: Path) -> bool:
 def write_head_info(run: Path, info: HeadInfo) -> None:
     """Write `head.json`; `features.check_models` has passed."""
     content = {"format": HEAD_FORMAT, **asdict(info)}
-    write_atomically(run / "head.json", json.dumps(content, indent=2) + "\n")
+    write_json(run / "head.json", content)
 
 
 def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
@@ -88,7 +89,7 @@ def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
         what = f"is {maker}, and one of `figclip finetune {task or 'TASK'}` is needed"
         raise ModelError(what, where=str(run), fix=f"Fine-tune one, with --model {run}")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = load_checked(file.read_text(encoding="utf-8"))
         version = content.pop("format")
         if version != HEAD_FORMAT:
             raise ModelError(
@@ -125,9 +126,9 @@ def head_file(run: Path, name: str) -> Path:
 
 
 def write_head(file: Path, head: nn.Module) -> None:
-    """Write a head's weights, whole or not at all."""
+    """Write a head's weights with their hash, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
-    write_atomically(file, save(state))
+    write_atomically(file, save(state, metadata={"hash": state_hash(state)}))
 
 
 def load_head(file: Path, head: nn.Module) -> None:
@@ -139,7 +140,13 @@ def load_head(file: Path, head: nn.Module) -> None:
             fix="Go on with `figclip finetune … --resume`",
         )
     try:
-        head.load_state_dict(load_file(file))
+        state = load_file(file)
+        with safe_open(file, framework="pt") as opened:
+            # Heads of earlier versions have none.
+            said = (opened.metadata() or {}).get("hash")
+        if said not in (None, state_hash(state)):
+            raise RuntimeError("its weights are not those that were written")
+        head.load_state_dict(state)
     except (SafetensorError, RuntimeError, *DAMAGES) as error:
         raise ModelError(f"cannot be read ({error})", where=str(file), fix=_FIX) from error
 

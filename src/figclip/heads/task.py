@@ -1,7 +1,6 @@
 """What all task heads share: how they are fine-tuned, loaded, and scored base beside adapted."""
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +42,8 @@ from figclip.heads.run import (
     write_head_info,
 )
 from figclip.model.folder import SeenMedia, medium_hash
-from figclip.runtime.files import write_atomically
+from figclip.runtime.checked_json import load_checked
+from figclip.runtime.files import write_json
 from figclip.runtime.launcher import require_one_process
 from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
@@ -220,7 +220,7 @@ def _write_data(run: RunFolder, training: HeadTraining, *, content_hash: str) ->
         **{name: list(ids) for name, ids in parts.items()},
         "media": {name: list(map(medium_hash, ids.values())) for name, ids in parts.items()},
     }
-    write_atomically(run.data, json.dumps(content, indent=2) + "\n")
+    write_json(run.data, content)
 
 
 def _reference(model: str | Path) -> str:
@@ -268,7 +268,7 @@ class TrainedHeads(Generic[Config, Words, Head]):
 def _read_seen(run: RunFolder) -> SeenMedia:
     """What the heads of a run were trained on, and what chose their weights."""
     try:
-        content = json.loads(read_text(run.data))
+        content = load_checked(read_text(run.data))
         if "media" not in content:  # written by an earlier version, which kept ids only
             return SeenMedia(is_whole=False)
         train, val = (frozenset(map(str, content["media"][name])) for name in ("train", "val"))

@@ -1,6 +1,5 @@
 """The stages of the quickstart: each reads the files of the one before; what is done is kept."""
 
-import json
 import resource
 import signal
 import sys
@@ -35,9 +34,17 @@ from figclip.miniworld.world_files import (
     WorldSize,
     draw_world,
 )
-from figclip.model.backbone import load_backbone, weights_hash
+from figclip.model.backbone import (
+    Backbone,
+    load_backbone,
+    text_config,
+    vision_config,
+    weights_hash,
+)
 from figclip.preparation.prepare import prepare
-from figclip.runtime.files import write_atomically
+from figclip.reporting.result_files import damage_named
+from figclip.runtime.checked_json import load_checked
+from figclip.runtime.files import write_json
 from figclip.runtime.progress import CountProgress, DetailedProgress
 from figclip.tasks.base import Face
 from figclip.training.loop import StepReport
@@ -114,16 +121,31 @@ def draw(
 
 
 def lay_out_base(folder: Path, seed: int) -> None:
-    """Write the folder of a mini CLIP, or refuse one that is there with other weights."""
+    """Write the folder of a mini CLIP, or refuse one that is there and does something else."""
     shipped = load_mini_clip(seed)
     if not folder.exists():
         write_mini_clip(folder, shipped)
-    elif weights_hash(load_backbone(str(folder)).clip) != weights_hash(shipped.clip):
+    elif _all_of(load_backbone(str(folder))) != _all_of(shipped):
         raise ModelError(
-            f"holds other weights than those of mini CLIP {seed} that figclip came with",
+            f"holds another CLIP than mini CLIP {seed} that figclip came with",
             where=str(folder),
             fix="Choose another --out, or remove it together with the runs on it",
         )
+
+
+def _all_of(mini_clip: Backbone) -> tuple[object, ...]:
+    """All that decides the embeddings of a mini CLIP."""
+    clip, tokenizer = mini_clip.clip, mini_clip.tokenizer
+    return (
+        weights_hash(clip),
+        tokenizer.backend_tokenizer.to_str(),
+        (tokenizer.pad_token_id, tokenizer.eos_token_id),
+        mini_clip.preprocessing,
+        *(
+            {**one.to_dict(), "dtype": None}
+            for one in (text_config(clip.config), vision_config(clip.config))
+        ),
+    )
 
 
 def prepare_videos(workshop: Workshop, control: ControlName | None = None) -> None:
@@ -247,19 +269,20 @@ def summary_file(run: Path) -> Path:
 
 def write_summary(run: Path, summary: Mapping[str, Any]) -> None:
     """Write `eval/summary.json`."""
-    write_atomically(summary_file(run), json.dumps(summary, indent=2) + "\n")
+    write_json(summary_file(run), summary)
 
 
 def write_timings(run: Path, seconds: Mapping[str, float]) -> None:
     """Write `eval/timings.json`: seconds of each stage when it was first run, and peak memory."""
     file = run / "eval" / "timings.json"
-    before = json.loads(file.read_text()) if file.exists() else {}
+    with damage_named(file):
+        before = load_checked(file.read_text(encoding="utf-8")) if file.exists() else {}
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_mib = peak / (2**20 if sys.platform == "darwin" else 2**10)
     peak_mib = max(round(peak_mib, 1), before.get("peak_memory_mib", 0.0))
     content = {**seconds, **before, "peak_memory_mib": peak_mib}
-    write_atomically(file, json.dumps(content, indent=2) + "\n")
+    write_json(file, content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

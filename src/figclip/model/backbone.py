@@ -16,6 +16,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from figclip.errors import ModelError
+from figclip.model.checked_files import check_files
 from figclip.model.image_tower import encode_pixels
 from figclip.runtime.reading import damage_named
 
@@ -190,8 +191,9 @@ def load_backbone(source: str) -> Backbone:
     Raises:
         ModelError: no such folder or hub id, not a CLIP, weights missing or of other shapes, an
             image processor that does something else than resize, centre crop, rescale, normalise,
-            or an activation that cannot be right.
+            an activation that cannot be right, or a file that is not as figclip wrote it.
     """
+    check_files(Path(source))
     with _damage_named(source):
         return _load_backbone(source)
 
@@ -235,8 +237,10 @@ def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
     """Only the tokenizer of a CLIP, and the most tokens that its text tower reads.
 
     Raises:
-        ModelError: no such folder or hub id, or a tokenizer that is not the text tower's.
+        ModelError: no such folder or hub id, a tokenizer that is not the text tower's, or a file
+            that is not as figclip wrote it.
     """
+    check_files(Path(source))
     with _damage_named(source):
         config = text_config(_load_config(source))
         tokenizer = _load_part(CLIPTokenizer, source)

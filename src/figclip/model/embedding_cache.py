@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from figclip.runtime.process_group import ALONE, Processes
 
 FORMAT = 1
 _FLOAT_BYTES = 4
+_CHECK_BYTES = 4
 _BATCH = 500  # parameters of one SQL statement; SQLite's default limit is 999 in old builds
 _OWN = {"embeddings", "sqlite_autoindex_embeddings_1"}  # the table, its key's index
 _LOCK_TIMEOUT_S = 60.0  # how long to wait for other processes
@@ -25,7 +27,7 @@ Item = TypeVar("Item")
 
 
 class EmbeddingCache:
-    """Maps the hash of (model, content) to a float32 vector.
+    """Maps the hash of (model, content) to a float32 vector, with a checksum of both.
 
     Any number of processes may open, make and fill one file at the same time. Its journal is
     SQLite's plain one: WAL needs memory that all readers share, which no network file system has,
@@ -72,7 +74,8 @@ class EmbeddingCache:
         file counts, the others' is left alone; all of them compute, and get the same rows.
 
         Raises:
-            StoreError: the file cannot be read or written, or holds something else than vectors.
+            StoreError: the file cannot be read or written, holds something else than vectors, or a
+                vector is damaged; those of before 2026-11-29 have no checksum.
         """
         keys = [self._key(content) for content in contents]
         known = self._read(keys, dim=dim) if processes.is_main else {}
@@ -109,14 +112,19 @@ class EmbeddingCache:
                     f"SELECT key, vector FROM embeddings WHERE key IN ({marks})", part
                 )
                 for key, blob in rows:
-                    if not isinstance(blob, bytes) or len(blob) != dim * _FLOAT_BYTES:
-                        raise StoreError(
-                            f"holds a vector that has not {dim} numbers",
-                            where=str(self._path),
-                            fix="Delete the file; it only saves time.",
-                        )
-                    found[key] = np.frombuffer(blob, np.float32)
+                    found[key] = self._vector(key, blob, dim=dim)
         return found
+
+    def _vector(self, key: bytes, blob: object, *, dim: int) -> Float32[np.ndarray, " D"]:
+        """What a row holds, if its checksum says so, or it has none."""
+        size = dim * _FLOAT_BYTES
+        if not isinstance(blob, bytes) or len(blob) not in (size, size + _CHECK_BYTES):
+            damage = f"holds a vector that has not {dim} numbers"
+        elif blob[size:] not in (b"", _check(key, blob[:size])):
+            damage = "holds a vector that does not match its checksum"
+        else:
+            return np.frombuffer(blob[:size], np.float32)
+        raise StoreError(damage, where=str(self._path), fix="Delete the file; it only saves time.")
 
     def _write(self, vectors: dict[bytes, Float32[np.ndarray, " D"]]) -> None:
         """Add vectors in one transaction."""
@@ -124,7 +132,7 @@ class EmbeddingCache:
             db.executemany(
                 "INSERT OR REPLACE INTO embeddings VALUES (?, ?)",
                 [
-                    (key, np.ascontiguousarray(v, np.float32).tobytes())
+                    (key, (content := np.asarray(v, np.float32).tobytes()) + _check(key, content))
                     for key, v in vectors.items()
                 ],
             )
@@ -171,6 +179,11 @@ class EmbeddingCache:
     def _connect(self) -> sqlite3.Connection:
         """A connection for one use: SQLite's must not cross processes or threads."""
         return sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
+
+
+def _check(key: bytes, vector: bytes) -> bytes:
+    """Checksum of a vector under its key: SQLite may find another row by a damaged index."""
+    return zlib.crc32(key + vector).to_bytes(_CHECK_BYTES, "little")
 
 
 @contextmanager

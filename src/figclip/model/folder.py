@@ -5,7 +5,8 @@ preprocessor_config.json,                 CLIPProcessor
 tokenizer files, vocab.json, merges.txt   CLIPTokenizer
 adapter/                                  PEFT's files (LoRA only)
 contextualizer.safetensors                the Video Contextualizer (if trained)
-figclip.json                              format, activation, alpha, pixels, provenance
+figclip.json                              format, activation, alpha, pixels, provenance, and the
+                                          hashes of all other files
 trained_on.txt                            what it was trained on, a hash per line
 """
 
@@ -31,9 +32,17 @@ from transformers import CLIPConfig, CLIPTokenizer
 from figclip.config import MAX_LAYERS, MAX_POSITIONS, Adaptation
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, Preprocessing
+from figclip.model.checked_files import (
+    INFO_FILE,
+    check_files,
+    hash_files,
+    read_info_file,
+    unreadable,
+)
 from figclip.model.image_tower import ADAPTER_NAME
 from figclip.model.lora import plain_state
-from figclip.runtime.files import make_folder, staged_folder, write_atomically
+from figclip.runtime.checked_json import load_checked
+from figclip.runtime.files import make_folder, staged_folder, write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
 
 MODEL_FORMAT = 1
@@ -196,7 +205,8 @@ def _write_adapter(path: Path, adapter: PeftModel, info: ModelInfo) -> None:
     config.inference_mode = True
     config.save_pretrained(str(path))
     tensors = get_peft_model_state_dict(adapter, adapter_name=ADAPTER_NAME)
-    metadata = {"format": "pt", "base_hash": info.base_hash}
+    # One entry only: safetensors writes several in an order of chance.
+    metadata = {"base_hash": info.base_hash}
     _save_tensors(tensors, path / "adapter_model.safetensors", metadata=metadata)
 
 
@@ -209,7 +219,7 @@ def _save_tensors(
 
 
 def write_info(path: Path, info: ModelInfo) -> None:
-    """Write `figclip.json` and `trained_on.txt`."""
+    """Write `trained_on.txt`, and `figclip.json` with the hashes of all files that are there."""
     content = {"format": MODEL_FORMAT, **dataclasses.asdict(info)}
     del content["seen"]
     seen = info.seen
@@ -224,20 +234,23 @@ def write_info(path: Path, info: ModelInfo) -> None:
         "selected_on": sorted(seen.selected_on),
     }
     write_atomically(path / TRAINED_ON, "".join(f"{one}\n" for one in sorted(seen.trained_on)))
-    write_atomically(path / "figclip.json", json.dumps(content, indent=2) + "\n")
+    write_json(path / INFO_FILE, {**content, "files": hash_files(path)})
 
 
 def read_info(path: Path) -> ModelInfo | None:
     """Read `figclip.json` and `trained_on.txt`; None for a plain CLIP without the former.
 
     Raises:
-        ModelError: not what `write_info` writes, or a newer format.
+        ModelError: not what `write_info` writes, a newer format, or a file of the folder that is
+            not as it was written.
     """
-    file = path / "figclip.json"
-    if not file.exists():
+    file = path / INFO_FILE
+    content = read_info_file(path)
+    if content is None:
         return None
+    check_files(path)
     try:
-        content = json.loads(file.read_text())
+        content.pop("files", None)  # folders of earlier versions have no hashes
         version = content.pop("format")
         if version != MODEL_FORMAT:
             raise ModelError(
@@ -255,11 +268,7 @@ def read_info(path: Path) -> ModelInfo | None:
     except DAMAGES as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(
-            f"cannot be read ({type(error).__name__}: {error})",
-            where=str(file),
-            fix="Get the folder again, or delete the file to use it as a plain CLIP.",
-        ) from error
+        raise unreadable(file, error) from error
 
 
 def _read_seen(path: Path, provenance: dict[str, Any]) -> SeenMedia:
@@ -338,7 +347,7 @@ def resolve_model(source: str) -> str:
 def _command_to_go_on(run: Path) -> str:
     """The command that began a run, to go on with it."""
     try:
-        content = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+        content = load_checked((run / "environment.json").read_text(encoding="utf-8"))
         # Format 1 knows one session.
         _, *arguments = map(str, content.get("sessions", [content])[0]["command"])
     except DAMAGES:

@@ -1,6 +1,5 @@
 """prepare: annotations and video files in, one frame store out, with coverage and quarantine."""
 
-import json
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
@@ -17,7 +16,7 @@ from figclip.annotations.texts import masked_negatives
 from figclip.annotations.vidsitu import load_source
 from figclip.errors import DataError, VideoError
 from figclip.records import AnnotationSet, VideoRecord
-from figclip.runtime.files import check_room, missing_bytes, write_atomically
+from figclip.runtime.files import check_room, missing_bytes, write_json
 from figclip.runtime.locks import lock_file
 from figclip.runtime.worker_pool import Lost, run_jobs
 from figclip.video.container import hash_video
@@ -163,7 +162,7 @@ def prepare(
         # Not in the store, whose coverage goes into every run's data.json.
         content["missing"] = missing
         beside = out.with_name(out.name + ".coverage.json")
-        write_atomically(beside, json.dumps(content, indent=2) + "\n")
+        write_json(beside, content)
     return report
 
 

@@ -7,7 +7,6 @@ A file that is damaged or of a newer format is a `DataError`.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,13 +31,14 @@ from figclip.reporting.records import (
     Verdict,
 )
 from figclip.runtime import reading
+from figclip.runtime.checked_json import load_checked
 from figclip.tasks.base import Face, Unit
 
 
 def read_object(file: Path, *, newest_format: int) -> dict[str, Any]:
     """The JSON object in a file; a `DataError` if it is none, or of a newer format."""
     with damage_named(file):
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = load_checked(file.read_text(encoding="utf-8"))
         if content["format"] <= newest_format:
             return content
     raise DataError(
@@ -145,7 +145,7 @@ def read_items(result: ResultFile) -> Iterator[ItemLine]:
     """The per-item scores of a result."""
     with damage_named(result.items_file):
         for line in result.items_file.read_text(encoding="utf-8").splitlines():
-            one = json.loads(line)
+            one = load_checked(line)
             yield ItemLine(
                 block=one["block"],
                 item=one["item"],
@@ -376,7 +376,7 @@ def read_costs(file: Path) -> Costs:
     with damage_named(file):
         seconds = {
             str(name): number(value)
-            for name, value in json.loads(file.read_text(encoding="utf-8")).items()
+            for name, value in load_checked(file.read_text(encoding="utf-8")).items()
         }
     memory = seconds.pop("peak_memory_mib", None)
     return Costs(stages=tuple(seconds.items()), peak_memory_mib=memory)

@@ -5,11 +5,13 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from figclip.errors import ConfigError, FigclipError, OutputError
+from figclip.runtime.checked_json import dump_checked
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -107,6 +109,11 @@ def make_folder(path: Path) -> None:
     """Make a folder, and those above it, unless it is there; an `OutputError` if that fails."""
     with named_failures(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as indented JSON with its check, whole or not at all."""
+    write_atomically(path, dump_checked(content, indent=2) + "\n")
 
 
 def nearest_folder(path: Path) -> Path:

@@ -1,20 +1,20 @@
 """One training loop for adaptation, task heads and pretraining: exact resume, logging, signals.
 
 A step is a pure function of (weights, optimiser state, step): data order and random numbers depend
-on the seed and the step only. A run that is killed and resumed therefore ends bit-identical to an
-undisturbed one (on the CPU, with the same number of threads).
+on the seed and the step only, and on the CPU sums are made in a fixed order. A run that is killed
+and resumed, or made again, therefore ends bit-identical to an undisturbed one (on the CPU, with the
+same number of threads).
 
 One optimiser serves parameter groups of different methods: AdamW, and Muon for hidden matrices.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
@@ -25,7 +25,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from figclip.errors import CheckpointError, TrainingError
-from figclip.runtime.files import check_room, make_folder, write_atomically
+from figclip.runtime.files import check_room, make_folder, write_json
 from figclip.runtime.progress import DetailedProgress
 from figclip.training.run_folder import MetricsLog, RunFolder
 
@@ -261,6 +261,7 @@ class TrainingLoop(Generic[Batch]):
         with (
             self._open_log(resume_step=step if step else -1) as log,
             _Interruption(repeats=self._accelerator.num_processes > 1) as interruption,
+            _fixed_order_of_sums(self._accelerator.device),
         ):
             if step == 0:
                 base = self._validate(0, log)
@@ -325,7 +326,7 @@ class TrainingLoop(Generic[Batch]):
         items = self._trainee.name_items(batch)
         if self._accelerator.is_main_process:
             content = {"step": step, "losses": _strict(losses), "items": items}
-            write_atomically(file, json.dumps(content, indent=2, allow_nan=False) + "\n")
+            write_json(file, content)
         raise TrainingError(
             f"loss {losses['loss']} and gradient norm {norm} at step {step} are not finite",
             where=str(self._run.path),
@@ -453,6 +454,25 @@ def lr_factor(step: int, settings: LoopSettings) -> float:
         return 1.0
     progress = (step - settings.warmup_steps) / (settings.num_steps - settings.warmup_steps + 1)
     return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@contextmanager
+def _fixed_order_of_sums(device: torch.device) -> Generator[None]:
+    """On the CPU, let no sum depend on which thread is first."""
+    # The gradient of indexing adds rows that were taken several times. With several threads torch
+    # adds large ones as the threads come, unless it is told otherwise (index_put_, torch 2.13).
+    if device.type != "cpu" or torch.are_deterministic_algorithms_enabled():
+        yield
+        return
+    memory: Any = torch.utils.deterministic
+    fills = memory.fill_uninitialized_memory
+    memory.fill_uninitialized_memory = False  # of no use here, and costs time
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+        memory.fill_uninitialized_memory = fills
 
 
 class _Interruption:

@@ -1,8 +1,8 @@
 """The run folder: where its files are, its metrics log, and checkpoints that survive any kill.
 
 A checkpoint is a folder `checkpoints/step-00000042/` with `tensors.safetensors` and `state.json`
-(counters, and the hash of the tensors). It is written aside, fsynced and renamed, so it is whole
-or absent.
+(counters, the hash of the tensors, and its own). It is written aside, fsynced and renamed, so it is
+whole or absent.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from torch import Tensor
 
 from figclip.config import parsing
 from figclip.errors import CheckpointError
+from figclip.runtime.checked_json import dump_checked, load_checked
 from figclip.runtime.files import (
     make_folder,
     named_failures,
     staged_folder,
     write_atomically,
+    write_json,
 )
 from figclip.runtime.reading import DAMAGES, read_utf8
 from figclip.runtime.versions import package_versions
@@ -82,14 +84,14 @@ class RunFolder:
             file = folder / "tensors.safetensors"
             save_file(contiguous, file)
             content = {"format": CHECKPOINT_FORMAT, "step": step, "tensors": _file_hash(file)}
-            (folder / "state.json").write_text(json.dumps({**content, **state}, indent=2) + "\n")
+            write_json(folder / "state.json", {**content, **state})
 
     def load_checkpoint(self, step: int) -> Checkpoint:
-        """Read a checkpoint and verify its hash; a `CheckpointError` if it cannot be used."""
+        """Read a checkpoint and verify its hashes; a `CheckpointError` if it cannot be used."""
         folder = self._folder(step)
         fix = f"Delete {folder} to resume from the checkpoint before it."
         try:
-            state = json.loads((folder / "state.json").read_text())
+            state = load_checked((folder / "state.json").read_text())
             if state["format"] != CHECKPOINT_FORMAT:
                 raise CheckpointError(
                     f"has format {state['format']}, this version reads {CHECKPOINT_FORMAT}",
@@ -123,21 +125,21 @@ class RunFolder:
 
 
 class MetricsLog:
-    """`metrics.jsonl`: one JSON object a line, each with its step.
+    """`metrics.jsonl`: one JSON object a line, each with its step and its check.
 
     Lines of steps after `resume_step` are cut off, as the steps will be done again; -1 starts anew.
     """
 
     def __init__(self, path: Path, *, resume_step: int) -> None:
         kept = [row for row in read_metrics(path) if row["step"] <= resume_step]
-        write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
+        write_atomically(path, "".join(dump_checked(row) + "\n" for row in kept))
         self._path = path
         # Unbuffered: what could not be written must not be tried again on closing.
         self._file = path.open("ab", buffering=0)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one line and hand it to the operating system; an `OutputError` if that fails."""
-        line = (json.dumps(dict(row), allow_nan=False) + "\n").encode()
+        line = (dump_checked(row) + "\n").encode()
         with named_failures(self._path):
             while line:  # a disk that is nearly full takes a part
                 line = line[self._file.write(line) :]
@@ -153,21 +155,23 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a metrics file; a last line that a kill cut short is left out.
 
     Raises:
-        CheckpointError: a whole line that is not an object with a step.
+        CheckpointError: a whole line that is not an object with a step, or is damaged.
     """
     if not path.exists():
         return []
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
-        if not line.endswith(b"\n"):
+        if not line.endswith(b"\n") and _is_cut(line):
             break
         try:
-            row = json.loads(line)
+            row = load_checked(line)
             if type(row["step"]) is not int:
                 raise TypeError("a step is a whole number")
         except DAMAGES as error:
             raise CheckpointError(
-                "is not a JSON object with a step", where=f"{path}:{number}", fix="Delete the line."
+                f"is not a JSON object with a step, or damaged ({error})",
+                where=f"{path}:{number}",
+                fix="Delete the line.",
             ) from error
         rows.append(row)
     return rows
@@ -177,6 +181,15 @@ def _file_hash(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a line without an end is what a kill leaves, not a whole one whose end is damaged."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(line.decode("latin-1"))
+    except (ValueError, RecursionError):
+        return True
+    return end == len(line)
 
 
 RUN_FORMAT = 1
@@ -249,7 +262,7 @@ def write_settings(
     make_folder(run.path)
     write_atomically(run.config, parsing.to_json(config))
     content = {"format": ENVIRONMENT_FORMAT, "sessions": [*before, session]}
-    write_atomically(run.environment, json.dumps(content, indent=2) + "\n")
+    write_json(run.environment, content)
 
 
 def sessions_of(environment: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -275,7 +288,7 @@ def _sessions_before(run: RunFolder) -> list[dict[str, Any]]:
     if not run.environment.exists():
         return []
     try:
-        content = json.loads(read_text(run.environment))
+        content = load_checked(read_text(run.environment))
         if content["format"] <= ENVIRONMENT_FORMAT:
             return sessions_of(content)
     except DAMAGES as error:
@@ -317,7 +330,7 @@ def data_before(run: RunFolder) -> dict[str, Any] | None:
     if not run.data.exists() or not run.has_checkpoints:
         return None
     try:
-        content: dict[str, Any] = {"kept": [], **json.loads(read_text(run.data))}
+        content: dict[str, Any] = {"kept": [], **load_checked(read_text(run.data))}
         if not isinstance(content["hash"], str) or not isinstance(content["kept"], list):
             raise TypeError("hash or kept is of a wrong type")
         return content

@@ -1,8 +1,10 @@
 """The frame store: one SQLite file with the pixels and annotations that training reads.
 
 Tables: `meta` (format version, pipeline, size, codec, coverage), `videos`, `frames` (one blob a
-frame, with its CRC-32), `records` (annotations as JSON), `quarantine` (what was left out and why),
-`source` (the annotation files themselves, which stores of before 2026-11-28 lack).
+frame), `records` (annotations as JSON), `quarantine` (what was left out and why), `source` (the
+annotation files themselves, which stores of before 2026-11-28 lack). Each row has a CRC-32 of its
+values, and `meta` says how many rows there are: SQLite does not see a flipped bit. Stores of before
+2026-11-29 have only that of the pixels.
 One writer. Killed at any moment, the file is whole and lacks what was written in the second before.
 Any number of readers, in threads and processes. Paths inside are relative to the videos folder.
 """
@@ -17,7 +19,7 @@ import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -71,6 +73,15 @@ CREATE TABLE quarantine (
 """
 # Since 2026-11-28; older stores get it when they are prepared again.
 _SOURCE_SCHEMA = "CREATE TABLE IF NOT EXISTS source (archive BLOB NOT NULL)"
+# Since 2026-11-29 their rows end in a checksum of these columns, their key first; older stores get
+# the column when they are prepared again, and rows with it.
+_CHECKED = {
+    "videos": ("hash", "path", "duration_s", "num_frames"),
+    "records": ("id", "video_hash", "split", "group_name", "json"),
+    "quarantine": ("id", "split", "path", "reason", "detail"),
+}
+_COUNTED = (*_CHECKED, "source")
+_REMAKE = "Delete the store, and run what made it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,14 +205,8 @@ class FrameStore:
     @property
     def coverage(self) -> dict[str, Any]:
         """What `prepare` covered, as its writer recorded it; empty before it finished."""
-        rows = self._rows("SELECT value FROM meta WHERE key = 'coverage'")
         with _named_errors(self.path):
-            coverage: object = json.loads(rows[0][0]) if rows else {}
-        if not isinstance(coverage, dict):
-            raise StoreError(
-                "its coverage is damaged", where=str(self.path), fix="Run `figclip prepare` again"
-            )
-        return cast(dict[str, Any], coverage)
+            return _json_object(_read_meta(self._connection(), path=self.path), "coverage")
 
     def records(self) -> list[StoredRecord]:
         """Annotations of all stored videos, by id: the order in which they were added is chance.
@@ -211,29 +216,24 @@ class FrameStore:
         """
         return [
             StoredRecord(record=record_from_json(text), video_hash=video_hash)
-            for text, video_hash in self._rows("SELECT json, video_hash FROM records ORDER BY id")
+            for _, video_hash, _, _, text in self._table("records")
         ]
 
     def find_video(self, video_hash: str) -> StoredVideo | None:
-        """A stored video by its hash."""
-        sql = "SELECT hash, path, duration_s, num_frames FROM videos WHERE hash = ?"
-        for name, path, duration_s, num_frames in self._rows(sql, video_hash):
-            if not isinstance(duration_s, float) or not isinstance(num_frames, int):
-                raise StoreError(
-                    "the description of a video is damaged",
-                    where=f"{self.path}, video {video_hash[:12]}",
-                    fix="Delete the store, and run what made it again",
-                )
+        """A stored video by its hash; a `StoreError` if its description is damaged."""
+        for row in self._rows("SELECT * FROM videos WHERE hash = ?", video_hash):
+            name, path, duration_s, num_frames = self._checked("videos", row)
+            is_ours = name == video_hash and type(duration_s) is float and type(num_frames) is int
+            if not is_ours:
+                raise self._damaged("the description of a video", video_hash)
             return StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
         return None
 
     def quarantine(self) -> list[QuarantinedVideo]:
-        """Records that were left out, by id."""
+        """Records that were left out, by id; a `StoreError` if one is damaged."""
         return [
             QuarantinedVideo(id=name, split=split, path=path, reason=reason, detail=detail)
-            for name, split, path, reason, detail in self._rows(
-                "SELECT id, split, path, reason, detail FROM quarantine ORDER BY id"
-            )
+            for name, split, path, reason, detail in self._table("quarantine")
         ]
 
     def source(self) -> zipfile.Path | None:
@@ -247,12 +247,18 @@ class FrameStore:
         """
         if not self.keeps_source:
             return None
-        [(archive,)] = self._rows("SELECT CAST(archive AS BLOB) FROM source")
-        return open_source(archive, where=self.path)
+        archives = self._rows("SELECT CAST(archive AS BLOB) FROM source")
+        if len(archives) != 1:
+            raise self._damaged(f"source with {len(archives)} archives")
+        return open_source(archives[0][0], where=self.path)
 
     @property
     def keeps_source(self) -> bool:
         """Whether `source` has something to give."""
+        with _named_errors(self.path):
+            counts = _json_object(_read_meta(self._connection(), path=self.path), "counts")
+        if counts:
+            return bool(counts.get("source"))
         has_table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'source'"
         return bool(self._rows(has_table)) and bool(self._rows("SELECT 1 FROM source"))
 
@@ -295,7 +301,11 @@ class FrameStore:
         frames_NHWC = np.empty((len(times_us), size, size, 3), dtype=np.uint8)
         for frame_idx, time_us in enumerate(times_us):
             crc32, blob = blobs[time_us]
-            if not isinstance(blob, bytes) or zlib.crc32(blob) != crc32:
+            # Before 2026-11-29 it was that of the pixels alone.
+            is_whole = isinstance(blob, bytes) and (
+                crc32 == _frame_check(video_hash, time_us, blob) or crc32 == zlib.crc32(blob)
+            )
+            if not is_whole:
                 raise self._damaged_frame(video_hash, time_us, "its checksum does not match")
             try:
                 frames_NHWC[frame_idx] = _decode_blob(blob, spec=self.spec)
@@ -303,11 +313,35 @@ class FrameStore:
                 raise self._damaged_frame(video_hash, time_us, str(error)) from error
         return frames_NHWC
 
+    def _table(self, table: str) -> list[Any]:
+        """All rows of a table by their key, checked and counted."""
+        key = _CHECKED[table][0]
+        with _named_errors(self.path), self._connection() as connection:
+            connection.execute("BEGIN")  # rows and their number at one moment
+            meta = _read_meta(connection, path=self.path)
+            rows = connection.execute(f"SELECT * FROM {table} ORDER BY {key}").fetchall()
+            expected = _json_object(meta, "counts").get(table)
+        if expected not in (None, len({row[0] for row in rows})):
+            raise self._damaged(f"table {table}, which had {expected} rows,")
+        return [self._checked(table, row) for row in rows]
+
+    def _checked(self, table: str, row: Sequence[Any]) -> Sequence[Any]:
+        """The values of a row that matches its checksum, or has none."""
+        num_values = len(_CHECKED[table])
+        values, checks = row[:num_values], row[num_values:]
+        if checks not in ((), (None,), (_row_check(*values),)):
+            raise self._damaged(f"a row of {table}", str(row[0]))
+        return values
+
+    def _damaged(self, what: str, key: str = "") -> StoreError:
+        where = f"{self.path}, {key[:12]}" if key else str(self.path)
+        return StoreError(f"{what} is damaged", where=where, fix=_REMAKE)
+
     def _damaged_frame(self, video_hash: str, time_us: int, what: str) -> StoreError:
         return StoreError(
             f"the frame at {time_us / 1e6:g} s is damaged: {what}",
             where=f"{self.path}, video {video_hash[:12]}",
-            fix="Delete the store, and run what made it again",
+            fix=_REMAKE,
         )
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
@@ -378,6 +412,7 @@ class FrameStoreWriter:
             self._connection.execute("BEGIN IMMEDIATE")
             for statement, rows in pending:
                 self._connection.executemany(statement, rows)
+            self._seal()
         self._committed_s = time.monotonic()
 
     def add_video(
@@ -399,14 +434,14 @@ class FrameStoreWriter:
             )
         blobs = [_encode_blob(frame_HWC, spec=self.spec) for frame_HWC in frames_NHWC]
         self._write(
-            "INSERT INTO videos VALUES (?, ?, ?, 0) ON CONFLICT (hash) "
+            "INSERT INTO videos VALUES (?, ?, ?, 0, NULL) ON CONFLICT (hash) "
             "DO UPDATE SET path = excluded.path, duration_s = excluded.duration_s",
             (video_hash, path, duration_s),
         )
         self._write(
             "INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?)",
             *(
-                (video_hash, time_us, zlib.crc32(blob), blob)
+                (video_hash, time_us, _frame_check(video_hash, time_us, blob), blob)
                 for time_us, blob in zip(times_us, blobs, strict=True)
             ),
         )
@@ -415,6 +450,7 @@ class FrameStoreWriter:
             "(SELECT COUNT(*) FROM frames WHERE video_hash = hash) WHERE hash = ?",
             (video_hash,),
         )
+        self._write_check("videos", video_hash)
         self._commit_when_due()
 
     def add_record(self, record: VideoRecord, *, video_hash: str) -> None:
@@ -422,18 +458,20 @@ class FrameStoreWriter:
         text = record_to_json(record)
         self._write("DELETE FROM quarantine WHERE id = ?", (record.id,))
         self._write(
-            "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, NULL)",
             (record.id, video_hash, record.split, record.group, text),
         )
+        self._write_check("records", record.id)
         self._commit_when_due()
 
     def quarantine(self, video: QuarantinedVideo) -> None:
         """Note that a record is left out; a record of that id is forgotten."""
         self._write("DELETE FROM records WHERE id = ?", (video.id,))
         self._write(
-            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, NULL)",
             (video.id, video.split, video.path, video.reason, video.detail),
         )
+        self._write_check("quarantine", video.id)
         self._commit_when_due()
 
     def forget_records_except(self, ids: Iterable[str]) -> None:
@@ -459,6 +497,21 @@ class FrameStoreWriter:
     def _write(self, statement: str, *rows: Sequence[object]) -> None:
         """Takes a statement down for the next commit."""
         self._pending.append((statement, rows))
+
+    def _write_check(self, table: str, key: str) -> None:
+        """Takes down that a row gets its checksum."""
+        columns = _CHECKED[table]
+        self._write(
+            f"UPDATE {table} SET crc32 = row_check({', '.join(columns)}) WHERE {columns[0]} = ?",
+            (key,),
+        )
+
+    def _seal(self) -> None:
+        """Writes how many rows there are, and the checksum of `meta`."""
+        counts = json.dumps(_count_rows(self._connection))
+        self._connection.execute(_SET_META, ("counts", counts))
+        meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
+        self._connection.execute(_SET_META, ("check", _meta_check(meta)))
 
     def _commit_when_due(self) -> None:
         """Commits, unless that was only just done."""
@@ -495,6 +548,14 @@ class FrameStoreWriter:
                 fix="Choose another --out, or delete the store",
             )
         self._connection.execute(_SOURCE_SCHEMA)
+        for table, columns in _CHECKED.items():
+            info = self._connection.execute(f"SELECT COUNT(*) FROM pragma_table_info('{table}')")
+            if info.fetchone() == (len(columns),):
+                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN crc32 INTEGER")
+        self._connection.create_function("row_check", -1, _row_check, deterministic=True)
+        expected = _json_object(_read_meta(self._connection, path=self.path), "counts")
+        if expected and expected != _count_rows(self._connection):
+            raise StoreError("has lost rows", where=str(self.path), fix=_REMAKE)
 
 
 def is_store(path: Path) -> bool:
@@ -569,7 +630,7 @@ def _read_spec(connection: sqlite3.Connection, *, path: Path) -> StoreSpec:
     """Check that this is a store that we can read, and say what it holds."""
     if connection.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
         raise _not_a_store(path)
-    meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    meta = _read_meta(connection, path=path)
     try:
         version = int(meta["format_version"])
         if version <= FORMAT_VERSION:
@@ -579,13 +640,51 @@ def _read_spec(connection: sqlite3.Connection, *, path: Path) -> StoreSpec:
         raise StoreError(
             f"the store's description is damaged ({error!r})",
             where=str(path),
-            fix="Delete the store, and run what made it again",
+            fix=_REMAKE,
         ) from error
     raise StoreError(
         f"frame store format {version} is newer than this program's {FORMAT_VERSION}",
         where=str(path),
         fix="Update figclip, or run `figclip prepare` with this version",
     )
+
+
+def _read_meta(connection: sqlite3.Connection, *, path: Path) -> dict[str, str]:
+    """The description of a store, if it matches its checksum, or has none that we know."""
+    meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+    is_ours = meta.get("format_version") == str(FORMAT_VERSION)
+    if is_ours and meta.get("check", _meta_check(meta)) != _meta_check(meta):
+        raise StoreError("the store's description is damaged", where=str(path), fix=_REMAKE)
+    return meta
+
+
+def _json_object(meta: Mapping[str, str], key: str) -> dict[str, Any]:
+    """The object that is told under a key; empty where nothing is."""
+    found: object = json.loads(meta.get(key, "{}"))
+    if not isinstance(found, dict):
+        raise json.JSONDecodeError(f"its {key} is no object", meta[key], 0)
+    return cast(dict[str, Any], found)
+
+
+def _count_rows(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many rows the tables have that are counted."""
+    found = (connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() for table in _COUNTED)
+    return {table: count for table, (count,) in zip(_COUNTED, found, strict=True)}
+
+
+def _meta_check(meta: Mapping[str, str]) -> str:
+    """Checksum of a store's description."""
+    return str(_row_check(*sorted(item for item in meta.items() if item[0] != "check")))
+
+
+def _row_check(*values: object) -> int:
+    """Checksum of the values of a row."""
+    return zlib.crc32(repr(values).encode())
+
+
+def _frame_check(video_hash: str, time_us: int, blob: bytes) -> int:
+    """Checksum of a frame and its place: SQLite may find another one by a damaged index."""
+    return zlib.crc32(blob, zlib.crc32(f"{video_hash}/{time_us}".encode()))
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from figclip.heads.captioning.task import (
     write_descriptions,
 )
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
+from figclip.runtime.checked_json import load_checked
 from figclip.scoring.score import score_predictions
 from tests.adapted_world import World, make_world
 from tests.drawn_films import draw_films
@@ -90,8 +91,8 @@ def test_a_head_is_trained_on_the_frames_of_base_and_adapted(heads: Path, films:
     assert info.task == "captioning" and tuple(info.models) == NAMES
     weights = [load_file(head_file(heads, name))["count.weight"] for name in NAMES]
     assert not weights[0].equal(weights[1])
-    trained = json.loads((heads / "data.json").read_text())["train"]
-    assert trained == list(json.loads((films.path / "train.json").read_text()))
+    trained = load_checked((heads / "data.json").read_text())["train"]
+    assert trained == list(load_checked((films.path / "train.json").read_text()))
 
 
 @pytest.mark.parametrize("stop", [("base", 1), ("adapted", 4), ("adapted", 2)])
@@ -130,7 +131,7 @@ def test_scores_stand_side_by_side_and_predictions_are_files(
     for name in NAMES:
         predicted = read_predictions(tmp_path / "predictions" / name / "activitynet.json")
         assert set(predicted.events_by_video) == set(
-            json.loads((films.path / "val_1.json").read_text())
+            load_checked((films.path / "val_1.json").read_text())
         )
 
 
@@ -139,7 +140,7 @@ def test_videos_that_are_not_there_are_left_out_and_named(
 ):
     partly = tmp_path / "films"
     shutil.copytree(films.path, partly)
-    first, second = json.loads((partly / "val_1.json").read_text())
+    first, second = load_checked((partly / "val_1.json").read_text())
     (partly / "videos" / f"{first}.mp4").write_bytes(b"no video")
     source = replace(films, path=partly, videos=partly / "videos")
     cache = world.folder / "cache"
@@ -187,7 +188,7 @@ def renamed(films: DataSource, folder: Path, *, splits: tuple[str, ...]) -> Data
     (folder / "videos").mkdir(parents=True)
     entries = {}
     for split in splits:
-        for name, entry in json.loads((films.path / f"{split}.json").read_text()).items():
+        for name, entry in load_checked((films.path / f"{split}.json").read_text()).items():
             assert films.videos is not None
             shutil.copy(films.videos / f"{name}.mp4", folder / "videos" / f"copy_{name}.mp4")
             entries[f"copy_{name}"] = entry
@@ -223,7 +224,7 @@ def test_scores_on_training_videos_say_so_under_any_name(
         )
     run = tmp_path / "earlier"
     shutil.copytree(heads, run)
-    content = json.loads((run / "data.json").read_text())
+    content = load_checked((run / "data.json").read_text())
     del content["media"]
     (run / "data.json").write_text(json.dumps(content))
     result = evaluate_captioning(run, data=copies, out=tmp_path / "earlier out", cache=cache)
@@ -236,7 +237,7 @@ def test_videos_that_are_held_back_choose_the_checkpoint(
     world: World, films: DataSource, tmp_path: Path
 ):
     """80 annotations of 4 files: as many videos as it takes to hold half of them back."""
-    content = json.loads((films.path / "train.json").read_text())
+    content = load_checked((films.path / "train.json").read_text())
     many, videos = {}, tmp_path / "videos"
     videos.mkdir()
     assert films.videos is not None
@@ -248,7 +249,7 @@ def test_videos_that_are_held_back_choose_the_checkpoint(
     source = DataSource(name="activitynet", path=tmp_path / "many.json", videos=videos)
     config = apply_overrides(CONFIG, ["train.val_fraction=0.5", "train.videos_per_batch=40"])
     run = finetune(world, source, world.base, tmp_path / "heads", config=config).run
-    data = json.loads((run / "data.json").read_text())
+    data = load_checked((run / "data.json").read_text())
     assert len(data["val"]) == 40 and len(data["train"]) == 40
     assert not set(data["val"]) & set(data["train"]) and {*data["val"], *data["train"]} == set(many)
     assert [len(data["media"][name]) for name in ("train", "val")] == [40, 40]
@@ -272,7 +273,7 @@ def test_data_that_cannot_be_learnt_from(
 def test_a_file_of_ones_own_is_trained_on_whole_and_odd_events_are_counted(
     world: World, films: DataSource, tmp_path: Path
 ):
-    content = json.loads((films.path / "train.json").read_text())
+    content = load_checked((films.path / "train.json").read_text())
     first = next(iter(content.values()))
     first["timestamps"][0] = [2.0, 1.0]
     first["sentences"][0] = " ".join(["very"] * 30)
@@ -298,7 +299,7 @@ def test_descriptions_of_ones_own_videos(
     assert all(0 <= e.start_s < e.end_s <= found[0].duration_s + 1e-3 for e in found[0].events)
     assert all(one.problem and not one.events for one in found[1:])
     write_descriptions(tmp_path / "d.json", found)
-    written = json.loads((tmp_path / "d.json").read_text())
+    written = load_checked((tmp_path / "d.json").read_text())
     assert [one["video"] for one in written["videos"]] == [str(one.video) for one in found]
     assert written["videos"][0]["events"][0]["sentence"] == found[0].events[0].sentence
 
@@ -320,7 +321,7 @@ def test_an_unfinished_run_is_told_before_anything_is_decoded(
 def test_heads_of_another_task_are_refused(world: World, heads: Path, tmp_path: Path):
     copy = tmp_path / "heads"
     shutil.copytree(heads, copy)
-    content = json.loads((copy / "head.json").read_text())
+    content = load_checked((copy / "head.json").read_text())
     (copy / "head.json").write_text(json.dumps({**content, "task": "situations"}))
     with pytest.raises(ModelError, match="holds heads for situations, not for captioning"):
         describe(copy, [Path("x.mp4")], cache=world.folder / "cache")
@@ -329,7 +330,7 @@ def test_heads_of_another_task_are_refused(world: World, heads: Path, tmp_path: 
 def test_a_damaged_vocabulary_is_named(world: World, heads: Path, tmp_path: Path):
     copy = tmp_path / "heads"
     shutil.copytree(heads, copy)
-    content = json.loads((copy / "head.json").read_text())
+    content = load_checked((copy / "head.json").read_text())
     (copy / "head.json").write_text(json.dumps({**content, "vocabulary": {"words": [1]}}))
     with pytest.raises(ModelError, match="vocabulary is damaged"):
         describe(copy, [Path("x.mp4")], cache=world.folder / "cache")

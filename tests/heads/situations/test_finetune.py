@@ -29,10 +29,12 @@ from figclip.preparation.prepare import prepare
 from figclip.reporting.head_data import read_head_data
 from figclip.reporting.situation_examples import pick_situations
 from figclip.reporting.training_captions import open_annotated_videos, open_store
+from figclip.runtime.checked_json import load_checked
 from figclip.scoring.score import score_predictions
 from figclip.video.store import FrameStore, StoreSpec
 from tests.adapted_world import IMAGE_SIZE, World, make_world
 from tests.dense_sets import write_store
+from tests.model_folders import forget_hashes
 from tests.small_clip import write_small_clip
 
 CONFIG = SituationConfig(
@@ -92,7 +94,7 @@ def test_a_head_is_trained_on_each_kind_of_features(heads: Path, model: Path):
     found = weights(heads)
     key = "verb_classifier.weight"
     assert not found["base"][key].equal(found["adapted"][key])
-    assert len(json.loads((heads / "data.json").read_text())["train"]) == 6
+    assert len(load_checked((heads / "data.json").read_text())["train"]) == 6
 
 
 @pytest.mark.parametrize("stop", [("base", 1), ("adapted", 4), ("contextualizer", 2)])
@@ -142,6 +144,7 @@ def test_a_run_does_not_go_on_with_another_model(
     else:
         file = folder / "contextualizer.safetensors"
         save_file({name: one + 0.1 for name, one in load_file(file).items()}, file)
+        forget_hashes(folder)
     monkeypatch.setattr(situation_task, "open_annotated", None)  # nothing is decoded before
     with pytest.raises(CheckpointError, match="was started for situations on other models"):
         finetune(world, folder, run, resume=True)
@@ -155,18 +158,18 @@ def test_a_run_of_an_earlier_version_knows_no_contextualizer(
 ):
     run = tmp_path / "heads"
     shutil.copytree(heads, run)
-    content = json.loads((run / "head.json").read_text())
+    content = load_checked((run / "head.json").read_text())
     assert content.pop("contextualizer")
     (run / "head.json").write_text(json.dumps(content))
     assert finetune(world, model, run, resume=True).interrupted_by is None
-    assert json.loads((run / "head.json").read_text())["contextualizer"]
+    assert load_checked((run / "head.json").read_text())["contextualizer"]
 
 
 def test_sessions_of_heads_are_remembered(world: World, model: Path, heads: Path, tmp_path: Path):
     run = tmp_path / "heads"
     shutil.copytree(heads, run)
     finetune(world, model, run, resume=True)
-    sessions = json.loads((run / "environment.json").read_text())["sessions"]
+    sessions = load_checked((run / "environment.json").read_text())["sessions"]
     assert [(one["step"], one["device"]) for one in sessions] == [(0, "cpu"), (3 * 4, "cpu")]
 
 
@@ -210,9 +213,9 @@ def test_what_heads_and_their_model_have_seen_is_left_out_or_told(
     assert info is not None and len(info.seen.trained_on) == 6 and info.seen.is_whole
     seen = info.seen | SeenMedia(trained_on=frozenset([media[2]]))
     write_info(folder, dataclasses.replace(info, seen=seen))
-    head = json.loads((run / "head.json").read_text())
+    head = load_checked((run / "head.json").read_text())
     (run / "head.json").write_text(json.dumps({**head, "model": str(folder)}))
-    data = json.loads((run / "data.json").read_text())
+    data = load_checked((run / "data.json").read_text())
     assert len(data["media"]["train"]) == 6 and data["media"]["val"] == []
     data["media"] = {"train": [media[0]], "val": [media[1]]}
     (run / "data.json").write_text(json.dumps(data))
@@ -252,7 +255,7 @@ def block_mean(items, name: str) -> float:
 
 
 def test_another_model_is_refused(world: World, heads: Path, tmp_path: Path):
-    content = json.loads((heads / "head.json").read_text())
+    content = load_checked((heads / "head.json").read_text())
     content["models"]["adapted"]["hash"] = "0"
     copy = tmp_path / "heads"
     copy.mkdir()
@@ -331,8 +334,8 @@ def with_verbs(world: World, folder: Path, predicted: Path) -> Path:
     """The world's annotations, its tenth annotators each saying what a head predicted."""
     shutil.copytree(world.annotations, folder)
     file = folder / "vinfo_files" / "vinfo_valid_lb.json"
-    rows = json.loads(file.read_text())
-    for prediction in json.loads(predicted.read_text()):
+    rows = load_checked(file.read_text())
+    for prediction in load_checked(predicted.read_text()):
         verbs = rows[prediction["ann_idx"]]["vbid_lst"]
         for listed, said in zip(verbs.values(), prediction["pred_vbs_ev"], strict=True):
             listed[9] = said[0]
@@ -386,7 +389,7 @@ def five_annotators(world: World, folder: Path) -> Path:
     """
     shutil.copytree(world.annotations, folder)
     file = folder / "vseg_ann_files" / "vsann_valid_lb.json"
-    entries = json.loads(file.read_text())
+    entries = load_checked(file.read_text())
     by_segment = [entries[start : start + 3] for start in range(0, len(entries), 3)]
     for of_segment in by_segment:
         silent = copy.deepcopy(of_segment[0])
@@ -402,7 +405,7 @@ def test_a_video_is_scored_by_the_same_annotators_whichever_others_are_there(
 ):
     annotations = five_annotators(world, tmp_path / "annotations")
     split = annotations / "split_files" / "vseg_split_valid_lb.json"
-    segments = json.loads(split.read_text())
+    segments = load_checked(split.read_text())
     found: dict[str, dict[str, float]] = {}
     for name, there in (("whole", segments), ("part", segments[1:])):
         videos = tmp_path / name / "videos"
@@ -419,7 +422,7 @@ def test_a_video_is_scored_by_the_same_annotators_whichever_others_are_there(
         found[name] = dict(zip(block.item_ids, rouge, strict=True))
         missing = [(one.item, one.reason) for one in task.left_out]
         assert missing == [(one, "the video is missing") for one in segments if one not in there]
-        assert json.loads((out / "predictions" / "videos.json").read_text()) == segments
+        assert load_checked((out / "predictions" / "videos.json").read_text()) == segments
         check_scored_again(task, out / "predictions" / "adapted", data)
     assert {one.partition("/")[0] for one in found["part"]} == set(segments[1:])
     assert found["part"] == {one: found["whole"][one] for one in found["part"]}
@@ -443,7 +446,7 @@ def test_a_report_shows_the_verbs_that_count(world: World, heads: Path, tmp_path
     run = tmp_path / "heads"
     shutil.copytree(heads, run)
     evaluate_situations(run, data=source(world), out=run / "eval")
-    rows = json.loads((world.annotations / "vinfo_files" / "vinfo_valid_lb.json").read_text())
+    rows = load_checked((world.annotations / "vinfo_files" / "vinfo_valid_lb.json").read_text())
     chosen = {row["vid_seg_int"]: row["vbid_lst"] for row in rows}
     assert any(len(set(verbs)) > 1 for one in chosen.values() for verbs in one.values())
     official = DataSource(

@@ -1,6 +1,5 @@
 """Fine-tune and score heads for dense captioning, base beside adapted; describe any videos."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
@@ -42,7 +41,7 @@ from figclip.heads.task import (
 )
 from figclip.heads.vocabulary import Vocabulary
 from figclip.preparation.clips import prepare_files
-from figclip.runtime.files import make_folder, write_atomically
+from figclip.runtime.files import make_folder, write_json
 from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
 from figclip.scoring.dense_captions import (
@@ -385,4 +384,4 @@ def write_descriptions(file: Path, descriptions: Sequence[Description]) -> None:
         for one in descriptions
     ]
     content = {"format": DESCRIPTION_FORMAT, "videos": videos}
-    write_atomically(file, json.dumps(content, indent=2) + "\n")
+    write_json(file, content)
