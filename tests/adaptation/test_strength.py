@@ -207,7 +207,7 @@ def test_the_training_file_is_no_test(
         for task, file in zip(told.tasks, told.files, strict=True):
             assert len(task.trained_on) == 42
             assert sum(one.reason == VALIDATED for one in task.left_out) == 42
-            test = f"{task.task} on {source.name}"
+            test = f"{task.task} on {source.name}:{source.path.name}"
             assert (
                 f"{test}: 42 of the 42 items scored show what the model was trained on: the scores "
                 "say little about others. --leave-out-trained leaves these out."

@@ -44,7 +44,7 @@ def test_every_flipped_bit_is_noticed_or_changes_nothing():
             damaged = bytearray(text)
             damaged[position] ^= 1 << bit
             try:
-                found = load_checked(bytes(damaged))
+                found = load_checked(bytes(damaged).decode())
             except ValueError:
                 noticed += 1
                 continue

@@ -14,7 +14,6 @@ from figclip.runtime.reading import (
     open_file,
     parse_json,
     read_bytes,
-    read_json_object,
     read_utf8,
 )
 
@@ -48,37 +47,11 @@ def test_values_are_counted_before_they_are_made(monkeypatch: pytest.MonkeyPatch
         parse_json("[[],[],[]]")
 
 
-def test_objects_only(tmp_path: Path) -> None:
+def test_what_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.json"
-    path.write_text('{"a": NaN}')
-    assert str(read_json_object(path)) == "{'a': nan}"
-    path.write_text("[]")
-    with pytest.raises(TypeError):
-        read_json_object(path)
     path.write_bytes(b"\xff")
     with pytest.raises(UnicodeDecodeError):
         read_utf8(path)
-
-
-@pytest.mark.parametrize(
-    "cause",
-    [
-        KeyError("x" * 5_000),
-        MemoryError(),
-        OverflowError("int too large"),
-        RecursionError(),
-        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"),
-        PermissionError(13, "Permission denied"),
-    ],
-)
-def test_what_a_file_leads_to_is_named(cause: Exception) -> None:
-    with (
-        pytest.raises(DataError, match="a.json: cannot be read") as caught,
-        damage_named("a.json", DataError, fix="Make it again"),
-    ):
-        raise cause
-    assert str(caught.value).endswith(". Make it again")
-    assert len(str(caught.value)) < 300
 
 
 def test_mistakes_of_our_own_are_not_called_damage() -> None:

@@ -180,10 +180,10 @@ def _refuse_for_heads(*values: object) -> None:
 def _show(result: EvaluationResult, *, as_json: bool) -> None:
     """The table, or the result files' content with the notices on stderr."""
     from figclip.evaluation.results import format_table
-    from figclip.runtime.checked_json import load_checked
+    from figclip.runtime.checked_json import read_checked
 
     if as_json:
-        files = [load_checked(file.read_text()) for file in result.files]
+        files = [read_checked(file) for file in result.files]
         say(json.dumps(files, indent=2))
         for notice in result.notices:
             warn(f"Note: {notice}")

@@ -15,7 +15,7 @@ from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.evaluation.sources import OWN
 from figclip.metrics.intervals import Interval, paired_bootstrap
-from figclip.runtime.checked_json import dump_checked, load_checked
+from figclip.runtime.checked_json import dump_checked, read_checked
 from figclip.runtime.files import write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
 from figclip.tasks.base import Face, ItemScores, Score, Setting, Unit, check_item_means
@@ -422,7 +422,7 @@ def _subject(file: Path, subject_of: Callable[[Mapping[str, Any]], str]) -> str 
     if not file.exists():
         return None
     try:
-        return subject_of(load_checked(file.read_text()))
+        return subject_of(read_checked(file))
     except DAMAGES:
         return ""  # not a result of ours, so not ours to replace
 

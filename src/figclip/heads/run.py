@@ -23,7 +23,7 @@ from figclip.config.parsing import build
 from figclip.errors import ModelError
 from figclip.evaluation.results import ModelColumn
 from figclip.model.backbone import state_hash
-from figclip.runtime.checked_json import load_checked
+from figclip.runtime.checked_json import read_checked
 from figclip.runtime.files import write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
 from figclip.training.batches import BatchItem, BatchPlan
@@ -89,7 +89,7 @@ def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
         what = f"is {maker}, and one of `figclip finetune {task or 'TASK'}` is needed"
         raise ModelError(what, where=str(run), fix=f"Fine-tune one, with --model {run}")
     try:
-        content = load_checked(file.read_text(encoding="utf-8"))
+        content = read_checked(file)
         version = content.pop("format")
         if version != HEAD_FORMAT:
             raise ModelError(

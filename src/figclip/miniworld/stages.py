@@ -43,7 +43,7 @@ from figclip.model.backbone import (
 )
 from figclip.preparation.prepare import prepare
 from figclip.reporting.result_files import damage_named
-from figclip.runtime.checked_json import load_checked
+from figclip.runtime.checked_json import read_checked
 from figclip.runtime.files import write_json
 from figclip.runtime.progress import CountProgress, DetailedProgress
 from figclip.tasks.base import Face
@@ -276,7 +276,7 @@ def write_timings(run: Path, seconds: Mapping[str, float]) -> None:
     """Write `eval/timings.json`: seconds of each stage when it was first run, and peak memory."""
     file = run / "eval" / "timings.json"
     with damage_named(file):
-        before = load_checked(file.read_text(encoding="utf-8")) if file.exists() else {}
+        before = read_checked(file) if file.exists() else {}
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_mib = peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from figclip.errors import ModelError
-from figclip.runtime.checked_json import load_checked
+from figclip.runtime.checked_json import read_checked
 
 INFO_FILE = "figclip.json"
 
@@ -28,7 +28,7 @@ def read_info_file(folder: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        content = load_checked(file.read_text(encoding="utf-8"))
+        content = read_checked(file)
         if not isinstance(content, dict) or not isinstance(content.get("files", {}), dict):
             raise TypeError("it is no object, or its files are none")
         return content

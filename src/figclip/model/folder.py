@@ -41,7 +41,7 @@ from figclip.model.checked_files import (
 )
 from figclip.model.image_tower import ADAPTER_NAME
 from figclip.model.lora import plain_state
-from figclip.runtime.checked_json import load_checked
+from figclip.runtime.checked_json import read_checked
 from figclip.runtime.files import make_folder, staged_folder, write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
 
@@ -347,7 +347,7 @@ def resolve_model(source: str) -> str:
 def _command_to_go_on(run: Path) -> str:
     """The command that began a run, to go on with it."""
     try:
-        content = load_checked((run / "environment.json").read_text(encoding="utf-8"))
+        content = read_checked(run / "environment.json")
         # Format 1 knows one session.
         _, *arguments = map(str, content.get("sessions", [content])[0]["command"])
     except DAMAGES:

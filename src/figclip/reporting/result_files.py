@@ -31,14 +31,14 @@ from figclip.reporting.records import (
     Verdict,
 )
 from figclip.runtime import reading
-from figclip.runtime.checked_json import load_checked
+from figclip.runtime.checked_json import load_checked, read_checked
 from figclip.tasks.base import Face, Unit
 
 
 def read_object(file: Path, *, newest_format: int) -> dict[str, Any]:
     """The JSON object in a file; a `DataError` if it is none, or of a newer format."""
     with damage_named(file):
-        content = load_checked(file.read_text(encoding="utf-8"))
+        content = read_checked(file)
         if content["format"] <= newest_format:
             return content
     raise DataError(
@@ -374,10 +374,7 @@ def read_costs(file: Path) -> Costs:
     It is apart from the summary, which is the same for the same seed.
     """
     with damage_named(file):
-        seconds = {
-            str(name): number(value)
-            for name, value in load_checked(file.read_text(encoding="utf-8")).items()
-        }
+        seconds = {str(name): number(value) for name, value in read_checked(file).items()}
     memory = seconds.pop("peak_memory_mib", None)
     return Costs(stages=tuple(seconds.items()), peak_memory_mib=memory)
 

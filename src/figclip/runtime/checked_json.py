@@ -7,7 +7,10 @@ the order of keys may change. What was written before 2026-11-29 has no `check`:
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from figclip.runtime.reading import parse_json, read_utf8
 
 CHECK = "check"
 
@@ -18,14 +21,13 @@ def dump_checked(content: Mapping[str, Any], *, indent: int | None = None) -> st
     return json.dumps({**content, CHECK: _hash(json.loads(text))}, indent=indent)
 
 
-def load_checked(text: str | bytes) -> Any:
-    """What `dump_checked` was given; JSON without a check as it is.
+def load_checked(text: str) -> Any:
+    """What `dump_checked` was given; JSON without a check as it is, with NaN as of old.
 
     Raises:
-        ValueError: no JSON, or not what was written.
-        RecursionError: nested too deeply.
+        ValueError: no JSON, not what was written, or beyond the limits of `parse_json`.
     """
-    content: Any = json.loads(text)
+    content: Any = parse_json(text, constant=float)
     if isinstance(content, dict) and CHECK in content:
         found = content.pop(CHECK)
         if found != _hash(content):
@@ -34,6 +36,16 @@ def load_checked(text: str | bytes) -> Any:
                 f'on purpose, delete "{CHECK}"'
             )
     return content
+
+
+def read_checked(file: Path) -> Any:
+    """As `load_checked`, of a file.
+
+    Raises:
+        OSError: it cannot be read, is a pipe or a device, or too long.
+        ValueError: as `load_checked`.
+    """
+    return load_checked(read_utf8(file))
 
 
 def _hash(content: Any) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import IO, NoReturn
 
 from figclip.errors import FigclipError, shown
 
@@ -90,18 +90,6 @@ def parse_json(text: str, *, constant: Callable[[str], object] = refuse_constant
         raise ValueError(f"is not JSON: {error.msg} ({line}column {error.colno})") from error
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file that figclip wrote, with `NaN` where earlier versions wrote it.
-
-    Raises:
-        OSError, TypeError, ValueError: There is none: to be called within `damage_named`.
-    """
-    value = parse_json(read_utf8(path), constant=float)
-    if not isinstance(value, dict):
-        raise TypeError("must be a JSON object")
-    return cast(dict[str, Any], value)
 
 
 @contextmanager

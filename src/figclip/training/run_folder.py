@@ -27,7 +27,7 @@ from torch import Tensor
 
 from figclip.config import parsing
 from figclip.errors import CheckpointError
-from figclip.runtime.checked_json import dump_checked, load_checked
+from figclip.runtime.checked_json import dump_checked, load_checked, read_checked
 from figclip.runtime.files import (
     make_folder,
     named_failures,
@@ -91,7 +91,7 @@ class RunFolder:
         folder = self._folder(step)
         fix = f"Delete {folder} to resume from the checkpoint before it."
         try:
-            state = load_checked((folder / "state.json").read_text())
+            state = read_checked(folder / "state.json")
             if state["format"] != CHECKPOINT_FORMAT:
                 raise CheckpointError(
                     f"has format {state['format']}, this version reads {CHECKPOINT_FORMAT}",
@@ -164,7 +164,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         if not line.endswith(b"\n") and _is_cut(line):
             break
         try:
-            row = load_checked(line)
+            row = load_checked(line.decode())
             if type(row["step"]) is not int:
                 raise TypeError("a step is a whole number")
         except DAMAGES as error:

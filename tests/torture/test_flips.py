@@ -1,6 +1,6 @@
 """Flipped bits in every kind of file: told as an error, or without any effect. None is silent.
 
-FIGCLIP_FLIPS=20000 makes it longer, FIGCLIP_FLIP_SEED another one.
+FIGCLIP_FLIPS sets another number of them, FIGCLIP_FLIP_SEED another seed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from figclip.errors import FigclipError
-from tests.slow.torture.file_kinds import KINDS, write_files
+from tests.torture.effort import effort
+from tests.torture.file_kinds import KINDS, write_files
 
 pytestmark = pytest.mark.slow
-NUM_FLIPS = int(os.environ.get("FIGCLIP_FLIPS", "500"))
+NUM_FLIPS = int(os.environ.get("FIGCLIP_FLIPS", effort(500, 20_000)))
 SEED = os.environ.get("FIGCLIP_FLIP_SEED", "0")
 NUM_RANGES = 16
 EDGE_BYTES = 64
