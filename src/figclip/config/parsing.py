@@ -130,7 +130,8 @@ def build(kind: type[Config], value: object, *, where: str = "") -> Config:
     missing = sorted(hints.keys() - table - _LATER_SECTIONS)
     if unknown or missing:
         listed = ", ".join(shown(one) for one in unknown[:_MAX_LISTED])
-        raise ConfigError(f"unknown fields [{listed}], missing fields {missing}", where=where)
+        what = f"unknown fields [{listed}], missing fields {missing}"
+        raise ConfigError(what, where=where or "config")
     return kind(
         **{
             name: _checked(table[name], expected, where=f"{where}.{name}".lstrip("."))

@@ -1,7 +1,7 @@
 """Charts as SVG: drawn from numbers, legible without script, styled by the report's CSS."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -99,7 +99,7 @@ def picture(verdict: Verdict, curves: Sequence[StrengthCurve]) -> Markup:
         *_adapted_marks(detail, kept, x_of, y_of),
         _dot(x_of(0), y_of(0), kind="base", tip="base: strength 0", radius=7.0),
         _label("base", x_of(0), y_of(0), x_of, kind="base-text"),
-        _label("adapted", x_of(kept.difference or 0.0), y_of(detail.difference or 0.0), x_of),
+        *_names(verdict, curves, x_of, y_of),
         tag("text", "kept, change in points", x=width - right, y=height - 8, class_="axis end"),
         tag("text", "detail, change in points", x=left, y=top - 4, class_="axis"),
     ]
@@ -168,10 +168,23 @@ def _curve_marks(curve: StrengthCurve, x_of: Axis, y_of: Axis) -> list[Markup]:
             marks.append(_label(name, x, y + 22, x_of, kind="axis"))
         kind = "step" if one.qualifies else "step hollow"
         marks.append(_dot(x, y, kind=kind, tip=tip, radius=3.5))
-    if curve.name:
-        x, y = places[len(places) // 2]
-        marks.append(_label(curve.name, x, y, x_of, kind="axis"))
     return marks
+
+
+def _names(
+    verdict: Verdict, curves: Sequence[StrengthCurve], x_of: Axis, y_of: Axis
+) -> Iterator[Markup]:
+    """What each curve is, where it ends; one that ends in the adapted model shares its label."""
+    assert verdict.kept is not None
+    detail, kept = verdict.detail.score.difference or 0.0, verdict.kept.score.difference or 0.0
+    adapted = "adapted"
+    for curve in curves:
+        end = curve.points[-1]
+        if curve.name and math.isclose(end.detail, detail) and math.isclose(end.kept, kept):
+            adapted += f", {curve.name}"
+        elif curve.name:
+            yield _label(curve.name, x_of(end.kept), y_of(end.detail), x_of, kind="axis")
+    yield _label(adapted, x_of(kept), y_of(detail), x_of)
 
 
 def _adapted_marks(detail: Compared, kept: Compared, x_of: Axis, y_of: Axis) -> list[Markup]:
