@@ -283,7 +283,7 @@ def larger_vocabulary(folder: Path) -> None:
                 "preprocessor_config.json",
                 b'{"size": {"shortest_edge": 16}, "crop_size": {"height": {}}}',
             ),
-            "cannot be used as a CLIP",
+            "cannot be loaded as CLIPImageProcessor|cannot be used as a CLIP",
         ),
         (larger_vocabulary, "the tokenizer has 777 entries, the text tower only 774"),
         (add_a_token, "the tokenizer has 775 entries, the text tower only 774"),

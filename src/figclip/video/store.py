@@ -519,7 +519,10 @@ class FrameStoreWriter:
             self.commit()
 
     def _create_or_check(self) -> None:
-        """Write the tables into an empty file, or check that the file is such a store."""
+        """Write the tables into an empty file, or check that the file is such a store.
+
+        In one transaction, as others may do the same, or commit rows meanwhile.
+        """
         self._connection.execute("PRAGMA foreign_keys = ON")
         # DELETE, not WAL: a store that nobody writes is one file, readable on any file system.
         self._connection.execute("PRAGMA journal_mode = DELETE")
@@ -540,22 +543,24 @@ class FrameStoreWriter:
                 }
                 rows = [(key, str(value)) for key, value in description.items()]
                 self._connection.executemany(_SET_META, rows)
-        found = _read_spec(self._connection, path=self.path)
-        if found != self.spec:
-            raise StoreError(
-                f"the store holds {_described(found)}, not {_described(self.spec)}",
-                where=str(self.path),
-                fix="Choose another --out, or delete the store",
-            )
-        self._connection.execute(_SOURCE_SCHEMA)
-        for table, columns in _CHECKED.items():
-            info = self._connection.execute(f"SELECT COUNT(*) FROM pragma_table_info('{table}')")
-            if info.fetchone() == (len(columns),):
-                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN crc32 INTEGER")
-        self._connection.create_function("row_check", -1, _row_check, deterministic=True)
-        expected = _json_object(_read_meta(self._connection, path=self.path), "counts")
-        if expected and expected != _count_rows(self._connection):
-            raise StoreError("has lost rows", where=str(self.path), fix=_REMAKE)
+            found = _read_spec(self._connection, path=self.path)
+            if found != self.spec:
+                raise StoreError(
+                    f"the store holds {_described(found)}, not {_described(self.spec)}",
+                    where=str(self.path),
+                    fix="Choose another --out, or delete the store",
+                )
+            self._connection.execute(_SOURCE_SCHEMA)
+            for table, columns in _CHECKED.items():
+                info = self._connection.execute(
+                    f"SELECT COUNT(*) FROM pragma_table_info('{table}')"
+                )
+                if info.fetchone() == (len(columns),):
+                    self._connection.execute(f"ALTER TABLE {table} ADD COLUMN crc32 INTEGER")
+            self._connection.create_function("row_check", -1, _row_check, deterministic=True)
+            expected = _json_object(_read_meta(self._connection, path=self.path), "counts")
+            if expected and expected != _count_rows(self._connection):
+                raise StoreError("has lost rows", where=str(self.path), fix=_REMAKE)
 
 
 def is_store(path: Path) -> bool:
