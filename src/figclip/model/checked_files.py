@@ -32,7 +32,7 @@ def read_info_file(folder: Path) -> dict[str, Any] | None:
         if not isinstance(content, dict) or not isinstance(content.get("files", {}), dict):
             raise TypeError("it is no object, or its files are none")
         return content
-    except (OSError, TypeError, ValueError, RecursionError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise unreadable(file, error) from error
 
 
