@@ -43,6 +43,7 @@ from tests.small_runs import (
     make_run,
     with_micro_batch,
 )
+from tests.training_trace import one_thread
 
 pytestmark = pytest.mark.slow
 
@@ -68,12 +69,10 @@ MIN_COSINE = {"bf16": 0.999, "fp16": 0.9999}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Generator[None]:
+def on_one_thread() -> Generator[None]:
     """As the two processes have: they share the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

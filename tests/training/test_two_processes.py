@@ -37,6 +37,7 @@ from figclip.training.loop import LoopSettings, TrainingLoop
 from figclip.training.run_folder import RunFolder, read_metrics
 from tests.rank_processes import NUM_RANKS, share, spawn_ranks, start_rank
 from tests.small_runs import KEPT_TEXTS, SmallRun, make_run, write_tiny_clip
+from tests.training_trace import one_thread
 
 NUM_STEPS = 4
 RATE = 0.03
@@ -208,12 +209,10 @@ def work(rank: int, port: int, clip_folder: Path, out: Path) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Generator[None]:
+def on_one_thread() -> Generator[None]:
     """On models this small, threads that wait for each other take all the time there is."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
