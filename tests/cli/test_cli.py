@@ -266,7 +266,8 @@ def test_a_strength_is_chosen_and_the_rest_is_reported(tmp_path: Path):
                 run / "eval", "--cpu")  # fmt: skip
     told = figclip(*training, cache=cache)
     assert told.returncode == 0, told.stderr
-    assert f"dense_retrieval on events:{world.store.name}: 42 of the 42 items scored show what" in told.stdout
+    notice = f"dense_retrieval on events:{world.store.name}: 42 of the 42 items scored show what"
+    assert notice in told.stdout
     refused = figclip(*training, "--leave-out-trained", cache=cache)
     assert refused.returncode == 1 and "nothing of it is left" in refused.stderr
 
