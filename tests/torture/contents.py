@@ -10,6 +10,8 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from figclip.runtime.checked_json import load_checked
+
 DATABASES = (".store", ".sqlite")
 
 
@@ -42,7 +44,9 @@ def _said_by(path: Path) -> str:
     elif path.name == "metrics.jsonl":
         # A line that a kill cut short is left out, as its reader does.
         lines = [line for line in path.read_bytes().splitlines(True) if line.endswith(b"\n")]
-        said = [{k: v for k, v in json.loads(line).items() if k != "time"} for line in lines]
+        said = [load_checked(line.decode()) for line in lines]
+        for record in said:
+            del record["time"]
     elif path.suffix == ".safetensors":
         with safe_open(path, framework="np") as file:
             names = sorted(file.keys())
