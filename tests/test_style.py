@@ -40,6 +40,7 @@ HOUSE = {
     "adaptation": "adapt",
     "heads": "finetune and describe",
     "reporting": "report",
+    "search": "index and search",
     "miniworld": "quickstart",
     "cli": "one file a verb",
 }

@@ -19,12 +19,11 @@ import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Literal, cast
-from urllib.parse import quote
+from typing import Any, cast
 
 import numpy as np
 import simplejpeg  # pyright: ignore[reportMissingTypeStubs]
@@ -34,7 +33,13 @@ from figclip.annotations.archive import open_source, record_from_json, record_to
 from figclip.errors import ConfigError, StoreError
 from figclip.records import VideoRecord
 from figclip.runtime.files import make_folder
-from figclip.runtime.reading import DAMAGES
+from figclip.runtime.sqlite_file import (
+    connect,
+    is_sqlite,
+    named_errors,
+    roll_back_interrupted_write,
+    row_check,
+)
 from figclip.video.decoding import to_time_us
 from figclip.video.pixels import PixelPipeline
 
@@ -48,8 +53,7 @@ _APPLICATION_ID = 0x66696743
 # 2026, benchmarks/pixel_pipelines.py. Most video has half colour resolution anyway.
 _JPEG_QUALITY = 95
 _JPEG_SUBSAMPLING = "420"
-_LOCK_TIMEOUT_S = 60.0
-_SQLITE_HEADER = b"SQLite format 3\0"
+_KIND = "frame store"
 # A commit waits for the disk, 10 ms where this was measured: as long as decoding a short clip.
 _COMMIT_EVERY_S = 1.0
 _SET_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
@@ -175,8 +179,8 @@ class FrameStore:
             )
         if not is_store(path):
             raise _not_a_store(path)
-        _roll_back_interrupted_write(path)
-        with _named_errors(path), closing(_connect(path, mode="ro")) as connection:
+        roll_back_interrupted_write(path, kind=_KIND)
+        with named_errors(path, kind=_KIND), closing(connect(path, mode="ro")) as connection:
             spec = _read_spec(connection, path=path)
         if require is not None and spec != require:
             raise StoreError(
@@ -205,7 +209,7 @@ class FrameStore:
     @property
     def coverage(self) -> dict[str, Any]:
         """What `prepare` covered, as its writer recorded it; empty before it finished."""
-        with _named_errors(self.path):
+        with named_errors(self.path, kind=_KIND):
             return _json_object(_read_meta(self._connection(), path=self.path), "coverage")
 
     def records(self) -> list[StoredRecord]:
@@ -255,7 +259,7 @@ class FrameStore:
     @property
     def keeps_source(self) -> bool:
         """Whether `source` has something to give."""
-        with _named_errors(self.path):
+        with named_errors(self.path, kind=_KIND):
             counts = _json_object(_read_meta(self._connection(), path=self.path), "counts")
         if counts:
             return bool(counts.get("source"))
@@ -316,7 +320,7 @@ class FrameStore:
     def _table(self, table: str) -> list[Any]:
         """All rows of a table by their key, checked and counted."""
         key = _CHECKED[table][0]
-        with _named_errors(self.path), self._connection() as connection:
+        with named_errors(self.path, kind=_KIND), self._connection() as connection:
             connection.execute("BEGIN")  # rows and their number at one moment
             meta = _read_meta(connection, path=self.path)
             rows = connection.execute(f"SELECT * FROM {table} ORDER BY {key}").fetchall()
@@ -329,7 +333,7 @@ class FrameStore:
         """The values of a row that matches its checksum, or has none."""
         num_values = len(_CHECKED[table])
         values, checks = row[:num_values], row[num_values:]
-        if checks not in ((), (None,), (_row_check(*values),)):
+        if checks not in ((), (None,), (row_check(*values),)):
             raise self._damaged(f"a row of {table}", str(row[0]))
         return values
 
@@ -346,7 +350,7 @@ class FrameStore:
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         """All rows of a query on this thread's connection."""
-        with _named_errors(self.path):
+        with named_errors(self.path, kind=_KIND):
             return self._connection().execute(sql, values).fetchall()
 
     def _connection(self) -> sqlite3.Connection:
@@ -355,7 +359,7 @@ class FrameStore:
         # SQLite forbids carrying a connection across a fork. The parent's is dropped here, not
         # closed: closing it would release the parent's locks.
         if opened is None or opened[0] != os.getpid():
-            opened = (os.getpid(), _connect(self.path, mode="ro"))
+            opened = (os.getpid(), connect(self.path, mode="ro"))
             self._local.opened = opened
         return opened[1]
 
@@ -381,8 +385,8 @@ class FrameStoreWriter:
         self._pending: list[tuple[str, Sequence[Sequence[object]]]] = []
         self._committed_s = -math.inf
         make_folder(self.path.parent)
-        with _named_errors(self.path):
-            self._connection = _connect(self.path, mode="rwc")
+        with named_errors(self.path, kind=_KIND):
+            self._connection = connect(self.path, mode="rwc")
             try:
                 self._create_or_check()
             except BaseException:
@@ -408,7 +412,7 @@ class FrameStoreWriter:
             return
         # Cleared first: what cannot be written must not come again on closing.
         pending, self._pending = self._pending, []
-        with _named_errors(self.path), self._connection:
+        with named_errors(self.path, kind=_KIND), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             for statement, rows in pending:
                 self._connection.executemany(statement, rows)
@@ -557,7 +561,7 @@ class FrameStoreWriter:
                 )
                 if info.fetchone() == (len(columns),):
                     self._connection.execute(f"ALTER TABLE {table} ADD COLUMN crc32 INTEGER")
-            self._connection.create_function("row_check", -1, _row_check, deterministic=True)
+            self._connection.create_function("row_check", -1, row_check, deterministic=True)
             expected = _json_object(_read_meta(self._connection, path=self.path), "counts")
             if expected and expected != _count_rows(self._connection):
                 raise StoreError("has lost rows", where=str(self.path), fix=_REMAKE)
@@ -565,10 +569,7 @@ class FrameStoreWriter:
 
 def is_store(path: Path) -> bool:
     """Whether a path is a file of the kind that frame stores are."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
+    return is_sqlite(path)
 
 
 def _not_a_store(path: Path) -> StoreError:
@@ -605,30 +606,6 @@ def _decode_blob(blob: bytes, *, spec: StoreSpec) -> UInt8[np.ndarray, "S S 3"]:
     if (height, width) != (spec.size, spec.size):
         raise ValueError(f"{width}x{height} px instead of {spec.size}x{spec.size}")
     return simplejpeg.decode_jpeg(blob)
-
-
-def _connect(path: Path, *, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
-    """A connection without implicit transactions."""
-    connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
-        uri=True,
-        timeout=_LOCK_TIMEOUT_S,
-        isolation_level=None,
-        # close() may run at exit in another thread; use stays within one thread by _connection.
-        check_same_thread=False,
-    )
-    # A file from elsewhere must not run functions from its schema, nor trip over bad cells.
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    return connection
-
-
-def _roll_back_interrupted_write(path: Path) -> None:
-    """Undo what a killed writer left half done; a reader without write access cannot."""
-    if not path.with_name(path.name + "-journal").exists():
-        return
-    with _named_errors(path), closing(_connect(path, mode="rw")) as connection:
-        connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
 
 
 def _read_spec(connection: sqlite3.Connection, *, path: Path) -> StoreSpec:
@@ -679,33 +656,9 @@ def _count_rows(connection: sqlite3.Connection) -> dict[str, int]:
 
 def _meta_check(meta: Mapping[str, str]) -> str:
     """Checksum of a store's description."""
-    return str(_row_check(*sorted(item for item in meta.items() if item[0] != "check")))
-
-
-def _row_check(*values: object) -> int:
-    """Checksum of the values of a row."""
-    return zlib.crc32(repr(values).encode())
+    return str(row_check(*sorted(item for item in meta.items() if item[0] != "check")))
 
 
 def _frame_check(video_hash: str, time_us: int, blob: bytes) -> int:
     """Checksum of a frame and its place: SQLite may find another one by a damaged index."""
     return zlib.crc32(blob, zlib.crc32(f"{video_hash}/{time_us}".encode()))
-
-
-@contextmanager
-def _named_errors(path: Path) -> Generator[None]:
-    """Turn SQLite's errors, and what damaged content leads to, into StoreError."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except (sqlite3.Error, *DAMAGES) as error:
-        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        raise StoreError(
-            f"the frame store cannot be read or written ({error})",
-            where=str(path),
-            fix="Make room there, then run the same command again"
-            if is_full
-            else "Check the disk and the file's rights; if it is damaged, delete it and run what "
-            "made it again",
-        ) from error
