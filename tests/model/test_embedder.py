@@ -20,7 +20,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 import figclip.model.embedder as embedding
 from figclip.datasets.records import Box, Medium
 from figclip.model.backbone import IMAGENET, Backbone, load_backbone
-from figclip.model.embedder import Embedder
+from figclip.model.embedder import Embedder, model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.clips import prepare_clips
 from figclip.runtime.process_group import Processes
@@ -51,6 +51,21 @@ def backbone(clip_folder: Path) -> Backbone:
 def videos(tmp_path_factory: pytest.TempPathFactory) -> StoredVideos:
     path = write_store(tmp_path_factory.mktemp("store") / "s.store", make_records([2, 1, 1]))
     return open_stored_videos([path], size=IMAGE_SIZE)
+
+
+def test_a_model_is_the_same_wherever_it_lies_and_another_one_is_not(
+    backbone: Backbone, clip_folder: Path, tmp_path: Path
+):
+    moved = load_backbone(str(shutil.copytree(clip_folder, tmp_path / "moved")))
+    assert model_identity(moved) == model_identity(backbone)
+    assert model_identity(moved.to(torch.bfloat16)) != model_identity(backbone)  # other weights
+    for change in ("vision_model", "text_model", "visual_projection", "text_projection"):
+        other = load_backbone(str(clip_folder))
+        with torch.no_grad():
+            next(getattr(other.clip, change).parameters()).add_(1e-3)
+        assert model_identity(other) != model_identity(backbone), change
+    other.clip.config.vision_config.num_attention_heads += 1
+    assert model_identity(other) != model_identity(backbone)
 
 
 @pytest.mark.parametrize("micro_batch", [1, 2, 4, 100])

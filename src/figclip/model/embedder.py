@@ -209,42 +209,51 @@ class Embedder:
         return np.concatenate(self._processes.merge(own))
 
 
+def model_identity(backbone: Backbone) -> str:
+    """Hash of all that decides a model's embeddings, wherever it lies and on whatever it runs."""
+    parts = (*_text_parts(backbone), *_image_parts(backbone))
+    return hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=16).hexdigest()
+
+
 def _text_identity(backbone: Backbone) -> str:
-    """All that decides a model's text embeddings."""
+    """All that decides a model's text embeddings, to the last bit."""
+    return "/".join(map(str, ("text", *_text_parts(backbone), *_hardware(backbone))))
+
+
+def _image_identity(backbone: Backbone) -> str:
+    """All that decides a model's frame embeddings, to the last bit, besides the pixels."""
+    return "/".join(map(str, ("image", *_image_parts(backbone), *_hardware(backbone))))
+
+
+def _text_parts(backbone: Backbone) -> tuple[Any, ...]:
     config = text_config(backbone.clip.config)
     tokenizer = hashlib.blake2b(backbone.tokenizer.backend_tokenizer.to_str().encode())
-    parts = (
-        "text",
+    return (
         weights_hash(backbone.clip.text_model),
         weights_hash(backbone.clip.text_projection),
         tokenizer.hexdigest(),
         config.eos_token_id,
-        *_computation(backbone, config),
+        *_computation(config),
     )
-    return "/".join(map(str, parts))
 
 
-def _image_identity(backbone: Backbone) -> str:
-    """All that decides a model's frame embeddings, besides the pixels."""
-    parts = (
-        "image",
+def _image_parts(backbone: Backbone) -> tuple[Any, ...]:
+    return (
         weights_hash(backbone.clip.vision_model),
         weights_hash(backbone.clip.visual_projection),
         repr(backbone.preprocessing),
-        *_computation(backbone, vision_config(backbone.clip.config)),
+        *_computation(vision_config(backbone.clip.config)),
     )
-    return "/".join(map(str, parts))
 
 
-def _computation(backbone: Backbone, config: CLIPTextConfig | CLIPVisionConfig) -> tuple[Any, ...]:
+def _computation(config: CLIPTextConfig | CLIPVisionConfig) -> tuple[Any, ...]:
     """What else changes a tower's results: weights do not tell the number of heads."""
-    return (
-        config.hidden_act,
-        config.num_attention_heads,
-        config.layer_norm_eps,
-        backbone.device.type,
-        backbone.clip.dtype,
-    )
+    return config.hidden_act, config.num_attention_heads, config.layer_norm_eps
+
+
+def _hardware(backbone: Backbone) -> tuple[Any, ...]:
+    """What changes the last bits."""
+    return backbone.device.type, backbone.clip.dtype
 
 
 def _normalised(rows_ND: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:
