@@ -40,8 +40,12 @@ only-tests:
 
 # All tests again with shapes checked and lines counted, and with them the slow ones: full-size
 # architectures, kill loops, transformers 4 in an environment of its own.
-test-slow: setup
+test-slow: .venv/.ready-slow
 	$(PYTEST) -m "not real and not gpu" $(CHECKED)
+
+.venv/.ready-slow: .venv/.ready
+	$(BIN)/pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[dev,slow]"
+	@touch $@
 
 # Disks that fail and kills at every change of every writer, damaged files before every reader
 # (FIGCLIP_FUZZ_CASES=1000000), seeded; hours. `test-slow` does a little.
