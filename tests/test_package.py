@@ -33,10 +33,17 @@ def imported_packages() -> set[str]:
     return found - set(sys.stdlib_module_names) - {"figclip"}
 
 
-def test_dependencies_are_what_is_imported():
-    declared = {plain(re.split(r"[<>=]", one)[0]) for one in PROJECT["dependencies"]}
+def test_dependencies_and_extras_are_what_is_imported():
+    extras = PROJECT["optional-dependencies"]
+    of_users = [one for name in extras if name not in ("dev", "slow") for one in extras[name]]
+    declared, optional = (
+        {plain(re.split(r"[<>=[]", one)[0]) for one in requirements}
+        for requirements in (PROJECT["dependencies"], of_users)
+    )
     of_module = packages_distributions()
-    assert declared == {plain(of_module[module][0]) for module in imported_packages()}
+    imported = {plain(of_module.get(module, [module])[0]) for module in imported_packages()}
+    assert declared <= imported
+    assert imported <= declared | optional
 
 
 def test_every_requirement_has_a_lower_bound_that_make_test_lowest_reads():
