@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from figclip.scoring.situation_files import (
         write_situation_predictions as write_situation_predictions,
     )
+    from figclip.search.index import Hit as Hit
+    from figclip.search.index import Index as Index
     from figclip.video.store import StoreSpec as StoreSpec
 
 __version__ = "0.1.0"
@@ -51,6 +53,8 @@ _HOMES = {
     "DataSource": "figclip.evaluation.sources",
     "FiGCLIP": "figclip.model.figclip",
     "FigclipError": "figclip.errors",
+    "Hit": "figclip.search.index",
+    "Index": "figclip.search.index",
     "PredictedEvent": "figclip.scoring.situation_files",
     "RolePrediction": "figclip.scoring.situation_files",
     "StoreSpec": "figclip.video.store",

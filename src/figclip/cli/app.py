@@ -25,6 +25,7 @@ from figclip.cli.quickstart import quickstart
 from figclip.cli.recipes import recipes
 from figclip.cli.report import report
 from figclip.cli.score import score
+from figclip.cli.search import search
 from figclip.cli.terminal import say, warn
 from figclip.errors import ConfigError, FigclipError
 from figclip.runtime.cpu_settings import tune_for_cpu
@@ -59,6 +60,7 @@ for name, verb in {
     "describe": describe,
     "score": score,
     "report": report,
+    "search": search,
     "recipes": recipes,
 }.items():
     if isinstance(verb, typer.Typer):

@@ -1,0 +1,137 @@
+"""figclip search: moments of own videos, found by a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from figclip.cli.options import Cpu, Json, going_on, quiet_libraries
+from figclip.cli.terminal import say, say_table, warn
+
+if TYPE_CHECKING:
+    from figclip.search.index import Hit, Index
+
+
+def search(
+    index: Annotated[Path, typer.Argument(help="What `figclip index` wrote.")],
+    text: Annotated[str | None, typer.Argument(help="What happens, in a sentence.")] = None,
+    k: Annotated[int, typer.Option("-k", help="Most hits.")] = 10,
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--not", help="A counterpart: order hits by the margin over it; repeatable."),
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="Search for a picture instead.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Search for a video instead.")] = None,
+    path: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Only such paths: '*.mp4', 'party/*'.")
+    ] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="INDEX", help="Show another model's hits beside; repeatable."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Where the index's model is now, if it has moved.")
+    ] = None,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Find moments of own videos by what happens in them.
+
+    Example: figclip search holiday.index "a man hands a cup to a woman"
+
+    --not "a woman hands a cup to a man" puts those first that are more like the sentence than like
+    its counterpart.
+    """
+    quiet_libraries()
+    import torch
+
+    from figclip.search.index import Index
+
+    device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+    with going_on("nothing was changed"):
+        indexes = [Index.open(index, model=model, device=device)]
+        indexes += [_open_compared(one, device=device) for one in compare or []]
+        query = {"text": text, "image": image, "video": video, "against": against or []}
+        found = [one.search(**query, k=k, path_glob=path) for one in indexes]
+    if text is not None and indexes[0].model.backbone.count_cut([text, *query["against"]]):
+        warn("Note: the model reads the beginning of such a long sentence only")
+    if as_json:
+        say(json.dumps(_as_json(query, indexes, found), indent=2))
+    else:
+        _show(indexes, found)
+
+
+def _open_compared(path: Path, *, device: str) -> Index:
+    """An index to compare with; a model in its place is told how to become one."""
+    from figclip.errors import ConfigError
+    from figclip.runtime.sqlite_file import is_sqlite
+    from figclip.search.index import Index
+
+    if not is_sqlite(path):
+        raise ConfigError(
+            "is no index, and an index holds the embeddings of one model only",
+            where=f"--compare {path}",
+            fix=f"If it is a model: `figclip index {path} VIDEOS… --out other.index`, then "
+            "--compare other.index",
+        )
+    return Index.open(path, device=device)
+
+
+def _as_json(
+    query: Mapping[str, Any], indexes: Sequence[Index], found: Sequence[Sequence[Hit]]
+) -> dict[str, Any]:
+    """What was searched for, and the hits of each index."""
+    return {
+        "query": {
+            key: str(value) if isinstance(value, Path) else value for key, value in query.items()
+        },
+        "results": [
+            {
+                "index": str(index.path),
+                "model": index.spec.model,
+                "hits": [hit.as_dict() for hit in hits],
+            }
+            for index, hits in zip(indexes, found, strict=True)
+        ],
+    }
+
+
+def _show(indexes: Sequence[Index], found: Sequence[Sequence[Hit]]) -> None:
+    """One table, the hits of several indexes beside each other."""
+    if not any(found):
+        say("The index holds no videos.")
+        return
+    has_margins = any(hit.margin is not None for hits in found for hit in hits)
+    heads = ["#"]
+    for index in indexes:
+        name = f"{index.path.name}: " if len(indexes) > 1 else ""
+        heads += [f"{name}path", "span", "score", *(["margin"] if has_margins else [])]
+    num_rows = max(map(len, found))
+    rows = [
+        [str(rank + 1), *(cell for hits in found for cell in _cells(hits, rank, has_margins))]
+        for rank in range(num_rows)
+    ]
+    say_table(heads, rows)
+
+
+def _cells(hits: Sequence[Hit], rank: int, has_margins: bool) -> list[str]:
+    """A hit's part of a row; empty below the last."""
+    if rank >= len(hits):
+        return [""] * (4 if has_margins else 3)
+    from figclip.search.index import shown_time
+
+    hit = hits[rank]
+    margin = [] if hit.margin is None else [f"{hit.margin:+.3f}"]
+    span = f"{shown_time(hit.start_s)} - {shown_time(hit.end_s)}"
+    return [_shown_path(hit.path), span, f"{hit.score:.3f}", *margin]
+
+
+def _shown_path(path: Path) -> str:
+    """The path from here on, where it is below this folder."""
+    here = Path.cwd()
+    return os.fspath(path.relative_to(here) if path.is_relative_to(here) else path)

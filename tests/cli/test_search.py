@@ -1,0 +1,85 @@
+"""figclip search: tables and JSON of what is found, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from figclip.model.figclip import FiGCLIP
+from tests.processes import run_forked
+from tests.search.hand_made import write_index
+from tests.small_runs import write_tiny_clip
+
+PUSH, PULL, REST = "a man pushes a woman", "a woman pulls a cat", "nothing at all"
+SHOWN = {"b.mp4+copy.mp4": [REST, REST, PUSH, PUSH, REST, REST], "a[red].mp4": [REST, PULL, REST]}
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def index(clip_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("index") / "my.index"
+    return write_index(path, FiGCLIP.from_pretrained(clip_folder), SHOWN)
+
+
+def search(
+    index: Path, *arguments: str | Path, out: Path, model: Path
+) -> subprocess.CompletedProcess[str]:
+    return run_forked("search", index, *arguments, "--model", model, "--cpu", out=out)
+
+
+def test_a_table_of_paths_spans_and_scores(index: Path, clip_folder: Path, tmp_path: Path):
+    done = search(index, PULL, "-k", "2", out=tmp_path, model=clip_folder)
+    assert done.returncode == 0, done.stderr
+    heads, rule, first, second, *_ = [one for one in done.stdout.splitlines() if one.strip()]
+    assert heads.split() == ["#", "path", "span", "score"] and set(rule) <= {"─", " "}
+    assert first.split() == ["1", "/videos/a[red].mp4", "0:01.0", "-", "0:03.0", "1.000"]
+    assert second.split()[:2] == ["2", "/videos/b.mp4"]
+
+
+def test_json_says_what_was_asked_and_where_it_is(index: Path, clip_folder: Path, tmp_path: Path):
+    done = search(
+        index, PUSH, "--not", REST, "-k", "1", "--path", "copy*", "--json",
+        out=tmp_path, model=clip_folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content["query"] == {"text": PUSH, "image": None, "video": None, "against": [REST]}
+    (result,) = content["results"]
+    assert result["index"] == str(index) and result["model"].endswith("no-such-model")
+    (hit,) = result["hits"]
+    assert hit.pop("score") == pytest.approx(1) and hit.pop("margin") > 0
+    assert hit == {
+        "path": "/videos/copy.mp4", "also_at": ["/videos/b.mp4"], "start_s": 2.0, "end_s": 5.0,
+        "windows": [2, 3], "best_window": 2, "video": "hash of b.mp4+copy.mp4",
+    }  # fmt: skip
+
+
+def test_another_index_stands_beside(index: Path, clip_folder: Path, tmp_path: Path):
+    other = write_index(tmp_path / "other.index", FiGCLIP.from_pretrained(clip_folder), {})
+    done = search(index, PUSH, "--compare", other, out=tmp_path, model=clip_folder)
+    assert done.returncode == 1
+    assert "other.index: its model" in done.stderr and "no-such-model cannot be" in done.stderr
+
+
+def test_a_model_to_compare_with_is_told_to_make_an_index(
+    index: Path, clip_folder: Path, tmp_path: Path
+):
+    done = search(index, PUSH, "--compare", clip_folder, out=tmp_path, model=clip_folder)
+    assert done.returncode == 2
+    assert f"`figclip index {clip_folder} VIDEOS… --out other.index`" in done.stderr
+
+
+def test_nothing_to_search_for_and_no_index_are_said(
+    index: Path, clip_folder: Path, tmp_path: Path
+):
+    done = search(index, out=tmp_path, model=clip_folder)
+    assert done.returncode == 2 and "just one thing is searched for" in done.stderr
+    done = search(tmp_path / "none", PUSH, out=tmp_path, model=clip_folder)
+    assert done.returncode == 1 and "no such index" in done.stderr

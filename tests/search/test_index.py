@@ -1,0 +1,128 @@
+"""Searching an index: what is found, in which order, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from figclip import Hit, Index
+from figclip.errors import ConfigError, ModelError, StoreError
+from figclip.model.figclip import FiGCLIP
+from figclip.search.index import shown_time
+from tests.search.hand_made import write_index
+from tests.small_runs import write_tiny_clip
+from tests.videos import draw_video, regular_stamps
+
+PUSH, PULL, REST = "a man pushes a woman", "a woman pulls a cat", "nothing at all"
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def model(clip_folder: Path) -> FiGCLIP:
+    return FiGCLIP.from_pretrained(clip_folder)
+
+
+@pytest.fixture(scope="module")
+def index(model: FiGCLIP, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    shown = {
+        "b.mp4+party/copy.mkv": [REST, REST, PUSH, PUSH, REST, REST],
+        "a.mp4": [REST, PULL, REST],
+        "c.mp4": [PUSH],
+    }
+    path = write_index(tmp_path_factory.mktemp("index") / "my.index", model, shown)
+    return Index.open(path, model=model)
+
+
+def places(hits: tuple[Hit, ...]) -> list[tuple[str, float, float]]:
+    return [(hit.path.name, hit.start_s, hit.end_s) for hit in hits]
+
+
+def test_a_sentence_finds_the_moments_that_show_it_by_path(index: Index):
+    hits = index.search(text=PUSH, k=2)
+    assert places(hits) == [("b.mp4", 2.0, 5.0), ("c.mp4", 0.0, 2.0)]
+    assert [hit.score for hit in hits] == pytest.approx([1, 1])
+    assert hits[0].also_at == (Path("/videos/party/copy.mkv"),)
+    assert hits[0].windows == (2, 3) and hits[0].best_window == 2
+    assert hits[0].video == "hash of b.mp4+party/copy.mkv" and hits[0].margin is None
+    assert index.thumbnail(hits[0].video, 3)[:2] == b"\xff\xd8"
+
+
+def test_no_more_than_there_are(index: Index):
+    hits = index.search(text=PULL, k=1000)
+    assert places(hits)[0] == ("a.mp4", 1.0, 3.0)
+    assert len(hits) < 10 == len(index.windows.number_N)
+
+
+def test_paths_are_chosen_by_a_pattern_of_their_whole_or_end(index: Index):
+    (hit,) = index.search(text=PUSH, path_glob="party/*", k=1)
+    assert hit.path == Path("/videos/party/copy.mkv") and hit.also_at == (Path("/videos/b.mp4"),)
+    assert {hit.path.name for hit in index.search(text=PUSH, path_glob="*/a.mp4")} == {"a.mp4"}
+    with pytest.raises(ConfigError, match=r"--path \*.avi: no video of the index"):
+        index.search(text=PUSH, path_glob="*.avi")
+
+
+def test_counterparts_order_hits_by_their_margin(index: Index, model: FiGCLIP):
+    push, pull, rest = model.encode_text([PUSH, PULL, REST]).numpy()
+    hits = index.search(text=PUSH, against=[PULL, REST])
+    assert places(hits)[:2] == [("b.mp4", 2.0, 5.0), ("c.mp4", 0.0, 2.0)]
+    assert hits[0].margin == pytest.approx(1 - max(push @ pull, push @ rest), abs=1e-6)
+    assert [hit.margin for hit in hits] == sorted((hit.margin or 0 for hit in hits), reverse=True)
+    by_score, by_margin = index.search(text=PUSH), index.search(text=PUSH, against=[PULL])
+    assert set(places(by_score)) == set(places(by_margin))
+    assert places(by_score) != places(by_margin)
+
+
+def test_a_picture_and_a_video_are_embedded_by_the_model(
+    index: Index, model: FiGCLIP, tmp_path: Path
+):
+    video = draw_video(tmp_path / "query.mp4", stamps=regular_stamps(30))
+    (hit,) = index.search(video=video, k=1)
+    expected = (index.windows.vectors_ND @ model.encode_video([video]).numpy()[0]).max()
+    assert hit.score == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_index_without_videos_finds_nothing(model: FiGCLIP, tmp_path: Path):
+    index = Index.open(write_index(tmp_path / "none.index", model, {}), model=model)
+    assert index.search(text=PUSH, against=[PULL]) == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({}, "just one thing is searched for"),
+        ({"text": PUSH, "image": "a.png"}, "just one thing is searched for"),
+        ({"text": " "}, "a sentence is empty"),
+        ({"text": PUSH, "against": [""]}, "a sentence is empty"),
+        ({"text": PUSH, "against": PULL}, r"got one text. Write \[text\]"),
+        ({"image": "a.png", "against": [PUSH]}, "counterparts belong to a sentence"),
+        ({"text": PUSH, "k": 0}, "-k: cannot give 0 hits"),
+    ],
+)
+def test_what_cannot_be_searched_for_is_refused(
+    index: Index, query: dict[str, object], message: str
+):
+    with pytest.raises(ConfigError, match=message):
+        index.search(**query)
+
+
+def test_another_model_and_a_model_that_has_gone_are_refused_by_name(
+    index: Index, clip_folder: Path, tmp_path: Path
+):
+    with pytest.raises(ModelError, match="no-such-model cannot be loaded.*Give where it is now"):
+        Index.open(index.path)
+    with pytest.raises(StoreError, match="is of another model: .*no-such-model"):
+        Index.open(index.path, model=write_tiny_clip(tmp_path / "other", seed=1))
+    assert Index.open(index.path, model=clip_folder).spec == index.spec
+
+
+@pytest.mark.parametrize(
+    ("time_s", "shown"),
+    [(0, "0:00.0"), (12.54, "0:12.5"), (59.97, "1:00.0"), (3723, "1:02:03.0")],
+)
+def test_times_are_shown_as_players_show_them(time_s: float, shown: str):
+    assert shown_time(time_s) == shown
