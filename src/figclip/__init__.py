@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from figclip.scoring.situation_files import (
         write_situation_predictions as write_situation_predictions,
     )
+    from figclip.search.counterparts import write_counterparts as write_counterparts
     from figclip.search.index import Hit as Hit
     from figclip.search.index import Index as Index
     from figclip.video.store import StoreSpec as StoreSpec
@@ -80,6 +81,7 @@ _HOMES = {
     "situation_truth_of": "figclip.datasets.situations",
     "tune_for_cpu": "figclip.runtime.cpu_settings",
     "write_captioning_predictions": "figclip.scoring.dense_captions",
+    "write_counterparts": "figclip.search.counterparts",
     "write_report": "figclip.reporting.report",
     "write_situation_predictions": "figclip.scoring.situation_files",
 }

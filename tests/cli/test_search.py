@@ -83,3 +83,15 @@ def test_nothing_to_search_for_and_no_index_are_said(
     assert done.returncode == 2 and "just one thing is searched for" in done.stderr
     done = search(tmp_path / "none", PUSH, out=tmp_path, model=clip_folder)
     assert done.returncode == 1 and "no such index" in done.stderr
+
+
+def test_counterparts_are_written_by_rule_and_said(index: Path, clip_folder: Path, tmp_path: Path):
+    arguments = (PUSH, "--not", REST, "--swap", "--json")
+    done = search(index, *arguments, out=tmp_path, model=clip_folder)
+    against = [REST, "a woman pushes a man", "a man pulls a woman"]
+    assert json.loads(done.stdout)["query"]["against"] == against
+    assert done.stderr.splitlines()[0] == '--not "a woman pushes a man" (roles)'
+    done = search(index, REST, "--swap", out=tmp_path, model=clip_folder)
+    assert done.returncode == 2 and "'nothing at all': no counterpart can be written" in done.stderr
+    done = search(index, "--image", "a.png", "--swap", out=tmp_path, model=clip_folder)
+    assert done.returncode == 2 and "--swap: counterparts belong to a sentence" in done.stderr

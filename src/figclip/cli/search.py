@@ -12,6 +12,7 @@ import typer
 
 from figclip.cli.options import Cpu, Json, going_on, quiet_libraries
 from figclip.cli.terminal import say, say_table, warn
+from figclip.errors import ConfigError
 
 if TYPE_CHECKING:
     from figclip.search.index import Hit, Index
@@ -25,6 +26,10 @@ def search(
         list[str] | None,
         typer.Option("--not", help="A counterpart: order hits by the margin over it; repeatable."),
     ] = None,
+    swap: Annotated[
+        bool,
+        typer.Option("--swap", help="Write the counterparts of a plain sentence by rule."),
+    ] = False,
     image: Annotated[Path | None, typer.Option(help="Search for a picture instead.")] = None,
     video: Annotated[Path | None, typer.Option(help="Search for a video instead.")] = None,
     path: Annotated[
@@ -45,8 +50,9 @@ def search(
     Example: figclip search holiday.index "a man hands a cup to a woman"
 
     --not "a woman hands a cup to a man" puts those first that are more like the sentence than like
-    its counterpart.
+    its counterpart. --swap writes such sentences by rule, where it can, and says which.
     """
+    against = [*(against or []), *(_written(text) if swap else [])]
     quiet_libraries()
     import torch
 
@@ -56,7 +62,7 @@ def search(
     with going_on("nothing was changed"):
         indexes = [Index.open(index, model=model, device=device)]
         indexes += [_open_compared(one, device=device) for one in compare or []]
-        query = {"text": text, "image": image, "video": video, "against": against or []}
+        query = {"text": text, "image": image, "video": video, "against": against}
         found = [one.search(**query, k=k, path_glob=path) for one in indexes]
     if text is not None and indexes[0].model.backbone.count_cut([text, *query["against"]]):
         warn("Note: the model reads the beginning of such a long sentence only")
@@ -66,9 +72,22 @@ def search(
         _show(indexes, found)
 
 
+def _written(text: str | None) -> list[str]:
+    """Counterparts by rule, which are said."""
+    from figclip.search.counterparts import write_counterparts
+
+    if text is None:
+        raise ConfigError(
+            "counterparts belong to a sentence", where="--swap", fix="Search for a sentence"
+        )
+    found = write_counterparts(text)
+    for one in found:
+        warn(f'--not "{one.text}" ({one.changed})')
+    return [one.text for one in found]
+
+
 def _open_compared(path: Path, *, device: str) -> Index:
     """An index to compare with; a model in its place is told how to become one."""
-    from figclip.errors import ConfigError
     from figclip.runtime.sqlite_file import is_sqlite
     from figclip.search.index import Index
 
