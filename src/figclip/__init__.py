@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from figclip.search.counterparts import write_counterparts as write_counterparts
     from figclip.search.index import Hit as Hit
     from figclip.search.index import Index as Index
+    from figclip.search.indexing import index as index
     from figclip.video.store import StoreSpec as StoreSpec
 
 __version__ = "0.1.0"
@@ -71,6 +72,7 @@ _HOMES = {
     "finetune_captioning": "figclip.heads.captioning.task",
     "finetune_situations": "figclip.heads.situations.task",
     "format_table": "figclip.evaluation.results",
+    "index": "figclip.search.indexing",
     "load_annotations": "figclip.annotations.own_files",
     "load_benchmark": "figclip.datasets.catalogue",
     "parse_source": "figclip.evaluation.sources",

@@ -18,6 +18,7 @@ from figclip.cli.adapt import adapt
 from figclip.cli.describe import describe
 from figclip.cli.evaluate import evaluate
 from figclip.cli.finetune import finetune
+from figclip.cli.index import index
 from figclip.cli.options import EXIT_CODES
 from figclip.cli.prepare import prepare
 from figclip.cli.preview import caption, preview
@@ -60,6 +61,7 @@ for name, verb in {
     "describe": describe,
     "score": score,
     "report": report,
+    "index": index,
     "search": search,
     "recipes": recipes,
 }.items():

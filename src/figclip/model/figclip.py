@@ -44,6 +44,7 @@ class FiGCLIP:
         alpha: Strength of the adaptation; 0 for a plain CLIP.
         info: Provenance and settings; None for a plain CLIP.
         contextualizer: Trained on frames at strength 1; None without one.
+        video_pipeline: How frames of videos become pixels.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class FiGCLIP:
         size = backbone.preprocessing.image_size
         self._image_pipeline = PixelPipeline(name="pil", size=size)
         name = "pil" if info is None else info.pixel_pipeline
-        self._video_pipeline = PixelPipeline(name=name, size=size)
+        self.video_pipeline = PixelPipeline(name=name, size=size)
         self._micro_batch = micro_batch
 
     @classmethod
@@ -220,7 +221,7 @@ class FiGCLIP:
     ) -> UInt8[np.ndarray, "N H W C"]:
         """Frames at the midpoints of equal segments of a span."""
         times_s = sample_midpoints(start_s, end_s, num=num_frames)
-        return decode_frames(path, times_s, pipeline=self._video_pipeline).frames_NHWC
+        return decode_frames(path, times_s, pipeline=self.video_pipeline).frames_NHWC
 
 
 def _refuse_single(given: object, what: str) -> None:

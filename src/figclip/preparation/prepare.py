@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -231,9 +231,14 @@ def decode_all(
     with closing(run_jobs(jobs, decode, num_workers=workers, limit_s=limit_s + 10)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Lost):
-                yield outcome.job, VideoError(f"{outcome.reason}: the decoder: {outcome.detail}")
+                yield outcome.job, lost_video(outcome)
             else:
                 yield outcome.job, outcome.result
+
+
+def lost_video(outcome: Lost[Any]) -> VideoError:
+    """The error for a video whose decoder did not survive it."""
+    return VideoError(f"{outcome.reason}: the decoder: {outcome.detail}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ def withheld_from_children(*signals: signal.Signals) -> Generator[None]:
 
 
 Job = TypeVar("Job")
+Value = TypeVar("Value")
 Result = TypeVar("Result")
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -49,6 +50,14 @@ class Done(Generic[Job, Result]):
 
     job: Job
     result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Job, Result]):
+    """Something that a job gave while it goes on."""
+
+    job: Job
+    value: Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,34 @@ def run_jobs(
     Raises:
         FigclipError: A worker process cannot start.
     """
+    for outcome in _outcomes(jobs, function, num_workers=num_workers, limit_s=limit_s):
+        assert not isinstance(outcome, Part)
+        yield outcome
+
+
+def stream_jobs(
+    jobs: Iterable[Job],
+    function: Callable[[Job], Generator[Value, None, Result]],
+    *,
+    num_workers: int,
+    limit_s: float,
+) -> Generator[Part[Job, Value] | Done[Job, Result] | Lost[Job]]:
+    """As `run_jobs` for jobs whose results come in parts: what a generator function yields.
+
+    A worker waits with the next part until the one before is taken, so that memory is bounded.
+    `limit_s` counts up to the next part.
+
+    Yields:
+        The parts of a job in their order, then what it returned. Those of a job that is lost midway
+        are followed by `Lost`.
+    """
+    yield from _outcomes(jobs, function, num_workers=num_workers, limit_s=limit_s)
+
+
+def _outcomes(
+    jobs: Iterable[Any], function: Callable[[Any], Any], *, num_workers: int, limit_s: float
+) -> Generator[Any]:
+    """The work of `run_jobs` and `stream_jobs`."""
     pending = deque(jobs)
     workers: list[_Worker] = []
     try:
@@ -129,8 +166,10 @@ def _employ(
         pending.popleft()
 
 
-def _collect(worker: _Worker, *, limit_s: float) -> Done[Any, Any] | Lost[Any] | None:
-    """What became of a worker's job; None while it is at it."""
+def _collect(
+    worker: _Worker, *, limit_s: float
+) -> Part[Any, Any] | Done[Any, Any] | Lost[Any] | None:
+    """What there is of a worker's job; None while it is at it."""
     if not worker.busy:
         return None
     if worker.pipe.poll():
@@ -144,6 +183,9 @@ def _collect(worker: _Worker, *, limit_s: float) -> Done[Any, Any] | Lost[Any] |
         if kind == "ready":
             worker.started = time.monotonic()
             return None
+        if kind == "part":
+            worker.started = time.monotonic()
+            return Part(worker.job, value)
         worker.busy = False
         return Done(worker.job, value)
     if worker.started is not None and time.monotonic() - worker.started > limit_s:
@@ -210,9 +252,22 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return
         try:
-            message = ("done", function(job))
+            result = function(job)
+            if isinstance(result, Generator):
+                result = _send_parts(pipe, result)
+            message = ("done", result)
         except Exception as error:  # noqa: BLE001 - handed to the parent, which raises it
             message = ("failed", error)
+
+
+def _send_parts(pipe: Connection, parts: Generator[Any, None, Result]) -> Result:
+    """Send what a job yields; give what it returns."""
+    while True:
+        try:
+            part = next(parts)
+        except StopIteration as end:
+            return end.value
+        pipe.send(("part", part))
 
 
 def _end_with_parent() -> None:

@@ -195,7 +195,11 @@ class Deadline:
     def __init__(self, *, path: str | Path, budget_s: float) -> None:
         self._path = path
         self._budget_s = budget_s
-        self._end = time.monotonic() + budget_s
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin the budget anew."""
+        self._end = time.monotonic() + self._budget_s
 
     def check(self) -> None:
         """Raise `too-slow` once the budget is spent."""

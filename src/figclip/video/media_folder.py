@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -30,11 +31,9 @@ class MediaFolder:
         self._suffixes = suffixes
         # Strings: paths of a hundred thousand files take seconds to build, and few are asked for.
         self._by_stem: defaultdict[str, list[str]] = defaultdict(list)
-        for folder, _, names in os.walk(root):
-            for name in names:
-                stem, suffix = os.path.splitext(name)
-                if suffix.lower() in suffixes:
-                    self._by_stem[stem].append(os.path.join(folder, name))
+        for path in walk_media(root, suffixes=suffixes):
+            stem, _ = os.path.splitext(os.path.basename(path))
+            self._by_stem[stem].append(path)
 
     def find(self, name: str) -> list[Path]:
         """What lies at a path below the folder, or for a bare name all files of that stem.
@@ -97,6 +96,19 @@ class MediaFolder:
         if os.path.exists(path) and (not else_files or os.path.isfile(path)):
             return [path]
         return else_files
+
+
+def walk_media(
+    root: Path, *, suffixes: frozenset[str], on_error: Callable[[OSError], None] | None = None
+) -> Iterator[str]:
+    """Paths of the files of some kind in a folder and below it; linked folders are not searched.
+
+    `on_error` is told of folders that cannot be looked into.
+    """
+    for folder, _, names in os.walk(root, onerror=on_error):
+        for name in names:
+            if os.path.splitext(name)[1].lower() in suffixes:
+                yield os.path.join(folder, name)
 
 
 def _num_shared(one: PurePath, other: PurePath) -> int:

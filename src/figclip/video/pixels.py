@@ -132,6 +132,20 @@ def frame_to_pixels(
     return rgb_to_pixels(orientation.apply(rgb_HWC), pipeline=pipeline)
 
 
+def frame_to_thumbnail(
+    frame: VideoFrame,
+    *,
+    side_px: int,
+    orientation: Orientation = UPRIGHT,
+    pixel_aspect: Fraction = Fraction(1),
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The whole decoded frame within a square, for people; the rest is as in `frame_to_pixels`."""
+    height, width = _square_pixel_size(frame, pixel_aspect)
+    scale = side_px / max(height, width)
+    height, width = (max(1, round(edge * scale)) for edge in (height, width))
+    return orientation.apply(_swscale(_without_alpha(frame), height=height, width=width))
+
+
 def resized_size(height: int, width: int, *, size: int) -> tuple[int, int]:
     """Height and width after the shortest edge became `size`; the other is rounded down.
 

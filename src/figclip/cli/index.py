@@ -1,0 +1,138 @@
+"""figclip index: own videos into an index that can be searched."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from figclip.cli.options import Cpu, Json, going_on, quiet_libraries
+from figclip.cli.terminal import say, warn
+
+if TYPE_CHECKING:
+    from figclip.search.indexing import IndexingPlan, IndexReport
+
+_SHOWN_FILES = 20
+_FROM_INPUT = "-"
+
+
+def index(
+    model: Annotated[str, typer.Argument(help="Hub id, model folder or run folder.")],
+    videos: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, patterns such as 'clips/**/*.mp4', or - for a list of paths on "
+            "standard input."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Index to make, or to go on with.")],
+    window: Annotated[float, typer.Option(help="Seconds that a window lasts.")] = 2.0,
+    stride: Annotated[
+        float,
+        typer.Option(help="Seconds from one window to the next; below --window they overlap."),
+    ] = 1.0,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Forget files of earlier runs that are gone.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Decoding processes; 0: one per core.")] = 0,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Embed windows of videos into one file, to search them by a sentence.
+
+    Example: figclip index runs/mine ~/videos --out videos.index
+
+    Can be interrupted and run again. Files that have not changed are skipped, and copies and moved
+    files recognised. Files that do not decode are listed with a reason (exit code 3), and tried
+    again when they change.
+    """
+    import torch
+
+    from figclip.cli.progress import ProgressDisplay
+
+    quiet_libraries()
+    from figclip.search.indexing import index as run
+
+    with ProgressDisplay() as display, going_on():
+        report = run(
+            model,
+            [one for given in videos for one in _listed(given)],
+            out=out,
+            window_s=window,
+            stride_s=stride,
+            prune=prune,
+            num_workers=workers or None,
+            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+            on_plan=lambda plan: _show_plan(plan, out),
+            on_progress=display.update,
+        )
+    if as_json:
+        say(json.dumps(_as_json(report, out), indent=2))
+    else:
+        _show(report, out, pruned=prune)
+    if report.quarantine:
+        raise typer.Exit(3)
+
+
+def _listed(given: str) -> list[str]:
+    """An argument, or the lines of standard input; names may be any bytes but line ends."""
+    if given != _FROM_INPUT:
+        return [given]
+    return [os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines() if line.strip()]
+
+
+def _show_plan(plan: IndexingPlan, out: Path) -> None:
+    """What is about to be done."""
+    from figclip.runtime.files import show_size
+
+    length = timedelta(seconds=round(plan.duration_s))
+    warn(
+        f"{plan.num_videos:,} videos of {length} h together, about {plan.num_windows:,} windows, "
+        f"{show_size(plan.num_bytes)} more in the index"
+    )
+    if plan.missing_bytes:
+        warn(
+            f"Warning: the disk of {out} has about {show_size(plan.missing_bytes)} too little "
+            "room. If it fills up, make room and run the command again."
+        )
+
+
+def _show(report: IndexReport, out: Path, *, pruned: bool) -> None:
+    """What was done."""
+    say(
+        f"{report.num_files:,} files: {report.num_unchanged:,} unchanged, {report.num_known:,} "
+        f"moved or copies, {len(report.quarantine):,} quarantined"
+    )
+    say(f"{report.num_videos:,} videos with {report.num_windows:,} windows are new")
+    for file in report.quarantine[:_SHOWN_FILES]:
+        say(f"  quarantined {file.path}: {file.problem}")
+    if len(report.quarantine) > _SHOWN_FILES:
+        say(f"  … and {len(report.quarantine) - _SHOWN_FILES} more; --json lists all")
+    for folder in report.closed_folders:
+        warn(f"Warning: {folder} cannot be looked into")
+    if report.gone:
+        what = "forgotten" if pruned else "kept; --prune forgets them"
+        say(f"{len(report.gone):,} files are gone ({what}), the first is {report.gone[0]}")
+    say(f"Index: {out}")
+
+
+def _as_json(report: IndexReport, out: Path) -> dict[str, object]:
+    """The report for programs."""
+    return {
+        "index": str(out),
+        "num_files": report.num_files,
+        "num_unchanged": report.num_unchanged,
+        "num_known": report.num_known,
+        "num_videos": report.num_videos,
+        "num_windows": report.num_windows,
+        "quarantine": [
+            {"path": str(file.path), "problem": file.problem} for file in report.quarantine
+        ],
+        "gone": [str(path) for path in report.gone],
+        "closed_folders": [str(path) for path in report.closed_folders],
+    }

@@ -1,0 +1,139 @@
+"""Embeds frames of many videos while they are decoded, on all cores, to the same bits on any."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Semaphore
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+
+from figclip.errors import VideoError
+from figclip.model.figclip import FiGCLIP
+from figclip.preparation.prepare import lost_video
+from figclip.runtime.progress import CountProgress
+from figclip.runtime.worker_pool import Lost, Part, stream_jobs
+from figclip.search.index_file import IndexedVideo
+from figclip.search.reading import Cut, FrameBatch, VideoJob
+
+_WAITING_PER_THREAD = 2
+
+
+class FrameEmbedder:
+    """Embeds batches of frames in threads; a context manager.
+
+    On the CPU each core has a thread, which runs the model for itself: that scales better than one
+    batch on all cores beside processes that decode, and embeddings do not depend on how many there
+    are. Elsewhere one thread feeds the device.
+    """
+
+    def __init__(self, model: FiGCLIP) -> None:
+        self._model = model
+        on_cpu = model.backbone.device.type == "cpu"
+        num_threads = (os.cpu_count() or 1) if on_cpu else 1
+        self._room = Semaphore(_WAITING_PER_THREAD * num_threads)
+        self._threads_before = torch.get_num_threads()
+        alone = partial(torch.set_num_threads, 1)
+        self._pool = ThreadPoolExecutor(num_threads, initializer=alone)
+
+    def __enter__(self) -> FrameEmbedder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        # What one thread sets is what threads have that begin later.
+        torch.set_num_threads(self._threads_before)
+
+    def submit(
+        self, frames_NHWC: UInt8[np.ndarray, "N S S 3"]
+    ) -> Future[Float32[np.ndarray, "N D"]]:
+        """L2-normalised embeddings of frames, later; waits while too many batches wait."""
+        self._room.acquire()
+        future = self._pool.submit(self._embed, frames_NHWC)
+        future.add_done_callback(lambda _: self._room.release())
+        return future
+
+    def _embed(self, frames_NHWC: UInt8[np.ndarray, "N S S 3"]) -> Float32[np.ndarray, "N D"]:
+        """One batch."""
+        return self._model.encode_frames(frames_NHWC).numpy()
+
+
+def embed_videos(
+    jobs: Sequence[VideoJob],
+    read: Callable[[VideoJob], Generator[FrameBatch, None, Cut | VideoError]],
+    *,
+    model: FiGCLIP,
+    num_workers: int,
+    limit_s: float,
+    on_progress: CountProgress,
+) -> Generator[tuple[VideoJob, IndexedVideo | VideoError]]:
+    """Read videos in worker processes, and embed them meanwhile; each as soon as it is done.
+
+    `limit_s` is of a batch of frames. `on_progress` is told seconds of video.
+    """
+    total_s, done_s = round(sum(job.survey.duration_us for job in jobs) / 1e6), 0
+    reached_us = {job.survey.hash: 0 for job in jobs}
+    under_way: dict[str, _Embedding] = {}
+    streams = stream_jobs(jobs, read, num_workers=num_workers, limit_s=limit_s)
+    with FrameEmbedder(model) as embedder, closing(streams) as outcomes:
+        for outcome in outcomes:
+            survey = outcome.job.survey
+            video = under_way.setdefault(survey.hash, _Embedding(outcome.job))
+            if isinstance(outcome, Part):
+                if outcome.value.first == 0:
+                    video.batches.clear()
+                video.batches.append(embedder.submit(outcome.value.frames_NHWC))
+                reached_us[survey.hash] = outcome.value.until_us
+            else:
+                video.cut = lost_video(outcome) if isinstance(outcome, Lost) else outcome.result
+                reached_us[survey.hash] = survey.duration_us
+            before_s, done_s = done_s, round(sum(reached_us.values()) / 1e6)
+            if done_s > before_s:
+                on_progress(done_s, total_s)
+            for name in [name for name, one in under_way.items() if one.is_done]:
+                yield under_way.pop(name).result()
+        for video in under_way.values():
+            yield video.result()
+
+
+@dataclass(slots=True)
+class _Embedding:
+    """A video whose frames are being embedded, and what became of it when all are there."""
+
+    job: VideoJob
+    batches: list[Future[Float32[np.ndarray, "N D"]]] = field(default_factory=list[Any])
+    cut: Cut | VideoError | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` need not wait."""
+        return self.cut is not None and all(batch.done() for batch in self.batches)
+
+    def result(self) -> tuple[VideoJob, IndexedVideo | VideoError]:
+        """The windows, once all frames are embedded."""
+        assert self.cut is not None
+        if isinstance(self.cut, VideoError):
+            return self.job, self.cut
+        frames_ND = np.concatenate([batch.result() for batch in self.batches])
+        return self.job, IndexedVideo(
+            hash=self.job.survey.hash,
+            duration_s=self.job.survey.duration_us / 1e6,
+            spans_us=self.cut.spans_us,
+            vectors_ND=_pooled(frames_ND, self.cut.frame_idx_NT),
+            thumbnails=self.cut.thumbnails,
+        )
+
+
+def _pooled(
+    frames_ND: Float32[np.ndarray, "F D"], frame_idx_NT: Int64[np.ndarray, "N T"]
+) -> Float32[np.ndarray, "N D"]:
+    """The normalised mean of the normalised embeddings of each window's frames."""
+    means_ND = frames_ND[frame_idx_NT].mean(axis=1)
+    return means_ND / np.linalg.norm(means_ND, axis=1, keepdims=True)

@@ -1,0 +1,276 @@
+"""index: video files in, one index of their windows out."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from figclip.errors import ConfigError, VideoError
+from figclip.model.embedder import model_identity
+from figclip.model.figclip import FiGCLIP
+from figclip.preparation.prepare import VIDEO_LIMIT_S, decode_all
+from figclip.runtime.files import check_room, missing_bytes
+from figclip.runtime.locks import lock_file
+from figclip.runtime.progress import Progress, no_progress
+from figclip.search.embedding import embed_videos
+from figclip.search.index_file import IndexedFile, IndexSpec, IndexWriter
+from figclip.search.reading import VideoJob, read_video, survey_file
+from figclip.search.video_files import find_video_files, is_gone
+
+RETRIED = ("hung", "too-slow", "crashed", "changed")
+"""Reasons that may be those of the machine or the moment: such files are read again next time."""
+
+_LIMIT_FACTOR = 5
+"""Of the limit of a frame, for hashing a file, and for a batch of frames."""
+_SHORTEST_S, _LONGEST_S = 0.1, 3600.0
+_BYTES_PER_THUMBNAIL = 4_000
+_LEAST_BYTES_PER_THUMBNAIL = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexingPlan:
+    """What index is about to do, for an estimate before long work.
+
+    Attributes:
+        num_videos: Videos to decode; equal files count once.
+        duration_s: How long they last together.
+        num_windows: About so many windows.
+        num_bytes: About so much is added to the index.
+        missing_bytes: How much more room there should be on the disk; 0 when there is enough.
+    """
+
+    num_videos: int
+    duration_s: float
+    num_windows: int
+    num_bytes: int
+    missing_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexReport:
+    """What index did.
+
+    Attributes:
+        num_files: Files that were given or found.
+        num_unchanged: Those that are as they were at the last run, and were not read.
+        num_known: Those whose content was there already: moved, or copies.
+        num_videos: Videos that were decoded and embedded.
+        num_windows: Their windows.
+        quarantine: Those of the files that are no video, each with its problem.
+        gone: Files of earlier runs that are no longer there, kept unless pruned.
+        closed_folders: Folders that could not be looked into.
+    """
+
+    num_files: int
+    num_unchanged: int
+    num_known: int
+    num_videos: int
+    num_windows: int
+    quarantine: tuple[IndexedFile, ...]
+    gone: tuple[Path, ...]
+    closed_folders: tuple[Path, ...]
+
+
+def index(
+    model: str | Path,
+    videos: Sequence[str | Path],
+    *,
+    out: str | Path,
+    window_s: float = 2.0,
+    stride_s: float = 1.0,
+    prune: bool = False,
+    num_workers: int | None = None,
+    limit_s: float = VIDEO_LIMIT_S,
+    device: str = "cpu",
+    on_plan: Callable[[IndexingPlan], None] | None = None,
+    on_progress: Progress | None = None,
+) -> IndexReport:
+    """Cut videos into windows, and embed these into an index. Can be killed and run again.
+
+    Four frames of each window, at the midpoints of equal segments, are embedded; what is kept is
+    their normalised mean. Files that are as they were are not read again, and content that is there
+    already is not decoded, wherever it lies now. Rows depend neither on what else is indexed nor,
+    on the CPU, on the number of workers and cores.
+
+    Args:
+        model: Hub id, model folder or run folder.
+        videos: Files, folders (searched through, by suffix), or patterns such as `clips/**/*.mp4`.
+        out: The index, new or begun.
+        window_s: Length of a window in seconds.
+        stride_s: From the start of a window to the next; the last one ends with the video.
+        prune: Forget files of earlier runs that are gone.
+        num_workers: Decoding processes; None: one per core.
+        limit_s: Seconds that reading a file may take up to the next frame.
+        device: Where the model runs.
+        on_plan: Told once what is about to be done.
+        on_progress: Told how far it is: files read, then seconds of video.
+
+    Raises:
+        ConfigError: a window or stride of no possible length.
+        DataError: something of `videos` is not there, or a folder holds none.
+        ModelError: the model cannot be used.
+        StoreError: `out` is no index, or of another model or other windows.
+        OutputError: the disk has too little room, or another process writes `out`.
+        FigclipError: decoding processes cannot start.
+    """
+    _check_lengths(window_s=window_s, stride_s=stride_s)
+    found = find_video_files(videos)
+    clip, out = FiGCLIP.from_pretrained(model, device=device), Path(out)
+    spec = IndexSpec(
+        model=str(model),
+        model_hash=model_identity(clip.backbone),
+        pipeline=clip.video_pipeline.name,
+        dim=clip.backbone.dim,
+        window_s=window_s,
+        stride_s=stride_s,
+    )
+    with lock_file(out), IndexWriter(out, spec=spec) as writer:
+        run = _Run(
+            writer=writer,
+            model=clip,
+            num_workers=num_workers or os.cpu_count() or 1,
+            limit_s=limit_s,
+            on_progress=on_progress or no_progress,
+        )
+        unread = run.choose(found.files)
+        jobs, num_known = run.survey(unread)
+        plan = _estimate(jobs, spec, out)
+        if on_plan is not None and jobs:
+            on_plan(plan)
+        check_room(out, plan.num_windows * (4 * spec.dim + _LEAST_BYTES_PER_THUMBNAIL))
+        num_windows = run.embed(jobs)
+        writer.commit()
+        ours = {file.path for file in found.files}
+        files = writer.files()
+        gone = tuple(file.path for file in files if file.path not in ours and is_gone(file.path))
+        if prune:
+            writer.forget_files(gone)
+        writer.drop_orphans()
+    return IndexReport(
+        num_files=len(found.files),
+        num_unchanged=len(found.files) - len(unread),
+        num_known=num_known,
+        num_videos=len(num_windows),
+        num_windows=sum(num_windows),
+        quarantine=tuple(file for file in files if file.problem and file.path in ours),
+        gone=gone,
+        closed_folders=found.closed_folders,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One run of `index`; files by the hash of their content, which they may share."""
+
+    writer: IndexWriter
+    model: FiGCLIP
+    num_workers: int
+    limit_s: float
+    on_progress: Progress
+    files_of: defaultdict[str, list[IndexedFile]] = field(default_factory=lambda: defaultdict(list))
+
+    def choose(self, files: Sequence[IndexedFile]) -> list[IndexedFile]:
+        """Those that are new, have changed, or are worth another try."""
+        known = {file.path: file for file in self.writer.files()}
+        hashes = self.writer.video_hashes()
+
+        def is_current(file: IndexedFile) -> bool:
+            before = known.get(file.path)
+            if before is None or replace(before, hash="", problem="") != file:
+                return False
+            return before.hash in hashes or (
+                bool(before.problem) and before.problem.partition(":")[0] not in RETRIED
+            )
+
+        return [file for file in files if not is_current(file)]
+
+    def survey(self, files: Sequence[IndexedFile]) -> tuple[list[VideoJob], int]:
+        """Hash files; what is to be decoded, longest first, and how many files needed only that."""
+        known = self.writer.video_hashes()
+        look, num_known = partial(survey_file, known=known), 0
+        jobs: list[VideoJob] = []
+        with closing(
+            decode_all(
+                files, look, num_workers=self.num_workers, limit_s=_LIMIT_FACTOR * self.limit_s
+            )
+        ) as results:
+            for done, (file, result) in enumerate(results, start=1):
+                if isinstance(result, VideoError):
+                    self._set_aside([file], result)
+                elif result.hash in known:
+                    self.writer.set_file(replace(file, hash=result.hash))
+                    num_known += 1
+                else:
+                    if result.hash not in self.files_of:
+                        jobs.append(VideoJob(file=file, survey=result))
+                    self.files_of[result.hash].append(replace(file, hash=result.hash))
+                self.on_progress("reading", done, len(files))
+        # So that the last one, beside which cores have nothing to do, is a short one.
+        jobs.sort(key=lambda job: (-job.survey.duration_us, job.survey.hash))
+        return jobs, num_known
+
+    def embed(self, jobs: Sequence[VideoJob]) -> list[int]:
+        """Decode and embed videos; the number of windows of each that is no problem."""
+        if not jobs:
+            return []
+        num_windows: list[int] = []
+        read = partial(
+            read_video,
+            spec=self.writer.spec,
+            pipeline=self.model.video_pipeline,
+            limit_s=self.limit_s,
+        )
+        videos = embed_videos(
+            jobs,
+            read,
+            model=self.model,
+            num_workers=self.num_workers,
+            limit_s=_LIMIT_FACTOR * self.limit_s,
+            on_progress=partial(self.on_progress, "seconds of video"),
+        )
+        with closing(videos):
+            for job, result in videos:
+                files = self.files_of[job.survey.hash]
+                if isinstance(result, VideoError):
+                    self._set_aside(files, result)
+                    continue
+                num_windows.append(len(result.spans_us))
+                self.writer.add_video(result)
+                for file in files:
+                    self.writer.set_file(file)
+        return num_windows
+
+    def _set_aside(self, files: Sequence[IndexedFile], error: VideoError) -> None:
+        """Note why files are no video."""
+        problem = ". ".join(filter(None, (error.what, error.fix)))
+        for file in files:
+            self.writer.set_file(replace(file, hash="", problem=problem))
+
+
+def _check_lengths(**lengths_s: float) -> None:
+    """Refuse lengths that windows cannot have."""
+    for name, length_s in lengths_s.items():
+        if not _SHORTEST_S <= length_s <= _LONGEST_S:
+            raise ConfigError(
+                f"is {length_s:g}, must be {_SHORTEST_S:g} to {_LONGEST_S:g} seconds",
+                where=f"--{name.removesuffix('_s')}",
+            )
+
+
+def _estimate(jobs: Sequence[VideoJob], spec: IndexSpec, out: Path) -> IndexingPlan:
+    """Size of the work."""
+    duration_s = sum(job.survey.duration_us for job in jobs) / 1e6
+    num_windows = len(jobs) + round(duration_s / spec.stride_s)
+    num_bytes = num_windows * (4 * spec.dim + _BYTES_PER_THUMBNAIL)
+    return IndexingPlan(
+        num_videos=len(jobs),
+        duration_s=duration_s,
+        num_windows=num_windows,
+        num_bytes=num_bytes,
+        missing_bytes=missing_bytes(out, num_bytes),
+    )

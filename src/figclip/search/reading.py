@@ -1,0 +1,162 @@
+"""What worker processes do for an index: they hash, measure and decode videos.
+
+Never imports torch, which each of them would load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from jaxtyping import Int64, UInt8
+
+from figclip.errors import VideoError
+from figclip.search.index_file import IndexedFile, IndexSpec
+from figclip.search.windows import frame_times_us, window_spans_us
+from figclip.video.container import hash_video, video_duration_s
+from figclip.video.decoding import stream_frames, to_time_us
+from figclip.video.pixels import PixelPipeline
+
+BATCH_FRAMES = 32
+"""Frames of one video that are embedded together. Rows depend on it in their last bits: what else
+is indexed at the time must not change it."""
+
+_THUMBNAIL_PX = 160
+_THUMBNAIL_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Content of a file: its SHA-256, and how long it lasts; 0 where the content is known."""
+
+    hash: str
+    duration_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoJob:
+    """A video to decode: one of its files, and what its survey said."""
+
+    file: IndexedFile
+    survey: Survey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameBatch:
+    """Some frames of a video, which follow each other.
+
+    Attributes:
+        first: Number of the first among all; 0 begins the video, or begins it anew.
+        until_us: How far into the video they are.
+    """
+
+    first: int
+    until_us: int
+    frames_NHWC: UInt8[np.ndarray, "N S S 3"]  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How a video was cut, when all of its frames have been given.
+
+    Attributes:
+        frame_idx_NT: Numbers of the frames of each window.
+        thumbnails: A JPEG of the middle frame of each window.
+    """
+
+    spans_us: Int64[np.ndarray, "N 2"]
+    frame_idx_NT: Int64[np.ndarray, "N T"]  # noqa: N815
+    thumbnails: tuple[bytes, ...]
+
+
+def survey_file(file: IndexedFile, *, known: frozenset[str]) -> Survey | VideoError:
+    """Hash a file, and measure it unless its content is `known`; or say why it is no video."""
+    try:
+        file_hash = hash_video(file.path)
+        duration_us = 0 if file_hash in known else to_time_us(video_duration_s(file.path))
+    except VideoError as error:
+        return error
+    return Survey(hash=file_hash, duration_us=duration_us)
+
+
+def read_video(
+    job: VideoJob, *, spec: IndexSpec, pipeline: PixelPipeline, limit_s: float
+) -> Generator[FrameBatch, None, Cut | VideoError]:
+    """Decode the frames of all windows, each once; or say why that cannot be.
+
+    No frame may take longer than `limit_s` seconds.
+    """
+    try:
+        result = yield from _read_windows(job, spec=spec, pipeline=pipeline, limit_s=limit_s)
+    except VideoError as error:
+        result = error
+    except MemoryError:
+        result = VideoError("too-large: decoding it takes more memory than there is")
+    if _has_changed(job.file):
+        return VideoError("changed: the file was written to while it was read")
+    return result
+
+
+def _read_windows(
+    job: VideoJob, *, spec: IndexSpec, pipeline: PixelPipeline, limit_s: float
+) -> Generator[FrameBatch, None, Cut]:
+    """The work of `read_video`."""
+    spans_us = window_spans_us(
+        job.survey.duration_us,
+        window_us=to_time_us(spec.window_s),
+        stride_us=to_time_us(spec.stride_s),
+    )
+    times_us_NT = frame_times_us(spans_us, frames=spec.frames)
+    middles_us = times_us_NT[:, spec.frames // 2].tolist()
+    wanted_middles = set(middles_us)
+    number_of: dict[int, int] = {}
+    thumbnail_of: dict[int, bytes] = {}
+    batch: list[UInt8[np.ndarray, "S S 3"]] = []
+    last = 0
+    times_s = [time_us / 1e6 for time_us in np.unique(times_us_NT).tolist()]
+    with closing(stream_frames(job.file.path, times_s, deadline_s=limit_s)) as shown_frames:
+        for shown in shown_frames:
+            if shown.number == 0:
+                batch.clear()
+            last = shown.number
+            batch.append(shown.pixels(pipeline))
+            number_of.update(dict.fromkeys(shown.times_us, shown.number))
+            if middles := wanted_middles.intersection(shown.times_us):
+                jpeg = _encode_thumbnail(shown.thumbnail(_THUMBNAIL_PX))
+                thumbnail_of.update(dict.fromkeys(middles, jpeg))
+            if len(batch) == BATCH_FRAMES:
+                yield _batched(batch, last=last, until_us=shown.times_us[-1])
+                batch.clear()
+    if batch:
+        yield _batched(batch, last=last, until_us=job.survey.duration_us)
+    return Cut(
+        spans_us=spans_us,
+        frame_idx_NT=np.array([[number_of[one] for one in row] for row in times_us_NT.tolist()]),
+        thumbnails=tuple(thumbnail_of[time_us] for time_us in middles_us),
+    )
+
+
+def _batched(
+    frames: Sequence[UInt8[np.ndarray, "S S 3"]], *, last: int, until_us: int
+) -> FrameBatch:
+    """A batch that ends with frame number `last`."""
+    first = last + 1 - len(frames)
+    return FrameBatch(first=first, until_us=until_us, frames_NHWC=np.stack(frames))
+
+
+def _encode_thumbnail(rgb_HWC: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """As JPEG."""
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(rgb_HWC), quality=_THUMBNAIL_QUALITY)
+
+
+def _has_changed(file: IndexedFile) -> bool:
+    """Whether a file is no longer the one that was found."""
+    try:
+        status = os.stat(file.path)
+    except OSError:
+        return True
+    return (status.st_size, status.st_mtime_ns) != (file.num_bytes, file.mtime_ns)
