@@ -21,7 +21,7 @@ from tests.processes import Start, run_forked
 
 VERBS = (
     "quickstart", "preview", "prepare", "adapt", "eval", "describe", "score", "report", "recipes",
-    "search",
+    "index", "search",
 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ TORCHRUN = Path(sys.executable).with_name("torchrun")
 DEADLINE_S = 240.0
 OTHER_VERBS = (
     "quickstart", "preview", "caption", "prepare", "eval", "finetune", "describe", "score",
-    "report", "recipes",
+    "report", "index", "search", "recipes",
 )  # fmt: skip
 
 

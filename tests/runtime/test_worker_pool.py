@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from figclip.errors import VideoError
-from figclip.runtime.worker_pool import Done, Lost, run_jobs
+from figclip.runtime.worker_pool import Done, Lost, Part, run_jobs, stream_jobs
 from tests.processes import Start
 
 LONG_S = 60.0
@@ -234,3 +235,58 @@ def test_jobs_are_shared_out_one_at_a_time() -> None:
     order = [one.job for one in run_jobs(jobs, misbehave, num_workers=2, limit_s=LONG_S)]
     assert order[-1] == "sleep 1.0"
     assert Counter(order) == Counter(jobs)
+
+
+def count_up(job: tuple[int, str]) -> Generator[int, None, str]:
+    """Gives numbers, then does what `misbehave` does."""
+    yield from range(job[0])
+    return misbehave(job[1])
+
+
+def note_parts(file: Path) -> Generator[bytes, None, int]:
+    """Large parts; the file says how many have been made."""
+    for number in range(6):
+        file.write_text(str(number))
+        yield bytes(1 << 22)
+    return 6
+
+
+def test_results_come_in_parts_in_their_order():
+    jobs = [(3, "a"), (0, "b"), (2, "c")]
+    found: dict[str, list[object]] = {name: [] for _, name in jobs}
+    for one in stream_jobs(jobs, count_up, num_workers=2, limit_s=LONG_S):
+        found[one.job[1]].append(one.value if isinstance(one, Part) else one)
+    for number, name in jobs:
+        assert found[name] == [*range(number), Done((number, name), name.upper())]
+
+
+def test_a_job_that_is_lost_midway_has_given_parts():
+    jobs = [(2, "exit 3"), (1, f"sleep {LONG_S}"), (1, "")]
+    found: dict[str, list[object]] = {name: [] for _, name in jobs}
+    for one in stream_jobs(jobs, count_up, num_workers=2, limit_s=1.5):
+        found[one.job[1]].append(one.value if isinstance(one, Part) else type(one).__name__)
+    assert list(found.values()) == [[0, 1, "Lost"], [0, "Lost"], [0, "Done"]]
+
+
+def test_the_limit_counts_up_to_the_next_part():
+    jobs = [tuple(["sleep 0.4"] * 4)]
+    *parts, done = stream_jobs(jobs, sleep_between, num_workers=1, limit_s=1.2)
+    assert len(parts) == 4 and isinstance(done, Done)
+
+
+def sleep_between(whats: tuple[str, ...]) -> Generator[str, None, None]:
+    yield from map(misbehave, whats)
+
+
+def test_a_worker_waits_until_its_part_is_taken(tmp_path: Path):
+    file = tmp_path / "made"
+    with closing(stream_jobs([file], note_parts, num_workers=1, limit_s=0.5)) as outcomes:
+        next(outcomes)
+        time.sleep(1.0)
+        assert int(file.read_text()) <= 1, "made ahead of what was taken"
+        assert isinstance(list(outcomes)[-1], Done), "waiting is not hanging"
+
+
+def test_what_a_job_raises_midway_is_raised_here():
+    with pytest.raises(VideoError, match="damaged"):
+        list(stream_jobs([(1, "raise")], count_up, num_workers=1, limit_s=LONG_S))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import pickle
@@ -7,6 +8,7 @@ import random
 import struct
 import subprocess
 import sys
+import time
 from bisect import bisect_right
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +23,7 @@ from figclip.errors import VideoError
 from figclip.video import container as video_file
 from figclip.video import pixels
 from figclip.video.container import Deadline, hash_video, scan_packets, video_duration_s
-from figclip.video.decoding import decode_frames, sample_midpoints, to_time_us
+from figclip.video.decoding import decode_frames, sample_midpoints, stream_frames, to_time_us
 from figclip.video.pixels import PixelPipeline
 from tests.videos import draw_frame, draw_video, read_number, regular_stamps, set_display_matrix
 
@@ -142,6 +144,58 @@ def test_falls_back_when_the_decoder_shows_another_clock(
     decoded = decode_frames(b_frames, [0.35], pipeline=SMALL)
     assert decoded.method == "plain"
     assert read_number(decoded.frames_NHWC[0]) == 3
+
+
+def test_frames_one_by_one_are_those_of_all_at_once(folder: Path, b_frames: Path) -> None:
+    times_s = [2.55, 0.3, 1.0, 1.04, 2.51]
+    shown = list(stream_frames(b_frames, times_s))
+    assert [one.number for one in shown] == list(range(len(shown)))
+    together = decode_frames(b_frames, times_s, pipeline=SMALL)
+    frame_of = {time_us: one for one in shown for time_us in one.times_us}
+    assert sorted(frame_of) == sorted({to_time_us(time_s) for time_s in times_s})
+    for number, time_s in enumerate(times_s):
+        one = frame_of[to_time_us(time_s)]
+        assert one.shown_us / 1e6 == together.shown_s[number]
+        assert np.array_equal(one.pixels(SMALL), together.frames_NHWC[number])
+
+
+def test_frames_come_anew_where_skipping_is_given_up_midway(
+    b_frames: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = scan_packets(b_frames, deadline=Deadline(path=b_frames, budget_s=60))
+    middle = len(scan.stamps) // 2
+    # A frame comes out that no packet announced.
+    stamps = (*scan.stamps[:middle], scan.stamps[middle] + 1, *scan.stamps[middle + 1 :])
+    forged = dataclasses.replace(scan, stamps=stamps)
+    times_s = [scan.to_us(stamp, first=scan.stamps[0]) / 1e6 for stamp in scan.stamps]
+    expected = decode_frames(b_frames, times_s, pipeline=SMALL, allow_skip=False)
+    monkeypatch.setattr("figclip.video.decoding.scan_packets", lambda path, deadline: forged)
+    numbers = [one.number for one in stream_frames(b_frames, times_s)]
+    assert numbers == [*range(middle), *range(len(times_s))]
+    found = decode_frames(b_frames, times_s, pipeline=SMALL)
+    assert (found.method, found.num_decoded) == ("plain", expected.num_decoded)
+    assert np.array_equal(found.frames_NHWC, expected.frames_NHWC)
+
+
+def test_the_budget_of_a_stream_is_up_to_the_next_frame(b_frames: Path) -> None:
+    shown = stream_frames(b_frames, [0.0, 0.5, 1.0, 2.5], deadline_s=0.5)
+    times = 0
+    for _ in shown:
+        time.sleep(0.3)
+        times += 1
+    assert times == 4
+    with pytest.raises(VideoError, match="too-slow"):
+        list(stream_frames(b_frames, [0.0], deadline_s=0.0))
+
+
+def test_thumbnails_are_the_whole_upright_frame(tmp_path: Path) -> None:
+    path = draw_video(tmp_path / "a.mp4", stamps=regular_stamps(2), pixel_aspect=Fraction(2))
+    (shown,) = stream_frames(path, [0.0])
+    assert shown.thumbnail(96).shape == (32, 96, 3)
+    turned = set_display_matrix(path, (0, 1 << 16, -1 << 16, 0))
+    (shown,) = stream_frames(turned, [0.0])
+    assert shown.thumbnail(96).shape == (96, 32, 3)
+    assert abs(shown.thumbnail(96)[0].mean() - shown.thumbnail(48)[0].mean()) < 20
 
 
 def test_past_the_end_is_an_error(b_frames: Path) -> None:

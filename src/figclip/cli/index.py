@@ -92,7 +92,7 @@ def _show_plan(plan: IndexingPlan, out: Path) -> None:
 
     length = timedelta(seconds=round(plan.duration_s))
     warn(
-        f"{plan.num_videos:,} videos of {length} h together, about {plan.num_windows:,} windows, "
+        f"{plan.num_videos:,} videos of {length} h together, {plan.num_windows:,} windows, about "
         f"{show_size(plan.num_bytes)} more in the index"
     )
     if plan.missing_bytes:

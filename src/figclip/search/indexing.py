@@ -20,7 +20,9 @@ from figclip.runtime.progress import Progress, no_progress
 from figclip.search.embedding import embed_videos
 from figclip.search.index_file import IndexedFile, IndexSpec, IndexWriter
 from figclip.search.reading import VideoJob, read_video, survey_file
-from figclip.search.video_files import find_video_files, is_gone
+from figclip.search.video_files import FoundFiles, find_video_files, is_gone
+from figclip.search.windows import count_windows
+from figclip.video.decoding import to_time_us
 
 RETRIED = ("hung", "too-slow", "crashed", "changed")
 """Reasons that may be those of the machine or the moment: such files are read again next time."""
@@ -39,8 +41,9 @@ class IndexingPlan:
     Attributes:
         num_videos: Videos to decode; equal files count once.
         duration_s: How long they last together.
-        num_windows: About so many windows.
+        num_windows: Their windows.
         num_bytes: About so much is added to the index.
+        least_bytes: Surely so much.
         missing_bytes: How much more room there should be on the disk; 0 when there is enough.
     """
 
@@ -48,6 +51,7 @@ class IndexingPlan:
     duration_s: float
     num_windows: int
     num_bytes: int
+    least_bytes: int
     missing_bytes: int
 
 
@@ -135,32 +139,10 @@ def index(
             model=clip,
             num_workers=num_workers or os.cpu_count() or 1,
             limit_s=limit_s,
+            on_plan=on_plan or no_progress,
             on_progress=on_progress or no_progress,
         )
-        unread = run.choose(found.files)
-        jobs, num_known = run.survey(unread)
-        plan = _estimate(jobs, spec, out)
-        if on_plan is not None and jobs:
-            on_plan(plan)
-        check_room(out, plan.num_windows * (4 * spec.dim + _LEAST_BYTES_PER_THUMBNAIL))
-        num_windows = run.embed(jobs)
-        writer.commit()
-        ours = {file.path for file in found.files}
-        files = writer.files()
-        gone = tuple(file.path for file in files if file.path not in ours and is_gone(file.path))
-        if prune:
-            writer.forget_files(gone)
-        writer.drop_orphans()
-    return IndexReport(
-        num_files=len(found.files),
-        num_unchanged=len(found.files) - len(unread),
-        num_known=num_known,
-        num_videos=len(num_windows),
-        num_windows=sum(num_windows),
-        quarantine=tuple(file for file in files if file.problem and file.path in ours),
-        gone=gone,
-        closed_folders=found.closed_folders,
-    )
+        return run.bring_up_to_date(found, prune=prune)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -171,8 +153,36 @@ class _Run:
     model: FiGCLIP
     num_workers: int
     limit_s: float
+    on_plan: Callable[[IndexingPlan], None]
     on_progress: Progress
     files_of: defaultdict[str, list[IndexedFile]] = field(default_factory=lambda: defaultdict(list))
+
+    def bring_up_to_date(self, found: FoundFiles, *, prune: bool) -> IndexReport:
+        """The whole run."""
+        unread = self.choose(found.files)
+        jobs, num_known = self.survey(unread)
+        if jobs:
+            plan = _estimate(jobs, self.writer.spec, self.writer.path)
+            self.on_plan(plan)
+            check_room(self.writer.path, plan.least_bytes)
+        num_windows = self.embed(jobs)
+        self.writer.commit()
+        ours = {file.path for file in found.files}
+        files = self.writer.files()
+        gone = tuple(file.path for file in files if file.path not in ours and is_gone(file.path))
+        if prune:
+            self.writer.forget_files(gone)
+        self.writer.drop_orphans()
+        return IndexReport(
+            num_files=len(found.files),
+            num_unchanged=len(found.files) - len(unread),
+            num_known=num_known,
+            num_videos=len(num_windows),
+            num_windows=sum(num_windows),
+            quarantine=tuple(file for file in files if file.problem and file.path in ours),
+            gone=gone,
+            closed_folders=found.closed_folders,
+        )
 
     def choose(self, files: Sequence[IndexedFile]) -> list[IndexedFile]:
         """Those that are new, have changed, or are worth another try."""
@@ -265,12 +275,17 @@ def _check_lengths(**lengths_s: float) -> None:
 def _estimate(jobs: Sequence[VideoJob], spec: IndexSpec, out: Path) -> IndexingPlan:
     """Size of the work."""
     duration_s = sum(job.survey.duration_us for job in jobs) / 1e6
-    num_windows = len(jobs) + round(duration_s / spec.stride_s)
+    window_us, stride_us = to_time_us(spec.window_s), to_time_us(spec.stride_s)
+    num_windows = sum(
+        count_windows(job.survey.duration_us, window_us=window_us, stride_us=stride_us)
+        for job in jobs
+    )
     num_bytes = num_windows * (4 * spec.dim + _BYTES_PER_THUMBNAIL)
     return IndexingPlan(
         num_videos=len(jobs),
         duration_s=duration_s,
         num_windows=num_windows,
         num_bytes=num_bytes,
+        least_bytes=num_windows * (4 * spec.dim + _LEAST_BYTES_PER_THUMBNAIL),
         missing_bytes=missing_bytes(out, num_bytes),
     )

@@ -1,5 +1,7 @@
 """Where windows of a video lie, and which frames of them are looked at."""
 
+import math
+
 import numpy as np
 from jaxtyping import Int64
 
@@ -10,27 +12,27 @@ MAX_WINDOWS = 100_000
 """Most windows of one video: a day at one a second. Files can claim to last for years."""
 
 
+def count_windows(duration_us: int, *, window_us: int, stride_us: int) -> int:
+    """How many windows a video has: one every stride, and one that ends at the end."""
+    return 1 + math.ceil(max(0, duration_us - window_us) / stride_us)
+
+
 def window_spans_us(
     duration_us: int, *, window_us: int, stride_us: int
 ) -> Int64[np.ndarray, "N 2"]:
-    """Start and end of windows in microseconds: one every stride, and one that ends at the end.
-
-    A video shorter than a window is one window.
+    """Start and end of windows in microseconds; a video shorter than a window is one window.
 
     Raises:
         VideoError: `too-long`, more than `MAX_WINDOWS`.
     """
-    if duration_us <= window_us:
-        return np.array([[0, duration_us]], np.int64)
-    starts = range(0, duration_us - window_us + 1, stride_us)
-    if len(starts) >= MAX_WINDOWS:
+    count = count_windows(duration_us, window_us=window_us, stride_us=stride_us)
+    if count > MAX_WINDOWS:
         raise VideoError(
             f"too-long: {duration_us / 1e6:.6g} s are more than {MAX_WINDOWS:,} windows",
             fix="Cut the video, or make an index of longer strides",
         )
-    starts_N = np.array(starts, np.int64)
-    if starts[-1] + window_us < duration_us:
-        starts_N = np.append(starts_N, duration_us - window_us)
+    window_us = min(window_us, duration_us)
+    starts_N = np.minimum(np.arange(count) * stride_us, duration_us - window_us)
     return np.stack([starts_N, starts_N + window_us], axis=1)
 
 
