@@ -24,7 +24,7 @@ def search(
     k: Annotated[int, typer.Option("-k", help="Most hits.")] = 10,
     against: Annotated[
         list[str] | None,
-        typer.Option("--not", help="A counterpart: order hits by the margin over it; repeatable."),
+        typer.Option("--not", help="What it must not be; repeatable."),
     ] = None,
     swap: Annotated[
         bool,

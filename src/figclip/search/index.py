@@ -21,7 +21,11 @@ from figclip.search.index_file import IndexedFile, IndexFile, IndexSpec, Windows
 from figclip.search.moments import Moment, best_first, find_moments
 
 NUM_RERANKED = 300
-"""So many hits are ordered by their margin over the counterparts."""
+"""So many hits are ordered anew where there are counterparts."""
+_MARGIN_SHARE = 0.5
+"""By the margin alone, what shows one fact most plainly would come first, whoever does it: of 2,000
+clips, 0.5 % instead of 73 % are then found first. Half of it leaves that as it is, and puts a third
+of the twins behind that came before (LOG.md, 2026-11-29)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +152,7 @@ class Index:
             video: A video file, of which 20 frames are looked at.
             k: Most hits.
             against: Counterparts of the sentence (`a woman hands a cup to a man`). The first 300
-                hits, or k if that is more, are then ordered by margin.
+                hits, or k if that is more, are then ordered by score plus half the margin.
             path_glob: Only videos with such a path; `*.mp4` and `party/*` may stand at its end.
 
         Raises:
@@ -168,7 +172,7 @@ class Index:
             self._hit(one, path_glob=path_glob, margin=one.score - counter)
             for one, counter in zip(moments, counter_C, strict=True)
         ]
-        return tuple(sorted(hits, key=lambda hit: -(hit.margin or 0))[:k])
+        return tuple(sorted(hits, key=_less_like_counterparts)[:k])
 
     def thumbnail(self, video: str, window: int) -> bytes:
         """The JPEG of a window of a video, as a `Hit` names them.
@@ -248,6 +252,12 @@ class Index:
             best_window=windows.number_N[moment.best].item(),
             video=windows.hashes[video_idx],
         )
+
+
+def _less_like_counterparts(hit: Hit) -> float:
+    """What hits are ordered by where there are counterparts, the smallest first."""
+    assert hit.margin is not None
+    return -(hit.score + _MARGIN_SHARE * hit.margin)
 
 
 def shown_time(time_s: float) -> str:
