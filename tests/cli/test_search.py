@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from figclip.model.figclip import FiGCLIP
+from figclip.video.container import video_duration_s
 from tests.processes import run_forked
 from tests.search.hand_made import write_index
 from tests.small_runs import write_tiny_clip
+from tests.videos import draw_video, regular_stamps
 
 PUSH, PULL, REST = "a man pushes a woman", "a woman pulls a cat", "nothing at all"
 SHOWN = {"b.mp4+copy.mp4": [REST, REST, PUSH, PUSH, REST, REST], "a[red].mp4": [REST, PULL, REST]}
@@ -95,3 +97,30 @@ def test_counterparts_are_written_by_rule_and_said(index: Path, clip_folder: Pat
     assert done.returncode == 2 and "'nothing at all': no counterpart can be written" in done.stderr
     done = search(index, "--image", "a.png", "--swap", out=tmp_path, model=clip_folder)
     assert done.returncode == 2 and "--swap: counterparts belong to a sentence" in done.stderr
+
+
+def test_hits_are_cut_drawn_and_listed(clip_folder: Path, tmp_path: Path):
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    videos.mkdir()
+    draw_video(videos / "a.mp4", stamps=regular_stamps(70))
+    shown = {"a.mp4": [REST, REST, PUSH, REST, REST], "gone.mp4": [PUSH]}
+    model = FiGCLIP.from_pretrained(clip_folder)
+    index = write_index(tmp_path / "my.index", model, shown, folder=str(videos))
+    outputs = (
+        "--clips", out / "clips", "--sheet", out / "sheet.jpg", "--playlist", out / "hits.m3u",
+    )  # fmt: skip
+    out.mkdir()
+    done = search(index, PUSH, "-k", "2", "--json", *outputs, out=tmp_path, model=clip_folder)
+    assert done.returncode == 3
+    cut, missed = json.loads(done.stdout)["clips"]
+    path = out / "clips" / "001-a.mp4"
+    assert cut == {"hit": 1, "path": str(path), "is_copy": True, "lead_s": 2.0}
+    assert video_duration_s(path) == pytest.approx(4, abs=0.5)
+    assert missed == {"hit": 2, "problem": missed["problem"]} and "missing" in missed["problem"]
+    assert "figclip: hit 2 cannot be cut: " in done.stderr
+    assert {one.name for one in out.iterdir()} == {"clips", "sheet.jpg", "hits.m3u"}
+    done = search(index, PUSH, "-k", "1", *outputs, out=tmp_path, model=clip_folder)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "Written: " + ", ".join(
+        str(out / name) for name in ("sheet.jpg", "hits.m3u", "clips")
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,17 @@ def search(
         list[Path] | None,
         typer.Option(metavar="INDEX", help="Show another model's hits beside; repeatable."),
     ] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Cut the hits out of their videos, into this folder."),
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw a contact sheet: .png or .jpg.")
+    ] = None,
+    playlist: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="List the hits for VLC (.m3u) or mpv (.edl)."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Where the index's model is now, if it has moved.")
     ] = None,
@@ -66,10 +78,26 @@ def search(
         found = [one.search(**query, k=k, path_glob=path) for one in indexes]
     if text is not None and indexes[0].model.backbone.count_cut([text, *query["against"]]):
         warn("Note: the model reads the beginning of such a long sentence only")
-    if as_json:
-        say(json.dumps(_as_json(query, indexes, found), indent=2))
-    else:
+    content = _as_json(query, indexes, found)
+    if not as_json:
         _show(indexes, found)
+    with going_on("the clips that were cut are whole"):
+        if sheet is not None:
+            from figclip.search.contact_sheet import write_contact_sheet
+
+            write_contact_sheet(sheet, found[0], index=indexes[0])
+        if playlist is not None:
+            from figclip.search.playlists import write_playlist
+
+            write_playlist(playlist, found[0])
+        if clips is not None:
+            content["clips"] = _cut(found[0], clips)
+    if as_json:
+        say(json.dumps(content, indent=2))
+    elif written := [str(one) for one in (sheet, playlist, clips) if one is not None]:
+        say(f"Written: {', '.join(written)}")
+    if any("problem" in one for one in content.get("clips", [])):
+        raise typer.Exit(3)
 
 
 def _written(text: str | None) -> list[str]:
@@ -84,6 +112,26 @@ def _written(text: str | None) -> list[str]:
     for one in found:
         warn(f'--not "{one.text}" ({one.changed})')
     return [one.text for one in found]
+
+
+def _cut(hits: Sequence[Hit], folder: Path) -> list[dict[str, Any]]:
+    """Clips of hits for JSON; those whose video cannot be read are warned of."""
+    from figclip.errors import VideoError
+    from figclip.runtime.files import make_folder
+    from figclip.search.clips import clip_name, cut_clip
+
+    make_folder(folder)
+    made: list[dict[str, Any]] = []
+    for rank, hit in enumerate(hits, start=1):
+        to = folder / clip_name(rank, hit.path)
+        try:
+            clip = cut_clip(hit.path, start_s=hit.start_s, end_s=hit.end_s, to=to)
+        except VideoError as error:
+            warn(f"figclip: hit {rank} cannot be cut: {error}")
+            made.append({"hit": rank, "problem": str(error)})
+        else:
+            made.append({"hit": rank, **asdict(clip), "path": str(clip.path)})
+    return made
 
 
 def _open_compared(path: Path, *, device: str) -> Index:

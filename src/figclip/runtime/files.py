@@ -20,11 +20,22 @@ _CANNOT_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: aside, fsync, rename; an `OutputError` if that fails."""
+    """Write a file whole or not at all; an `OutputError` if that fails."""
+    with staged_file(path) as aside:
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def staged_file(path: Path) -> Generator[Path]:
+    """Give a path to write to, which then takes its place, whole or not at all: fsync, rename.
+
+    Raises:
+        OutputError: it cannot be written; nothing of it is left.
+    """
     aside = path.with_name(f".{path.name}.writing")
     with named_failures(path):
         try:
-            aside.write_bytes(content.encode() if isinstance(content, str) else content)
+            yield aside
             fsync(aside)
             aside.replace(path)
             fsync(path.parent)
