@@ -20,6 +20,7 @@ from figclip.search import indexing
 from figclip.search.index_file import IndexFile
 from figclip.search.indexing import IndexingPlan, index
 from figclip.video.decoding import decode_frames, sample_midpoints
+from tests.search.test_shots import draw_shots
 from tests.small_runs import write_tiny_clip
 from tests.videos import draw_video, regular_stamps
 
@@ -271,3 +272,18 @@ def test_one_writer_at_a_time(model: Path, clips: Path, tmp_path: Path):
     out = tmp_path / "my.index"
     with lock_file(out), pytest.raises(OutputError, match="is being written by"):
         index(model, [clips], out=out)
+
+
+def test_whole_shots(here: list[Path], model: Path, clips: Path, tmp_path: Path):
+    path = draw_shots(
+        clips / "shots.mp4", stamps_ms=[40 * n for n in range(100)], cuts_ms=[1000, 2400]
+    )
+    out = tmp_path / "my.index"
+    report = index(model, [path], out=out, shots=True)
+    assert report.num_windows == 3
+    with IndexFile(out) as opened:
+        assert opened.spec.unit == "shots"
+        spans_s_N2 = opened.windows().spans_us_N2 / 1e6
+    assert spans_s_N2.tolist() == [[0.0, 1.0], [1.0, 2.4], [2.4, 4.0]]
+    with pytest.raises(StoreError, match="made with unit shots, not windows"):
+        index(model, [path], out=out)

@@ -36,6 +36,9 @@ def index(
         float,
         typer.Option(help="Seconds from one window to the next; below --window they overlap."),
     ] = 1.0,
+    shots: Annotated[
+        bool, typer.Option("--shots", help="Whole shots instead of windows, by PySceneDetect.")
+    ] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Forget files of earlier runs that are gone.")
     ] = False,
@@ -65,6 +68,7 @@ def index(
             out=out,
             window_s=window,
             stride_s=stride,
+            shots=shots,
             prune=prune,
             num_workers=workers or None,
             device="cuda" if torch.cuda.is_available() and not cpu else "cpu",

@@ -79,7 +79,7 @@ def embed_videos(
     `limit_s` is of a batch of frames. `on_progress` is told seconds of video.
     """
     total_s, done_s = round(sum(job.survey.duration_us for job in jobs) / 1e6), 0
-    reached_us = {job.survey.hash: 0 for job in jobs}
+    done_us = {job.survey.hash: 0.0 for job in jobs}
     under_way: dict[str, _Embedding] = {}
     streams = stream_jobs(jobs, read, num_workers=num_workers, limit_s=limit_s)
     with FrameEmbedder(model) as embedder, closing(streams) as outcomes:
@@ -89,12 +89,13 @@ def embed_videos(
             if isinstance(outcome, Part):
                 if outcome.value.first == 0:
                     video.batches.clear()
-                video.batches.append(embedder.submit(outcome.value.frames_NHWC))
-                reached_us[survey.hash] = outcome.value.until_us
+                if len(outcome.value.frames_NHWC):
+                    video.batches.append(embedder.submit(outcome.value.frames_NHWC))
+                done_us[survey.hash] = outcome.value.done * survey.duration_us
             else:
                 video.cut = lost_video(outcome) if isinstance(outcome, Lost) else outcome.result
-                reached_us[survey.hash] = survey.duration_us
-            before_s, done_s = done_s, round(sum(reached_us.values()) / 1e6)
+                done_us[survey.hash] = survey.duration_us
+            before_s, done_s = done_s, round(sum(done_us.values()) / 1e6)
             if done_s > before_s:
                 on_progress(done_s, total_s)
             for name in [name for name, one in under_way.items() if one.is_done]:

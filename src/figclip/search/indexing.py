@@ -20,6 +20,7 @@ from figclip.runtime.progress import Progress, no_progress
 from figclip.search.embedding import embed_videos
 from figclip.search.index_file import IndexedFile, IndexSpec, IndexWriter
 from figclip.search.reading import VideoJob, read_video, survey_file
+from figclip.search.shots import require_shot_detection
 from figclip.search.video_files import FoundFiles, find_video_files, is_gone
 from figclip.search.windows import count_windows
 from figclip.video.decoding import to_time_us
@@ -30,6 +31,7 @@ RETRIED = ("hung", "too-slow", "crashed", "changed")
 _LIMIT_FACTOR = 5
 """Of the limit of a frame, for hashing a file, and for a batch of frames."""
 _SHORTEST_S, _LONGEST_S = 0.1, 3600.0
+_USUAL_SHOT_US = 4_000_000
 _BYTES_PER_THUMBNAIL = 4_000
 _LEAST_BYTES_PER_THUMBNAIL = 400
 
@@ -41,7 +43,7 @@ class IndexingPlan:
     Attributes:
         num_videos: Videos to decode; equal files count once.
         duration_s: How long they last together.
-        num_windows: Their windows.
+        num_windows: Their windows; of shots an estimate.
         num_bytes: About so much is added to the index.
         least_bytes: Surely so much.
         missing_bytes: How much more room there should be on the disk; 0 when there is enough.
@@ -87,6 +89,7 @@ def index(
     out: str | Path,
     window_s: float = 2.0,
     stride_s: float = 1.0,
+    shots: bool = False,
     prune: bool = False,
     num_workers: int | None = None,
     limit_s: float = VIDEO_LIMIT_S,
@@ -107,6 +110,7 @@ def index(
         out: The index, new or begun.
         window_s: Length of a window in seconds.
         stride_s: From the start of a window to the next; the last one ends with the video.
+        shots: Whole shots instead of windows, by PySceneDetect; videos are decoded twice.
         prune: Forget files of earlier runs that are gone.
         num_workers: Decoding processes; None: one per core.
         limit_s: Seconds that reading a file may take up to the next frame.
@@ -115,7 +119,7 @@ def index(
         on_progress: Told how far it is: files read, then seconds of video.
 
     Raises:
-        ConfigError: a window or stride of no possible length.
+        ConfigError: a window or stride of no possible length; shots without PySceneDetect.
         DataError: something of `videos` is not there, or a folder holds none.
         ModelError: the model cannot be used.
         StoreError: `out` is no index, or of another model or other windows.
@@ -123,6 +127,8 @@ def index(
         FigclipError: decoding processes cannot start.
     """
     _check_lengths(window_s=window_s, stride_s=stride_s)
+    if shots:
+        require_shot_detection()
     found = find_video_files(videos)
     clip, out = FiGCLIP.from_pretrained(model, device=device), Path(out)
     spec = IndexSpec(
@@ -130,6 +136,7 @@ def index(
         model_hash=model_identity(clip.backbone),
         pipeline=clip.video_pipeline.name,
         dim=clip.backbone.dim,
+        unit="shots" if shots else "windows",
         window_s=window_s,
         stride_s=stride_s,
     )
@@ -276,6 +283,8 @@ def _estimate(jobs: Sequence[VideoJob], spec: IndexSpec, out: Path) -> IndexingP
     """Size of the work."""
     duration_s = sum(job.survey.duration_us for job in jobs) / 1e6
     window_us, stride_us = to_time_us(spec.window_s), to_time_us(spec.stride_s)
+    if spec.unit == "shots":
+        window_us = stride_us = _USUAL_SHOT_US
     num_windows = sum(
         count_windows(job.survey.duration_us, window_us=window_us, stride_us=stride_us)
         for job in jobs

@@ -16,6 +16,7 @@ from jaxtyping import Int64, UInt8
 
 from figclip.errors import VideoError
 from figclip.search.index_file import IndexedFile, IndexSpec
+from figclip.search.shots import find_shots
 from figclip.search.windows import frame_times_us, window_spans_us
 from figclip.video.container import hash_video, video_duration_s
 from figclip.video.decoding import stream_frames, to_time_us
@@ -25,6 +26,7 @@ BATCH_FRAMES = 32
 """Frames of one video that are embedded together. Rows depend on it in their last bits: what else
 is indexed at the time must not change it."""
 
+_SHARE_OF_SHOTS = 0.5
 _THUMBNAIL_PX = 160
 _THUMBNAIL_QUALITY = 80
 
@@ -51,11 +53,12 @@ class FrameBatch:
 
     Attributes:
         first: Number of the first among all; 0 begins the video, or begins it anew.
-        until_us: How far into the video they are.
+        done: How much of the work on the video is done, from 0 to 1.
+        frames_NHWC: None at all while shots are looked for.
     """
 
     first: int
-    until_us: int
+    done: float
     frames_NHWC: UInt8[np.ndarray, "N S S 3"]  # noqa: N815
 
 
@@ -105,11 +108,13 @@ def _read_windows(
     job: VideoJob, *, spec: IndexSpec, pipeline: PixelPipeline, limit_s: float
 ) -> Generator[FrameBatch, None, Cut]:
     """The work of `read_video`."""
-    spans_us = window_spans_us(
-        job.survey.duration_us,
-        window_us=to_time_us(spec.window_s),
-        stride_us=to_time_us(spec.stride_s),
-    )
+    duration_us, done_before = job.survey.duration_us, 0.0
+    if spec.unit == "shots":
+        spans_us = yield from _find_shots(job, limit_s=limit_s)
+        done_before = _SHARE_OF_SHOTS
+    else:
+        window_us, stride_us = to_time_us(spec.window_s), to_time_us(spec.stride_s)
+        spans_us = window_spans_us(duration_us, window_us=window_us, stride_us=stride_us)
     times_us_NT = frame_times_us(spans_us, frames=spec.frames)
     middles_us = times_us_NT[:, spec.frames // 2].tolist()
     wanted_middles = set(middles_us)
@@ -129,10 +134,11 @@ def _read_windows(
                 jpeg = _encode_thumbnail(shown.thumbnail(_THUMBNAIL_PX))
                 thumbnail_of.update(dict.fromkeys(middles, jpeg))
             if len(batch) == BATCH_FRAMES:
-                yield _batched(batch, last=last, until_us=shown.times_us[-1])
+                here = shown.times_us[-1] / duration_us
+                yield _batched(batch, last=last, done=done_before + (1 - done_before) * here)
                 batch.clear()
     if batch:
-        yield _batched(batch, last=last, until_us=job.survey.duration_us)
+        yield _batched(batch, last=last, done=1.0)
     return Cut(
         spans_us=spans_us,
         frame_idx_NT=np.array([[number_of[one] for one in row] for row in times_us_NT.tolist()]),
@@ -140,12 +146,24 @@ def _read_windows(
     )
 
 
-def _batched(
-    frames: Sequence[UInt8[np.ndarray, "S S 3"]], *, last: int, until_us: int
-) -> FrameBatch:
+def _find_shots(
+    job: VideoJob, *, limit_s: float
+) -> Generator[FrameBatch, None, Int64[np.ndarray, "N 2"]]:
+    """Start and end of shots; empty batches meanwhile say that it goes on."""
+    looked = find_shots(job.file.path, duration_us=job.survey.duration_us, limit_s=limit_s)
+    while True:
+        try:
+            done = next(looked)
+        except StopIteration as end:
+            return end.value
+        no_frames = np.empty((0, 1, 1, 3), np.uint8)
+        yield FrameBatch(first=0, done=_SHARE_OF_SHOTS * done, frames_NHWC=no_frames)
+
+
+def _batched(frames: Sequence[UInt8[np.ndarray, "S S 3"]], *, last: int, done: float) -> FrameBatch:
     """A batch that ends with frame number `last`."""
     first = last + 1 - len(frames)
-    return FrameBatch(first=first, until_us=until_us, frames_NHWC=np.stack(frames))
+    return FrameBatch(first=first, done=done, frames_NHWC=np.stack(frames))
 
 
 def _encode_thumbnail(rgb_HWC: UInt8[np.ndarray, "H W 3"]) -> bytes:
