@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from figclip import export
 from tests.adapted_world import make_world
 from tests.datasets.benchmark_files import write, write_json, write_ucf101
 from tests.model_folders import adapt_at_random
@@ -174,6 +175,7 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Path:
         adapted.write(run / "model")
         for name in ("environment.json", "data.json"):  # what a run folder is known by
             write(run / name, "{}")
+    export(world.base, to="hf", out=folder / "exported" / "hf")
     draw_video(folder / "clip.mp4", stamps=range(45))
     Image.new("RGB", (40, 30)).save(folder / "picture.png")
     write_official(folder / "vidsitu_annotations")

@@ -41,6 +41,7 @@ HOUSE = {
     "heads": "finetune and describe",
     "reporting": "report",
     "search": "index and search",
+    "exporting": "export",
     "miniworld": "quickstart",
     "cli": "one file a verb",
 }

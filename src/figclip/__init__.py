@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from figclip.evaluation.results import format_table as format_table
     from figclip.evaluation.sources import DataSource as DataSource
     from figclip.evaluation.sources import parse_source as parse_source
+    from figclip.exporting.export import export as export
     from figclip.heads.captioning.task import describe as describe
     from figclip.heads.captioning.task import evaluate_captioning as evaluate_captioning
     from figclip.heads.captioning.task import finetune_captioning as finetune_captioning
@@ -69,6 +70,7 @@ _HOMES = {
     "evaluate": "figclip.evaluation.evaluate",
     "evaluate_captioning": "figclip.heads.captioning.task",
     "evaluate_situations": "figclip.heads.situations.task",
+    "export": "figclip.exporting.export",
     "finetune_captioning": "figclip.heads.captioning.task",
     "finetune_situations": "figclip.heads.situations.task",
     "format_table": "figclip.evaluation.results",

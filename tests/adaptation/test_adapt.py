@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from figclip.adaptation.adapt import adapt
 from figclip.errors import CheckpointError, FigclipError, StoreError, TrainingError
+from figclip.model.backbone import weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.checked_json import load_checked
 from figclip.training.loop import StepReport
@@ -60,7 +62,11 @@ def test_a_run_leaves_a_plain_clip_and_its_provenance(world: World, tmp_path: Pa
 
     info = load_checked((run / "model" / "figclip.json").read_text())
     assert info["provenance"]["recipe"] == "tiny"
-    for file in ("figclip.json", "config.json", "adapter/adapter_config.json"):
+    card = ModelCard.load(run / "model" / "README.md")
+    assert card.data.library_name == "transformers"
+    for said in (weights_hash(plain), info["base_hash"], "5 trained on", "have not been scored"):
+        assert said in card.text
+    for file in ("README.md", "figclip.json", "config.json", "adapter/adapter_config.json"):
         text = (run / "model" / file).read_text()
         assert str(world.folder) not in text and str(tmp_path) not in text, "paths must not leak"
     data = load_checked((run / "data.json").read_text())

@@ -27,6 +27,7 @@ def folder(tmp_path: Path) -> Path:
         adapter=adapted.adapter,
         contextualizer=adapted.contextualizer,
         info=adapted.info,
+        card="# a card\n",
     )
     return tmp_path / "model"
 
@@ -57,6 +58,12 @@ def test_a_changed_file_is_refused_by_name(folder: Path):
         file.write_bytes(content)
         os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     check_files(folder)
+
+
+def test_the_card_may_be_edited(folder: Path):
+    assert (folder / "README.md").read_text() == "# a card\n"
+    (folder / "README.md").write_text("# mine\n")
+    assert FiGCLIP.from_pretrained(folder).info is not None
 
 
 def test_a_changed_figclip_json_is_refused(folder: Path):

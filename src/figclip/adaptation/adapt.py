@@ -28,9 +28,11 @@ from figclip.annotations.texts import MASKED_WARNING, masked_warning
 from figclip.config import RunConfig
 from figclip.evaluation.seen_items import media_in
 from figclip.evaluation.sources import DataSource
-from figclip.model.backbone import text_config, vision_config
+from figclip.model.backbone import state_hash, text_config, vision_config
+from figclip.model.card import CardFacts, build_card, data_names
 from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import ContextualizerShape, ModelInfo, SeenMedia, write_adapted
+from figclip.model.lora import plain_state
 from figclip.runtime.launcher import num_processes
 from figclip.runtime.locks import one_writer
 from figclip.runtime.process_group import Processes, processes_of, start_accelerator
@@ -429,14 +431,28 @@ def _finish(
     if processes.is_main:
         if choice is not None:
             write_choice(choice, run.path, model=run.path.resolve().name)
+        info = _model_info(config, parts, keeping, step, choice)
         write_adapted(
             run.model,
             parts.backbone,
             adapter=parts.adapter,
             contextualizer=parts.contextualizer,
-            info=_model_info(config, parts, keeping, step, choice),
+            info=info,
+            card=_card(info, parts, choice),
         )
     return choice
+
+
+def _card(info: ModelInfo, parts: RunParts, choice: StrengthChoice | None) -> str:
+    """The model card; scores come after the model, so it has none yet."""
+    facts = CardFacts(
+        data_names=data_names(store.coverage for store in parts.videos.stores),
+        num_videos=len(parts.train.records),
+        num_val_videos=len(parts.val.records),
+        price=None if choice is None else choice.price,
+    )
+    weights = state_hash(plain_state(parts.backbone.clip, alpha=info.alpha))
+    return build_card(info, weights=weights, alpha=info.alpha, facts=facts)
 
 
 def _text_embeddings(config: RunConfig, parts: RunParts) -> torch.Tensor | None:

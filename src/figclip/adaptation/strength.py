@@ -46,6 +46,7 @@ from figclip.metrics.strength import (
     unseen_loss,
 )
 from figclip.model.backbone import Backbone, weights_hash
+from figclip.model.card import StrengthPrice
 from figclip.model.embedder import Embedder
 from figclip.model.folder import SeenMedia
 from figclip.model.lora import plain_copy, plain_state
@@ -155,6 +156,20 @@ class StrengthChoice:
     def base(self) -> StrengthPoint:
         """The point of strength 0."""
         return self.curve[0]
+
+    @property
+    def price(self) -> StrengthPrice:
+        """What the model card says of it."""
+        base, chosen = self.base, self.chosen
+        detail = None
+        if base.detail is not None and chosen.detail is not None:
+            detail = (base.detail, chosen.detail)
+        return StrengthPrice(
+            alpha=self.alpha,
+            detail=detail,
+            kept=(base.kept, chosen.kept),
+            loss_bound=chosen.loss_bound,
+        )
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from figclip import __version__
 from figclip.cli.adapt import adapt
 from figclip.cli.describe import describe
 from figclip.cli.evaluate import evaluate
+from figclip.cli.export import export
 from figclip.cli.finetune import finetune
 from figclip.cli.index import index
 from figclip.cli.options import EXIT_CODES
@@ -63,6 +64,7 @@ for name, verb in {
     "report": report,
     "index": index,
     "search": search,
+    "export": export,
     "recipes": recipes,
 }.items():
     if isinstance(verb, typer.Typer):

@@ -1,4 +1,4 @@
-"""Hashes of all files of a model folder, in its `figclip.json`, compared before they are used."""
+"""Hashes of the files of a model folder, in its `figclip.json`, compared before they are used."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,11 +10,17 @@ from figclip.errors import ModelError
 from figclip.runtime.checked_json import read_checked
 
 INFO_FILE = "figclip.json"
+CARD_FILE = "README.md"
+"""The model card, which whoever publishes the model edits: its hash is not kept."""
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a folder and below it, but for `figclip.json`, by its path there."""
-    files = sorted(one for one in folder.rglob("*") if one.is_file() and one.name != INFO_FILE)
+    """SHA-256 of each file of a folder and below it, by its path there.
+
+    `figclip.json`, which holds the hashes, and the card have none.
+    """
+    unhashed = (INFO_FILE, CARD_FILE)
+    files = sorted(one for one in folder.rglob("*") if one.is_file() and one.name not in unhashed)
     return {one.relative_to(folder).as_posix(): _hash_once(one, _identity(one)) for one in files}
 
 

@@ -6,8 +6,9 @@ tokenizer files, vocab.json, merges.txt   CLIPTokenizer
 adapter/                                  PEFT's files (LoRA only)
 contextualizer.safetensors                the Video Contextualizer (if trained)
 figclip.json                              format, activation, alpha, pixels, provenance, and the
-                                          hashes of all other files
+                                          hashes of all other files but the card
 trained_on.txt                            what it was trained on, a hash per line
+README.md                                 the model card
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from figclip.config import MAX_LAYERS, MAX_POSITIONS, Adaptation
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, Preprocessing
 from figclip.model.checked_files import (
+    CARD_FILE,
     INFO_FILE,
     check_files,
     hash_files,
@@ -177,10 +179,12 @@ def write_adapted(
     adapter: PeftModel | None,
     contextualizer: nn.Module | None,
     info: ModelInfo,
+    card: str = "",
 ) -> None:
     """Write a whole model folder, or nothing.
 
-    An existing folder is replaced; the CLIP is merged at `info.alpha` on the way.
+    An existing folder is replaced; the CLIP is merged at `info.alpha` on the way. `card` is that of
+    `card.build_card`; without it the folder has none.
     """
     with staged_folder(target) as folder:
         write_clip_files(
@@ -195,6 +199,8 @@ def write_adapted(
         if contextualizer is not None:
             _save_tensors(contextualizer.state_dict(), folder / "contextualizer.safetensors")
         write_info(folder, info)
+        if card:
+            write_atomically(folder / CARD_FILE, card)
 
 
 def _write_adapter(path: Path, adapter: PeftModel, info: ModelInfo) -> None:

@@ -1,0 +1,1 @@
+"""What `figclip export` does: weights that other libraries load, checked by those libraries."""

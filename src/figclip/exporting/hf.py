@@ -1,0 +1,49 @@
+"""`--to hf`: a plain CLIP for transformers, smaller than a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPModel, CLIPProcessor
+
+from figclip.exporting.agreement import Loaded
+from figclip.exporting.targets import Target
+from figclip.model.card import TRANSFORMERS
+from figclip.model.figclip import FiGCLIP
+from figclip.model.folder import write_clip_files
+
+
+def write_hf(model: FiGCLIP, folder: Path) -> None:
+    """Write what `CLIPModel.from_pretrained` and `CLIPProcessor.from_pretrained` read."""
+    backbone = model.backbone
+    write_clip_files(
+        folder,
+        state=backbone.clip.state_dict(),
+        config=backbone.clip.config,
+        tokenizer=backbone.tokenizer,
+        preprocessing=backbone.preprocessing,
+    )
+
+
+def _load(folder: Path) -> list[Loaded]:
+    """As transformers' documentation has it."""
+    clip: Any = CLIPModel.from_pretrained(folder).eval()
+    processor: Any = CLIPProcessor.from_pretrained(folder)
+
+    def embed_images(images: Sequence[Image.Image]) -> Tensor:
+        return clip(**processor(text=[""], images=list(images), return_tensors="pt")).image_embeds
+
+    def embed_texts(texts: Sequence[str]) -> Tensor:
+        inputs = processor.tokenizer(
+            list(texts), padding=True, truncation=True, return_tensors="pt"
+        )
+        return clip.text_projection(clip.text_model(**inputs).pooler_output)
+
+    return [Loaded(precision="fp32", embed_images=embed_images, embed_texts=embed_texts)]
+
+
+HF = Target(library=TRANSFORMERS, write=write_hf, load=_load)
