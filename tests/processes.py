@@ -53,27 +53,32 @@ def run_forked(
 
     What it prints is read from two files in `out`.
     """
-    files = [out / "stdout", out / "stderr"]
-    if (child := os.fork()) == 0:
-        code = 70  # an exception that `run` did not handle; its traceback is in the file
-        try:
-            for number, file in enumerate(files, start=1):
-                os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-            sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
-            sys.argv = ["figclip", *map(str, arguments)]
-            os.environ["COLUMNS"] = "200"
-            os.chdir(cwd or Path.cwd())
-            run()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        except BaseException:
-            traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    child = fork_figclip(*arguments, out=out, cwd=cwd)
     _, status = os.waitpid(child, 0)
-    texts = [file.read_text() for file in files]
+    texts = [(out / name).read_text() for name in ("stdout", "stderr")]
     return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *texts)
+
+
+def fork_figclip(*arguments: str | Path, out: Path, cwd: Path | None = None) -> int:
+    """Begin `run_forked`; the process must be waited for."""
+    if child := os.fork():
+        return child
+    code = 70  # an exception that `run` did not handle; its traceback is in the file
+    try:
+        for number, name in enumerate(("stdout", "stderr"), start=1):
+            os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
+        sys.argv = ["figclip", *map(str, arguments)]
+        os.environ["COLUMNS"] = "200"
+        os.chdir(cwd or Path.cwd())
+        run()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager

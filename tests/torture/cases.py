@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.adapted_world import World
 
 
-_DONE_WITHOUT = re.compile(r"fdatasync [^.]*|open(64)? .*\.(sqlite|store)")
+_DONE_WITHOUT = re.compile(r"fdatasync [^.]*|open(64)? .*\.(sqlite|store|index)")
 """SQLite can do without the sync of a folder, and reads what it could not open for writing."""
 
 
@@ -129,7 +129,8 @@ def main() -> None:
     """Arguments: name of the writer, folder of the world, of the work, how many a fault, seed."""
     name, world_folder, work, num, seed = sys.argv[1:]
     import figclip.adaptation.adapt
-    import figclip.heads.situations.task  # noqa: F401 - once, for all forks
+    import figclip.heads.situations.task
+    import figclip.search.indexing  # noqa: F401 - once, for all forks
     from tests.adapted_world import World
 
     world = World.at(Path(world_folder))

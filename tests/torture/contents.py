@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from figclip.runtime.checked_json import load_checked
 
-DATABASES = (".store", ".sqlite")
+DATABASES = (".store", ".sqlite", ".index")
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -28,6 +28,8 @@ from figclip.model.embedding_cache import EmbeddingCache
 from figclip.model.figclip import FiGCLIP
 from figclip.reporting.result_files import read_items, read_summary
 from figclip.reporting.run_data import read_run_data
+from figclip.search.index_file import IndexFile
+from figclip.search.indexing import index
 from figclip.training.run_folder import RunFolder, data_before, read_text
 from figclip.video.store import FrameStore, FrameStoreWriter, QuarantinedVideo
 from tests.adapted_world import make_world
@@ -35,7 +37,7 @@ from tests.kept_sets import write_kept_world
 from tests.reporting.written_runs import WrittenRun, write_summary
 
 STORE, CACHE, RUN, HEADS = "drawn/frames.store", "cache.sqlite", "my run", "heads"
-MINI_CLIP = "mini-clip-0"
+MINI_CLIP, INDEX = "mini-clip-0", "videos.index"
 HEAD = SituationConfig(
     recipe="test",
     frames=dataclasses.replace(SituationConfig(recipe="").frames, per_event=2),
@@ -85,6 +87,7 @@ def write_files(folder: Path) -> None:
     )
     write_summary(WrittenRun(folder))
     lay_out_base(folder / MINI_CLIP, 0)
+    index(world.base, [world.videos], out=folder / INDEX)
     events = DataSource(name="vidsitu", path=kept.store)
     finetune_situations(HEAD, model=folder / RUN, data=events, out=folder / HEADS, cpu=True)
 
@@ -131,6 +134,18 @@ def read_model(folder: Path, _: Path) -> object:
             model.info,
         )
     )
+
+
+def read_index(_: Path, file: Path) -> object:
+    """Files, windows, pictures."""
+    with IndexFile(file) as opened:
+        windows = opened.windows()
+        pictures = [
+            opened.thumbnail(windows.hashes[video_idx], int(number))
+            for video_idx, number in zip(windows.video_idx_N, windows.number_N, strict=True)
+        ]
+        rows = (windows.hashes, windows.spans_us_N2.tobytes(), windows.vectors_ND.tobytes())
+        return repr((opened.spec, opened.files(), opened.content_hash(), rows, pictures))
 
 
 def read_mini_clip(folder: Path, _: Path) -> object:
@@ -183,6 +198,7 @@ KINDS = {
     "embedding cache": Kind(CACHE, lambda _, file: hashlib.sha256(embed(file)).digest()),
     "model weights": Kind(f"{RUN}/model/**/*.safetensors", read_model),
     "model settings": Kind(f"{RUN}/model/**/*.*[!s]", read_model),
+    "index": Kind(INDEX, read_index),
     "mini CLIP": Kind(f"{MINI_CLIP}/*", read_mini_clip),
     "run": Kind(f"{RUN}/*.json*", read_run),
     "checkpoint": Kind(f"{RUN}/checkpoints/*/*", read_checkpoint),

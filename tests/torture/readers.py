@@ -28,11 +28,13 @@ from figclip.reporting.head_data import read_head_data
 from figclip.reporting.result_files import read_costs, read_items, read_result_files, read_summary
 from figclip.reporting.run_data import read_curve, read_run_data
 from figclip.scoring.score import score_predictions
+from figclip.search.index_file import IndexFile, IndexWriter
 from figclip.training.run_folder import RunFolder
 from figclip.video.images import read_image
 from figclip.video.store import FrameStore
 from tests.annotation_files import own_event, own_video, write_csv, write_jsonl, write_vidsitu
 from tests.reporting.written_runs import WrittenRun, write_strength, write_summary
+from tests.search.test_index_file import SPEC, file, video
 from tests.situation_files import relation_rows, role_rows, verb_rows, write_official
 
 
@@ -128,6 +130,22 @@ def read_store(folder: Path) -> None:
         if (source := store.source()) is not None:
             load_source(source)
         dict(store.coverage)
+
+
+def write_index(folder: Path, _: Path) -> None:
+    with IndexWriter(folder / "videos.index", spec=SPEC) as writer:
+        for name in ("a", "b"):
+            writer.add_video(video(name))
+            writer.set_file(file(f"/videos/{name}.mp4", name))
+        writer.set_file(file("/videos/c.mp4", problem="empty: has 0 bytes"))
+
+
+def read_index(folder: Path) -> object:
+    with IndexFile(folder / "videos.index") as index:
+        windows = index.windows()
+        for video_hash in windows.hashes:
+            index.thumbnail(video_hash, 0)
+        return index.files(), index.content_hash(), windows
 
 
 def write_cache(folder: Path, _: Path) -> None:
@@ -254,6 +272,7 @@ READERS: dict[str, Reader] = {
     "own pairs": Reader(write=texts(p__jsonl=OWN_PAIRS), read=benchmark("pairs"), share=20),
     "own actions": Reader(write=texts(a__csv=OWN_ACTIONS), read=benchmark("actions")),
     "store": Reader(write=part("frames.store"), read=read_store, share=50),
+    "index": Reader(write=write_index, read=read_index, share=20),
     "embedding cache": Reader(write=write_cache, read=read_cache, share=10),
     "model": Reader(
         write=part("run/model"),

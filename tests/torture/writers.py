@@ -108,4 +108,10 @@ WRITERS = {
     "report": Writer(
         lambda world, out: ["report", world.folder / RUN, "--out", out / "report.html"]
     ),
+    "index": Writer(
+        lambda world, out: [
+            "index", world.base, world.videos, "--out", out / "videos.index", "--workers", "1",
+            "--cpu",
+        ]
+    ),
 }  # fmt: skip
