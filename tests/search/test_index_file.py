@@ -118,6 +118,7 @@ def test_an_index_of_another_spec_is_refused(
     ("statement", "message"),
     [
         ("UPDATE videos SET vectors = zeroblob(length(vectors))", "row of a video is damaged"),
+        ("UPDATE videos SET hash = 'x' WHERE hash = 'a'", "row of a video is damaged"),
         ("UPDATE videos SET duration_s = 5", "row of a video is damaged"),
         ("UPDATE files SET problem = 'x'", "row of a file is damaged"),
         ("UPDATE thumbnails SET jpeg = x'00'", "thumbnail of window 0 is damaged"),

@@ -203,15 +203,18 @@ class IndexFile:
         return f"{row_check(*rows):08x}-{len(rows)}"
 
     def _videos(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Hash, spans and vectors of videos, checked."""
+        """Hash, spans and vectors of videos that a file has; all rows are checked."""
+        # In SQL, a row whose name is damaged would be one that no file has.
+        wanted = {file.hash for file in self.files()}
         with named_errors(self.path, kind=_KIND):
-            rows = self._connection.execute(f"SELECT * FROM videos {_HAS_FILE} ORDER BY hash")
+            rows = self._connection.execute("SELECT * FROM videos ORDER BY hash")
             for video_hash, duration_s, spans, vectors, check in rows:
                 if check != _video_check(video_hash, duration_s, spans, vectors):
                     raise _damaged("the row of a video", self.path, str(video_hash))
-                vectors_ND = np.frombuffer(vectors, np.float32).reshape(-1, self.spec.dim)
-                spans_us = np.frombuffer(spans, np.int64).reshape(len(vectors_ND), 2)
-                yield video_hash, spans_us, vectors_ND
+                if video_hash in wanted:
+                    vectors_ND = np.frombuffer(vectors, np.float32).reshape(-1, self.spec.dim)
+                    spans_us = np.frombuffer(spans, np.int64).reshape(len(vectors_ND), 2)
+                    yield video_hash, spans_us, vectors_ND
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         """All rows of a query."""
