@@ -18,6 +18,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from figclip.errors import ModelError
 from figclip.model.checked_files import check_files
 from figclip.model.image_tower import encode_pixels
+from figclip.model.open_clip import PREFIX, read_open_clip
 from figclip.runtime.reading import damage_named
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
@@ -186,13 +187,15 @@ def _at_least_fp32(embedding: Tensor) -> Tensor:
 
 
 def load_backbone(source: str) -> Backbone:
-    """Load a CLIP by hub id or from a folder that `save_pretrained` wrote, in fp32.
+    """Load a CLIP in fp32: by hub id, from a folder that `save_pretrained` wrote, or `open_clip:…`.
 
     Raises:
         ModelError: no such folder or hub id, not a CLIP, weights missing or of other shapes, an
             image processor that does something else than resize, centre crop, rescale, normalise,
             an activation that cannot be right, or a file that is not as figclip wrote it.
     """
+    if source.startswith(PREFIX):
+        return _load_open_clip(source)
     check_files(Path(source))
     with _damage_named(source):
         return _load_backbone(source)
@@ -233,6 +236,27 @@ def _load_backbone(source: str) -> Backbone:
     )
 
 
+def _load_open_clip(source: str) -> Backbone:
+    """`load_backbone` for `open_clip:PATH`."""
+    found = read_open_clip(Path(source.removeprefix(PREFIX)))
+    clip = CLIPModel(found.config)
+    try:
+        clip.load_state_dict(found.state)
+    except RuntimeError as error:
+        raise ModelError(
+            f"its weights are not those of a CLIP with its settings ({error})", where=source
+        ) from error
+    _check_tokenizer(found.tokenizer, text_config(found.config), source)
+    size = vision_config(found.config).image_size
+    assert isinstance(size, int)
+    return Backbone(
+        clip.eval(),
+        tokenizer=found.tokenizer,
+        preprocessing=Preprocessing(image_size=size, mean=found.mean, std=found.std),
+        name="",
+    )
+
+
 def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
     """Only the tokenizer of a CLIP, and the most tokens that its text tower reads.
 
@@ -240,6 +264,9 @@ def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
         ModelError: no such folder or hub id, a tokenizer that is not the text tower's, or a file
             that is not as figclip wrote it.
     """
+    if source.startswith(PREFIX):
+        backbone = _load_open_clip(source)
+        return backbone.tokenizer, backbone.context_length
     check_files(Path(source))
     with _damage_named(source):
         config = text_config(_load_config(source))

@@ -43,6 +43,7 @@ from figclip.model.checked_files import (
 )
 from figclip.model.image_tower import ADAPTER_NAME
 from figclip.model.lora import plain_state
+from figclip.model.open_clip import PREFIX
 from figclip.runtime.checked_json import read_checked
 from figclip.runtime.files import make_folder, staged_folder, write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
@@ -324,11 +325,13 @@ def _check_info(info: ModelInfo) -> None:
 def resolve_model(source: str) -> str:
     """A hub id or a folder with a CLIP, for whatever a user calls a model.
 
-    Of a run folder its `model/` is meant.
+    Of a run folder its `model/` is meant; `open_clip:PATH` is what open_clip loads.
 
     Raises:
         ModelError: a run folder that has no model yet, or a path that does not exist.
     """
+    if source.startswith(PREFIX):
+        return source
     path = Path(source)
     if (path / "environment.json").exists() and (path / "data.json").exists():
         if not (path / "model" / "config.json").exists():
