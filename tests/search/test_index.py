@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from figclip import Hit, Index
 from figclip.errors import ConfigError, ModelError, StoreError
+from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.search.index import shown_time
+from figclip.search.index_file import IndexedFile, IndexedVideo, IndexSpec, IndexWriter
 from tests.search.hand_made import write_index
 from tests.small_runs import write_tiny_clip
 from tests.videos import draw_video, regular_stamps
@@ -127,3 +130,44 @@ def test_another_model_and_a_model_that_has_gone_are_refused_by_name(
 )
 def test_times_are_shown_as_players_show_them(time_s: float, shown: str):
     assert shown_time(time_s) == shown
+
+
+def test_approximate_search_finds_the_same_and_with_paths_searches_exactly(
+    model: FiGCLIP, tmp_path: Path
+):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(10_000, 32)).astype(np.float32)
+    vectors[1234] = model.encode_text([PUSH]).numpy()[0]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    starts = np.arange(100) * 1_000_000
+    spec = IndexSpec(
+        model="none", model_hash=model_identity(model.backbone), pipeline="pil", dim=32
+    )
+    path = tmp_path / "my.index"
+    with IndexWriter(path, spec=spec) as writer:
+        for number in range(100):
+            part = slice(100 * number, 100 * (number + 1))
+            video = IndexedVideo(
+                hash=f"{number:02d}",
+                duration_s=100.0,
+                spans_us=np.stack([starts, starts + 1_000_000], axis=1),
+                vectors_ND=vectors[part],
+                thumbnails=(b"",) * 100,
+            )
+            writer.add_video(video)
+            file = IndexedFile(
+                path=Path(f"/videos/{number:02d}.mp4"), num_bytes=1, mtime_ns=1, hash=video.hash
+            )
+            writer.set_file(file)
+    exact = Index.open(path, model=model)
+    told: list[tuple[int, int]] = []
+    graph = Index.open(
+        path, model=model, approximate="hnsw", on_progress=lambda *one: told.append(one)
+    )
+    assert graph.approximate is not None and told == [(10_000, 10_000)]
+    assert graph.search(text=PUSH, k=1) == exact.search(text=PUSH, k=1)
+    assert graph.search(text=PUSH, k=1)[0].path.name == "12.mp4"
+    narrow = {"text": PUSH, "path_glob": "3?.mp4", "k": 50}
+    assert graph.search(**narrow) == exact.search(**narrow)
+    # More moments than windows were proposed at first.
+    assert len(graph.search(text=PUSH, k=9_000)) == len(exact.search(text=PUSH, k=9_000)) > 5_000

@@ -6,8 +6,9 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -51,6 +52,10 @@ def search(
         Path | None,
         typer.Option(metavar="FILE", help="List the hits for VLC (.m3u) or mpv (.edl)."),
     ] = None,
+    approximate: Annotated[
+        Literal["hnsw", "ivfpq"] | None,
+        typer.Option(help="Do not compare all windows: by a graph, or by codes, made once."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Where the index's model is now, if it has moved.")
     ] = None,
@@ -68,16 +73,27 @@ def search(
     quiet_libraries()
     import torch
 
+    from figclip.cli.progress import ProgressDisplay
     from figclip.search.index import Index
 
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
-    with going_on("nothing was changed"):
-        indexes = [Index.open(index, model=model, device=device)]
+    with going_on("nothing was changed"), ProgressDisplay() as display:
+        indexes = [
+            Index.open(
+                index,
+                model=model,
+                device=device,
+                approximate=approximate,
+                on_progress=partial(display.update, "windows"),
+            )
+        ]
         indexes += [_open_compared(one, device=device) for one in compare or []]
         query = {"text": text, "image": image, "video": video, "against": against}
         found = [one.search(**query, k=k, path_glob=path) for one in indexes]
     if text is not None and indexes[0].model.backbone.count_cut([text, *query["against"]]):
         warn("Note: the model reads the beginning of such a long sentence only")
+    if (proposing := indexes[0].approximate) is not None:
+        warn(f"Note: {proposing.path} finds {proposing.recall:.1%} of the ten nearest windows")
     content = _as_json(query, indexes, found)
     if not as_json:
         _show(indexes, found)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from PIL import Image
 from figclip.errors import ConfigError, ModelError, StoreError
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
+from figclip.runtime.progress import CountProgress
+from figclip.search.approximate import ApproximateIndex, Kind, num_proposed, open_approximate
 from figclip.search.index_file import IndexedFile, IndexFile, IndexSpec, Windows
 from figclip.search.moments import Moment, best_first, find_moments
 
@@ -77,6 +80,7 @@ class Index:
         spec: How it was made.
         model: What embeds queries.
         windows: What is searched.
+        approximate: What proposes windows, where not all are compared with the query.
     """
 
     def __init__(
@@ -87,8 +91,10 @@ class Index:
         model: FiGCLIP,
         windows: Windows,
         files: Sequence[IndexedFile],
+        approximate: ApproximateIndex | None = None,
     ) -> None:
         self.path, self.spec, self.model, self.windows = path, spec, model, windows
+        self.approximate = approximate
         paths: dict[str, list[Path]] = {video_hash: [] for video_hash in windows.hashes}
         for file in files:  # by path
             if file.hash in paths:
@@ -105,6 +111,8 @@ class Index:
         *,
         model: str | Path | FiGCLIP | None = None,
         device: str | torch.device = "cpu",
+        approximate: Kind | None = None,
+        on_progress: CountProgress | None = None,
     ) -> Index:
         """Load an index and its model.
 
@@ -112,8 +120,12 @@ class Index:
             path: What `figclip index` wrote.
             model: Where its model is now, or that model; None: where it was.
             device: Where queries are embedded.
+            approximate: Search by a graph (`hnsw`) or by codes (`ivfpq`) that lie beside the index
+                and are made where there are none. With a `path_glob` it is searched exactly.
+            on_progress: Told how many windows are in, while that is made.
 
         Raises:
+            ConfigError: `approximate` cannot be made of this index.
             StoreError: no index, of a newer format, damaged, or of another model.
             ModelError: the model cannot be loaded.
         """
@@ -127,9 +139,24 @@ class Index:
                     where=str(path),
                     fix="Give that model, or make an index with this one",
                 )
-            return cls(
-                Path(path), spec=spec, model=model, windows=file.windows(), files=file.files()
+            windows, files, content_hash = file.windows(), file.files(), file.content_hash()
+        proposing = None
+        if approximate is not None:
+            proposing = open_approximate(
+                Path(path),
+                approximate,
+                vectors_ND=windows.vectors_ND,
+                content_hash=content_hash,
+                on_progress=on_progress,
             )
+        return cls(
+            Path(path),
+            spec=spec,
+            model=model,
+            windows=windows,
+            files=files,
+            approximate=proposing,
+        )
 
     def search(
         self,
@@ -160,10 +187,9 @@ class Index:
             VideoError: the picture or video cannot be read.
         """
         _check_query(text, image, video, k=k, against=against)
-        among_M = self._windows_at(path_glob)
         queries_QD = self._embed(text=text, image=image, video=video, against=against)
         num_wanted = max(k, NUM_RERANKED) if against else k
-        moments = list(islice(self._moments(queries_QD[0], among_M), num_wanted))
+        moments = self._moments(queries_QD[0], path_glob=path_glob, num=num_wanted)
         if not against:
             return tuple(self._hit(one, path_glob=path_glob) for one in moments)
         best_CD = self.windows.vectors_ND[[one.best for one in moments]]
@@ -200,21 +226,45 @@ class Index:
         return self.model.encode_video([video], pooling="mean").numpy()
 
     def _moments(
-        self, query_D: Float32[np.ndarray, " D"], among_M: Int64[np.ndarray, " M"]
-    ) -> Iterator[Moment]:
-        """Moments, best first."""
-        scores_N = self.windows.vectors_ND @ query_D
-        return find_moments(
-            best_first(
-                scores_N,
-                among_M=among_M,
-                tie_breaks_N=self._path_ranks_N,
-                exact_of=lambda part_P: np.vecdot(self.windows.vectors_ND[part_P], query_D),
-            ),
+        self, query_D: Float32[np.ndarray, " D"], *, path_glob: str | None, num: int
+    ) -> list[Moment]:
+        """The best moments."""
+        vectors_ND = self.windows.vectors_ND
+        if self.approximate is None or path_glob is not None:
+            scores_N = vectors_ND @ query_D
+            among_M = self._windows_at(path_glob)
+            return self._grown(query_D, among_M, scores_N[among_M], num=num)
+        num_windows = num_proposed(num)
+        while True:
+            among_M = self.approximate.propose(query_D, num=num_windows)
+            found = self._grown(query_D, among_M, vectors_ND[among_M] @ query_D, num=num)
+            if len(found) == num or num_windows >= len(vectors_ND):
+                return found
+            num_windows *= 4
+
+    def _grown(
+        self,
+        query_D: Float32[np.ndarray, " D"],
+        among_M: Int64[np.ndarray, " M"],
+        scores_M: Float32[np.ndarray, " M"],
+        *,
+        num: int,
+    ) -> list[Moment]:
+        """The best moments whose best windows are among some."""
+        vectors_ND = self.windows.vectors_ND
+        seeds = best_first(
+            scores_M,
+            among_M=among_M,
+            tie_breaks_N=self._path_ranks_N,
+            exact_of=lambda part_P: np.vecdot(vectors_ND[part_P], query_D),
+        )
+        moments = find_moments(
+            seeds,
             windows=self.windows,
             bounds_V=self._bounds_V,
-            scores_of=lambda windows: scores_N[windows.start : windows.stop],
+            scores_of=cache(lambda windows: vectors_ND[windows.start : windows.stop] @ query_D),
         )
+        return list(islice(moments, num))
 
     def _windows_at(self, path_glob: str | None) -> Int64[np.ndarray, " M"]:
         """Positions of the windows of videos with such a path."""

@@ -10,8 +10,8 @@ from jaxtyping import Float32, Int64
 
 from figclip.search.index_file import Windows
 
-_FIRST = 4096
-"""So many of the best are sorted first; the others only when these do not suffice."""
+_FIRST = 256
+"""So many of the best are sorted first; eight times as many whenever these do not suffice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Moment:
 
 
 def best_first(
-    scores_N: Float32[np.ndarray, " N"],
+    scores_M: Float32[np.ndarray, " M"],
     *,
     among_M: Int64[np.ndarray, " M"],
     tie_breaks_N: Int64[np.ndarray, " N"],
@@ -32,19 +32,19 @@ def best_first(
 ) -> Iterator[tuple[int, float]]:
     """Positions `among_M` with their score, best first; of equals the lowest tie break first.
 
-    `exact_of` scores some positions again: in one product, equal rows may differ in the last bit,
-    as their place in memory decides in which order they are summed.
+    They are ordered by `exact_of`, for some positions at a time. In `scores_M`, of one product,
+    equal rows may differ in the last bit: their place in memory decides how they are summed.
     """
-    if not len(among_M):
-        return
-    scores_M = scores_N[among_M]
-    num_first = min(_FIRST, len(among_M))
-    floor = np.partition(scores_M, -num_first)[-num_first]
-    for is_part_M in (scores_M >= floor, scores_M < floor):
-        part_P = among_M[is_part_M]
+    num_next = _FIRST
+    while len(among_M):
+        num_next = min(num_next, len(among_M))
+        is_next_M = scores_M >= np.partition(scores_M, -num_next)[-num_next]
+        part_P = among_M[is_next_M]
         exact_P = exact_of(part_P)
         order = np.lexsort((part_P, tie_breaks_N[part_P], -exact_P))
         yield from zip(part_P[order].tolist(), exact_P[order].tolist(), strict=True)
+        among_M, scores_M = among_M[~is_next_M], scores_M[~is_next_M]
+        num_next *= 8
 
 
 def find_moments(
