@@ -23,7 +23,7 @@ from figclip.search.approximate import Kind, open_approximate
 from figclip.search.index import Index
 from figclip.search.index_file import IndexSpec, Windows
 
-DIM, WINDOWS_PER_SCENE, SPREAD = 512, 100, 0.7
+DIM, WINDOWS_PER_SCENE, SPREAD = 512, 100, 0.5
 NUM_QUERIES = 100
 SPEC = IndexSpec(model="none", model_hash="", pipeline="pil", dim=DIM)
 

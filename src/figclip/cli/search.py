@@ -20,42 +20,55 @@ if TYPE_CHECKING:
     from figclip.search.index import Hit, Index
 
 
+Against = Annotated[
+    list[str] | None, typer.Option("--not", help="What it must not be; repeatable.")
+]
+Swap = Annotated[
+    bool, typer.Option("--swap", help="Write the counterparts of a plain sentence by rule.")
+]
+PathGlob = Annotated[
+    str | None, typer.Option(metavar="GLOB", help="Only such paths: '*.mp4', 'party/*'.")
+]
+Compare = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="INDEX", help="Show another model's hits beside; repeatable."),
+]
+Clips = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Cut the hits out of their videos, into here.")
+]
+Sheet = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Draw a contact sheet: .png or .jpg.")
+]
+Playlist = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="List the hits for VLC (.m3u) or mpv (.edl).")
+]
+Approximate = Annotated[
+    Literal["hnsw", "ivfpq"] | None,
+    typer.Option(help="Do not compare all windows: by a graph, or by codes, made once."),
+]
+Serve = Annotated[
+    bool, typer.Option("--serve", help="Answer searches over HTTP until Ctrl-C; see /docs there.")
+]
+Host = Annotated[str, typer.Option(help="Where to listen; by default for this machine only.")]
+
+
 def search(
     index: Annotated[Path, typer.Argument(help="What `figclip index` wrote.")],
     text: Annotated[str | None, typer.Argument(help="What happens, in a sentence.")] = None,
     k: Annotated[int, typer.Option("-k", help="Most hits.")] = 10,
-    against: Annotated[
-        list[str] | None,
-        typer.Option("--not", help="What it must not be; repeatable."),
-    ] = None,
-    swap: Annotated[
-        bool,
-        typer.Option("--swap", help="Write the counterparts of a plain sentence by rule."),
-    ] = False,
+    against: Against = None,
+    swap: Swap = False,
     image: Annotated[Path | None, typer.Option(help="Search for a picture instead.")] = None,
     video: Annotated[Path | None, typer.Option(help="Search for a video instead.")] = None,
-    path: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Only such paths: '*.mp4', 'party/*'.")
-    ] = None,
-    compare: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="INDEX", help="Show another model's hits beside; repeatable."),
-    ] = None,
-    clips: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Cut the hits out of their videos, into this folder."),
-    ] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw a contact sheet: .png or .jpg.")
-    ] = None,
-    playlist: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="List the hits for VLC (.m3u) or mpv (.edl)."),
-    ] = None,
-    approximate: Annotated[
-        Literal["hnsw", "ivfpq"] | None,
-        typer.Option(help="Do not compare all windows: by a graph, or by codes, made once."),
-    ] = None,
+    path: PathGlob = None,
+    compare: Compare = None,
+    clips: Clips = None,
+    sheet: Sheet = None,
+    playlist: Playlist = None,
+    approximate: Approximate = None,
+    serve: Serve = False,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     model: Annotated[
         str | None, typer.Option(help="Where the index's model is now, if it has moved.")
     ] = None,
@@ -69,8 +82,42 @@ def search(
     --not "a woman hands a cup to a man" puts those first that are more like the sentence than like
     its counterpart. --swap writes such sentences by rule, where it can, and says which.
     """
+    if serve and any(one is not None for one in (text, image, video, against, clips, compare)):
+        raise ConfigError(
+            "searches for nothing by itself", where="--serve", fix="Send the sentence to it"
+        )
     against = [*(against or []), *(_written(text) if swap else [])]
     quiet_libraries()
+    indexes = _open(index, compare or [], model=model, approximate=approximate, cpu=cpu)
+    if serve:
+        _serve(indexes[0], host=host, port=port)
+        return
+    query = {"text": text, "image": image, "video": video, "against": against}
+    found = [one.search(**query, k=k, path_glob=path) for one in indexes]
+    if text is not None and indexes[0].model.backbone.count_cut([text, *against]):
+        warn("Note: the model reads the beginning of such a long sentence only")
+    if not as_json:
+        _show(indexes, found)
+    with going_on("the files that were written are whole"):
+        cuts = _write_files(found[0], indexes[0], sheet=sheet, playlist=playlist, clips=clips)
+    if as_json:
+        content = _as_json(query, indexes, found)
+        say(json.dumps(content if clips is None else {**content, "clips": cuts}, indent=2))
+    elif written := [str(one) for one in (sheet, playlist, clips) if one is not None]:
+        say(f"Written: {', '.join(written)}")
+    if any("problem" in one for one in cuts):
+        raise typer.Exit(3)
+
+
+def _open(
+    path: Path,
+    compared: Sequence[Path],
+    *,
+    model: str | None,
+    approximate: Literal["hnsw", "ivfpq"] | None,
+    cpu: bool,
+) -> list[Index]:
+    """The index and those to compare it with, on the device there is."""
     import torch
 
     from figclip.cli.progress import ProgressDisplay
@@ -78,42 +125,33 @@ def search(
 
     device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
     with going_on("nothing was changed"), ProgressDisplay() as display:
-        indexes = [
-            Index.open(
-                index,
-                model=model,
-                device=device,
-                approximate=approximate,
-                on_progress=partial(display.update, "windows"),
-            )
-        ]
-        indexes += [_open_compared(one, device=device) for one in compare or []]
-        query = {"text": text, "image": image, "video": video, "against": against}
-        found = [one.search(**query, k=k, path_glob=path) for one in indexes]
-    if text is not None and indexes[0].model.backbone.count_cut([text, *query["against"]]):
-        warn("Note: the model reads the beginning of such a long sentence only")
-    if (proposing := indexes[0].approximate) is not None:
+        index = Index.open(
+            path,
+            model=model,
+            device=device,
+            approximate=approximate,
+            on_progress=partial(display.update, "windows"),
+        )
+        others = [_open_compared(one, device=device) for one in compared]
+    if (proposing := index.approximate) is not None:
         warn(f"Note: {proposing.path} finds {proposing.recall:.1%} of the ten nearest windows")
-    content = _as_json(query, indexes, found)
-    if not as_json:
-        _show(indexes, found)
-    with going_on("the clips that were cut are whole"):
-        if sheet is not None:
-            from figclip.search.contact_sheet import write_contact_sheet
+    return [index, *others]
 
-            write_contact_sheet(sheet, found[0], index=indexes[0])
-        if playlist is not None:
-            from figclip.search.playlists import write_playlist
 
-            write_playlist(playlist, found[0])
-        if clips is not None:
-            content["clips"] = _cut(found[0], clips)
-    if as_json:
-        say(json.dumps(content, indent=2))
-    elif written := [str(one) for one in (sheet, playlist, clips) if one is not None]:
-        say(f"Written: {', '.join(written)}")
-    if any("problem" in one for one in content.get("clips", [])):
-        raise typer.Exit(3)
+def _serve(index: Index, *, host: str, port: int) -> None:
+    """Answer searches until Ctrl-C, which is how this ends well."""
+    try:
+        from figclip.search.server import serve
+    except ModuleNotFoundError as error:
+        if error.name not in ("fastapi", "pydantic", "uvicorn"):
+            raise
+        fix = 'Install it: pip install "figclip[serve]"'
+        raise ConfigError(f"needs {error.name}", where="--serve", fix=fix) from error
+    with going_on():
+        try:
+            serve(index, host=host, port=port, on_start=lambda url: say(f"{url} (Ctrl-C ends it)"))
+        except KeyboardInterrupt:
+            say("Stopped.")
 
 
 def _written(text: str | None) -> list[str]:
@@ -128,6 +166,25 @@ def _written(text: str | None) -> list[str]:
     for one in found:
         warn(f'--not "{one.text}" ({one.changed})')
     return [one.text for one in found]
+
+
+def _write_files(
+    hits: Sequence[Hit],
+    index: Index,
+    *,
+    sheet: Path | None,
+    playlist: Path | None,
+    clips: Path | None,
+) -> list[dict[str, Any]]:
+    """The files that are asked for; the clips for JSON."""
+    from figclip.search.contact_sheet import write_contact_sheet
+    from figclip.search.playlists import write_playlist
+
+    if sheet is not None:
+        write_contact_sheet(sheet, hits, index=index)
+    if playlist is not None:
+        write_playlist(playlist, hits)
+    return [] if clips is None else _cut(hits, clips)
 
 
 def _cut(hits: Sequence[Hit], folder: Path) -> list[dict[str, Any]]:
