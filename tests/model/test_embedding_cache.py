@@ -240,6 +240,17 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):
     assert file.read_text() == "precious " * 1000
 
 
+def test_damage_that_sqlite_cannot_even_quote_is_named(tmp_path: Path):
+    """Its message quotes bytes that are no UTF-8."""
+    file = tmp_path / "cache.sqlite"
+    EmbeddingCache(file, model="m")
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"TABLE embeddings", b"TABLE embe:\xc8ings"))
+    assert file.read_bytes() != content
+    with pytest.raises(StoreError, match="is not an embedding cache"):
+        EmbeddingCache(file, model="m")
+
+
 def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path):
     file = tmp_path / "photos.sqlite"
     with closing(sqlite3.connect(file)) as db, db:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,8 @@ from safetensors import safe_open
 from figclip.runtime.checked_json import load_checked
 
 DATABASES = (".store", ".sqlite", ".index")
+"""Where SQLite lays rows depends on when they are committed."""
+_DURATION = re.compile(rb"[\d.]+ s\b")
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -54,6 +57,8 @@ def _said_by(path: Path) -> str:
             said = [digests, file.metadata()]
     elif path.suffix == ".json":
         said = json.loads(path.read_bytes())
+    elif path.suffix == ".html":
+        said = hashlib.sha256(_DURATION.sub(b"", path.read_bytes())).hexdigest()
     else:
         said = hashlib.sha256(path.read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,14 +2,69 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from unittest.mock import patch
 
-if TYPE_CHECKING:  # imports torch, which worker processes would do, too
-    from tests.adapted_world import World
+from figclip.cli.app import app
+from figclip.miniworld import world_files
+from figclip.miniworld.painting import Order
+from figclip.miniworld.world_files import WorldFolder, WorldSize
+from figclip.runtime.progress import CountProgress
+from tests.processes import run_forked
+
+Arguments = list[str | Path]
+
+DRAWN, BASE, STORE = "world", "mini-clip-0", "frames.store"
+RUN, SITUATIONS, CAPTIONING, SCORED = "run", "situations", "captioning", "scored"
+"""What writers make for others, below the folder of a world."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A mini world: what is drawn, and what was made of it, in one folder."""
+
+    folder: Path
+
+    @property
+    def drawn(self) -> WorldFolder:
+        return WorldFolder(self.folder / DRAWN)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / STORE
+
+    @property
+    def run(self) -> Path:
+        return self.folder / RUN
+
+    @property
+    def adapt(self) -> Arguments:
+        """The arguments of an adaptation, but for its folder."""
+        base = self.folder / BASE
+        return ["adapt", "--recipe", "tiny", "--base", base, "--data", self.store, "--cpu"]
+
+    @property
+    def events(self) -> Arguments:
+        """Data of annotated events."""
+        return ["--data", f"vidsitu:{self.store}"]
+
+    @property
+    def stills(self) -> Arguments:
+        """Data of pictures of one thing."""
+        kept = self.drawn.kept
+        return ["--data", f"actions:{kept / 'kinds.csv'},images={kept / 'images'}"]
+
+    @property
+    def films(self) -> Arguments:
+        """Data of dense captions."""
+        return ["--data", f"activitynet:{self.drawn.films},videos={self.drawn.films / 'videos'}"]
 
 
 @dataclass(frozen=True)
@@ -18,20 +73,42 @@ class Writer:
 
     Attributes:
         command: Arguments of `figclip`, of the world and the folder.
-        begun: What of the world lies in the folder before, as what.
+        begun: What of the world lies in the folder before.
         always: Folder of those that is whole at every moment, whatever happens.
     """
 
-    command: Callable[[World, Path], list[str | Path]]
-    begun: tuple[tuple[str, str], ...] = ()
+    command: Callable[[World, Path], Arguments]
+    begun: str | None = None
     always: str | None = None
 
     def lay_out(self, world: World, out: Path) -> None:
         """Make the folder as it is before."""
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
-        for there, here in self.begun:
-            shutil.copytree(world.folder / there, out / here)
+        if self.begun is not None:
+            shutil.copytree(world.folder / self.begun, out / self.begun)
+
+
+@app.command(hidden=True)
+def draw(out: Path, num_videos: int = 5) -> None:
+    """What a quickstart draws before it embeds, in one process; a verb of these tests alone."""
+    from figclip.miniworld.stages import Workshop, lay_out_base
+    from figclip.miniworld.stages import draw as draw_part
+
+    size = WorldSize(
+        train=num_videos - 1, valid=1, pairs=1, stills=4, pictures=4, selection_stills=4,
+        films=num_videos - 1, valid_films=1,
+    )  # fmt: skip
+    workshop = Workshop(path=out, on_progress=lambda *_: None)
+    paint = world_files.paint
+
+    def paint_here(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) -> None:
+        paint(orders, workers=0, on_progress=on_progress)
+
+    with patch.object(world_files, "paint", paint_here):
+        for part in ("kept", "training", "films"):
+            draw_part(workshop, part, size=size)
+    lay_out_base(workshop.base(0), 0)
 
 
 def sets(*settings: str) -> list[str]:
@@ -47,71 +124,129 @@ ADAPTED = sets(
     "data.loader_workers=0",
 )
 FINETUNED = sets(
-    "frames.per_event=2", "train.epochs=2", "train.videos_per_batch=2", "train.keep_checkpoints=1",
+    "train.epochs=2", "train.videos_per_batch=2", "train.keep_checkpoints=1",
     "head.width=16", "head.heads=2", "head.encoder_layers=1", "head.decoder_layers=1",
     "head.max_words=8", "head.min_word_count=1",
 )  # fmt: skip
 
-
-def adapted(world: World, run: Path) -> list[str | Path]:
-    """The command of an adaptation."""
-    return [
-        "adapt", "--recipe", "tiny", "--base", world.base, "--data", world.store, "--out", run,
-        "--cpu", *ADAPTED,
-    ]  # fmt: skip
-
-
-def finetuned(world: World, run: Path) -> list[str | Path]:
-    """The command of task heads on the base."""
-    return [
-        "finetune", "situations", "--recipe", "mini_situations", "--model", world.base,
-        "--data", f"vidsitu:{world.store}", "--out", run, "--cpu", *FINETUNED,
-    ]  # fmt: skip
-
-
-def scored(world: World, out: Path) -> list[str | Path]:
-    """The command that scores these heads, and writes what they predict."""
-    data = f"vidsitu:{world.store}"
-    return ["eval", world.folder / HEADS, "--data", data, "--out", out, "--cpu"]
-
-
-RUN, HEADS, SCORED = "run", "heads", "scored"
-"""Folders of the world with what `adapted`, `finetuned` and `scored` make."""
-
 WRITERS = {
+    "draw": Writer(lambda world, out: ["draw", out]),
     "prepare": Writer(
         lambda world, out: [
-            "prepare", world.annotations, "--videos", world.videos, "--out", out / "frames.store",
-            "--size", "32", "--frames", "2", "--workers", "1",
+            "prepare", world.drawn.vidsitu / "annotations",
+            "--videos", world.drawn.vidsitu / "videos", "--out", out / STORE,
+            "--size", "64", "--frames", "2", "--workers", "1",
         ]
     ),
-    "adapt": Writer(lambda world, out: adapted(world, out / RUN)),
+    "adapt": Writer(lambda world, out: [*world.adapt, *ADAPTED, "--out", out / RUN]),
+    "adapt, held to pictures": Writer(
+        lambda world, out: [
+            *world.adapt, *ADAPTED, "--out", out / "held",
+            "--keep-images", world.drawn.pictures, *sets("keep.weight=1", "keep.pictures=2"),
+        ]
+    ),
     "model folder": Writer(
-        lambda world, out: [*adapted(world, out / RUN), "--resume"],
-        begun=((RUN, RUN),),
+        lambda world, out: [*world.adapt, *ADAPTED, "--out", out / RUN, "--resume"],
+        begun=RUN,
         always=f"{RUN}/model",
     ),
-    "finetune": Writer(lambda world, out: finetuned(world, out / HEADS)),
-    "eval": Writer(
+    "finetune situations": Writer(
         lambda world, out: [
-            "eval", world.base, "--data", f"vidsitu:{world.store}", "--out", out / "results",
-            "--cpu", "--task", "dense_retrieval", "--frames", "2",
+            "finetune", "situations", "--recipe", "mini_situations", *world.events,
+            "--model", world.folder / BASE, "--out", out / SITUATIONS, "--cpu",
+            *FINETUNED, *sets("frames.per_event=2"),
         ]
     ),
-    "eval heads": Writer(lambda world, out: scored(world, out / "results")),
+    "finetune captioning": Writer(
+        lambda world, out: [
+            "finetune", "captioning", "--recipe", "mini_captioning", *world.films,
+            "--model", world.run, "--out", out / CAPTIONING, "--cpu",
+            *FINETUNED, *sets("frames.per_second=1", "queries.num=4"),
+        ]
+    ),
+    "eval": Writer(
+        lambda world, out: [
+            "eval", world.run, *world.events, *world.stills, "--out", out / "results", "--cpu",
+            "--task", "dense_retrieval,actions", "--frames", "2",
+        ]
+    ),
+    "eval situations": Writer(
+        lambda world, out: [
+            "eval", world.folder / SITUATIONS, *world.events, "--out", out / SCORED, "--cpu",
+        ]
+    ),
+    "eval captioning": Writer(
+        lambda world, out: [
+            "eval", world.folder / CAPTIONING, *world.films, "--out", out / "captioned", "--cpu",
+        ]
+    ),
+    "describe": Writer(
+        lambda world, out: [
+            "describe", world.folder / CAPTIONING,
+            *sorted((world.drawn.films / "videos").iterdir())[:2],
+            "--out", out / "described", "--cpu",
+        ]
+    ),
     "score": Writer(
         lambda world, out: [
             "score", world.folder / SCORED / "predictions" / "adapted" / "verbs.json",
-            "--data", f"vidsitu:{world.store}", "--out", out / "results",
+            *world.events, "--out", out / "scores",
         ]
     ),
     "report": Writer(
-        lambda world, out: ["report", world.folder / RUN, "--out", out / "report.html"]
+        lambda world, out: [
+            "report", world.run, "--heads", world.folder / CAPTIONING,
+            "--out", out / "report.html",
+        ]
     ),
     "index": Writer(
         lambda world, out: [
-            "index", world.base, world.videos, "--out", out / "videos.index", "--workers", "1",
-            "--cpu",
+            "index", world.run, world.drawn.films / "videos", "--out", out / "videos.index",
+            "--workers", "1", "--cpu",
         ]
     ),
+    "export": Writer(
+        lambda world, out: ["export", world.run, "--to", "hf", "--out", out / "exported"]
+    ),
 }  # fmt: skip
+"""In an order in which one makes what later ones read, where the folders are one."""
+READ_BY_OTHERS = (
+    "draw", "prepare", "adapt", "finetune situations", "finetune captioning", "eval situations"
+)  # fmt: skip
+
+
+def written_world(
+    folder: Path,
+    *,
+    threads: int = 1,
+    only: Collection[str] = WRITERS,
+    more: Mapping[str, Sequence[str]] | None = None,
+) -> World:
+    """What the writers make, or some, one on what the others made.
+
+    They run in a process of its own, with so many threads; `more` are arguments for some of them.
+    """
+    options = json.dumps({"only": list(only), "more": {**(more or {})}})
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-m", "tests.torture.writers", folder, options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return World(folder)
+
+
+def run_writers(world: World, *, only: Sequence[str], more: Mapping[str, Sequence[str]]) -> None:
+    """Run some writers in forks of this process, which must not have computed anything."""
+    world.folder.mkdir()
+    os.environ["FIGCLIP_CACHE"] = str(world.folder / "cache")
+    for name in only:
+        arguments = [*WRITERS[name].command(world, world.folder), *more.get(name, ())]
+        done = run_forked(*arguments, out=world.folder.parent)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
+if __name__ == "__main__":
+    import figclip.adaptation.adapt
+    import figclip.heads.situations.task
+    import figclip.search.indexing  # noqa: F401 - once, for all forks
+
+    run_writers(World(Path(sys.argv[1])), **json.loads(sys.argv[2]))

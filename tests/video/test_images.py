@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def png_that_claims(width: int, height: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(b"\0"))
         + chunk(b"IEND", b"")
     )
+
+
+def png_that_claims_a_chunk(num_bytes: int) -> bytes:
+    """A PNG whose pixels are said to be so many bytes."""
+    content = encoded("PNG")
+    start = content.index(b"IDAT")
+    return content[: start - 4] + struct.pack(">I", num_bytes) + content[start:]
+
+
+def tiff_of_samples(number: int) -> bytes:
+    """A TIFF whose pixels are said to have so many channels."""
+    tag = struct.pack("<HHIH", 277, 3, 1, 3)
+    assert tag in (content := encoded("TIFF"))
+    return content.replace(tag, struct.pack("<HHIH", 277, 3, 1, number))
 
 
 def encoded(kind: str) -> bytes:
@@ -108,6 +123,7 @@ def test_of_an_animation_the_first_picture_is_read(tmp_path: Path, kind: str):
         (png_that_claims(10_000, 9_500), "damaged"),  # Pillow's warning is not ours
         (png_that_claims(10_001, 10_000), "too-large"),
         (png_that_claims(100_000, 100_000), "too-large"),
+        (tiff_of_samples(866), "not-an-image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not-an-image"),
     ],
 )
@@ -117,6 +133,26 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content: bytes, r
         read_image(tmp_path / "a.jpg")
     assert caught.value.what.startswith(f"{reason}: ")
     assert caught.value.where == str(tmp_path / "a.jpg")
+
+
+def test_what_a_chunk_claims_takes_no_memory(tmp_path: Path):
+    """The picture itself is whole."""
+    (tmp_path / "a.png").write_bytes(png_that_claims_a_chunk(2**31))
+    tracemalloc.start()
+    try:
+        assert np.array_equal(read_image(tmp_path / "a.png"), picture())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_pillow_logs_nothing_beside_the_error(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """What is logged without a handler is printed."""
+    (tmp_path / "a.tif").write_bytes(tiff_of_samples(866))
+    with pytest.raises(VideoError, match="not-an-image"):
+        read_image(tmp_path / "a.tif")
+    assert caplog.records == []
 
 
 def test_other_things_than_files_are_refused(tmp_path: Path):

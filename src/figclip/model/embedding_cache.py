@@ -193,7 +193,7 @@ def _named_errors(path: Path) -> Generator[None]:
         yield
     except sqlite3.OperationalError as error:  # no place, no right, locked for too long
         raise _unusable(path, error) from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # of its message
         raise StoreError(
             f"is not an embedding cache ({error})",
             where=str(path),

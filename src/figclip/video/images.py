@@ -1,17 +1,24 @@
 """A picture file, opened safely."""
 
+import io
+import logging
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from figclip.datasets.records import Box
 from figclip.errors import VideoError
-from figclip.video.container import checked_file
+from figclip.runtime.reading import read_bytes
+from figclip.video.container import checked_file, unreadable
 from figclip.video.pixels import MAX_PIXELS, too_large
 
 # Others are read by programs of their own (EPS by Ghostscript), or not by every build of Pillow.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM", "WEBP")
+_MAX_BYTES = 8 * MAX_PIXELS
+"""No picture of so many pixels is longer: four channels of 16 bits."""
 
 
 def read_image(path: Path, *, box: Box | None = None) -> Image.Image:
@@ -25,16 +32,12 @@ def read_image(path: Path, *, box: Box | None = None) -> Image.Image:
             `too-large`, more than MAX_PIXELS; `too-deep`, 16 bits of grey and the like: the file
             does not say which number is white; `bad-box`, nothing of the picture is in the box.
     """
-    checked = checked_file(path)
+    content = _read(path)
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of damaged metadata, which nobody reads here, and of large pictures, for
-            # which MAX_PIXELS is the limit; damaged pixels are errors.
-            warnings.simplefilter("ignore")
-            with Image.open(checked, formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise too_large(image.height, image.width)
-                image.load()
+        with _quiet_pillow(), Image.open(content, formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise too_large(image.height, image.width)
+            image.load()
     except VideoError as error:
         raise VideoError(error.what, where=str(path), fix=error.fix) from error
     except Image.DecompressionBombError as error:
@@ -58,6 +61,29 @@ def read_image(path: Path, *, box: Box | None = None) -> Image.Image:
             fix="Convert it to 8 bits, so that 255 is white",
         )
     return image if box is None else _cropped(image, box, path=path)
+
+
+def _read(path: Path) -> io.BytesIO:
+    """What Pillow reads: of a file, it makes room for the gigabytes that a damaged chunk claims."""
+    try:
+        return io.BytesIO(read_bytes(checked_file(path), limit=_MAX_BYTES))
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+@contextmanager
+def _quiet_pillow() -> Generator[None]:
+    """Ignore what Pillow says beside what it raises."""
+    # It warns of damaged metadata, which nobody reads here, and of large pictures, for which
+    # MAX_PIXELS is the limit. The one error that it logs, and so prints, it also raises.
+    logger = logging.getLogger("PIL.TiffImagePlugin")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _cropped(image: Image.Image, box: Box, *, path: Path) -> Image.Image:
