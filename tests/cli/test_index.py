@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from figclip.cli.app import app
+from figclip.errors import DataError
 from figclip.search.index_file import IndexFile
 from tests.small_runs import write_tiny_clip
 from tests.videos import draw_video, regular_stamps
@@ -38,17 +39,15 @@ def test_says_what_it_is_about_to_do_and_what_it_did(model: Path, clips: Path, t
     out = tmp_path / "my.index"
     code, said, warned = run(model, clips, "--out", out, "--cpu")
     assert code == 3
-    assert "1 videos of 0:00:04 h together, 3 windows, about " in warned
-    assert "2 files: 0 unchanged, 0 moved or copies, 1 quarantined" in said
-    assert "1 videos with 3 windows are new" in said
+    assert "Videos to decode: 1 (0:00:04 h, 3 windows), about " in warned
+    assert "Files: 2 (0 unchanged, 0 moved or copies, 1 quarantined)" in said
+    assert "Videos added: 1 (3 windows)" in said
     assert f"quarantined {clips / 'bad.mp4'}: unreadable: " in said
     (clips / "bad.mp4").unlink()
     code, said, warned = run(model, clips, "--out", out, "--cpu")
     assert (code, warned) == (0, "")
-    assert "1 files: 1 unchanged" in said
-    assert (
-        f"1 files are gone (kept; --prune forgets them), the first is {clips / 'bad.mp4'}" in said
-    )
+    assert "Files: 1 (1 unchanged" in said
+    assert f"Files that are gone: 1 (kept; --prune forgets them), the first is {clips}" in said
     code, said, _ = run(model, clips, "--out", out, "--cpu", "--prune", "--json")
     assert json.loads(said) == {
         "index": str(out),
@@ -71,3 +70,9 @@ def test_a_list_of_any_names_on_standard_input(model: Path, clips: Path, tmp_pat
     assert code == 0, said
     with IndexFile(out) as index:
         assert [file.path for file in index.files()] == [odd]
+
+
+def test_an_empty_list_is_named(model: Path, tmp_path: Path):
+    result = CliRunner().invoke(app, ["index", str(model), "-", "--out", str(tmp_path / "x")])
+    assert isinstance(result.exception, DataError)
+    assert "no video is given" in str(result.exception)

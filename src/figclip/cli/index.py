@@ -42,7 +42,7 @@ def index(
     prune: Annotated[
         bool, typer.Option("--prune", help="Forget files of earlier runs that are gone.")
     ] = False,
-    workers: Annotated[int, typer.Option(help="Decoding processes; 0: one per core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0: one per core.")] = 0,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -96,7 +96,7 @@ def _show_plan(plan: IndexingPlan, out: Path) -> None:
 
     length = timedelta(seconds=round(plan.duration_s))
     warn(
-        f"{plan.num_videos:,} videos of {length} h together, {plan.num_windows:,} windows, about "
+        f"Videos to decode: {plan.num_videos:,} ({length} h, {plan.num_windows:,} windows), about "
         f"{show_size(plan.num_bytes)} more in the index"
     )
     if plan.missing_bytes:
@@ -109,10 +109,10 @@ def _show_plan(plan: IndexingPlan, out: Path) -> None:
 def _show(report: IndexReport, out: Path, *, pruned: bool) -> None:
     """What was done."""
     say(
-        f"{report.num_files:,} files: {report.num_unchanged:,} unchanged, {report.num_known:,} "
-        f"moved or copies, {len(report.quarantine):,} quarantined"
+        f"Files: {report.num_files:,} ({report.num_unchanged:,} unchanged, {report.num_known:,} "
+        f"moved or copies, {len(report.quarantine):,} quarantined)"
     )
-    say(f"{report.num_videos:,} videos with {report.num_windows:,} windows are new")
+    say(f"Videos added: {report.num_videos:,} ({report.num_windows:,} windows)")
     for file in report.quarantine[:_SHOWN_FILES]:
         say(f"  quarantined {file.path}: {file.problem}")
     if len(report.quarantine) > _SHOWN_FILES:
@@ -121,7 +121,7 @@ def _show(report: IndexReport, out: Path, *, pruned: bool) -> None:
         warn(f"Warning: {folder} cannot be looked into")
     if report.gone:
         what = "forgotten" if pruned else "kept; --prune forgets them"
-        say(f"{len(report.gone):,} files are gone ({what}), the first is {report.gone[0]}")
+        say(f"Files that are gone: {len(report.gone):,} ({what}), the first is {report.gone[0]}")
     say(f"Index: {out}")
 
 

@@ -10,6 +10,8 @@ from figclip.errors import DataError
 from figclip.search.index_file import IndexedFile
 from figclip.video.media_folder import VIDEO_SUFFIXES, walk_media
 
+_GIVE = "Give video files, folders or patterns such as 'clips/**/*.mp4'"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFiles:
@@ -26,7 +28,7 @@ def find_video_files(videos: Sequence[str | Path]) -> FoundFiles:
     """Files as they are given, those below folders by their suffix, and what patterns match.
 
     Raises:
-        DataError: something is not there, or a folder holds no video.
+        DataError: something is not there, a folder holds no video, or nothing is given.
     """
     closed: list[Path] = []
     paths: set[str] = set()
@@ -37,6 +39,8 @@ def find_video_files(videos: Sequence[str | Path]) -> FoundFiles:
             fix = f"In folders, videos are found by their suffix: {suffixes}"
             raise DataError("holds no video", where=given, fix=fix)
         paths.update(found)
+    if not paths:
+        raise DataError("no video is given", where="VIDEOS", fix=_GIVE)
     # abspath, not resolve: a link is a file of its own, which may move or go for itself.
     absolute = sorted({os.path.abspath(path) for path in paths}, key=os.fsencode)
     return FoundFiles(files=tuple(map(_look_at, absolute)), closed_folders=tuple(closed))
@@ -63,7 +67,7 @@ def _matches(given: str) -> list[str]:
         raise DataError(
             "matches nothing" if is_pattern else "is not there",
             where=given,
-            fix="Give video files, folders or patterns such as 'clips/**/*.mp4'",
+            fix=_GIVE,
         )
     return found
 
