@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -66,6 +67,20 @@ def test_the_order_of_writing_does_not_show(tmp_path: Path):
     with IndexFile(one) as first, IndexFile(other) as second:
         assert first.content_hash() == second.content_hash()
         assert first.files() == second.files()
+
+
+def test_a_writer_waits_while_what_belongs_together_is_read(tmp_path: Path):
+    path = write(tmp_path / "one", "a")
+    with IndexFile(path) as index:
+        with index.held():
+            before = index.content_hash()
+            writing = Thread(target=write, args=(path, "b"))
+            writing.start()
+            writing.join(0.2)
+            assert writing.is_alive() and index.windows().hashes == ("a",)
+            assert index.content_hash() == before
+        writing.join()
+        assert index.windows().hashes == ("a", "b")
 
 
 def test_an_index_without_videos_has_no_windows(tmp_path: Path):

@@ -139,7 +139,8 @@ class Index:
                     where=str(path),
                     fix="Give that model, or make an index with this one",
                 )
-            windows, files, content_hash = file.windows(), file.files(), file.content_hash()
+            with file.held():
+                windows, files, content_hash = file.windows(), file.files(), file.content_hash()
         proposing = None
         if approximate is not None:
             proposing = open_approximate(

@@ -16,7 +16,8 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -163,6 +164,16 @@ class IndexFile:
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """What is read within belongs together: a writer waits until the end."""
+        with named_errors(self.path, kind=_KIND):
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def files(self) -> list[IndexedFile]:
         """All files that were read, by path."""
