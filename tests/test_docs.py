@@ -156,6 +156,8 @@ def test_links_between_documents_lead_somewhere(document: Path):
 
 CANNOT_RUN = {
     "exporting.md-1": "needs open_clip (tests/slow/test_exports.py)",
+    "exporting.md-2": "needs sentence-transformers (there)",
+    "exporting.md-3": "needs mteb (there)",
     "python.md-2": "official videos in thousands, at eleven strengths (tests/evaluation)",
     "python.md-3": "trains heads of full size (tests/heads)",
 }

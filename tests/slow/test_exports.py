@@ -98,6 +98,7 @@ def test_a_base_of_open_clip_with_openais_vocabulary(tmp_path: Path, name: str):
         torch.testing.assert_close(embedded, normalize(expected, dim=-1), atol=1e-5, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore")  # mteb calls itself by old names
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_the_lines_of_the_document_run(
     block: str, documented: Path, monkeypatch: pytest.MonkeyPatch

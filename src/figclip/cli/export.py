@@ -13,7 +13,7 @@ from figclip.cli.terminal import say, warn
 
 def export(
     model: Annotated[str, typer.Argument(help="Hub id, model folder or run folder.")],
-    to: Annotated[str, typer.Option(help="Who loads it: hf, open_clip.")],
+    to: Annotated[str, typer.Option(help="Who loads it: hf, open_clip, sentence-transformers.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     alpha: Annotated[
         float | None,

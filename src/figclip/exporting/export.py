@@ -11,6 +11,7 @@ from figclip.exporting.agreement import Agreement, check_agreement
 from figclip.exporting.hf import HF
 from figclip.exporting.open_clip_folder import OPEN_CLIP
 from figclip.exporting.run_facts import read_facts
+from figclip.exporting.sentence_transformers_folder import SENTENCE_TRANSFORMERS
 from figclip.exporting.targets import Target, check_installed
 from figclip.model.backbone import weights_hash
 from figclip.model.card import build_card
@@ -19,7 +20,11 @@ from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import resolve_model
 from figclip.runtime.files import check_writable, staged_folder, write_atomically
 
-TARGETS: dict[str, Target] = {"hf": HF, "open_clip": OPEN_CLIP}
+TARGETS: dict[str, Target] = {
+    "hf": HF,
+    "open_clip": OPEN_CLIP,
+    "sentence-transformers": SENTENCE_TRANSFORMERS,
+}
 """Who loads an export, by the name of `--to`."""
 
 
