@@ -30,6 +30,7 @@ from figclip.miniworld.situations import VERBS
 from figclip.model.backbone import load_backbone
 from figclip.training.loop import StepReport
 from figclip.training.run_folder import RunFolder, read_metrics
+from tests.kills import Killed
 
 PHASES = ("facts", "paraphrases", "web")
 RATES = Rates(matrices=0.02, rest=1e-3, weight_decay=0.05)
@@ -48,10 +49,6 @@ PLAN = PretrainingPlan(
     validate_every=2,
     checkpoint_every=1,
 )
-
-
-class Killed(BaseException):
-    """Stands in for a kill between two steps."""
 
 
 def kill() -> None:

@@ -21,6 +21,7 @@ from transformers import CLIPModel, CLIPProcessor, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from figclip.errors import ModelError
+from figclip.model import backbone
 from figclip.model.backbone import Backbone, load_backbone, load_tokenizer, weights_hash
 from figclip.model.figclip import FiGCLIP
 from tests.small_clip import write_small_clip
@@ -283,7 +284,7 @@ def larger_vocabulary(folder: Path) -> None:
                 "preprocessor_config.json",
                 b'{"size": {"shortest_edge": 16}, "crop_size": {"height": {}}}',
             ),
-            "cannot be loaded as CLIPImageProcessor|cannot be used as a CLIP",
+            "cannot be loaded as CLIPImageProcessor|the image tower takes 16",
         ),
         (larger_vocabulary, "the tokenizer has 777 entries, the text tower only 774"),
         (add_a_token, "the tokenizer has 775 entries, the text tower only 774"),
@@ -298,6 +299,7 @@ def larger_vocabulary(folder: Path) -> None:
         (processor_with(size={"shortest_edge": 17}), "resizes to .*17.*the image tower takes 16"),
         (processor_with(size={"height": 16, "width": 16}), "the image tower takes 16"),
         (processor_with(crop_size={"height": 16, "width": 17}), "crops to .*17"),
+        (processor_with(crop_size={"height": [16], "width": [16]}), r"crops to .*\[16\]"),
         (processor_with(image_mean=[0.5]), "image_mean=.*must be three numbers"),
         (processor_with(image_mean="abc"), "image_mean=abc, must be three numbers"),
         (processor_with(image_std=[float("nan")] * 3), "image_std=.*must be three numbers"),
@@ -312,6 +314,16 @@ def test_what_is_not_a_whole_clip_is_refused_by_name(
     with pytest.raises(ModelError, match=message) as caught:
         load_backbone(str(folder))
     assert caught.value.where == str(folder)
+
+
+def test_our_own_mistakes_are_no_damage(plain_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def mistaken(*_: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(backbone, "_check_tokenizer", mistaken)
+    for load in (load_backbone, load_tokenizer):
+        with pytest.raises(TypeError, match="a bug"):
+            load(str(plain_folder))
 
 
 def test_openais_weights_with_gelu_are_refused(

@@ -7,9 +7,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,36 +15,7 @@ from figclip.errors import OutputError, StoreError
 from figclip.runtime import files
 from figclip.runtime.files import make_folder, named_failures, staged_folder, write_atomically
 from tests.full_disk import full_disk
-
-
-class Killed(BaseException):
-    """Stands for the kill: not an Exception, so that nothing may swallow it."""
-
-
-def kill_at(patch: pytest.MonkeyPatch, call: int) -> list[int]:
-    """Let the call-th file operation raise, and all after it, as the process is gone.
-
-    Returns:
-        The number of operations so far, the one item of a list.
-    """
-    count = [0]
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **options: Any) -> Any:
-            count[0] += 1
-            if count[0] >= call:
-                raise Killed
-            return function(*args, **options)
-
-        return wrapped
-
-    for name in ("open", "fsync"):
-        patch.setattr(os, name, counted(getattr(os, name)))
-    for name in ("mkdir", "rename", "replace", "unlink", "write_bytes"):
-        patch.setattr(Path, name, counted(getattr(Path, name)))
-    patch.setattr(shutil, "rmtree", counted(shutil.rmtree))
-    patch.setattr(files, "_exchange", counted(files._exchange))
-    return count
+from tests.kills import Killed, kill_at
 
 
 def test_text_is_written_whole_or_not_at_all(tmp_path: Path):

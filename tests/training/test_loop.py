@@ -23,6 +23,7 @@ from figclip.errors import CheckpointError, OutputError, TrainingError
 from figclip.runtime.checked_json import load_checked
 from figclip.training.loop import LoopSettings, ParameterGroup, StepReport, TrainingLoop, lr_factor
 from figclip.training.run_folder import RunFolder, read_metrics
+from tests.kills import Killed
 
 NUM_STEPS = 8
 SETTINGS = LoopSettings(
@@ -126,10 +127,6 @@ def final_files(path: Path) -> dict[str, bytes]:
     """Bytes of the last checkpoint: weights, optimiser state, best step, scaler."""
     folder = path / "checkpoints" / f"step-{NUM_STEPS:08d}"
     return {entry.name: entry.read_bytes() for entry in folder.iterdir()}
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
 
 
 @pytest.mark.parametrize("killed_at", range(1, NUM_STEPS + 1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -19,6 +18,7 @@ from figclip.runtime.checked_json import load_checked
 from figclip.training import run_folder as checkpoint
 from figclip.training.run_folder import MetricsLog, RunFolder, read_metrics
 from tests.full_disk import full_disk
+from tests.kills import Killed, kill_at
 
 TENSORS = {
     "fp32": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
@@ -30,39 +30,6 @@ TENSORS = {
     "transposed": torch.arange(6.0).view(2, 3).T,
     "slash/and.dot": torch.ones(1),
 }
-
-
-class Killed(BaseException):
-    """Stands for the kill: not an Exception, so that nothing may swallow it."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, call: int) -> list[int]:
-    """Let the call-th file operation of the module under test raise, half done where it writes.
-
-    Returns:
-        The number of operations so far, the one item of a list.
-    """
-    count = [0]
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **options: Any) -> Any:
-            count[0] += 1
-            if count[0] == call:
-                if function is save_file:
-                    Path(args[1]).write_bytes(b"half")
-                raise Killed
-            return function(*args, **options)
-
-        return wrapped
-
-    save_file = checkpoint.save_file
-    monkeypatch.setattr(checkpoint, "save_file", counted(save_file))
-    for name in ("open", "fsync"):
-        monkeypatch.setattr(os, name, counted(getattr(os, name)))
-    for name in ("mkdir", "rename", "replace", "write_text"):
-        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
-    monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
-    return count
 
 
 def flips(file: Path) -> Generator[int]:
@@ -135,7 +102,7 @@ def test_a_kill_at_any_point_leaves_the_checkpoint_whole_or_absent(tmp_path: Pat
         run = RunFolder(tmp_path / str(call))
         run.save_checkpoint(1, tensors=first, state={})
         with pytest.MonkeyPatch.context() as patch:
-            count = kill_at(patch, call)
+            count = kill_at(patch, call, saving=(checkpoint, "save_file"))
             with contextlib.suppress(Killed):
                 run.save_checkpoint(2, tensors=second, state={})
         steps = RunFolder(run.path).steps()

@@ -4,7 +4,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from figclip.errors import ModelError
 from figclip.model.checked_files import check_files
 from figclip.model.image_tower import encode_pixels
 from figclip.model.open_clip import PREFIX, read_open_clip
-from figclip.runtime.reading import damage_named
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
 """Hub organisations whose CLIPs were all trained with QuickGELU."""
@@ -197,12 +195,6 @@ def load_backbone(source: str) -> Backbone:
     if source.startswith(PREFIX):
         return _load_open_clip(source)
     check_files(Path(source))
-    with _damage_named(source):
-        return _load_backbone(source)
-
-
-def _load_backbone(source: str) -> Backbone:
-    """`load_backbone`, whatever damaged files lead to."""
     config = _load_config(source)
     if config.model_type != "clip":
         raise ModelError(
@@ -268,19 +260,10 @@ def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
         backbone = _load_open_clip(source)
         return backbone.tokenizer, backbone.context_length
     check_files(Path(source))
-    with _damage_named(source):
-        config = text_config(_load_config(source))
-        tokenizer = _load_part(CLIPTokenizer, source)
-        _check_tokenizer(tokenizer, config, source)
-        return tokenizer, config.max_position_embeddings
-
-
-_damage_named = partial(
-    damage_named,
-    error=ModelError,
-    what="cannot be used as a CLIP",
-    fix="Give a folder that CLIPModel.save_pretrained wrote with its processor",
-)
+    config = text_config(_load_config(source))
+    tokenizer = _load_part(CLIPTokenizer, source)
+    _check_tokenizer(tokenizer, config, source)
+    return tokenizer, config.max_position_embeddings
 
 
 def weights_hash(clip: nn.Module) -> str:
@@ -402,7 +385,8 @@ def _read_preprocessing(source: str, config: CLIPVisionConfig) -> Preprocessing:
                 fix="Correct preprocessor_config.json.",
             )
     size = (dict(processor.size), dict(processor.crop_size))
-    if size[0].get("shortest_edge") != image_size or set(size[1].values()) != {image_size}:
+    crops = list(size[1].values())
+    if size[0].get("shortest_edge") != image_size or crops != [image_size] * max(1, len(crops)):
         raise ModelError(
             f"its image processor resizes to {size[0]} and crops to {size[1]}, "
             f"the image tower takes {image_size}",
