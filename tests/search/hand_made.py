@@ -32,7 +32,7 @@ def write_index(
         for names, texts in shown.items():
             starts = np.arange(len(texts), dtype=np.int64) * 1_000_000
             video = IndexedVideo(
-                hash=f"hash of {names}",
+                hash="hash of " + names.encode("ascii", "backslashreplace").decode(),
                 duration_s=len(texts) + 1.0,
                 spans_us=np.stack([starts, starts + 2_000_000], axis=1),
                 # One by one: in a batch, equal texts may differ in the last bit.
@@ -41,9 +41,19 @@ def write_index(
             )
             writer.add_video(video)
             for name in names.split("+"):
-                file = Path(folder, name)
-                writer.set_file(IndexedFile(path=file, num_bytes=1, mtime_ns=1, hash=video.hash))
+                writer.set_file(_indexed(Path(folder, name), video.hash))
     return path
+
+
+def _indexed(path: Path, video_hash: str) -> IndexedFile:
+    """A file as it is, if it is there."""
+    status = path.stat() if path.exists() else None
+    return IndexedFile(
+        path=path,
+        num_bytes=status.st_size if status else 1,
+        mtime_ns=status.st_mtime_ns if status else 1,
+        hash=video_hash,
+    )
 
 
 def _jpeg(number: int) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from figclip import Hit, Index
-from figclip.errors import ConfigError, ModelError, StoreError
+from figclip.errors import ConfigError, ModelError, StoreError, VideoError
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.search.index import shown_time
@@ -102,6 +102,7 @@ def test_an_index_without_videos_finds_nothing(model: FiGCLIP, tmp_path: Path):
         ({"text": PUSH, "image": "a.png"}, "just one thing is searched for"),
         ({"text": " "}, "a sentence is empty"),
         ({"text": PUSH, "against": [""]}, "a sentence is empty"),
+        ({"text": PUSH, "against": ["\udcff"]}, "a sentence is not in UTF-8"),
         ({"text": PUSH, "against": PULL}, r"got one text. Write \[text\]"),
         ({"image": "a.png", "against": [PUSH]}, "counterparts belong to a sentence"),
         ({"text": PUSH, "k": 0}, "-k: cannot give 0 hits"),
@@ -171,3 +172,23 @@ def test_approximate_search_finds_the_same_and_with_paths_searches_exactly(
     assert graph.search(**narrow) == exact.search(**narrow)
     # More moments than windows were proposed at first.
     assert len(graph.search(text=PUSH, k=9_000)) == len(exact.search(text=PUSH, k=9_000)) > 5_000
+
+
+def test_a_copy_takes_the_place_of_a_file_that_has_changed_or_gone(model: FiGCLIP, tmp_path: Path):
+    one, other = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    for path in (one, other):
+        path.write_bytes(b"video")
+    path = write_index(tmp_path / "i", model, {"a.mp4+b.mp4": [PUSH]}, folder=str(tmp_path))
+    index = Index.open(path, model=model)
+    (hit,) = index.search(text=PUSH)
+    assert index.find_file(hit) == one
+    one.write_bytes(b"another video")
+    assert index.find_file(hit) == other
+    other.unlink()
+    with pytest.raises(
+        VideoError, match=r"a.mp4: changed: since it was indexed. Run `figclip index"
+    ):
+        index.find_file(hit)
+    one.unlink()
+    with pytest.raises(VideoError, match="missing"):
+        index.find_file(hit)

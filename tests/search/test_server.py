@@ -20,7 +20,7 @@ PUSH, PULL = "a man pushes a woman", "a woman pulls a cat"
 def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     folder = tmp_path_factory.mktemp("index")
     model = FiGCLIP.from_pretrained(write_tiny_clip(folder / "clip"))
-    shown = {"a.mp4": [PULL, PUSH], "b.mp4": [PULL]}
+    shown = {"a.mp4": [PULL, PUSH], "b\udcff.mp4": [PULL]}
     return Index.open(write_index(folder / "my.index", model, shown), model=model)
 
 
@@ -42,6 +42,12 @@ def test_a_sentence_is_searched_for_by_json_and_by_address(client: TestClient, i
     assert picture.content == index.thumbnail(expected.video, 1)
 
 
+def test_names_that_are_no_text_are_spelt_out(client: TestClient):
+    hits = client.post("/search", json={"text": PULL, "path": "b*"}).json()["hits"]
+    assert hits[0]["path"] == r"/videos/b\udcff.mp4"
+    assert client.get(hits[0]["thumbnail"]).status_code == 200
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -54,6 +60,7 @@ def test_a_sentence_is_searched_for_by_json_and_by_address(client: TestClient, i
         {"text": PUSH, "against": [""]},
         {"text": PUSH, "path": "x" * 301},
         {"text": PUSH, "image": "/etc/passwd"},
+        {"text": PUSH, "path": "[" * 301},
         {"text": PUSH, "video": "/etc/passwd"},
     ],
 )

@@ -28,6 +28,8 @@ from figclip.reporting.head_data import read_head_data
 from figclip.reporting.result_files import read_costs, read_items, read_result_files, read_summary
 from figclip.reporting.run_data import read_curve, read_run_data
 from figclip.scoring.score import score_predictions
+from figclip.search import approximate
+from figclip.search.approximate import LEAST_WINDOWS, open_approximate
 from figclip.search.index_file import IndexFile, IndexWriter
 from figclip.training.run_folder import RunFolder
 from figclip.video.images import read_image
@@ -138,6 +140,17 @@ def write_index(folder: Path, _: Path) -> None:
             writer.add_video(video(name))
             writer.set_file(file(f"/videos/{name}.mp4", name))
         writer.set_file(file("/videos/c.mp4", problem="empty: has 0 bytes"))
+
+
+def write_approximate(folder: Path, _: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(LEAST_WINDOWS, 4)).astype(np.float32)
+    open_approximate(folder / "a", "ivfpq", vectors_ND=vectors, content_hash="a")
+
+
+def read_approximate(folder: Path) -> object:
+    return approximate._read(
+        folder / "a.ivfpq", kind="ivfpq", content_hash="a", num_windows=LEAST_WINDOWS
+    )
 
 
 def read_index(folder: Path) -> object:
@@ -273,6 +286,7 @@ READERS: dict[str, Reader] = {
     "own actions": Reader(write=texts(a__csv=OWN_ACTIONS), read=benchmark("actions")),
     "store": Reader(write=part("frames.store"), read=read_store, share=50),
     "index": Reader(write=write_index, read=read_index, share=20),
+    "approximate index": Reader(write=write_approximate, read=read_approximate, share=10),
     "embedding cache": Reader(write=write_cache, read=read_cache, share=10),
     "model": Reader(
         write=part("run/model"),

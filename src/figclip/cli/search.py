@@ -184,10 +184,10 @@ def _write_files(
         write_contact_sheet(sheet, hits, index=index)
     if playlist is not None:
         write_playlist(playlist, hits)
-    return [] if clips is None else _cut(hits, clips)
+    return [] if clips is None else _cut(hits, index, clips)
 
 
-def _cut(hits: Sequence[Hit], folder: Path) -> list[dict[str, Any]]:
+def _cut(hits: Sequence[Hit], index: Index, folder: Path) -> list[dict[str, Any]]:
     """Clips of hits for JSON; those whose video cannot be read are warned of."""
     from figclip.errors import VideoError
     from figclip.runtime.files import make_folder
@@ -198,7 +198,8 @@ def _cut(hits: Sequence[Hit], folder: Path) -> list[dict[str, Any]]:
     for rank, hit in enumerate(hits, start=1):
         to = folder / clip_name(rank, hit.path)
         try:
-            clip = cut_clip(hit.path, start_s=hit.start_s, end_s=hit.end_s, to=to)
+            source = index.find_file(hit)
+            clip = cut_clip(source, start_s=hit.start_s, end_s=hit.end_s, to=to)
         except VideoError as error:
             warn(f"figclip: hit {rank} cannot be cut: {error}")
             made.append({"hit": rank, "problem": str(error)})

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float32, Int64
 from PIL import Image
 
-from figclip.errors import ConfigError, ModelError, StoreError
+from figclip.errors import ConfigError, ModelError, StoreError, VideoError
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.progress import CountProgress
@@ -95,6 +95,7 @@ class Index:
     ) -> None:
         self.path, self.spec, self.model, self.windows = path, spec, model, windows
         self.approximate = approximate
+        self._files = {file.path: file for file in files}
         paths: dict[str, list[Path]] = {video_hash: [] for video_hash in windows.hashes}
         for file in files:  # by path
             if file.hash in paths:
@@ -200,6 +201,20 @@ class Index:
             for one, counter in zip(moments, counter_C, strict=True)
         ]
         return tuple(sorted(hits, key=_less_like_counterparts)[:k])
+
+    def find_file(self, hit: Hit) -> Path:
+        """Where the video of a hit is as it was indexed: its first path, or a copy.
+
+        Raises:
+            VideoError: `changed` or `missing`, all of them.
+        """
+        there = [path for path in (hit.path, *hit.also_at) if path.exists()]
+        for path in there:
+            file, status = self._files[path], path.stat()
+            if (file.num_bytes, file.mtime_ns) == (status.st_size, status.st_mtime_ns):
+                return path
+        what = "changed: since it was indexed" if there else "missing: no such file"
+        raise VideoError(what, where=str(hit.path), fix="Run `figclip index` again")
 
     def thumbnail(self, video: str, window: int) -> bytes:
         """The JPEG of a window of a video, as a `Hit` names them.
@@ -352,6 +367,8 @@ def _check_query(*things: str | Path | Image.Image | None, k: int, against: Sequ
         )
     if any(isinstance(one, str) and not one.strip() for one in (text, *against)):
         raise ConfigError("a sentence is empty", fix="Say what happens, or leave it out")
+    if any("\ud800" <= sign <= "\udfff" for one in (text, *against) for sign in str(one)):
+        raise ConfigError("a sentence is not in UTF-8", fix="Write it in UTF-8")
     if k < 1:
         raise ConfigError(f"cannot give {k} hits", where="-k", fix="Give 1 or more")
 

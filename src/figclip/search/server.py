@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
@@ -19,8 +20,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from figclip import __version__
-from figclip.errors import ConfigError, FigclipError, StoreError
-from figclip.search.index import Index
+from figclip.errors import ConfigError, FigclipError, StoreError, printable
+from figclip.search.index import Hit, Index
 
 MAX_TEXT_CHARS, MAX_COUNTERPARTS, MAX_HITS = 1_000, 10, 100
 MAX_BODY_BYTES = 64 * 1024
@@ -94,15 +95,7 @@ def build_app(index: Index, *, host: str = "127.0.0.1") -> FastAPI:
         hits = index.search(
             text=wanted.text, k=wanted.k, against=wanted.against, path_glob=wanted.path
         )
-        return SearchResponse(
-            hits=[
-                FoundMoment(
-                    **hit.as_dict(),
-                    thumbnail=f"/thumbnail?video={hit.video}&window={hit.best_window}",
-                )
-                for hit in hits
-            ]
-        )
+        return SearchResponse(hits=[_found(hit) for hit in hits])
 
     @app.get("/search")
     def search_by_address(wanted: Annotated[SearchRequest, Query()]) -> SearchResponse:
@@ -122,6 +115,17 @@ def build_app(index: Index, *, host: str = "127.0.0.1") -> FastAPI:
             raise HTTPException(404, "there is no such window") from error
 
     return app
+
+
+def _found(hit: Hit) -> FoundMoment:
+    """A hit as it is answered; names of files that are no UTF-8 are spelt out."""
+    content = {
+        **hit.as_dict(),
+        "path": printable(str(hit.path)),
+        "also_at": [printable(str(one)) for one in hit.also_at],
+        "thumbnail": f"/thumbnail?video={quote(hit.video)}&window={hit.best_window}",
+    }
+    return FoundMoment(**content)
 
 
 def serve(
