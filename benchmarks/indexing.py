@@ -10,8 +10,9 @@ Draws clips of 1280 x 720 at 25 frames a second, and a ViT-B/32 of random weight
                torch's own threads or a thread a core, whichever is faster
     decode     CPU time of `decode_frames` at the same times, in as many processes as cores
     ratio      index / (forward + decode / cores)
-    busy       CPU time of index over wall time and cores: below 100 % something waited, or others
-               had the cores
+    work       CPU time of index over that of forward and decode
+    busy       CPU time of index over its wall time and cores: below 100 % something waited, or
+               others had the cores, and the ratio says nothing
     again      wall time of a second call, when nothing has changed, and how much faster it is
 
 `--folder` keeps clips and model for the next time.
@@ -70,18 +71,22 @@ def main() -> None:
             _write_model(model)
         measure = partial(_index, model, Path(temporary))
         single = _drawn(folder / "single.mp4", 0, 1)
+        measure([single], "warm")  # what is loaded at first use
         print(f"{CORES} cores, {len(clips)} clips of {arguments.seconds} s")
-        print(f"{'index':>9}{'forward':>9}{'decode':>9}{'ratio':>8}{'busy':>7}{'again':>9}")
+        print(
+            f"{'index':>9}{'forward':>9}{'decode':>9}{'ratio':>8}{'work':>8}{'busy':>7}{'again':>9}"
+        )
         for number in range(arguments.rounds):
             start_s, start_cpu_s = measure([single], f"start-{number}")
             whole_s, cpu_s = measure(clips, f"all-{number}")
             again_s, _ = measure(clips, f"all-{number}")
-            forward_s, decode_s = _forward_s(model, clips), _decode_s(clips)
+            (forward_s, forward_cpu_s), decode_s = _forward(model, clips), _decode_all(clips)
             index_s = whole_s - start_s
             ratio = index_s / (forward_s + decode_s / CORES)
-            busy = (cpu_s - start_cpu_s) / index_s / CORES
+            work_s = cpu_s - start_cpu_s
+            work, busy = work_s / (forward_cpu_s + decode_s), work_s / index_s / CORES
             print(
-                f"{index_s:8.1f}s{forward_s:8.1f}s{decode_s:8.1f}s{ratio:8.3f}{busy:7.0%}"
+                f"{index_s:8.1f}s{forward_s:8.1f}s{decode_s:8.1f}s{ratio:8.3f}{work:8.3f}{busy:7.0%}"
                 f"{again_s:8.1f}s {whole_s / again_s:.0f} x (start-up {start_s:.1f} s)",
                 flush=True,
             )
@@ -132,8 +137,8 @@ def _index(model: Path, folder: Path, clips: Sequence[Path], name: str) -> tuple
     return _timed(lambda: figclip.index(model, clips, out=folder / f"{name}.index"))
 
 
-def _forward_s(model: Path, clips: Sequence[Path]) -> float:
-    """Wall time of the model on as many frames as the clips have in an index."""
+def _forward(model: Path, clips: Sequence[Path]) -> tuple[float, float]:
+    """Wall and CPU time of the model on as many frames as the clips have in an index."""
     clip = FiGCLIP.from_pretrained(model)
     batches = [
         np.random.default_rng(0).integers(0, 256, (num, 224, 224, 3), dtype=np.uint8)
@@ -151,7 +156,7 @@ def _forward_s(model: Path, clips: Sequence[Path]) -> float:
                 future.result()
 
     torch.set_num_threads(CORES)
-    return min(_timed(run)[0] for run in (with_own_threads, with_a_thread_a_core))
+    return min(_timed(run) for run in (with_own_threads, with_a_thread_a_core))
 
 
 def _batch_sizes(num_frames: int) -> list[int]:
@@ -159,7 +164,7 @@ def _batch_sizes(num_frames: int) -> list[int]:
     return [min(BATCH_FRAMES, num_frames - start) for start in range(0, num_frames, BATCH_FRAMES)]
 
 
-def _decode_s(clips: Sequence[Path]) -> float:
+def _decode_all(clips: Sequence[Path]) -> float:
     """CPU time of decoding, process start apart."""
     with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as pool:
         return sum(pool.map(_decode, clips))
