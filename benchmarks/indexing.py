@@ -4,8 +4,8 @@
 
 Draws clips of 1280 x 720 at 25 frames a second, and a ViT-B/32 of random weights. In each round:
 
-    index      wall time of `figclip.index` on all clips, less that on one video of one frame: the
-               model is loaded, and workers have started
+    index      wall time of `figclip.index` on all clips, less that on as many videos of one frame
+               as there are cores: the model is loaded, and workers have started
     forward    wall time of the model on as many frames, batches of the same size, on all cores: by
                torch's own threads or a thread a core, whichever is faster
     decode     CPU time of `decode_frames` at the same times, in as many processes as cores
@@ -15,7 +15,8 @@ Draws clips of 1280 x 720 at 25 frames a second, and a ViT-B/32 of random weight
                others had the cores, and the ratio says nothing
     again      wall time of a second call, when nothing has changed, and how much faster it is
 
-`--folder` keeps clips and model for the next time.
+`--folder` keeps clips and model for the next time. torch is imported by functions only: worker
+processes import this file.
 """
 
 from __future__ import annotations
@@ -32,16 +33,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
-from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
 import figclip
-from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD, load_mini_clip
-from figclip.model.backbone import Preprocessing, text_config
-from figclip.model.figclip import FiGCLIP
-from figclip.model.folder import write_clip_files
-from figclip.search.embedding import FrameEmbedder
 from figclip.search.reading import BATCH_FRAMES
 from figclip.search.windows import frame_times_us, window_spans_us
 from figclip.video.container import video_duration_s, write_h264
@@ -70,14 +64,14 @@ def main() -> None:
         if not model.exists():
             _write_model(model)
         measure = partial(_index, model, Path(temporary))
-        single = _drawn(folder / "single.mp4", 0, 1)
-        measure([single], "warm")  # what is loaded at first use
+        singles = [_drawn(folder / f"single-{one}.mp4", one, 1) for one in range(CORES)]
+        measure(singles, "warm")  # what is loaded at first use
         print(f"{CORES} cores, {len(clips)} clips of {arguments.seconds} s")
         print(
             f"{'index':>9}{'forward':>9}{'decode':>9}{'ratio':>8}{'work':>8}{'busy':>7}{'again':>9}"
         )
         for number in range(arguments.rounds):
-            start_s, start_cpu_s = measure([single], f"start-{number}")
+            start_s, start_cpu_s = measure(singles, f"start-{number}")
             whole_s, cpu_s = measure(clips, f"all-{number}")
             again_s, _ = measure(clips, f"all-{number}")
             (forward_s, forward_cpu_s), decode_s = _forward(model, clips), _decode_all(clips)
@@ -116,6 +110,13 @@ def _frames(seed: int, num_frames: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
 
 def _write_model(folder: Path) -> None:
     """ViT-B/32 of random weights, with the mini CLIP's texts."""
+    import torch
+    from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
+
+    from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD, load_mini_clip
+    from figclip.model.backbone import Preprocessing, text_config
+    from figclip.model.folder import write_clip_files
+
     mini = load_mini_clip(0)
     config = CLIPConfig(
         text_config=text_config(mini.clip.config).to_dict(),
@@ -139,7 +140,11 @@ def _index(model: Path, folder: Path, clips: Sequence[Path], name: str) -> tuple
 
 def _forward(model: Path, clips: Sequence[Path]) -> tuple[float, float]:
     """Wall and CPU time of the model on as many frames as the clips have in an index."""
-    clip = FiGCLIP.from_pretrained(model)
+    import torch
+
+    from figclip.search.embedding import FrameEmbedder
+
+    clip = figclip.FiGCLIP.from_pretrained(model)
     batches = [
         np.random.default_rng(0).integers(0, 256, (num, 224, 224, 3), dtype=np.uint8)
         for path in clips

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from figclip.errors import ConfigError, DataError, OutputError, StoreError
+from figclip.errors import ConfigError, DataError, OutputError, StoreError, VideoError
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.locks import lock_file
 from figclip.runtime.worker_pool import Done, Lost, Part
@@ -212,6 +212,27 @@ def test_what_may_be_the_moment_is_tried_again(
         "crashed: the decoder: its worker process ended with code -9"
     ] * 3
     assert index(model, [clips], out=out).quarantine == ()
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_read_again"),
+    [
+        ("unreadable: Permission denied", True),
+        ("unreadable: Input/output error", True),
+        ("missing: no such file", True),
+        ("unreadable: Invalid data found when processing input", False),
+        ("damaged: the frame at 1 s cannot be decoded", False),
+    ],
+)
+def test_what_is_no_fault_of_the_file_is_tried_again(
+    here: list[Path], model: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    problem: str, is_read_again: bool,
+):  # fmt: skip
+    out = tmp_path / "my.index"
+    with monkeypatch.context() as patched:
+        patched.setattr(indexing, "survey_file", lambda file, **_: VideoError(problem))
+        index(model, [clips / "b.mp4"], out=out)
+    assert len(index(model, [clips / "b.mp4"], out=out).quarantine) == 1 - is_read_again
 
 
 def test_a_file_that_is_written_to_meanwhile_is_named(

@@ -29,7 +29,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VideoJob:
     monkeypatch.setattr(reading, "BATCH_FRAMES", 4)
     path = draw_video(tmp_path / "a.mp4", stamps=regular_stamps(35))
     (file,) = find_video_files([path]).files
-    survey = survey_file(file, known=frozenset())
+    survey = survey_file(file, spec=SPEC, known=frozenset())
     assert survey == Survey(hash=hash_video(path), duration_us=3_500_000)
     return VideoJob(file=file, survey=survey)
 
@@ -46,10 +46,19 @@ def read(job: VideoJob, spec: IndexSpec = SPEC) -> tuple[list[FrameBatch], Cut |
 
 def test_content_that_is_known_is_not_measured(job: VideoJob):
     known = frozenset([job.survey.hash])
-    assert survey_file(job.file, known=known) == replace(job.survey, duration_us=0)
+    assert survey_file(job.file, spec=SPEC, known=known) == replace(job.survey, duration_us=0)
     job.file.path.write_bytes(b"")
-    refused = survey_file(job.file, known=known)
+    refused = survey_file(job.file, spec=SPEC, known=known)
     assert isinstance(refused, VideoError) and refused.what.startswith("empty")
+
+
+def test_a_file_that_claims_to_last_for_years_is_refused(
+    job: VideoJob, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reading, "video_duration_s", lambda path: 1e9)
+    for unit in ("windows", "shots"):
+        refused = survey_file(job.file, spec=replace(SPEC, unit=unit), known=frozenset())
+        assert isinstance(refused, VideoError) and refused.what.startswith("too-long: ")
 
 
 def test_frames_come_in_batches_each_once(job: VideoJob):

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from errno import EACCES, EIO, EPERM, ESTALE
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +26,12 @@ from figclip.search.video_files import FoundFiles, find_video_files, is_gone
 from figclip.search.windows import count_windows
 from figclip.video.decoding import to_time_us
 
-RETRIED = ("hung", "too-slow", "crashed", "changed")
-"""Reasons that may be those of the machine or the moment: such files are read again next time."""
+RETRIED = (
+    *("hung: ", "too-slow: ", "crashed: ", "changed: ", "missing: "),
+    *(f"unreadable: {os.strerror(code)}" for code in (EACCES, EPERM, EIO, ESTALE)),
+)
+"""How problems begin that may be those of the machine or the moment: such files are tried again,
+though neither their size nor their time changes."""
 
 _LIMIT_FACTOR = 5
 """Of the limit of a frame, for hashing a file, and for a batch of frames."""
@@ -201,7 +206,7 @@ class _Run:
             if before is None or replace(before, hash="", problem="") != file:
                 return False
             return before.hash in hashes or (
-                bool(before.problem) and before.problem.partition(":")[0] not in RETRIED
+                bool(before.problem) and not before.problem.startswith(RETRIED)
             )
 
         return [file for file in files if not is_current(file)]
@@ -209,7 +214,7 @@ class _Run:
     def survey(self, files: Sequence[IndexedFile]) -> tuple[list[VideoJob], int]:
         """Hash files; what is to be decoded, longest first, and how many files needed only that."""
         known = self.writer.video_hashes()
-        look, num_known = partial(survey_file, known=known), 0
+        look, num_known = partial(survey_file, spec=self.writer.spec, known=known), 0
         jobs: list[VideoJob] = []
         with closing(
             decode_all(

@@ -17,7 +17,7 @@ from jaxtyping import Int64, UInt8
 from figclip.errors import VideoError
 from figclip.search.index_file import IndexedFile, IndexSpec
 from figclip.search.shots import find_shots
-from figclip.search.windows import frame_times_us, window_spans_us
+from figclip.search.windows import count_windows, frame_times_us, window_spans_us
 from figclip.video.container import hash_video, video_duration_s
 from figclip.video.decoding import stream_frames, to_time_us
 from figclip.video.pixels import PixelPipeline
@@ -76,11 +76,15 @@ class Cut:
     thumbnails: tuple[bytes, ...]
 
 
-def survey_file(file: IndexedFile, *, known: frozenset[str]) -> Survey | VideoError:
+def survey_file(
+    file: IndexedFile, *, spec: IndexSpec, known: frozenset[str]
+) -> Survey | VideoError:
     """Hash a file, and measure it unless its content is `known`; or say why it is no video."""
     try:
         file_hash = hash_video(file.path)
         duration_us = 0 if file_hash in known else to_time_us(video_duration_s(file.path))
+        # Refused here, or the plan of the whole run would be of what one file claims.
+        count_windows(duration_us, **_lengths_us(spec))
     except VideoError as error:
         return error
     return Survey(hash=file_hash, duration_us=duration_us)
@@ -113,8 +117,7 @@ def _read_windows(
         spans_us = yield from _find_shots(job, limit_s=limit_s)
         done_before = _SHARE_OF_SHOTS
     else:
-        window_us, stride_us = to_time_us(spec.window_s), to_time_us(spec.stride_s)
-        spans_us = window_spans_us(duration_us, window_us=window_us, stride_us=stride_us)
+        spans_us = window_spans_us(duration_us, **_lengths_us(spec))
     times_us_NT = frame_times_us(spans_us, frames=spec.frames)
     middles_us = times_us_NT[:, spec.frames // 2].tolist()
     wanted_middles = set(middles_us)
@@ -144,6 +147,11 @@ def _read_windows(
         frame_idx_NT=np.array([[number_of[one] for one in row] for row in times_us_NT.tolist()]),
         thumbnails=tuple(thumbnail_of[time_us] for time_us in middles_us),
     )
+
+
+def _lengths_us(spec: IndexSpec) -> dict[str, int]:
+    """Length and stride of windows; shots, too, are refused in a video of too many windows."""
+    return {"window_us": to_time_us(spec.window_s), "stride_us": to_time_us(spec.stride_s)}
 
 
 def _find_shots(

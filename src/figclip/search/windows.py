@@ -13,8 +13,18 @@ MAX_WINDOWS = 100_000
 
 
 def count_windows(duration_us: int, *, window_us: int, stride_us: int) -> int:
-    """How many windows a video has: one every stride, and one that ends at the end."""
-    return 1 + math.ceil(max(0, duration_us - window_us) / stride_us)
+    """How many windows a video has: one every stride, and one that ends at the end.
+
+    Raises:
+        VideoError: `too-long`, more than `MAX_WINDOWS`.
+    """
+    count = 1 + math.ceil(max(0, duration_us - window_us) / stride_us)
+    if count > MAX_WINDOWS:
+        raise VideoError(
+            f"too-long: {duration_us / 1e6:.6g} s are more than {MAX_WINDOWS:,} windows",
+            fix="Cut the video, or make an index of longer strides",
+        )
+    return count
 
 
 def window_spans_us(
@@ -23,14 +33,9 @@ def window_spans_us(
     """Start and end of windows in microseconds; a video shorter than a window is one window.
 
     Raises:
-        VideoError: `too-long`, more than `MAX_WINDOWS`.
+        VideoError: as `count_windows`.
     """
     count = count_windows(duration_us, window_us=window_us, stride_us=stride_us)
-    if count > MAX_WINDOWS:
-        raise VideoError(
-            f"too-long: {duration_us / 1e6:.6g} s are more than {MAX_WINDOWS:,} windows",
-            fix="Cut the video, or make an index of longer strides",
-        )
     window_us = min(window_us, duration_us)
     starts_N = np.minimum(np.arange(count) * stride_us, duration_us - window_us)
     return np.stack([starts_N, starts_N + window_us], axis=1)
