@@ -205,13 +205,20 @@ WRITERS = {
             "--workers", "1", "--cpu",
         ]
     ),
+    "search": Writer(
+        lambda world, out: [
+            "search", world.folder / "videos.index", "a red cat chases a blue dog", "-k", "3",
+            "--clips", out / "clips", "--sheet", out / "sheet.png", "--cpu",
+        ]
+    ),
     "export": Writer(
         lambda world, out: ["export", world.run, "--to", "hf", "--out", out / "exported"]
     ),
 }  # fmt: skip
 """In an order in which one makes what later ones read, where the folders are one."""
 READ_BY_OTHERS = (
-    "draw", "prepare", "adapt", "finetune situations", "finetune captioning", "eval situations"
+    "draw", "prepare", "adapt", "finetune situations", "finetune captioning", "eval situations",
+    "index",
 )  # fmt: skip
 
 
