@@ -64,10 +64,17 @@ def test_json_says_what_was_asked_and_where_it_is(index: Path, clip_folder: Path
 
 
 def test_another_index_stands_beside(index: Path, clip_folder: Path, tmp_path: Path):
-    other = write_index(tmp_path / "other.index", FiGCLIP.from_pretrained(clip_folder), {})
-    done = search(index, PUSH, "--compare", other, out=tmp_path, model=clip_folder)
-    assert done.returncode == 1
-    assert "other.index: its model" in done.stderr and "no-such-model cannot be" in done.stderr
+    shown = {"c.mp4": [REST], "d.mp4": [PUSH]}
+    other = write_index(tmp_path / "other.index", FiGCLIP.from_pretrained(clip_folder), shown)
+    arguments = (PUSH, "-k", "1", "--compare", other)
+    missing = search(index, *arguments, out=tmp_path, model=clip_folder)
+    assert missing.returncode == 1 and "no-such-model cannot be loaded" in missing.stderr
+    assert "--model is that of INDEX" in missing.stderr
+    (tmp_path / "no-such-model").symlink_to(clip_folder)
+    done = search(index, *arguments, out=tmp_path, model=clip_folder)
+    heads, _, row = [one for one in done.stdout.splitlines() if one.strip()]
+    assert "my.index: path" in heads and "other.index: path" in heads
+    assert [one for one in row.split() if "mp4" in one] == ["/videos/b.mp4", "/videos/d.mp4"]
 
 
 def test_a_model_to_compare_with_is_told_to_make_an_index(

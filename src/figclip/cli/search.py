@@ -14,7 +14,7 @@ import typer
 
 from figclip.cli.options import Cpu, Json, going_on, quiet_libraries
 from figclip.cli.terminal import say, say_table, warn
-from figclip.errors import ConfigError
+from figclip.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from figclip.search.index import Hit, Index
@@ -220,7 +220,11 @@ def _open_compared(path: Path, *, device: str) -> Index:
             fix=f"If it is a model: `figclip index {path} VIDEOS… --out other.index`, then "
             "--compare other.index",
         )
-    return Index.open(path, device=device)
+    try:
+        return Index.open(path, device=device)
+    except ModelError as error:
+        fix = "Put the model back, or compare the other way round: --model is that of INDEX"
+        raise ModelError(error.what, where=error.where, fix=fix) from error
 
 
 def _as_json(
