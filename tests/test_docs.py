@@ -158,6 +158,7 @@ CANNOT_RUN = {
     "exporting.md-1": "needs open_clip (tests/slow/test_exports.py)",
     "exporting.md-2": "needs sentence-transformers (there)",
     "exporting.md-3": "needs mteb (there)",
+    "exporting.md-4": "needs onnxruntime (there)",
     "python.md-2": "official videos in thousands, at eleven strengths (tests/evaluation)",
     "python.md-3": "trains heads of full size (tests/heads)",
 }

@@ -13,7 +13,12 @@ from figclip.cli.terminal import say, warn
 
 def export(
     model: Annotated[str, typer.Argument(help="Hub id, model folder or run folder.")],
-    to: Annotated[str, typer.Option(help="Who loads it: hf, open_clip, sentence-transformers.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="Who loads it: hf, open_clip, sentence-transformers, onnx, transformers.js."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     alpha: Annotated[
         float | None,
@@ -21,6 +26,10 @@ def export(
     ] = None,
     base: Annotated[
         str | None, typer.Option(help="The base, needed only to scale a full fine-tune.")
+    ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER/NAME", help="Upload it to the hub; a new one is private."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -36,16 +45,25 @@ def export(
 
     with going_on():
         done = run(
-            model, to=to, out=out, alpha=alpha, base=base, on_stage=lambda one: warn(f"{one} …")
+            model,
+            to=to,
+            out=out,
+            alpha=alpha,
+            base=base,
+            push=push,
+            on_stage=lambda one: warn(f"{one} …"),
         )
     if as_json:
         content = {
             "folder": str(done.folder),
             "alpha": done.alpha,
             "agreements": [asdict(one) for one in done.agreements],
+            "address": done.address,
         }
         say(json.dumps(content))
         return
     for one in done.agreements:
         say(f"Checked by {to}: {one}")
     say(f"Exported at strength {done.alpha:g}: {done.folder}")
+    if done.address is not None:
+        say(f"Pushed: {done.address}")

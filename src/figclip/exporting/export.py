@@ -9,6 +9,9 @@ from pathlib import Path
 from figclip.errors import ConfigError
 from figclip.exporting.agreement import Agreement, check_agreement
 from figclip.exporting.hf import HF
+from figclip.exporting.hub import check_repo
+from figclip.exporting.hub import push as push_folder
+from figclip.exporting.onnx_folder import ONNX, TRANSFORMERS_JS
 from figclip.exporting.open_clip_folder import OPEN_CLIP
 from figclip.exporting.run_facts import read_facts
 from figclip.exporting.sentence_transformers_folder import SENTENCE_TRANSFORMERS
@@ -24,6 +27,8 @@ TARGETS: dict[str, Target] = {
     "hf": HF,
     "open_clip": OPEN_CLIP,
     "sentence-transformers": SENTENCE_TRANSFORMERS,
+    "onnx": ONNX,
+    "transformers.js": TRANSFORMERS_JS,
 }
 """Who loads an export, by the name of `--to`."""
 
@@ -36,11 +41,13 @@ class Export:
         folder: Where.
         alpha: Strength of the adaptation.
         agreements: How near the library's embeddings are to figclip's, for each precision.
+        address: Where it was pushed to; None if it was not.
     """
 
     folder: Path
     alpha: float
     agreements: tuple[Agreement, ...]
+    address: str | None = None
 
 
 def export(
@@ -50,6 +57,7 @@ def export(
     out: str | Path,
     alpha: float | None = None,
     base: str | Path | None = None,
+    push: str | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Export:
     """Write a model for another library, and check that it is the same there.
@@ -63,18 +71,21 @@ def export(
         out: Folder to write; it must not exist, or be empty.
         alpha: Strength of the adaptation; None: as merged.
         base: The base, needed only to scale a full fine-tune.
+        push: Repository of the hub, OWNER/NAME, to upload it to, see `hub.push`; None: nowhere.
         on_stage: Told what is being done.
 
     Raises:
         ConfigError: no such target, its library is not installed, or `out` holds something.
         ModelError: not a CLIP, or the library's embeddings are others.
         DataError: a file of the run is damaged.
-        OutputError: `out` cannot be written.
+        OutputError: `out` cannot be written, or not be pushed.
     """
     target = find_target(to)
     out = Path(out)
     check_installed(to, target)
     _check_free(out)
+    if push is not None:
+        check_repo(push)
     say = on_stage or (lambda stage: None)
     source = resolve_model(str(model))
     loaded = FiGCLIP.from_pretrained(source, alpha=alpha, base=base)
@@ -91,7 +102,11 @@ def export(
             loaded.info, weights=weights, alpha=loaded.alpha, facts=facts, library=target.library
         )
         write_atomically(folder / CARD_FILE, card)
-    return Export(folder=out, alpha=loaded.alpha, agreements=tuple(agreements))
+    address = None
+    if push is not None:
+        say("pushing")
+        address = push_folder(out, push, message=f"figclip export --to {to}")
+    return Export(folder=out, alpha=loaded.alpha, agreements=tuple(agreements), address=address)
 
 
 def find_target(name: str) -> Target:
