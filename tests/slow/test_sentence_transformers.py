@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mteb
 import numpy as np
 import pytest
 import torch
-from mteb.abstasks.task_metadata import TaskMetadata
-from mteb.abstasks.zeroshot_classification import AbsTaskZeroShotClassification
-from mteb.models import SentenceTransformerEncoderWrapper
-from PIL import Image
-from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
-import datasets
 from figclip.errors import ModelError, VideoError
 from figclip.exporting.export import export
 from figclip.model.figclip import FiGCLIP
 from tests.model_folders import adapt_at_random
+from tests.slow.pictures import film, random_picture
 from tests.small_clip import write_small_clip
 from tests.videos import draw_video, regular_stamps
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# The libraries are imported by the tests: `make test` collects this file, too, without them.
 pytestmark = pytest.mark.slow
 
 TEXTS = ["a man pushes a woman", "a woman pushes a man"]
-LABELS = [0, 1, 0, 1]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +43,8 @@ def ours(folder: Path) -> FiGCLIP:
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(str(folder / "exported"), trust_remote_code=True, device="cpu")
 
 
@@ -56,11 +54,6 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_video(folder / "clip.mp4", stamps=regular_stamps(40))
     random_picture(0).save(folder / "picture.png")
     return folder
-
-
-def random_picture(seed: int) -> Image.Image:
-    noise = np.random.default_rng(seed).integers(0, 256, (90, 70, 3), dtype=np.uint8)
-    return Image.fromarray(noise)
 
 
 def assert_same(found: Any, expected: Tensor) -> None:
@@ -106,6 +99,8 @@ def test_prompts_and_lengths(model: SentenceTransformer, ours: FiGCLIP):
 
 
 def test_saved_and_loaded_again(model: SentenceTransformer, tmp_path: Path):
+    from sentence_transformers import SentenceTransformer
+
     model.save(str(tmp_path))
     again = SentenceTransformer(str(tmp_path), trust_remote_code=True, device="cpu")
     assert_same(again.encode(TEXTS), torch.as_tensor(model.encode(TEXTS)))
@@ -121,58 +116,11 @@ def test_what_it_cannot_take_is_named(model: SentenceTransformer, tmp_path: Path
         model.encode([str(tmp_path / "broken.mp4")])
 
 
-def of_task(name: str, kind: Any, modality: Any, category: Any) -> TaskMetadata:
-    return TaskMetadata(
-        name=name, description="made up", dataset={"path": "made/up", "revision": "1"}, type=kind,
-        category=category, eval_splits=["test"], eval_langs=["eng-Latn"], main_score="accuracy",
-        modalities=[modality, "text"],
-    )  # fmt: skip
-
-
-class Pictures(AbsTaskZeroShotClassification):
-    metadata = of_task("MadeUpPictures", "ZeroShotClassification", "image", "i2t")
-    input_column_name = "image"
-
-    def load_data(self, *args: Any, **options: Any) -> None:
-        content = {"image": [random_picture(seed) for seed in range(4)], "label": LABELS}
-        test = datasets.Dataset.from_dict(content).cast_column("image", datasets.Image())
-        self.dataset, self.data_loaded = datasets.DatasetDict(test=test), True
-
-    def get_candidate_labels(self) -> list[str]:
-        return TEXTS
-
-
-class Videos(Pictures):
-    """Its decoder stands in for torchcodec's, which needs a system FFmpeg."""
-
-    metadata = of_task("MadeUpVideos", "VideoZeroshotClassification", "video", "v2t")
-    input_column_name = "video"
-
-    def load_data(self, *args: Any, **options: Any) -> None:
-        test = datasets.Dataset.from_dict({"video": list(range(4)), "label": LABELS})
-        self.dataset = datasets.DatasetDict(test=test.with_transform(self._decoded))
-        self.data_loaded = True
-
-    @staticmethod
-    def _decoded(batch: dict[str, Any]) -> dict[str, Any]:
-        decoders = {"video": [decoder(seed) for seed in batch.get("video", ())]}
-        return {**batch, **(decoders if "video" in batch else {})}
-
-
-def film(seed: int) -> list[Image.Image]:
-    return [random_picture(100 * seed + frame) for frame in range(30)]
-
-
-def decoder(seed: int) -> SimpleNamespace:
-    frames = torch.from_numpy(np.stack([np.asarray(one) for one in film(seed)]))
-    return SimpleNamespace(
-        metadata=SimpleNamespace(num_frames=30, end_stream_seconds=3.0),
-        get_frames_at=lambda idxs: SimpleNamespace(data=frames.permute(0, 3, 1, 2)[idxs]),
-    )
-
-
 @pytest.mark.filterwarnings("ignore")  # mteb uses old names, scikit-learn misses a class
 def test_mteb_scores_it(model: SentenceTransformer):
+
+    from tests.slow.made_up_tasks import LABELS, Pictures, Videos
+
     encoder = SentenceTransformerEncoderWrapper(model)
     encoder.mteb_model_meta.modalities = ["text", "image", "video"]
     found = mteb.evaluate(encoder, [Pictures(), Videos()], cache=None)
