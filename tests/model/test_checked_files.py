@@ -61,6 +61,7 @@ def test_a_changed_file_is_refused_by_name(folder: Path):
 
 
 def test_the_card_may_be_edited(folder: Path):
+    assert "README.md" not in hash_files(folder)
     assert (folder / "README.md").read_text() == "# a card\n"
     (folder / "README.md").write_text("# mine\n")
     assert FiGCLIP.from_pretrained(folder).info is not None

@@ -118,6 +118,8 @@ def test_what_it_cannot_take_is_named(model: SentenceTransformer, tmp_path: Path
 
 @pytest.mark.filterwarnings("ignore")  # mteb uses old names, scikit-learn misses a class
 def test_mteb_scores_it(model: SentenceTransformer):
+    import mteb
+    from mteb.models import SentenceTransformerEncoderWrapper
 
     from tests.slow.made_up_tasks import LABELS, Pictures, Videos
 
