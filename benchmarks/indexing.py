@@ -156,7 +156,7 @@ def _forward(model: Path, clips: Sequence[Path]) -> tuple[float, float]:
             clip.encode_frames(batch)
 
     def with_a_thread_a_core() -> None:
-        with FrameEmbedder(clip) as embedder:
+        with FrameEmbedder(clip, num_threads=os.cpu_count() or 1) as embedder:
             for future in [embedder.submit(batch) for batch in batches]:
                 future.result()
 

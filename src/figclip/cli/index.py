@@ -43,6 +43,17 @@ def index(
         bool, typer.Option("--prune", help="Forget files of earlier runs that are gone.")
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0: one per core.")] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ADDRESS",
+            help="Let the machines of a Ray cluster do the work; videos may be addresses, such as "
+            "s3://bucket/clips.",
+        ),
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Also write all windows of the index as Parquet.")
+    ] = None,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -72,9 +83,15 @@ def index(
             prune=prune,
             num_workers=workers or None,
             device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+            ray=ray,
             on_plan=lambda plan: _show_plan(plan, out),
             on_progress=display.update,
         )
+    if parquet is not None:
+        from figclip.search.parquet import write_parquet
+
+        num_rows = write_parquet(out, parquet)
+        warn(f"{num_rows:,} windows in {parquet}")
     if as_json:
         say(json.dumps(_as_json(report, out), indent=2))
     else:

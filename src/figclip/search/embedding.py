@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -29,15 +28,15 @@ _WAITING_PER_THREAD = 2
 class FrameEmbedder:
     """Embeds batches of frames in threads; a context manager.
 
-    On the CPU each core has a thread, which runs the model for itself: that scales better than one
-    batch on all cores beside processes that decode, and embeddings do not depend on how many there
-    are. Elsewhere one thread feeds the device.
+    On the CPU `num_threads`, one a core, each run the model for themselves: that scales better than
+    one batch on all cores beside processes that decode, and embeddings do not depend on how many
+    there are. Elsewhere one thread feeds the device.
     """
 
-    def __init__(self, model: FiGCLIP) -> None:
+    def __init__(self, model: FiGCLIP, *, num_threads: int) -> None:
         self._model = model
-        on_cpu = model.backbone.device.type == "cpu"
-        num_threads = (os.cpu_count() or 1) if on_cpu else 1
+        if model.backbone.device.type != "cpu":
+            num_threads = 1
         self._room = Semaphore(_WAITING_PER_THREAD * num_threads)
         self._threads_before = torch.get_num_threads()
         alone = partial(torch.set_num_threads, 1)
@@ -71,6 +70,7 @@ def embed_videos(
     *,
     model: FiGCLIP,
     num_workers: int,
+    num_threads: int,
     limit_s: float,
     on_progress: CountProgress,
 ) -> Generator[tuple[VideoJob, IndexedVideo | VideoError]]:
@@ -82,7 +82,7 @@ def embed_videos(
     done_us = {job.survey.hash: 0.0 for job in jobs}
     under_way: dict[str, _Embedding] = {}
     streams = stream_jobs(jobs, read, num_workers=num_workers, limit_s=limit_s)
-    with FrameEmbedder(model) as embedder, closing(streams) as outcomes:
+    with FrameEmbedder(model, num_threads=num_threads) as embedder, closing(streams) as outcomes:
         for outcome in outcomes:
             survey = outcome.job.survey
             video = under_way.setdefault(survey.hash, _Embedding(outcome.job))

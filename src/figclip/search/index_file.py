@@ -18,14 +18,14 @@ import time
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from figclip.errors import StoreError
+from figclip.errors import StoreError, VideoError
 from figclip.runtime.files import make_folder
 from figclip.runtime.sqlite_file import (
     connect,
@@ -106,7 +106,8 @@ class IndexedVideo:
 class IndexedFile:
     """A file as it was last read: `hash` of its video, or the `problem` why there is none.
 
-    `num_bytes` and `mtime_ns` tell whether it has changed since. The path is absolute.
+    `num_bytes` and `mtime_ns` tell whether it has changed since. The path is absolute, or an
+    address, see `search.addresses`.
     """
 
     path: Path
@@ -114,6 +115,10 @@ class IndexedFile:
     mtime_ns: int
     hash: str = ""
     problem: str = ""
+
+    def set_aside(self, error: VideoError) -> IndexedFile:
+        """The same file, which is no video for this reason."""
+        return replace(self, hash="", problem=". ".join(filter(None, (error.what, error.fix))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

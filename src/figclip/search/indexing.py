@@ -19,6 +19,7 @@ from figclip.runtime.files import check_room, missing_bytes
 from figclip.runtime.locks import lock_file
 from figclip.runtime.progress import Progress, no_progress
 from figclip.search.embedding import embed_videos
+from figclip.search.fleet import Reading, read_on_ray
 from figclip.search.index_file import IndexedFile, IndexSpec, IndexWriter
 from figclip.search.reading import VideoJob, read_video, survey_file
 from figclip.search.shots import require_shot_detection
@@ -99,6 +100,7 @@ def index(
     num_workers: int | None = None,
     limit_s: float = VIDEO_LIMIT_S,
     device: str = "cpu",
+    ray: str | None = None,
     on_plan: Callable[[IndexingPlan], None] | None = None,
     on_progress: Progress | None = None,
 ) -> IndexReport:
@@ -120,11 +122,14 @@ def index(
         num_workers: Decoding processes; None: one per core.
         limit_s: Seconds that reading a file may take up to the next frame.
         device: Where the model runs.
-        on_plan: Told once what is about to be done.
+        ray: `local`, or the address of a Ray cluster, whose machines do the work; `videos` may then
+            be addresses, too, such as `s3://bucket/clips`. See `search.fleet`.
+        on_plan: Told once what is about to be done; not with `ray`.
         on_progress: Told how far it is: files read, then seconds of video.
 
     Raises:
-        ConfigError: a window or stride of no possible length; shots without PySceneDetect.
+        ConfigError: a window or stride of no possible length; shots without PySceneDetect, ray
+            without Ray or without a cluster there.
         DataError: something of `videos` is not there, or a folder holds none.
         ModelError: the model cannot be used.
         StoreError: `out` is no index, or of another model or other windows.
@@ -134,7 +139,7 @@ def index(
     _check_lengths(window_s=window_s, stride_s=stride_s)
     if shots:
         require_shot_detection()
-    found = find_video_files(videos)
+    found = find_video_files(videos, addresses=ray is not None)
     clip, out = FiGCLIP.from_pretrained(model, device=device), Path(out)
     spec = IndexSpec(
         model=str(model),
@@ -153,6 +158,7 @@ def index(
             limit_s=limit_s,
             on_plan=on_plan or no_progress,
             on_progress=on_progress or no_progress,
+            ray=ray,
         )
         return run.bring_up_to_date(found, prune=prune)
 
@@ -167,17 +173,17 @@ class _Run:
     limit_s: float
     on_plan: Callable[[IndexingPlan], None]
     on_progress: Progress
+    ray: str | None
     files_of: defaultdict[str, list[IndexedFile]] = field(default_factory=lambda: defaultdict(list))
 
     def bring_up_to_date(self, found: FoundFiles, *, prune: bool) -> IndexReport:
         """The whole run."""
         unread = self.choose(found.files)
-        jobs, num_known = self.survey(unread)
-        if jobs:
-            plan = _estimate(jobs, self.writer.spec, self.writer.path)
-            self.on_plan(plan)
-            check_room(self.writer.path, plan.least_bytes)
-        num_windows = self.embed(jobs)
+        if self.ray is None:
+            jobs, num_known = self.survey(unread)
+            num_windows = self.embed(jobs)
+        else:
+            num_windows, num_known = self.read_on_ray(unread, address=self.ray)
         self.writer.commit()
         ours = {file.path for file in found.files}
         files = self.writer.files()
@@ -223,7 +229,7 @@ class _Run:
         ) as results:
             for done, (file, result) in enumerate(results, start=1):
                 if isinstance(result, VideoError):
-                    self._set_aside([file], result)
+                    self.writer.set_file(file.set_aside(result))
                 elif result.hash in known:
                     self.writer.set_file(replace(file, hash=result.hash))
                     num_known += 1
@@ -240,6 +246,9 @@ class _Run:
         """Decode and embed videos; the number of windows of each that is no problem."""
         if not jobs:
             return []
+        plan = _estimate(jobs, self.writer.spec, self.writer.path)
+        self.on_plan(plan)
+        check_room(self.writer.path, plan.least_bytes)
         num_windows: list[int] = []
         read = partial(
             read_video,
@@ -252,6 +261,7 @@ class _Run:
             read,
             model=self.model,
             num_workers=self.num_workers,
+            num_threads=os.cpu_count() or 1,
             limit_s=_LIMIT_FACTOR * self.limit_s,
             on_progress=partial(self.on_progress, "seconds of video"),
         )
@@ -259,19 +269,35 @@ class _Run:
             for job, result in videos:
                 files = self.files_of[job.survey.hash]
                 if isinstance(result, VideoError):
-                    self._set_aside(files, result)
-                    continue
-                num_windows.append(len(result.spans_us))
-                self.writer.add_video(result)
+                    files = [file.set_aside(result) for file in files]
+                else:
+                    num_windows.append(len(result.spans_us))
+                    self.writer.add_video(result)
                 for file in files:
                     self.writer.set_file(file)
         return num_windows
 
-    def _set_aside(self, files: Sequence[IndexedFile], error: VideoError) -> None:
-        """Note why files are no video."""
-        problem = ". ".join(filter(None, (error.what, error.fix)))
-        for file in files:
-            self.writer.set_file(replace(file, hash="", problem=problem))
+    def read_on_ray(self, files: Sequence[IndexedFile], *, address: str) -> tuple[list[int], int]:
+        """All of it on other machines; results as of `embed`, and of `survey`."""
+        reading = Reading(
+            spec=self.writer.spec,
+            known=self.writer.video_hashes(),
+            limit_s=self.limit_s,
+            batch_limit_s=_LIMIT_FACTOR * self.limit_s,
+        )
+        num_windows: dict[str, int] = {}
+        num_known = num_done = 0
+        with closing(read_on_ray(files, reading, address=address)) as results:
+            for one in results:
+                if one.video is not None:
+                    num_windows[one.video.hash] = len(one.video.spans_us)
+                    self.writer.add_video(one.video)
+                for file in one.files:
+                    self.writer.set_file(file)
+                    num_known += file.hash in reading.known
+                num_done += len(one.files)
+                self.on_progress("files", num_done, len(files))
+        return list(num_windows.values()), num_known
 
 
 def _check_lengths(**lengths_s: float) -> None:

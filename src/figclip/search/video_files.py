@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figclip.errors import DataError
+from figclip.search.addresses import address_of, find_addressed, is_address_gone
 from figclip.search.index_file import IndexedFile
 from figclip.video.media_folder import VIDEO_SUFFIXES, walk_media
 
@@ -24,30 +25,41 @@ class FoundFiles:
     closed_folders: tuple[Path, ...]
 
 
-def find_video_files(videos: Sequence[str | Path]) -> FoundFiles:
+def find_video_files(videos: Sequence[str | Path], *, addresses: bool = False) -> FoundFiles:
     """Files as they are given, those below folders by their suffix, and what patterns match.
 
     Raises:
-        DataError: something is not there, a folder holds no video, or nothing is given.
+        DataError: something is not there, a folder holds no video, or nothing is given; or an
+            address where there must be none.
     """
     closed: list[Path] = []
     paths: set[str] = set()
+    elsewhere: dict[Path, IndexedFile] = {}
     for given in (os.fspath(one) for one in videos):
+        if not os.path.lexists(given) and (address := address_of(given)):
+            if not addresses:
+                fix = "Add --ray local, which copies each file here for as long as it is read"
+                raise DataError("is an address", where=given, fix=fix)
+            elsewhere |= {file.path: file for file in find_addressed(address)}
+            continue
         found = [file for path in _matches(given) for file in _files_at(path, closed)]
         if not found:
             suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
             fix = f"In folders, videos are found by their suffix: {suffixes}"
             raise DataError("holds no video", where=given, fix=fix)
         paths.update(found)
-    if not paths:
+    if not paths and not elsewhere:
         raise DataError("no video is given", where="VIDEOS", fix=_GIVE)
     # abspath, not resolve: a link is a file of its own, which may move or go for itself.
     absolute = sorted({os.path.abspath(path) for path in paths}, key=os.fsencode)
-    return FoundFiles(files=tuple(map(_look_at, absolute)), closed_folders=tuple(closed))
+    files = (*map(_look_at, absolute), *(elsewhere[path] for path in sorted(elsewhere)))
+    return FoundFiles(files=files, closed_folders=tuple(closed))
 
 
 def is_gone(path: Path) -> bool:
     """Whether nothing is at a path any more; what cannot be asked for is not gone."""
+    if address := address_of(path):
+        return is_address_gone(address)
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

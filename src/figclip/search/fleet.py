@@ -1,0 +1,244 @@
+"""Reads videos on several machines: Ray hands out files, and hands over again what a machine lost.
+
+One process writes the index: a row is small beside the work behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
+
+import torch
+
+from figclip.errors import ConfigError, FigclipError, ModelError, VideoError
+from figclip.model.embedder import model_identity
+from figclip.model.figclip import FiGCLIP
+from figclip.preparation.prepare import decode_all
+from figclip.runtime.progress import no_progress
+from figclip.search.addresses import local_copy
+from figclip.search.embedding import embed_videos
+from figclip.search.index_file import IndexedFile, IndexedVideo, IndexSpec
+from figclip.search.reading import Survey, VideoJob, read_video, survey_file
+
+LOCAL = "local"
+FILES_AT_ONCE = 8
+"""Files that a machine is handed together: it decodes one while it embeds another."""
+_MAX_RETRIES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadVideo:
+    """Files of one content, each with its hash or its problem; None for a video that is known."""
+
+    files: tuple[IndexedFile, ...]
+    video: IndexedVideo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How files are read: as `figclip index` does on one machine.
+
+    Attributes:
+        known: Hashes of videos that need not be decoded.
+        limit_s: Seconds that reading a file may take up to the next frame.
+        batch_limit_s: And up to the next batch of frames, or its hash.
+    """
+
+    spec: IndexSpec
+    known: frozenset[str]
+    limit_s: float
+    batch_limit_s: float
+
+
+def read_on_ray(
+    files: Sequence[IndexedFile], reading: Reading, *, address: str
+) -> Generator[ReadVideo]:
+    """Read files on all machines of a Ray cluster; each as soon as it is done.
+
+    Rows are those of one process, bit for bit on CPUs of the same kind. What a machine was at when
+    it was lost is done again by another. Each machine must have figclip, the model and the files:
+    at the same paths, or by addresses.
+
+    Args:
+        files: What is to be read.
+        reading: How.
+        address: `local`: a cluster of this machine alone; else that of a cluster, as `ray start`
+            prints it.
+
+    Raises:
+        ConfigError: Ray is not installed, or no cluster is at the address.
+        FigclipError: a machine cannot work: its model is another one, for example.
+    """
+    if not files:
+        return
+    parts = [files[i : i + FILES_AT_ONCE] for i in range(0, len(files), FILES_AT_ONCE)]
+    with _cluster(address) as ray:
+        share = _share(ray)
+        read = ray.remote(max_retries=_MAX_RETRIES, **share.resources)(_read_part)
+        under_way: dict[Any, Sequence[IndexedFile]] = {}
+        while parts or under_way:
+            # One more than there is room for, so that no machine waits.
+            while parts and len(under_way) <= share.num_workers:
+                part = parts.pop(0)
+                under_way[read.remote(part, reading, share.num_cpus)] = part
+            (done, *_), _ = ray.wait(list(under_way))
+            yield from _result(ray, done, under_way.pop(done))
+
+
+def _result(ray: Any, done: Any, files: Sequence[IndexedFile]) -> list[ReadVideo]:
+    """What came of some files."""
+    try:
+        return ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, FigclipError):
+            raise error.cause from error
+        raise
+    except ray.exceptions.RayError as error:
+        raise FigclipError(
+            f"was lost {_MAX_RETRIES + 1} times with what read it ({type(error).__name__})",
+            where=f"one of {len(files)} files from {files[0].path} on",
+            fix="Look whether these machines have enough memory, then run the same command again",
+        ) from error
+
+
+def _read_part(files: Sequence[IndexedFile], reading: Reading, num_cpus: int) -> list[ReadVideo]:
+    """Read some files, on some machine."""
+    return list(_Reader(reading, _load_model(reading.spec), num_cpus).read(files))
+
+
+@cache
+def _load_model(spec: IndexSpec) -> FiGCLIP:
+    """The model of an index, once per process."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = FiGCLIP.from_pretrained(spec.model, device=device)
+    if model_identity(model.backbone) != spec.model_hash:
+        where, fix = f"{spec.model} on {platform.node()}", "Copy the model there"
+        raise ModelError("is another model than here", where=where, fix=fix)
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What reads files on a machine of the cluster, or on one of its GPUs."""
+
+    reading: Reading
+    model: FiGCLIP
+    num_cpus: int
+
+    def read(self, files: Sequence[IndexedFile]) -> Generator[ReadVideo]:
+        """What became of each file; equal ones of them are decoded once."""
+        at_hand: dict[IndexedFile, IndexedFile] = {}
+        with ExitStack() as copies:
+            for file in files:
+                try:
+                    at_hand[copies.enter_context(local_copy(file))] = file
+                except VideoError as error:
+                    yield ReadVideo(files=(file.set_aside(error),))
+            yield from self._read_local(at_hand)
+
+    def _read_local(self, at_hand: Mapping[IndexedFile, IndexedFile]) -> Generator[ReadVideo]:
+        """Files of this machine; `at_hand` says of which each is a copy."""
+        jobs: dict[str, VideoJob] = {}
+        files_of: defaultdict[str, list[IndexedFile]] = defaultdict(list)
+        for copy, survey in self._survey(list(at_hand)):
+            if isinstance(survey, VideoError):
+                yield ReadVideo(files=(at_hand[copy].set_aside(survey),))
+                continue
+            files_of[survey.hash].append(replace(at_hand[copy], hash=survey.hash))
+            if survey.hash not in self.reading.known:
+                jobs.setdefault(survey.hash, VideoJob(file=copy, survey=survey))
+        for job, video in self._embed(list(jobs.values())):
+            files = files_of.pop(job.survey.hash)
+            if isinstance(video, VideoError):
+                yield ReadVideo(files=tuple(file.set_aside(video) for file in files))
+            else:
+                yield ReadVideo(files=tuple(files), video=video)
+        for known in files_of.values():
+            yield ReadVideo(files=tuple(known))
+
+    def _survey(
+        self, files: Sequence[IndexedFile]
+    ) -> Generator[tuple[IndexedFile, Survey | VideoError]]:
+        """Hash files and measure them."""
+        look = partial(survey_file, known=self.reading.known)
+        limit_s = self.reading.batch_limit_s
+        return decode_all(files, look, num_workers=self.num_cpus, limit_s=limit_s)
+
+    def _embed(
+        self, jobs: Sequence[VideoJob]
+    ) -> Generator[tuple[VideoJob, IndexedVideo | VideoError]]:
+        """Decode and embed videos."""
+        read = partial(
+            read_video,
+            spec=self.reading.spec,
+            pipeline=self.model.video_pipeline,
+            limit_s=self.reading.limit_s,
+        )
+        return embed_videos(
+            jobs,
+            read,
+            model=self.model,
+            num_workers=self.num_cpus,
+            num_threads=self.num_cpus,
+            limit_s=self.reading.batch_limit_s,
+            on_progress=no_progress,
+        )
+
+
+@contextmanager
+def _cluster(address: str) -> Generator[Any]:
+    """Ray, connected to a cluster."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would phone home
+    try:
+        import ray
+    except ImportError as error:
+        fix = 'Install it: pip install "figclip[ray]"'
+        raise ConfigError("needs Ray", where=f"--ray {address}", fix=fix) from error
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=False if address == LOCAL else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError) as error:
+        fix = "Give local, or the address that `ray start --head` printed"
+        raise ConfigError(f"no cluster ({error})", where=f"--ray {address}", fix=fix) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Share:
+    """What each worker of a cluster gets, and how many there can be."""
+
+    num_workers: int
+    num_cpus: int
+    num_gpus: int
+
+    @property
+    def resources(self) -> dict[str, int]:
+        """As Ray wants them."""
+        return {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
+
+
+def _share(ray: Any) -> _Share:
+    """A machine each or, where there are GPUs, a GPU each; as the smallest machine allows."""
+    nodes = [one["Resources"] for one in ray.nodes() if one["Alive"] and "CPU" in one["Resources"]]
+    with_gpu = [node for node in nodes if node.get("GPU")]
+    if with_gpu:
+        num_cpus = min(int(node["CPU"] // node["GPU"]) for node in with_gpu)
+        num_workers = sum(int(node["GPU"]) for node in with_gpu)
+        return _Share(num_workers=num_workers, num_cpus=max(1, num_cpus), num_gpus=1)
+    num_cpus = min(int(node["CPU"]) for node in nodes)
+    num_workers = sum(int(node["CPU"]) // num_cpus for node in nodes)
+    return _Share(num_workers=num_workers, num_cpus=num_cpus, num_gpus=0)

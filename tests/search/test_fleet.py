@@ -1,0 +1,120 @@
+"""Ray: the rows of one process, also by addresses, and when workers are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator
+from importlib import import_module
+from pathlib import Path
+
+import psutil
+import pytest
+
+from figclip.errors import ConfigError
+from figclip.search.indexing import IndexReport, index
+from tests.search.test_indexing import contents
+from tests.small_runs import write_tiny_clip
+from tests.videos import draw_video, regular_stamps
+
+# Ray warns of itself.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+NUM_VIDEOS, NUM_KILLS = 40, 10
+
+
+@pytest.fixture(scope="module", autouse=True)
+def not_nice() -> Generator[None]:
+    """Ray's workers are nice to others, of which there are many while tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        yield
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_clip(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Videos of 3 s and more, a copy of one, and one that is cut off."""
+    folder = tmp_path_factory.mktemp("clips")
+    for number in range(NUM_VIDEOS):
+        draw_video(folder / f"{number:02d}.mp4", stamps=regular_stamps(30 + number))
+    first = (folder / "00.mp4").read_bytes()
+    (folder / "copy.mp4").write_bytes(first)
+    (folder / "cut.mp4").write_bytes(first[:-1500])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def here(model: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index that this process makes."""
+    out = tmp_path_factory.mktemp("here") / "here.index"
+    index(model, [clips], out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def two_machines() -> Generator[str]:
+    """Address of a cluster of two pretended machines of one core each."""
+    cluster = import_module("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1}
+    )
+    cluster.add_node(num_cpus=1)
+    yield cluster.address
+    cluster.shutdown()
+
+
+def numbers(report: IndexReport) -> tuple[int, ...]:
+    return report.num_files, report.num_videos, report.num_windows, len(report.quarantine)
+
+
+def test_ray_gives_the_rows_of_one_process(model: Path, clips: Path, here: Path, tmp_path: Path):
+    out = tmp_path / "ray.index"
+    report = index(model, [clips], out=out, ray="local")
+    assert numbers(report) == (NUM_VIDEOS + 2, NUM_VIDEOS, report.num_windows, 1)
+    assert contents(out) == contents(here)
+    again = index(model, [clips], out=out, ray="local")
+    assert (again.num_unchanged, again.num_videos) == (NUM_VIDEOS + 2, 0)
+
+
+def test_addresses_are_read_and_are_gone_when_they_are(model: Path, clips: Path, tmp_path: Path):
+    out, here = tmp_path / "ray.index", tmp_path / "here.index"
+    addresses = [f"file://{clips}/0[01].mp4", f"file://{clips}/02.mp4"]
+    index(model, addresses, out=out, ray="local")
+    index(model, [clips / f"0{number}.mp4" for number in range(3)], out=here)
+    assert contents(out)[0] == contents(here)[0]
+
+
+def test_killed_workers_lose_nothing(
+    model: Path, clips: Path, here: Path, tmp_path: Path, two_machines: str
+):
+    killed: list[int] = []
+    is_over = threading.Event()
+
+    def kill_now_and_then() -> None:
+        while not is_over.wait(0.7) and len(killed) < NUM_KILLS:
+            for process in psutil.process_iter(["name", "cmdline"]):
+                if "ray::_read_part" in " ".join(process.info["cmdline"] or ()):
+                    killed.append(process.pid)
+                    os.kill(process.pid, signal.SIGKILL)
+                    break
+
+    killer = threading.Thread(target=kill_now_and_then)
+    killer.start()
+    out = tmp_path / "ray.index"
+    started_s = time.monotonic()
+    report = index(model, [clips], out=out, ray=two_machines)
+    is_over.set()
+    killer.join()
+    print(f"{len(killed)} workers killed in {time.monotonic() - started_s:.0f} s")
+    assert len(killed) >= 3 and report.num_videos == NUM_VIDEOS
+    assert contents(out) == contents(here)
+
+
+def test_no_cluster_is_named(model: Path, clips: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match="no cluster"):
+        index(model, [clips], out=tmp_path / "ray.index", ray="127.0.0.1:1")
