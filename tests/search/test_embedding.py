@@ -55,6 +55,7 @@ def results(
         lambda _: (yield),
         model=model,
         num_workers=1,
+        num_threads=2,
         limit_s=60,
         on_progress=lambda *a: told.append(a),
     )
@@ -102,7 +103,6 @@ def test_what_is_lost_midway_is_an_error(model: FiGCLIP, monkeypatch: pytest.Mon
 
 
 def test_a_core_has_a_thread_that_computes_alone(model: FiGCLIP, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("figclip.search.embedding.os.cpu_count", lambda: 3)
     before = torch.get_num_threads()
     seen: list[tuple[str, int]] = []
 
@@ -113,7 +113,7 @@ def test_a_core_has_a_thread_that_computes_alone(model: FiGCLIP, monkeypatch: py
     monkeypatch.setattr(model, "encode_frames", embed)
     torch.set_num_threads(2)
     try:
-        with FrameEmbedder(model) as embedder:
+        with FrameEmbedder(model, num_threads=3) as embedder:
             futures = [embedder.submit(FRAMES) for _ in range(20)]
             assert all(len(one.result()) == 6 for one in futures)
         assert torch.get_num_threads() == 2
@@ -124,7 +124,6 @@ def test_a_core_has_a_thread_that_computes_alone(model: FiGCLIP, monkeypatch: py
 
 
 def test_batches_wait_for_those_before(model: FiGCLIP, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("figclip.search.embedding.os.cpu_count", lambda: 1)
     go, given = threading.Event(), list[int]()
 
     def embed(frames: np.ndarray) -> torch.Tensor:
@@ -137,7 +136,7 @@ def test_batches_wait_for_those_before(model: FiGCLIP, monkeypatch: pytest.Monke
             given.append(number)
 
     monkeypatch.setattr(model, "encode_frames", embed)
-    with FrameEmbedder(model) as embedder:
+    with FrameEmbedder(model, num_threads=1) as embedder:
         giving = threading.Thread(target=give)
         giving.start()
         giving.join(0.3)

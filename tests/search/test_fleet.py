@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 from collections.abc import Generator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import psutil
 import pytest
 
 from figclip.errors import ConfigError
+from figclip.search.index_file import IndexFile
 from figclip.search.indexing import IndexReport, index
 from tests.search.test_indexing import contents
 from tests.small_runs import write_tiny_clip
@@ -81,12 +84,19 @@ def test_ray_gives_the_rows_of_one_process(model: Path, clips: Path, here: Path,
     assert (again.num_unchanged, again.num_videos) == (NUM_VIDEOS + 2, 0)
 
 
-def test_addresses_are_read_and_are_gone_when_they_are(model: Path, clips: Path, tmp_path: Path):
-    out, here = tmp_path / "ray.index", tmp_path / "here.index"
-    addresses = [f"file://{clips}/0[01].mp4", f"file://{clips}/02.mp4"]
-    index(model, addresses, out=out, ray="local")
-    index(model, [clips / f"0{number}.mp4" for number in range(3)], out=here)
-    assert contents(out)[0] == contents(here)[0]
+def test_addresses_are_read_as_files_are(model: Path, clips: Path, tmp_path: Path):
+    names = ["00.mp4", "01.mp4", "cut.mp4"]
+    serve = partial(SimpleHTTPRequestHandler, directory=clips)
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        addresses = [f"http://127.0.0.1:{server.server_port}/{name}" for name in names]
+        report = index(model, addresses, out=tmp_path / "ray.index", ray="local")
+        server.shutdown()
+    index(model, [clips / name for name in names], out=tmp_path / "here.index")
+    with IndexFile(tmp_path / "ray.index") as ray, IndexFile(tmp_path / "here.index") as here:
+        assert ray.content_hash() == here.content_hash()
+        assert [str(file.path)[-6:] for file in ray.files()] == ["00.mp4", "01.mp4", "ut.mp4"]
+    assert [one.problem.partition(":")[0] for one in report.quarantine] == ["damaged"]
 
 
 def test_killed_workers_lose_nothing(

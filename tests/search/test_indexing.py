@@ -240,8 +240,8 @@ def test_a_file_that_is_written_to_meanwhile_is_named(
 ):
     find = indexing.find_video_files
 
-    def stale(videos: Sequence[Any]) -> Any:
-        found = find(videos)
+    def stale(videos: Sequence[Any], **options: Any) -> Any:
+        found = find(videos, **options)
         return replace(found, files=tuple(replace(one, mtime_ns=1) for one in found.files))
 
     monkeypatch.setattr(indexing, "find_video_files", stale)

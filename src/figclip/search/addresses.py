@@ -19,7 +19,7 @@ from figclip.errors import ConfigError, DataError, VideoError
 from figclip.search.index_file import IndexedFile
 from figclip.video.media_folder import VIDEO_SUFFIXES
 
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(.+)", re.DOTALL)
+_ADDRESS = re.compile(r"(?!file:)([a-z][a-z0-9+.-]*):/{1,2}(.+)", re.DOTALL)
 
 
 def address_of(path: str | Path) -> str | None:

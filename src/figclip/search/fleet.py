@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import socket
 from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ LOCAL = "local"
 FILES_AT_ONCE = 8
 """Files that a machine is handed together: it decodes one while it embeds another."""
 _MAX_RETRIES = 20
+_CONNECT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,19 +204,27 @@ def _cluster(address: str) -> Generator[Any]:
         fix = 'Install it: pip install "figclip[ray]"'
         raise ConfigError("needs Ray", where=f"--ray {address}", fix=fix) from error
     try:
+        _check_reachable(address)
         ray.init(
             address=address,
             include_dashboard=False if address == LOCAL else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         fix = "Give local, or the address that `ray start --head` printed"
         raise ConfigError(f"no cluster ({error})", where=f"--ray {address}", fix=fix) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """An OSError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ def find_video_files(videos: Sequence[str | Path], *, addresses: bool = False) -
     closed: list[Path] = []
     paths: set[str] = set()
     elsewhere: dict[Path, IndexedFile] = {}
-    for given in (os.fspath(one) for one in videos):
+    for given in (os.fspath(one).removeprefix("file://") for one in videos):
         if not os.path.lexists(given) and (address := address_of(given)):
             if not addresses:
                 fix = "Add --ray local, which copies each file here for as long as it is read"
