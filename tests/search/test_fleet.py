@@ -96,7 +96,7 @@ def test_addresses_are_read_as_files_are(model: Path, clips: Path, tmp_path: Pat
     with IndexFile(tmp_path / "ray.index") as ray, IndexFile(tmp_path / "here.index") as here:
         assert ray.content_hash() == here.content_hash()
         assert [str(file.path)[-6:] for file in ray.files()] == ["00.mp4", "01.mp4", "ut.mp4"]
-    assert [one.problem.partition(":")[0] for one in report.quarantine] == ["damaged"]
+    assert [one.problem.partition(":")[0] for one in report.quarantine] == ["unreadable"]
 
 
 def test_killed_workers_lose_nothing(

@@ -169,7 +169,7 @@ class _Reader:
         self, files: Sequence[IndexedFile]
     ) -> Generator[tuple[IndexedFile, Survey | VideoError]]:
         """Hash files and measure them."""
-        look = partial(survey_file, known=self.reading.known)
+        look = partial(survey_file, known=self.reading.known, spec=self.reading.spec)
         limit_s = self.reading.batch_limit_s
         return decode_all(files, look, num_workers=self.num_cpus, limit_s=limit_s)
 
