@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 from types import SimpleNamespace
@@ -318,6 +319,21 @@ def test_a_flipped_bit_of_what_is_left_out_or_covered_is_noticed(path: Path) -> 
     for _ in flip_each(path, b"12345"):
         with pytest.raises(StoreError, match="description is damaged"):
             FrameStore.open(path)
+
+
+def test_a_video_that_a_damaged_index_no_longer_finds_is_missed(path: Path) -> None:
+    write_store(path)
+    with closing(sqlite3.connect(path)) as db:
+        name, page = db.execute(
+            "SELECT hash, rootpage FROM videos, sqlite_schema "
+            "WHERE name = 'sqlite_autoindex_videos_1'"
+        ).fetchone()
+        (page_size,) = db.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[content.index(name.encode(), (page - 1) * page_size)] ^= 1
+    path.write_bytes(content)
+    with FrameStore.open(path) as store, pytest.raises(StoreError, match="description of a video"):
+        store.find_video(name)
 
 
 def test_rows_that_a_damaged_page_lost_are_missed(path: Path) -> None:

@@ -231,6 +231,8 @@ class FrameStore:
             if not is_ours:
                 raise self._damaged("the description of a video", video_hash)
             return StoredVideo(hash=name, path=path, duration_s=duration_s, num_frames=num_frames)
+        if self._rows("SELECT 1 FROM frames WHERE video_hash = ? LIMIT 1", video_hash):
+            raise self._damaged("the description of a video", video_hash)  # no longer found
         return None
 
     def quarantine(self) -> list[QuarantinedVideo]:
