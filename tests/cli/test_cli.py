@@ -174,6 +174,7 @@ def test_preview_tells_slips_in_names(world: World, tmp_path: Path):
     assert 'Split "val": `eval` looks for "valid"' in done.stdout
 
 
+@pytest.mark.slow
 def test_preview_without_a_hub_leaves_tokens_uncounted(world: World, tmp_path: Path):
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "figclip", "preview", str(world.annotations)]

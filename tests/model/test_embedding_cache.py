@@ -196,6 +196,7 @@ def open_at_once(files: list[Path], barrier: Barrier, first: int) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow
 def test_eight_processes_open_and_fill_one_cache_at_once(tmp_path: Path):
     files = [tmp_path / f"{kind.__name__}-{n}" for kind in KINDS for n in range(NUM_FILES)]
     for file, kind in zip(files, np.repeat(np.array(KINDS), NUM_FILES), strict=True):

@@ -40,6 +40,7 @@ def test_hits_are_drawn_in_rows_of_five(index: Index, tmp_path: Path, suffix: st
         assert min(value for _, value in dark) < 80  # something is written below
 
 
+@pytest.mark.slow
 def test_no_hits_and_too_many_are_drawn_as_far_as_may_be(index: Index, tmp_path: Path):
     (one,) = index.search(text="number 0", k=1)
     for num_hits, num_rows in ((0, 1), (1000, 20)):

@@ -59,7 +59,7 @@ class ClipModule(InputModule):
         self._video_pipeline = PixelPipeline(name=pixel_pipeline, size=size)
 
     @property
-    def modalities(self) -> list[str]:
+    def modalities(self) -> list[Any]:
         """What it embeds."""
         return ["text", "image", "video"]
 
@@ -118,7 +118,9 @@ class ClipModule(InputModule):
         return {**features, "sentence_embedding": normalize(rows_ND, dim=-1)}
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **options: Any) -> ClipModule:
+    def load(  # pyright: ignore[reportIncompatibleMethodOverride] - options of it by name
+        cls, model_name_or_path: str, subfolder: str = "", **options: Any
+    ) -> ClipModule:
         """Load it from a folder, or from the hub."""
         known = ("token", "cache_folder", "revision", "local_files_only")
         place = {name: options[name] for name in known if name in options}
