@@ -609,3 +609,22 @@ def test_killed_at_any_moment(start: Start, tmp_path: Path) -> None:
         num_partial += num_done - 1 <= run(tmp_path, lines).num_reused < 29
         assert content(tmp_path / "own.store") == undisturbed
     assert num_partial >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray warns of itself
+def test_a_cluster_decodes_the_rows_of_one_process(
+    clip: Path, other_clip: Path, long_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    monkeypatch.setattr("figclip.preparation.prepare._VIDEOS_AT_ONCE", 1)
+    for number, file in enumerate((clip, other_clip, long_clip)):
+        copy(file, tmp_path, f"{number}.mp4")
+    (tmp_path / "videos" / "bad.mp4").write_text("not a video")
+    lines = [line(name) for name in ("0.mp4", "1.mp4", "2.mp4", "bad.mp4", "absent.mp4")]
+    here = run(tmp_path, lines)
+    before = content(tmp_path / "own.store")
+    (tmp_path / "own.store").unlink()
+    assert run(tmp_path, lines, ray="local") == here
+    assert content(tmp_path / "own.store") == before
+    assert run(tmp_path, lines, ray="local").num_reused == 3

@@ -108,7 +108,7 @@ def test_killed_workers_lose_nothing(
     def kill_now_and_then() -> None:
         while not is_over.wait(0.7) and len(killed) < NUM_KILLS:
             for process in psutil.process_iter(["name", "cmdline"]):
-                if "ray::_read_part" in " ".join(process.info["cmdline"] or ()):
+                if "ray::_call" in " ".join(process.info["cmdline"] or ()):
                     killed.append(process.pid)
                     os.kill(process.pid, signal.SIGKILL)
                     break

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from figclip.cli.options import Cpu, Json, going_on, quiet_libraries
+from figclip.cli.options import Cpu, Json, Ray, going_on, quiet_libraries
 from figclip.cli.terminal import say, warn
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def index(
         list[str],
         typer.Argument(
             help="Files, folders, patterns such as 'clips/**/*.mp4', or - for a list of paths on "
-            "standard input."
+            "standard input; with --ray, addresses such as s3://bucket/clips."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Index to make, or to go on with.")],
@@ -43,14 +43,7 @@ def index(
         bool, typer.Option("--prune", help="Forget files of earlier runs that are gone.")
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0: one per core.")] = 0,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="local|ADDRESS",
-            help="Let the machines of a Ray cluster do the work; videos may be addresses, such as "
-            "s3://bucket/clips.",
-        ),
-    ] = None,
+    ray: Ray = None,
     parquet: Annotated[
         Path | None, typer.Option(help="Also write all windows of the index as Parquet.")
     ] = None,

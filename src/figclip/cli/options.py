@@ -18,6 +18,12 @@ EXIT_CODES = (
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="local|ADDRESS", help="Let the machines of a Ray cluster work (docs/search.md)."
+    ),
+]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from figclip.cli.options import Json, going_on
+from figclip.cli.options import Json, Ray, going_on
 from figclip.cli.terminal import say, warn
 
 SHOWN_QUARANTINE = 20
@@ -22,7 +22,8 @@ def prepare(
         str, typer.Option(help="pil: exactly transformers' pixels; swscale: faster.")
     ] = "pil",
     codec: Annotated[str, typer.Option(help="jpeg (quality 95) or raw (exact).")] = "jpeg",
-    workers: Annotated[int, typer.Option(help="Decoding processes; 0: one per core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0: one per core.")] = 0,
+    ray: Ray = None,
     as_json: Json = False,
 ) -> None:
     """Decode the frames of annotated videos once, into one file.
@@ -60,6 +61,7 @@ def prepare(
             spec=StoreSpec(pipeline=pipeline, size=size, codec=codec),
             frames_per_event=frames,
             num_workers=workers or None,
+            ray=ray,
             on_plan=show_plan,
             on_video=lambda done, total, bad: display.update(
                 "decoding", done, total, f"{bad} quarantined"

@@ -1,7 +1,7 @@
 """prepare: annotations and video files in, one frame store out, with coverage and quarantine."""
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -17,6 +17,7 @@ from figclip.annotations.vidsitu import load_source
 from figclip.errors import DataError, VideoError
 from figclip.records import AnnotationSet, VideoRecord
 from figclip.runtime.files import check_room, missing_bytes, write_json
+from figclip.runtime.fleet import run_on_ray
 from figclip.runtime.locks import lock_file
 from figclip.runtime.worker_pool import Lost, run_jobs
 from figclip.video.container import hash_video
@@ -28,6 +29,8 @@ from figclip.video.store import FrameStore, FrameStoreWriter, QuarantinedVideo, 
 COVERAGE_FORMAT = 1
 VIDEO_LIMIT_S = 120.0
 """Wall-clock seconds that one video may take before it is quarantined."""
+_VIDEOS_AT_ONCE = 8
+"""Handed to another machine together: frames of all of them come back at once, some 20 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,7 @@ def prepare(
     split: str | None = None,
     num_workers: int | None = None,
     limit_s: float = VIDEO_LIMIT_S,
+    ray: str | None = None,
     on_plan: Callable[[PreparationPlan], None] | None = None,
     on_video: Callable[[int, int, int], None] | None = None,
 ) -> PreparationReport:
@@ -111,6 +115,8 @@ def prepare(
         split: Only the videos of this split; None: all.
         num_workers: Decoding processes; None: one per core.
         limit_s: Seconds that one video may take.
+        ray: `local`, or the address of a Ray cluster, whose machines decode; they need the videos
+            at the same paths.
         on_plan: Told once what is about to be done.
         on_video: Told after every video: done, of how many, quarantined so far.
 
@@ -140,8 +146,13 @@ def prepare(
         writer.set_source(archive)
         for quarantined in unusable:
             writer.quarantine(quarantined)
-        decode = partial(decode_video, store=out, spec=spec, limit_s=limit_s)
-        with closing(decode_all(jobs, decode, num_workers=num_workers, limit_s=limit_s)) as results:
+        if ray is None:
+            known = partial(_stored_times_us, store=out)
+            decode = partial(decode_video, known_times_us=known, spec=spec, limit_s=limit_s)
+            decoded = decode_all(jobs, decode, num_workers=num_workers, limit_s=limit_s)
+        else:
+            decoded = _decode_on_ray(jobs, store=out, spec=spec, limit_s=limit_s, address=ray)
+        with closing(decoded) as results:
             for done, (job, result) in enumerate(results, start=1):
                 record = records[job.record_idx]
                 path = _relative(job.path, videos)
@@ -188,14 +199,16 @@ class DecodedVideo:
 
 
 def decode_video(
-    job: VideoJob, *, store: Path, spec: StoreSpec, limit_s: float
+    job: VideoJob,
+    *,
+    known_times_us: Callable[[str], Iterable[int]],
+    spec: StoreSpec,
+    limit_s: float,
 ) -> DecodedVideo | VideoError:
-    """Hash a video, and decode it unless the store has its frames; or say why not."""
+    """Hash a video, and decode it unless its frames at all times are known; or say why not."""
     try:
         video_hash = hash_video(job.path)
-        with FrameStore.open(store) as stored:
-            known = stored.frame_times_us(video_hash)
-        if set(job.times_us) <= set(known):
+        if set(job.times_us) <= set(known_times_us(video_hash)):
             return DecodedVideo(video_hash=video_hash, frames_NHWC=None, duration_s=0.0)
         decoded = decode_frames(
             job.path,
@@ -210,6 +223,46 @@ def decode_video(
     return DecodedVideo(
         video_hash=video_hash, frames_NHWC=decoded.frames_NHWC, duration_s=decoded.duration_s
     )
+
+
+def _stored_times_us(video_hash: str, *, store: Path) -> tuple[int, ...]:
+    """Times of the frames of a video that a store has."""
+    with FrameStore.open(store) as stored:
+        return stored.frame_times_us(video_hash)
+
+
+def _decode_on_ray(
+    jobs: Sequence[VideoJob], *, store: Path, spec: StoreSpec, limit_s: float, address: str
+) -> Generator[tuple[VideoJob, DecodedVideo | VideoError]]:
+    """As `decode_all`, on other machines, which are told what the store has: it is not theirs."""
+    with FrameStore.open(store) as stored:
+        known = {one.video_hash: stored.frame_times_us(one.video_hash) for one in stored.records()}
+    decode = partial(
+        decode_video,
+        known_times_us=partial(_times_us_in, known=known),
+        spec=spec,
+        limit_s=limit_s,
+    )
+    parts = [jobs[i : i + _VIDEOS_AT_ONCE] for i in range(0, len(jobs), _VIDEOS_AT_ONCE)]
+    work = partial(_decode_part, decode=decode, limit_s=limit_s)
+    for results in run_on_ray(parts, work, address=address):
+        yield from results
+
+
+def _times_us_in(video_hash: str, *, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """Times of the frames of a video that are known."""
+    return known.get(video_hash, ())
+
+
+def _decode_part(
+    jobs: Sequence[VideoJob],
+    num_cpus: int,
+    *,
+    decode: Callable[[VideoJob], DecodedVideo | VideoError],
+    limit_s: float,
+) -> list[tuple[VideoJob, DecodedVideo | VideoError]]:
+    """Some videos, on some machine."""
+    return list(decode_all(jobs, decode, num_workers=num_cpus, limit_s=limit_s))
 
 
 Job = TypeVar("Job")

@@ -1,38 +1,32 @@
-"""Reads videos on several machines: Ray hands out files, and hands over again what a machine lost.
+"""Reads videos for an index on several machines.
 
 One process writes the index: a row is small beside the work behind it.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import platform
-import socket
 from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
 
 import torch
 
-from figclip.errors import ConfigError, FigclipError, ModelError, VideoError
+from figclip.errors import ModelError, VideoError
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.prepare import decode_all
+from figclip.runtime.fleet import run_on_ray
 from figclip.runtime.progress import no_progress
 from figclip.search.addresses import local_copy
 from figclip.search.embedding import embed_videos
 from figclip.search.index_file import IndexedFile, IndexedVideo, IndexSpec
 from figclip.search.reading import Survey, VideoJob, read_video, survey_file
 
-LOCAL = "local"
 FILES_AT_ONCE = 8
 """Files that a machine is handed together: it decodes one while it embeds another."""
-_MAX_RETRIES = 20
-_CONNECT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,39 +72,12 @@ def read_on_ray(
         ConfigError: Ray is not installed, or no cluster is at the address.
         FigclipError: a machine cannot work: its model is another one, for example.
     """
-    if not files:
-        return
     parts = [files[i : i + FILES_AT_ONCE] for i in range(0, len(files), FILES_AT_ONCE)]
-    with _cluster(address) as ray:
-        share = _share(ray)
-        read = ray.remote(max_retries=_MAX_RETRIES, **share.resources)(_read_part)
-        under_way: dict[Any, Sequence[IndexedFile]] = {}
-        while parts or under_way:
-            # One more than there is room for, so that no machine waits.
-            while parts and len(under_way) <= share.num_workers:
-                part = parts.pop(0)
-                under_way[read.remote(part, reading, share.num_cpus)] = part
-            (done, *_), _ = ray.wait(list(under_way))
-            yield from _result(ray, done, under_way.pop(done))
+    for results in run_on_ray(parts, partial(_read_part, reading=reading), address=address):
+        yield from results
 
 
-def _result(ray: Any, done: Any, files: Sequence[IndexedFile]) -> list[ReadVideo]:
-    """What came of some files."""
-    try:
-        return ray.get(done)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, FigclipError):
-            raise error.cause from error
-        raise
-    except ray.exceptions.RayError as error:
-        raise FigclipError(
-            f"was lost {_MAX_RETRIES + 1} times with what read it ({type(error).__name__})",
-            where=f"one of {len(files)} files from {files[0].path} on",
-            fix="Look whether these machines have enough memory, then run the same command again",
-        ) from error
-
-
-def _read_part(files: Sequence[IndexedFile], reading: Reading, num_cpus: int) -> list[ReadVideo]:
+def _read_part(files: Sequence[IndexedFile], num_cpus: int, *, reading: Reading) -> list[ReadVideo]:
     """Read some files, on some machine."""
     return list(_Reader(reading, _load_model(reading.spec), num_cpus).read(files))
 
@@ -192,63 +159,3 @@ class _Reader:
             limit_s=self.reading.batch_limit_s,
             on_progress=no_progress,
         )
-
-
-@contextmanager
-def _cluster(address: str) -> Generator[Any]:
-    """Ray, connected to a cluster."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would phone home
-    try:
-        import ray
-    except ImportError as error:
-        fix = 'Install it: pip install "figclip[ray]"'
-        raise ConfigError("needs Ray", where=f"--ray {address}", fix=fix) from error
-    try:
-        _check_reachable(address)
-        ray.init(
-            address=address,
-            include_dashboard=False if address == LOCAL else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (OSError, ValueError) as error:
-        fix = "Give local, or the address that `ray start --head` printed"
-        raise ConfigError(f"no cluster ({error})", where=f"--ray {address}", fix=fix) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """An OSError where nobody listens: Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Share:
-    """What each worker of a cluster gets, and how many there can be."""
-
-    num_workers: int
-    num_cpus: int
-    num_gpus: int
-
-    @property
-    def resources(self) -> dict[str, int]:
-        """As Ray wants them."""
-        return {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
-
-
-def _share(ray: Any) -> _Share:
-    """A machine each or, where there are GPUs, a GPU each; as the smallest machine allows."""
-    nodes = [one["Resources"] for one in ray.nodes() if one["Alive"] and "CPU" in one["Resources"]]
-    with_gpu = [node for node in nodes if node.get("GPU")]
-    if with_gpu:
-        num_cpus = min(int(node["CPU"] // node["GPU"]) for node in with_gpu)
-        num_workers = sum(int(node["GPU"]) for node in with_gpu)
-        return _Share(num_workers=num_workers, num_cpus=max(1, num_cpus), num_gpus=1)
-    num_cpus = min(int(node["CPU"]) for node in nodes)
-    num_workers = sum(int(node["CPU"]) // num_cpus for node in nodes)
-    return _Share(num_workers=num_workers, num_cpus=num_cpus, num_gpus=0)
