@@ -147,11 +147,9 @@ def prepare(
         for quarantined in unusable:
             writer.quarantine(quarantined)
         if ray is None:
-            known = partial(_stored_times_us, store=out)
-            decode = partial(decode_video, known_times_us=known, spec=spec, limit_s=limit_s)
-            decoded = decode_all(jobs, decode, num_workers=num_workers, limit_s=limit_s)
+            decoded = _decode_here(jobs, writer, num_workers=num_workers, limit_s=limit_s)
         else:
-            decoded = _decode_on_ray(jobs, store=out, spec=spec, limit_s=limit_s, address=ray)
+            decoded = _decode_on_ray(jobs, writer, limit_s=limit_s, address=ray)
         with closing(decoded) as results:
             for done, (job, result) in enumerate(results, start=1):
                 record = records[job.record_idx]
@@ -225,6 +223,15 @@ def decode_video(
     )
 
 
+def _decode_here(
+    jobs: Sequence[VideoJob], writer: FrameStoreWriter, *, num_workers: int | None, limit_s: float
+) -> Generator[tuple[VideoJob, DecodedVideo | VideoError]]:
+    """What each video decodes to, in processes of this machine, which look into the store."""
+    known = partial(_stored_times_us, store=writer.path)
+    decode = partial(decode_video, known_times_us=known, spec=writer.spec, limit_s=limit_s)
+    return decode_all(jobs, decode, num_workers=num_workers, limit_s=limit_s)
+
+
 def _stored_times_us(video_hash: str, *, store: Path) -> tuple[int, ...]:
     """Times of the frames of a video that a store has."""
     with FrameStore.open(store) as stored:
@@ -232,15 +239,15 @@ def _stored_times_us(video_hash: str, *, store: Path) -> tuple[int, ...]:
 
 
 def _decode_on_ray(
-    jobs: Sequence[VideoJob], *, store: Path, spec: StoreSpec, limit_s: float, address: str
+    jobs: Sequence[VideoJob], writer: FrameStoreWriter, *, limit_s: float, address: str
 ) -> Generator[tuple[VideoJob, DecodedVideo | VideoError]]:
-    """As `decode_all`, on other machines, which are told what the store has: it is not theirs."""
-    with FrameStore.open(store) as stored:
+    """The same on other machines, which are told what the store has: they cannot look into it."""
+    with FrameStore.open(writer.path) as stored:
         known = {one.video_hash: stored.frame_times_us(one.video_hash) for one in stored.records()}
     decode = partial(
         decode_video,
         known_times_us=partial(_times_us_in, known=known),
-        spec=spec,
+        spec=writer.spec,
         limit_s=limit_s,
     )
     parts = [jobs[i : i + _VIDEOS_AT_ONCE] for i in range(0, len(jobs), _VIDEOS_AT_ONCE)]
