@@ -165,13 +165,7 @@ def prepare(
                     on_video(done, len(jobs), num_quarantined)
         writer.commit()
         report = _report(found, out, num_reused=num_reused)
-        content = {"format": COVERAGE_FORMAT, "source": source.name, **asdict(report)}
-        missing, _ = content.pop("missing"), content.pop("num_reused")
-        writer.set_coverage(content)
-        # Not in the store, whose coverage goes into every run's data.json.
-        content["missing"] = missing
-        beside = out.with_name(out.name + ".coverage.json")
-        write_json(beside, content)
+        _write_coverage(writer, report, source=source)
     return report
 
 
@@ -434,6 +428,16 @@ def _store(
             duration_s=decoded.duration_s,
         )
     writer.add_record(record, video_hash=decoded.video_hash)
+
+
+def _write_coverage(writer: FrameStoreWriter, report: PreparationReport, *, source: Path) -> None:
+    """What was covered, into the store and beside it."""
+    content = {"format": COVERAGE_FORMAT, "source": source.name, **asdict(report)}
+    missing, _ = content.pop("missing"), content.pop("num_reused")
+    writer.set_coverage(content)
+    # Not in the store, whose coverage goes into every run's data.json.
+    content["missing"] = missing
+    write_json(writer.path.with_name(writer.path.name + ".coverage.json"), content)
 
 
 def _left_out(record: VideoRecord, path: str, detail: str) -> QuarantinedVideo:
