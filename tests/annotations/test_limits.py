@@ -57,7 +57,7 @@ def test_many_role_columns_take_linear_time(tmp_path: Path) -> None:
 def test_many_annotations_of_one_id_take_linear_time(tmp_path: Path) -> None:
     videos = [{"video": "v.mp4", "captions": [f"walk {number // 2}"]} for number in range(30_000)]
     path = write_jsonl(tmp_path / "own.jsonl", videos)
-    with within(15):
+    with within(22):
         loaded = load_annotations(path)
     assert len(loaded.records[0].annotations) == 15_000
     assert loaded.notices == ("15,000 annotations equal another of its video: dropped",)
@@ -67,7 +67,7 @@ def test_many_annotations_of_one_segment_take_linear_time(tmp_path: Path) -> Non
     event = {"vid_seg_int": "v_abcdefghijk_seg_0_10", "Args": {}}
     entries = [{"Ev1": {**event, "Verb": f"walk {number // 2}"}} for number in range(6_000)]
     (tmp_path / "vsann_train.json").write_text(json.dumps(entries))
-    with within(15):
+    with within(22):
         loaded = load_vidsitu(tmp_path)
     assert len(loaded.records[0].annotations) == 3_000
 
