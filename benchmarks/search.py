@@ -73,6 +73,7 @@ def measure(ways: dict[str, Callable[[np.ndarray], object]], queries: np.ndarray
 
 
 def main() -> None:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, default=300_000)
     parser.add_argument("--kinds", default=",".join(get_args(Kind)))

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from figclip.cli.app import app
-from figclip.errors import DataError
+from figclip.errors import ConfigError, DataError
 from figclip.search.index_file import IndexFile
 from tests.small_runs import write_tiny_clip
 from tests.videos import draw_video, regular_stamps
@@ -76,3 +76,11 @@ def test_an_empty_list_is_named(model: Path, tmp_path: Path):
     result = CliRunner().invoke(app, ["index", str(model), "-", "--out", str(tmp_path / "x")])
     assert isinstance(result.exception, DataError)
     assert "no video is given" in str(result.exception)
+
+
+@pytest.mark.parametrize("flag", [("--workers", "2"), ("--cpu",)])
+def test_what_is_of_this_machine_is_refused_with_ray(tmp_path: Path, flag: tuple[str, ...]):
+    command = ["index", "model", str(tmp_path), "--out", str(tmp_path / "x"), "--ray", "local"]
+    result = CliRunner().invoke(app, [*command, *flag])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith(f"{flag[0]}: is of this machine")

@@ -7,7 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from figclip.cli.app import app
+from figclip.errors import ConfigError
 from figclip.model.figclip import FiGCLIP
 from figclip.video.container import video_duration_s
 from tests.processes import run_forked
@@ -131,3 +134,10 @@ def test_hits_are_cut_drawn_and_listed(clip_folder: Path, tmp_path: Path):
     assert done.stdout.splitlines()[-1] == "Written: " + ", ".join(
         str(out / name) for name in ("sheet.jpg", "hits.m3u", "clips")
     )
+
+
+@pytest.mark.parametrize("flag", [("--sheet", "x.png"), ("--json",), ("--path", "*.mp4")])
+def test_a_server_takes_no_search_of_the_command_line(tmp_path: Path, flag: tuple[str, ...]):
+    result = CliRunner().invoke(app, ["search", str(tmp_path / "x.index"), "--serve", *flag])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith("--serve: searches for nothing by itself")

@@ -14,6 +14,7 @@ from figclip.search.addresses import (
     find_addressed,
     is_address_gone,
     local_copy,
+    place_of,
 )
 from figclip.search.index_file import IndexedFile
 from figclip.search.video_files import find_video_files
@@ -42,6 +43,7 @@ def bucket() -> str:
 )
 def test_an_address_comes_back_from_a_path(path: str | Path, address: str | None):
     assert address_of(path) == address
+    assert place_of(Path(path)) == (address or str(Path(path)))
 
 
 def names(files: list[IndexedFile]) -> list[str]:

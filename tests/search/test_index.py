@@ -13,6 +13,7 @@ from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.search.index import shown_time
 from figclip.search.index_file import IndexedFile, IndexedVideo, IndexSpec, IndexWriter
+from figclip.search.playlists import write_playlist
 from tests.search.hand_made import write_index
 from tests.small_runs import write_tiny_clip
 from tests.videos import draw_video, regular_stamps
@@ -192,3 +193,14 @@ def test_a_copy_takes_the_place_of_a_file_that_has_changed_or_gone(model: FiGCLI
     one.unlink()
     with pytest.raises(VideoError, match="missing"):
         index.find_file(hit)
+
+
+def test_what_is_elsewhere_is_told_by_its_address(model: FiGCLIP, tmp_path: Path):
+    path = write_index(tmp_path / "my.index", model, {"a.mp4": [PUSH]}, folder="s3://bucket")
+    index = Index.open(path, model=model)
+    (hit,) = index.search(text=PUSH, path_glob="s3://bucket/*")
+    assert hit.as_dict()["path"] == "s3://bucket/a.mp4"
+    with pytest.raises(VideoError, match=r"s3://bucket/a\.mp4: elsewhere: not on this machine"):
+        index.find_file(hit)
+    write_playlist(tmp_path / "hits.m3u", [hit])
+    assert (tmp_path / "hits.m3u").read_text().splitlines()[-1] == "s3://bucket/a.mp4"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from figclip.cli.options import Cpu, Json, Ray, going_on, quiet_libraries
+from figclip.cli.options import Cpu, Json, Ray, check_ray, going_on, quiet_libraries
 from figclip.cli.terminal import say, warn
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def index(
     files recognised. Files that do not decode are listed with a reason (exit code 3), and tried
     again when they change.
     """
+    check_ray(ray, workers=workers, cpu=cpu)
     import torch
 
     from figclip.cli.progress import ProgressDisplay
@@ -118,25 +119,30 @@ def _show_plan(plan: IndexingPlan, out: Path) -> None:
 
 def _show(report: IndexReport, out: Path, *, pruned: bool) -> None:
     """What was done."""
+    from figclip.search.addresses import place_of
+
     say(
         f"Files: {report.num_files:,} ({report.num_unchanged:,} unchanged, {report.num_known:,} "
         f"moved or copies, {len(report.quarantine):,} quarantined)"
     )
     say(f"Videos added: {report.num_videos:,} ({report.num_windows:,} windows)")
     for file in report.quarantine[:_SHOWN_FILES]:
-        say(f"  quarantined {file.path}: {file.problem}")
+        say(f"  quarantined {place_of(file.path)}: {file.problem}")
     if len(report.quarantine) > _SHOWN_FILES:
         say(f"  … and {len(report.quarantine) - _SHOWN_FILES} more; --json lists all")
     for folder in report.closed_folders:
         warn(f"Warning: {folder} cannot be looked into")
     if report.gone:
         what = "forgotten" if pruned else "kept; --prune forgets them"
-        say(f"Files that are gone: {len(report.gone):,} ({what}), the first is {report.gone[0]}")
+        first = place_of(report.gone[0])
+        say(f"Files that are gone: {len(report.gone):,} ({what}), the first is {first}")
     say(f"Index: {out}")
 
 
 def _as_json(report: IndexReport, out: Path) -> dict[str, object]:
     """The report for programs."""
+    from figclip.search.addresses import place_of
+
     return {
         "index": str(out),
         "num_files": report.num_files,
@@ -145,8 +151,8 @@ def _as_json(report: IndexReport, out: Path) -> dict[str, object]:
         "num_videos": report.num_videos,
         "num_windows": report.num_windows,
         "quarantine": [
-            {"path": str(file.path), "problem": file.problem} for file in report.quarantine
+            {"path": place_of(file.path), "problem": file.problem} for file in report.quarantine
         ],
-        "gone": [str(path) for path in report.gone],
+        "gone": [place_of(path) for path in report.gone],
         "closed_folders": [str(path) for path in report.closed_folders],
     }

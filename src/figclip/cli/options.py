@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from figclip.cli.terminal import warn
+from figclip.errors import ConfigError
 from figclip.runtime.launcher import is_first_to_stop
 
 EXIT_CODES = (
@@ -25,6 +26,13 @@ Ray = Annotated[
     ),
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]
+
+
+def check_ray(ray: str | None, *, workers: int, cpu: bool = False) -> None:
+    """Refuse what is said of this machine where others work, by a `ConfigError`."""
+    if ray is not None and (workers or cpu):
+        fix = "Leave it out: the machines of a cluster use the cores and GPUs that they have"
+        raise ConfigError("is of this machine", where="--workers" if workers else "--cpu", fix=fix)
 
 
 def cache_folder() -> Path:

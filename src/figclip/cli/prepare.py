@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from figclip.cli.options import Json, Ray, going_on
+from figclip.cli.options import Json, Ray, check_ray, going_on
 from figclip.cli.terminal import say, warn
 
 SHOWN_QUARANTINE = 20
@@ -33,6 +33,7 @@ def prepare(
     Can be interrupted and run again. Videos that are missing are counted, videos that do not decode
     are quarantined with a reason (exit code 3).
     """
+    check_ray(ray, workers=workers)
     from dataclasses import asdict
 
     from figclip.annotations.texts import MASKED_WARNING, masked_warning

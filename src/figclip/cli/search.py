@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -82,7 +81,8 @@ def search(
     --not "a woman hands a cup to a man" puts those first that are more like the sentence than like
     its counterpart. --swap writes such sentences by rule, where it can, and says which.
     """
-    if serve and any(one is not None for one in (text, image, video, against, clips, compare)):
+    asked = (text, image, video, against, path, compare, clips, sheet, playlist)
+    if serve and (swap or as_json or any(one is not None for one in asked)):
         raise ConfigError(
             "searches for nothing by itself", where="--serve", fix="Send the sentence to it"
         )
@@ -278,5 +278,7 @@ def _cells(hits: Sequence[Hit], rank: int, has_margins: bool) -> list[str]:
 
 def _shown_path(path: Path) -> str:
     """The path from here on, where it is below this folder."""
+    from figclip.search.addresses import place_of
+
     here = Path.cwd()
-    return os.fspath(path.relative_to(here) if path.is_relative_to(here) else path)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else place_of(path)

@@ -113,7 +113,7 @@ def prepare(
         spec: Pixels of the store.
         frames_per_event: T, frames at the midpoints of T equal segments of each event.
         split: Only the videos of this split; None: all.
-        num_workers: Decoding processes; None: one per core.
+        num_workers: Decoding processes; None: one per core. Not with `ray`.
         limit_s: Seconds that one video may take.
         ray: `local`, or the address of a Ray cluster, whose machines decode; they need the videos
             at the same paths.

@@ -28,6 +28,11 @@ def address_of(path: str | Path) -> str | None:
     return f"{match[1]}://{match[2]}" if match else None
 
 
+def place_of(path: Path) -> str:
+    """How a path of an index is told: its address, if it stands for one."""
+    return address_of(path) or str(path)
+
+
 def find_addressed(address: str) -> list[IndexedFile]:
     """The file at an address, the videos below it, or what matches it as a pattern.
 

@@ -19,6 +19,7 @@ from figclip.errors import ConfigError, ModelError, StoreError, VideoError
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.progress import CountProgress
+from figclip.search.addresses import address_of, place_of
 from figclip.search.approximate import ApproximateIndex, Kind, num_proposed, open_approximate
 from figclip.search.index_file import IndexedFile, IndexFile, IndexSpec, Windows
 from figclip.search.moments import Moment, best_first, find_moments
@@ -36,7 +37,7 @@ class Hit:
     """A moment of a video.
 
     Attributes:
-        path: Where the video is.
+        path: Where the video is: on this machine, or by an address (`search.addresses`).
         also_at: Other paths with the same content.
         start_s: Where the moment begins, in seconds from the first displayed frame.
         end_s: Where it ends.
@@ -60,7 +61,7 @@ class Hit:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: paths are texts."""
-        paths = {"path": str(self.path), "also_at": [str(one) for one in self.also_at]}
+        paths = {"path": place_of(self.path), "also_at": [place_of(one) for one in self.also_at]}
         return {**asdict(self), **paths}
 
 
@@ -206,8 +207,11 @@ class Index:
         """Where the video of a hit is as it was indexed: its first path, or a copy.
 
         Raises:
-            VideoError: `changed` or `missing`, all of them.
+            VideoError: `changed`, `missing` or `elsewhere`, all of them.
         """
+        if all(map(address_of, (hit.path, *hit.also_at))):
+            fix = "Copy it here, and index the copy"
+            raise VideoError("elsewhere: not on this machine", where=place_of(hit.path), fix=fix)
         there = [path for path in (hit.path, *hit.also_at) if path.exists()]
         for path in there:
             file, status = self._files[path], path.stat()
@@ -375,4 +379,5 @@ def _check_query(*things: str | Path | Image.Image | None, k: int, against: Sequ
 
 def _matches(path: Path, pattern: str) -> bool:
     """Whether a pattern is of the whole path, or of its end from some folder on."""
-    return fnmatchcase(str(path), pattern) or fnmatchcase(str(path), f"*/{pattern}")
+    place = place_of(path)
+    return fnmatchcase(place, pattern) or fnmatchcase(place, f"*/{pattern}")

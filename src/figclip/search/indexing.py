@@ -119,9 +119,9 @@ def index(
         stride_s: From the start of a window to the next; the last one ends with the video.
         shots: Whole shots instead of windows, by PySceneDetect; videos are decoded twice.
         prune: Forget files of earlier runs that are gone.
-        num_workers: Decoding processes; None: one per core.
+        num_workers: Decoding processes; None: one per core. Not with `ray`.
         limit_s: Seconds that reading a file may take up to the next frame.
-        device: Where the model runs.
+        device: Where the model runs; not with `ray`.
         ray: `local`, or the address of a Ray cluster, whose machines do the work; `videos` may then
             be addresses, too, such as `s3://bucket/clips`. See `search.fleet`.
         on_plan: Told once what is about to be done; not with `ray`.

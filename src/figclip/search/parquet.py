@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 
 from figclip.errors import ConfigError
 from figclip.runtime.files import fsync, make_folder, named_failures
+from figclip.search.addresses import place_of
 from figclip.search.index_file import IndexFile, Windows
 
 if TYPE_CHECKING:
@@ -60,8 +62,8 @@ def _paths(index: IndexFile) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in index.files():
         if file.hash:
-            text = str(file.path).encode(errors="surrogateescape").decode(errors="backslashreplace")
-            found.setdefault(file.hash, text)
+            place = os.fsencode(place_of(file.path)).decode(errors="backslashreplace")
+            found.setdefault(file.hash, place)
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from figclip.errors import ConfigError
 from figclip.runtime.files import write_atomically
+from figclip.search.addresses import address_of, place_of
 from figclip.search.index import Hit, shown_time
 
 
@@ -44,7 +45,7 @@ def _m3u_lines(hits: Sequence[Hit]) -> list[str]:
             f"#EXTINF:{round(hit.end_s - hit.start_s)},{title}",
             f"#EXTVLCOPT:start-time={hit.start_s:.3f}",
             f"#EXTVLCOPT:stop-time={hit.end_s:.3f}",
-            hit.path.absolute().as_uri(),
+            address_of(hit.path) or hit.path.absolute().as_uri(),
         ]
     return lines
 
@@ -53,7 +54,7 @@ def _edl_lines(hits: Sequence[Hit]) -> list[str]:
     """Names are given with their number of bytes, so that they may hold any sign."""
     lines = ["# mpv EDL v0"]
     for hit in hits:
-        name = os.fspath(hit.path.absolute())
+        name = place_of(hit.path)  # absolute, if it is on this machine
         length_s = hit.end_s - hit.start_s
         lines.append(f"%{len(os.fsencode(name))}%{name},{hit.start_s:.3f},{length_s:.3f}")
     return lines
