@@ -80,7 +80,7 @@ def _cluster(address: str) -> Generator[Any]:
     """Ray, connected to a cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would phone home
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports] - an extra
     except ImportError as error:
         fix = 'Install it: pip install "figclip[ray]"'
         raise ConfigError("needs Ray", where=f"--ray {address}", fix=fix) from error
