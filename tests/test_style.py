@@ -43,6 +43,7 @@ HOUSE = {
     "search": "index and search",
     "exporting": "export",
     "miniworld": "quickstart",
+    "demo": "demo",
     "cli": "one file a verb",
 }
 """The packages, from the ground up: each imports from those above it and from itself only."""

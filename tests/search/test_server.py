@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from figclip import Index
 from figclip.errors import ConfigError
 from figclip.model.figclip import FiGCLIP
+from figclip.runtime import serving
 from figclip.search import server
 from figclip.search.server import build_app, serve
 from tests.search.hand_made import write_index
@@ -89,14 +90,14 @@ def test_long_bodies_are_not_read(client: TestClient):
 
 def test_requests_are_slowed_down(client: TestClient, monkeypatch: pytest.MonkeyPatch):
     now_s = 0.0
-    monkeypatch.setattr(server.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(serving.time, "monotonic", lambda: now_s)
     client.get("/openapi.json")  # makes the middleware
-    codes = [client.get("/openapi.json").status_code for _ in range(server.BURST)]
-    assert codes == [200] * (server.BURST - 1) + [429]
+    codes = [client.get("/openapi.json").status_code for _ in range(serving.BURST)]
+    assert codes == [200] * (serving.BURST - 1) + [429]
     assert client.get("/openapi.json").headers["retry-after"] == "1"
     now_s = 1.0
-    codes = [client.get("/openapi.json").status_code for _ in range(server.REQUESTS_PER_S + 1)]
-    assert codes == [200] * server.REQUESTS_PER_S + [429]
+    codes = [client.get("/openapi.json").status_code for _ in range(serving.REQUESTS_PER_S + 1)]
+    assert codes == [200] * serving.REQUESTS_PER_S + [429]
 
 
 def test_a_page_whose_name_leads_here_gets_no_answer(index: Index, client: TestClient):

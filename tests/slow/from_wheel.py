@@ -27,6 +27,9 @@ def main() -> None:
     for name in (
         "py.typed",
         "annotations/annotations.schema.json",
+        "demo/page/demo.css",
+        "demo/page/stage.html.j2",
+        "reporting/page/colours.css",
         "reporting/page/report.html.j2",
         "reporting/page/report.css",
         "reporting/page/report.js",

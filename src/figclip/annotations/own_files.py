@@ -183,7 +183,16 @@ def load_annotations(path: Traversable) -> AnnotationSet:
     """
     file = Place(str(path))
     text = read_text(path, file)
-    suffix = PurePath(path.name).suffix.casefold()
+    return _parse(text, file, suffix=PurePath(path.name).suffix.casefold())
+
+
+def parse_annotations(text: str, *, source: str) -> AnnotationSet:
+    """As `load_annotations`, of the text of a `.jsonl` file; `source` is what problems call it."""
+    return _parse(text, Place(source), suffix=".jsonl")
+
+
+def _parse(text: str, file: Place, *, suffix: str) -> AnnotationSet:
+    """What a text says, by the suffix of its file."""
     raw_videos: Iterable[RawVideo] = ()
     if suffix == ".jsonl" and text.lstrip().startswith("[") and "\n" in text.strip():
         file.add("", what="is one JSON list", fix="Write one object a line, without [ ]")
@@ -202,7 +211,7 @@ def load_annotations(path: Traversable) -> AnnotationSet:
     raise_problems(file)
     return AnnotationSet(
         name="events",
-        source=str(path),
+        source=file.where,
         records=records,
         notices=(
             *counted(num_dropped, "annotation", "equal another of its video: dropped"),

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from figclip import __version__
 from figclip.cli.adapt import adapt
+from figclip.cli.demo import demo
 from figclip.cli.describe import describe
 from figclip.cli.evaluate import evaluate
 from figclip.cli.export import export
@@ -65,6 +66,7 @@ for name, verb in {
     "index": index,
     "search": search,
     "export": export,
+    "demo": demo,
     "recipes": recipes,
 }.items():
     if isinstance(verb, typer.Typer):

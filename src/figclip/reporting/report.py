@@ -174,7 +174,7 @@ def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: ob
             **content,
             outcome_words=OUTCOME_WORDS,
             stage_durations=[numbers.duration(seconds) for _, seconds in stages],
-            css=Markup(_page_file("report.css")),
+            css=Markup(_page_file("colours.css") + _page_file("report.css")),
             script=Markup(script),
             script_hash=f"sha256-{digest}",
             version=package_versions()["figclip"],

@@ -85,7 +85,7 @@ def cut_clip(source: Path, *, start_s: float, end_s: float, to: Path) -> Clip:
         if lead_s is not None:
             return Clip(path=path, is_copy=True, lead_s=lead_s)
     path = to.with_name(to.name + ".mp4")
-    _encode(source, path, start_s=start_s, end_s=end_s)
+    write_atomically(path, encode_moment(source, start_s=start_s, end_s=end_s))
     return Clip(path=path, is_copy=False, lead_s=0.0)
 
 
@@ -156,15 +156,33 @@ def _write_packets(
         return float(start - origin)
 
 
-def _encode(source: Path, path: Path, *, start_s: float, end_s: float) -> None:
-    """Write what is shown, at a constant rate and of even size."""
+def encode_moment(
+    source: Path,
+    *,
+    start_s: float,
+    end_s: float,
+    side_px: int = _MAX_SIDE_PX,
+    fps: int = _MAX_FPS,
+) -> bytes:
+    """A moment as H.264 in MP4, at a constant rate, of even size and without sound.
+
+    Args:
+        source: The video.
+        start_s: Where the moment begins, in seconds from the first displayed frame.
+        end_s: Where it ends.
+        side_px: Longest side; smaller videos stay as they are.
+        fps: Most frames a second.
+
+    Raises:
+        VideoError: the video cannot be read at this moment.
+    """
     with open_video(source) as (_, stream):
-        fps = min(_MAX_FPS, max(1, round(stream.average_rate or 25)))
-        side_px = min(_MAX_SIDE_PX, max(stream.width, stream.height))
+        fps = min(fps, max(1, round(stream.average_rate or 25)))
+        side_px = min(side_px, max(stream.width, stream.height))
     times_s = [start_s + number / fps for number in range(max(1, int((end_s - start_s) * fps)))]
     content = BytesIO()
     write_h264(content, _pictures(source, times_s, side_px=side_px), fps=fps, crf="18")
-    write_atomically(path, content.getvalue())
+    return content.getvalue()
 
 
 def _pictures(

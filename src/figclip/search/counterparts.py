@@ -21,23 +21,22 @@ class Counterpart:
     changed: str
 
 
-def write_counterparts(sentence: str) -> tuple[Counterpart, ...]:
-    """All counterparts of a sentence that the rules know, roles first.
+def counterparts_of(sentence: str) -> tuple[Counterpart, ...]:
+    """All counterparts of a sentence that the rules know, roles first; there may be none.
 
     The sentence is one of the counterparts of each.
+    """
+    return _found(sentence, swap_roles(sentence))
+
+
+def write_counterparts(sentence: str) -> tuple[Counterpart, ...]:
+    """As `counterparts_of`, at least one.
 
     Raises:
         ConfigError: there is none; it says why.
     """
     roles = swap_roles(sentence)
-    found = [] if isinstance(roles, Refusal) else [Counterpart(text=roles, changed="roles")]
-    for edit in opposites_in(sentence):
-        text = sentence
-        for part in reversed(edit):
-            text = text[: part.start] + part.text + text[part.end :]
-        old = " … ".join(sentence[part.start : part.end] for part in edit)
-        new = " … ".join(part.text for part in edit)
-        found.append(Counterpart(text=text, changed=f"{old}: {new}"))
+    found = _found(sentence, roles)
     if not found:
         assert isinstance(roles, Refusal)
         raise ConfigError(
@@ -46,4 +45,17 @@ def write_counterparts(sentence: str) -> tuple[Counterpart, ...]:
             where=repr(sentence),
             fix='Write one yourself: --not "…"',
         )
+    return found
+
+
+def _found(sentence: str, roles: str | Refusal) -> tuple[Counterpart, ...]:
+    """The counterparts, given that with roles exchanged."""
+    found = [] if isinstance(roles, Refusal) else [Counterpart(text=roles, changed="roles")]
+    for edit in opposites_in(sentence):
+        text = sentence
+        for part in reversed(edit):
+            text = text[: part.start] + part.text + text[part.end :]
+        old = " … ".join(sentence[part.start : part.end] for part in edit)
+        new = " … ".join(part.text for part in edit)
+        found.append(Counterpart(text=text, changed=f"{old}: {new}"))
     return tuple(found)

@@ -6,27 +6,33 @@ the paths of their videos, and thumbnails.
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 from urllib.parse import quote
 
-import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from figclip import __version__
-from figclip.errors import ConfigError, FigclipError, StoreError, printable
+from figclip.errors import FigclipError, StoreError, printable
+from figclip.runtime.serving import (
+    LOCAL_NAMES,
+    Application,
+    Message,
+    Receive,
+    RequestBucket,
+    Send,
+    is_loopback,
+    read_body,
+    replayed,
+    serve_application,
+)
 from figclip.search.index import Hit, Index
 
 MAX_TEXT_CHARS, MAX_COUNTERPARTS, MAX_HITS = 1_000, 10, 100
 MAX_BODY_BYTES = 64 * 1024
-REQUESTS_PER_S, BURST = 20, 40
-_MAX_CONNECTIONS = 64
 
 Sentence = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
 
@@ -68,20 +74,15 @@ class SearchResponse(BaseModel):
 
 
 def build_app(index: Index, *, host: str = "127.0.0.1") -> FastAPI:
-    """The application, with its OpenAPI document.
-
-    A server for this machine alone answers to its own names only: else a page in a browser could
-    have its name lead here, and read the answers.
-    """
+    """The application, with its OpenAPI document; for this machine alone, under its own names."""
     app = FastAPI(
         title="figclip search",
         version=__version__,
         description="Moments of videos, found by a sentence.",
     )
     app.add_middleware(_Limits)
-    if _is_loopback(host):
-        names = ["localhost", "127.0.0.1", "[::1]"]
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=names)
+    if is_loopback(host):
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL_NAMES))
 
     @app.exception_handler(FigclipError)
     def explain(request: Request, error: FigclipError) -> JSONResponse:
@@ -131,48 +132,9 @@ def _found(hit: Hit) -> FoundMoment:
 def serve(
     index: Index, *, host: str, port: int, on_start: Callable[[str], None] | None = None
 ) -> None:
-    """Answer until SIGINT, which raises KeyboardInterrupt once open requests are answered.
-
-    Args:
-        index: What is searched.
-        host: Name or address to listen at.
-        port: Port to listen at; 0 for any that is free.
-        on_start: Told the address.
-
-    Raises:
-        ConfigError: nobody can listen there.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.create_server(address[:2], family=family)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen there ({error.strerror})",
-            where=f"--host {host} --port {port}",
-            fix="Give another, or end what listens there",
-        ) from error
-    with listening:
-        if on_start is not None:
-            name = f"[{host}]" if ":" in host else host
-            on_start(f"http://{name}:{listening.getsockname()[1]}/docs")
-        config = uvicorn.Config(
-            build_app(index, host=host), log_level="warning", limit_concurrency=_MAX_CONNECTIONS
-        )
-        uvicorn.Server(config).run(sockets=[listening])
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
+    """Answer as `runtime.serving.serve_application` does, which says what the arguments are."""
+    application = build_app(index, host=host)
+    serve_application(application, host=host, port=port, path="/docs", on_start=on_start)
 
 
 class _Limits:
@@ -180,44 +142,16 @@ class _Limits:
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        self._left = float(BURST)
-        self._filled_s = time.monotonic()
+        self._bucket = RequestBucket()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif not self._has_room():
+        elif not self._bucket.take():
             refusal = JSONResponse({"detail": "too many requests"}, 429, {"Retry-After": "1"})
             await refusal(scope, receive, send)
-        elif (body := await _read_body(receive)) is None:
+        elif (body := await read_body(receive, limit=MAX_BODY_BYTES)) is None:
             refusal = JSONResponse({"detail": f"more than {MAX_BODY_BYTES} bytes"}, 413)
             await refusal(scope, receive, send)
         else:
-            messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-            async def replay() -> Message:
-                return messages.pop() if messages else await receive()
-
-            await self._app(scope, replay, send)
-
-    def _has_room(self) -> bool:
-        """Take one request out of the bucket, if there is one."""
-        now_s = time.monotonic()
-        self._left = min(BURST, self._left + (now_s - self._filled_s) * REQUESTS_PER_S)
-        self._filled_s = now_s
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """The body of a request; None as soon as it is too long."""
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            return None
-        if not message.get("more_body", False):
-            return body
+            await self._app(scope, replayed(body, receive), send)

@@ -1,0 +1,1 @@
+"""demo: a page to play with a model: who does what, search, annotations."""

@@ -1,0 +1,78 @@
+"""HTML of a page's parts; every text is escaped, and what steers the direction of writing shown."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from figclip.errors import AnnotationError, FigclipError, printable
+from figclip.reporting.records import percent, plain
+
+_PAGE = "demo/page"
+_MAX_PROBLEMS = 20
+
+
+def render(part: str, **content: Any) -> str:
+    """A part of the page, such as `hits`."""
+    return _environment().get_template(f"{part}.html.j2").render(content)
+
+
+def notice(*lines: str, kind: str = "hint") -> str:
+    """Some lines: a `hint`, a `problem`, or that something is `done`."""
+    return render("notice", lines=lines, kind=kind)
+
+
+def problem(error: FigclipError) -> str:
+    """What is wrong and what to do, without where: that may be a path."""
+    if isinstance(error, AnnotationError):
+        said = [
+            f"{one.field}: {one.what}. {one.fix}" if one.field else f"{one.what}. {one.fix}"
+            for one in error.problems
+        ]
+        more = [f"… and {len(said) - _MAX_PROBLEMS} more"] if len(said) > _MAX_PROBLEMS else []
+        return notice(*said[:_MAX_PROBLEMS], *more, kind="problem")
+    return notice(told(error), kind="problem")
+
+
+def told(error: FigclipError) -> str:
+    """The same in a sentence or two."""
+    what = error.what[0].upper() + error.what[1:]
+    return f"{what}. {error.fix.rstrip('.')}." if error.fix else f"{what}."
+
+
+def script() -> str:
+    """What each part does in the browser."""
+    return _file(f"{_PAGE}/demo.js")
+
+
+def style() -> str:
+    """How the page looks: as the report does."""
+    return _file("reporting/page/colours.css") + _file(f"{_PAGE}/demo.css")
+
+
+def _file(name: str) -> str:
+    """A file of the package."""
+    return files("figclip").joinpath(name).read_text(encoding="utf-8")
+
+
+def swap_label(changed: str) -> str:
+    """What a button says that makes a counterpart: `enters → leaves`."""
+    return "Swap who acts" if changed == "roles" else changed.replace(": ", " → ")
+
+
+@cache
+def _environment() -> Environment:
+    """Templates."""
+    environment = Environment(
+        loader=PackageLoader("figclip", _PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    functions = {"percent": percent, "plain": plain, "swap_label": swap_label, "text": printable}
+    environment.globals.update(functions)
+    return environment
