@@ -315,6 +315,21 @@ def test_a_damaged_model_is_named(written: WrittenRun):
         write_report(written.run)
 
 
+@pytest.mark.parametrize(
+    ("damaged", "match"),
+    [({"base": {}}, "base and adapted have other scores"), ({"item": ["a"]}, "is no text")],
+)
+def test_damaged_scores_of_an_item_are_named(
+    written: WrittenRun, damaged: dict[str, object], match: str
+):
+    items = written.run / "eval" / "composition-pairs.items.jsonl"
+    first, *rest = items.read_text().splitlines()
+    line = json.dumps({**load_checked(first), **damaged})
+    items.write_text("\n".join([line, *rest]))
+    with pytest.raises(DataError, match=f"composition-pairs.items.jsonl: is damaged.*{match}"):
+        page_of(written)
+
+
 def test_of_data_scored_twice_the_newest_result_shows_clips(written: WrittenRun):
     first, second = (written.run / "eval" / f"composition-pairs{n}.json" for n in ("", "-2"))
     for suffix in (".json", ".items.jsonl"):

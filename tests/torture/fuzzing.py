@@ -101,11 +101,13 @@ def check(reader: Reader, name: str, folder: Path, file: Path) -> Finding | None
     """Read what may be damaged; None when it is read or refused as it must be."""
     before = file.read_bytes()
     problem = ""
+    most, held = memory_bytes(), resident_bytes()
     try:
         with within_limits(LIMIT_S * max(1, len(before) / 1e6)):
             reader.read(folder)
     except FigclipError as error:
-        if str(error) != printable(str(error)) or len(str(error)) > 200_000:
+        message = str(error)
+        if message != printable(message) or len(message) > 200_000:
             problem = f"message of {type(error).__name__} cannot be printed"
     except TooSlowError:
         problem = f"longer than {LIMIT_S:g} s a megabyte in {_ours(sys.exc_info()[1])}"
@@ -113,6 +115,8 @@ def check(reader: Reader, name: str, folder: Path, file: Path) -> Finding | None
         if isinstance(error, KeyboardInterrupt):
             raise
         problem = f"{type(error).__name__} in {_ours(error)}: {str(error)[:80]!r}"
+    if not problem and memory_bytes() > max(most, held + LIMIT_BYTES):
+        problem = f"more than {LIMIT_BYTES >> 20:,} MiB"
     return Finding(name, file.relative_to(folder).as_posix(), problem, before) if problem else None
 
 
@@ -146,11 +150,20 @@ def memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def resident_bytes() -> int:
+    """The memory that this process has now."""
+    return _pages()[1] * resource.getpagesize()
+
+
 def limit_memory() -> None:
     """Let allocations fail, rather than the machine."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + 2 * LIMIT_BYTES
+    limit = _pages()[0] * resource.getpagesize() + 2 * LIMIT_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _pages() -> list[int]:
+    """Pages of memory that this process has asked for, and that it has."""
+    return [int(number) for number in Path("/proc/self/statm").read_text().split()]
 
 
 def run(num_cases: int, *, seed: int, only: Sequence[str] = ()) -> list[Finding]:
@@ -168,9 +181,6 @@ def run(num_cases: int, *, seed: int, only: Sequence[str] = ()) -> list[Finding]
             if only and name not in only:
                 continue
             finding = try_case(place, name, rng)
-            if finding is None and memory_bytes() - before > LIMIT_BYTES:
-                finding = Finding(name, "", "more than 1 GiB", b"")
-                before = memory_bytes()
             if finding is not None:
                 kind = finding.problem.partition(": ")[0]
                 if (name, kind) not in findings:

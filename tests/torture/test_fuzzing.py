@@ -14,7 +14,7 @@ import pytest
 from figclip.errors import DataError
 from tests.torture import fuzzing
 from tests.torture.effort import effort
-from tests.torture.fuzzing import Workplace, check, read_corpus
+from tests.torture.fuzzing import Workplace, check, memory_bytes, read_corpus, resident_bytes
 from tests.torture.mutations import damage, damage_json
 from tests.torture.readers import READERS, Reader
 
@@ -48,10 +48,12 @@ def test_findings_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     file = tmp_path / "file"
     file.write_text("x")
     monkeypatch.setattr(fuzzing, "LIMIT_S", 0.1)
+    monkeypatch.setattr(fuzzing, "LIMIT_BYTES", 2**24)
 
     def problem_of(read: object) -> str | None:
         reader = Reader(write=lambda *_: None, read=read)  # pyright: ignore[reportArgumentType]
         found = check(reader, "reader", tmp_path, file)
+        assert found is None or found.content == b"x"
         return None if found is None else found.problem
 
     def refuse(what: str) -> None:
@@ -61,11 +63,15 @@ def test_findings_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         while True:
             pass
 
+    def take(_: Path) -> None:
+        len(b"x" * (memory_bytes() - resident_bytes() + 2**25))
+
     assert problem_of(lambda _: 1) is None
     assert problem_of(lambda _: refuse("is wrong")) is None
     assert problem_of(lambda _: refuse("x" * 300_000)) == "message of DataError cannot be printed"
     assert str(problem_of(lambda _: {}["a"])).startswith("KeyError in no code of ours")
     assert str(problem_of(loop)).startswith("longer than 0.1 s a megabyte")
+    assert problem_of(take) == "more than 16 MiB"
 
 
 def test_damage_differs_and_repeats(tmp_path: Path) -> None:

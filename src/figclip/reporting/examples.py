@@ -156,7 +156,9 @@ def _preferences(result: ResultFile) -> dict[str, tuple[Preferred, Preferred]]:
     return {
         line.item: (_preferred(line.base), _preferred(line.adapted))
         for line in read_items(result)
-        if line.block == _ALL and line.base is not None and _ACCURACY in line.adapted
+        if line.block == _ALL
+        and line.base is not None
+        and {_ACCURACY, _TIES} <= line.adapted.keys()
     }
 
 

@@ -146,12 +146,12 @@ def read_items(result: ResultFile) -> Iterator[ItemLine]:
     with damage_named(result.items_file):
         for line in result.items_file.read_text(encoding="utf-8").splitlines():
             one = load_checked(line)
-            yield ItemLine(
-                block=one["block"],
-                item=one["item"],
-                base=None if one["base"] is None else _values(one["base"]),
-                adapted=_values(one["adapted"]),
-            )
+            base = None if one["base"] is None else _values(one["base"])
+            adapted = _values(one["adapted"])
+            if base is not None and base.keys() != adapted.keys():
+                raise ValueError("base and adapted have other scores")
+            block, item = _text(one["block"]), _text(one["item"])
+            yield ItemLine(block=block, item=item, base=base, adapted=adapted)
 
 
 def groups_of_results(results: Sequence[ResultFile]) -> tuple[ScoreGroup, ...]:
@@ -242,13 +242,13 @@ def _read(file: Path) -> ResultFile:
         hashes = {"data": data["hash"], "adapted": adapted["hash"]}
         return ResultFile(
             file=file,
-            task=content["task"],
+            task=_text(content["task"]),
             face=_known(content["face"], FACES),
-            data=data["name"],
-            source=data["source"],
-            split=data["split"],
+            data=_text(data["name"]),
+            source=_text(data["source"]),
+            split=None if data["split"] is None else _text(data["split"]),
             alpha=number(adapted["alpha"]),
-            base_name=None if base is None else base["name"],
+            base_name=None if base is None else _text(base["name"]),
             is_own_base=base is not None and (base["name"], base["alpha"]) == (adapted["name"], 0),
             hashes=hashes if base is None else {**hashes, "base": base["hash"]},
             rows=tuple(rows[name] for name, one in metrics if one["in_table"]),
@@ -276,6 +276,12 @@ def _row(name: str, one: Any) -> ScoreRow:
 
 def _values(content: Any) -> dict[str, float]:
     return {str(name): number(value) for name, value in content.items()}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _known(name: Any, known: Collection[str]) -> Any:
