@@ -206,6 +206,29 @@ def test_csv_equals_jsonl(tmp_path: Path) -> None:
     assert from_csv.records == from_jsonl.records
 
 
+def test_times_in_csv_may_have_any_white_space_around_them(tmp_path: Path) -> None:
+    rows = [{"video": "v.mp4", "start_s": "\x1d0", "end_s": "\u20032.5\x1f", "verb": "walk"}]
+    ((annotation,),) = (
+        one.annotations for one in load_annotations(write_csv(tmp_path / "own.csv", rows)).records
+    )
+    assert (annotation.events[0].start_s, annotation.events[0].end_s) == (0, 2.5)
+
+
+def test_csv_rows_of_a_video_may_lie_apart(tmp_path: Path) -> None:
+    """Problems of the rows come first, then those of the videos in order of their first rows."""
+    path = tmp_path / "own.csv"
+    path.write_text(
+        "video,split,start_s,end_s,verb\n"
+        "a,train,0,1,\nb,train,1,0,walk\na,valid,2,1,walk\nb,train\na,train,5,6,\n"
+    )
+    with pytest.raises(AnnotationError) as caught:
+        load_annotations(path)
+    found = [(one.where.rpartition(":")[2], one.field) for one in caught.value.problems]
+    assert found == [
+        ("4", "split"), ("5", ""), ("2", "verb"), ("4", "end_s"), ("6", "verb"), ("3", "end_s")
+    ]  # fmt: skip
+
+
 def test_csv_annotation_column_keeps_annotators_apart(tmp_path: Path) -> None:
     row = {"video": "b.mp4", "start_s": "0", "end_s": "1", "verb": "wave", "annotation": "x"}
     rows = [row, {**row, "annotation": "y", "verb": "nod"}, {**row, "start_s": "0.5"}]

@@ -299,6 +299,13 @@ def flip_each(file: Path, needle: bytes) -> Generator[int]:
     file.write_bytes(content)
 
 
+def test_a_time_that_is_no_number_is_named(path: Path) -> None:
+    write_store(path)
+    damage(path, "UPDATE frames SET time_us = X'00' WHERE time_us = 0")
+    with pytest.raises(StoreError, match="the time of a frame is damaged"):
+        FrameStore.open(path).frame_times_us(HASH)
+
+
 def test_a_flipped_bit_of_annotations_is_noticed(path: Path) -> None:
     write_store(path)
     assert [one.record.id for one in FrameStore.open(path).records()] == ["a"]

@@ -7,11 +7,11 @@ CSV rows become the objects that a line of JSON holds, and then take the same pa
 
 import math
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from pathlib import PurePath
+from typing import Any
 
 from figclip.annotations.reading import (
     Place,
@@ -49,6 +49,7 @@ REQUIRED_COLUMNS = ("video", "start_s", "end_s", "verb")
 
 # Linear: no two of its parts that repeat can match the same characters side by side.
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+_SEPARATOR = b"\xff"
 _ROLE = re.compile(r"role:(?P<name>.*?)(?::(?P<slot>Arg[0-9M]))?", re.DOTALL)
 
 
@@ -56,54 +57,87 @@ _ROLE = re.compile(r"role:(?P<name>.*?)(?::(?P<slot>Arg[0-9M]))?", re.DOTALL)
 class RawVideo:
     """One annotation of one video, not yet checked, in the shape of a JSONL line.
 
-    `event_places` say where each event is read from; empty when they are parts of `place`.
+    Attributes:
+        event_places: Where each event is read from; empty when they are parts of `place`.
+        spelt: What JSONL holds in place of an entry of `events`.
     """
 
     place: Place
     value: object
     event_places: list[Place] = field(default_factory=list[Place])
+    spelt: Callable[[Any], object] = lambda event: event
 
 
-def parse_csv(text: str, file: Place) -> list[RawVideo]:
+def parse_csv(text: str, file: Place) -> Iterator[RawVideo]:
     """Gathers the rows of each annotation, in the order of their first row.
 
     Rows belong to one annotation when their `id` (else `video`) and `annotation` cells agree.
 
     Returns:
-        One entry an annotation. Empty cells are left out; times are numbers where they are
-        written as numbers. Nothing else is checked here.
+        One entry an annotation, made as it is asked for, as its rows take many times the memory
+        of the text. Empty cells are left out; times are numbers where they are written as numbers.
+        Nothing else is checked here, and this before the first is given.
     """
     rows = csv_rows(text, file, limit=MAX_ROWS)
     first_row = next(rows, None)
     if first_row is None or not _check_header(*first_row):
-        return []
-    header = first_row[1]
-    annotations: dict[tuple[str, str], _GatheredRows] = {}
+        return iter(())
+    packing = _Packing(file, first_row[1])
+    annotations: dict[tuple[str, str], list[bytes]] = {}
     num_filled = 0
-    for place, row in filled_rows(rows, header):
-        filled = {column: cell for column, cell in row.items() if cell.strip()}
+    for place, row in filled_rows(rows, packing.header):
+        filled = _filled(row)
         num_filled += len(filled)
         if num_filled > MAX_FILLED_CELLS:
             note_excess(place, MAX_FILLED_CELLS, "filled cells")
             break
-        _add_row(filled, place, annotations)
-    return [
-        RawVideo(
-            place=gathered.places[0],
-            value={**gathered.head, "events": gathered.events},
-            event_places=gathered.places,
-        )
-        for gathered in annotations.values()
-    ]
+        key = (filled.get("id", filled.get("video", "")), filled.get("annotation", ""))
+        packed = packing.packed(place, row)
+        if (others := annotations.get(key)) is None:
+            annotations[key] = [packed]
+        else:
+            _check_same_video(filled, packing.row(others[0]), place)
+            others.append(packed)
+    return _raw_videos(packing, list(annotations.values()))
 
 
 @dataclass(frozen=True, slots=True)
-class _GatheredRows:
-    """The rows of one annotation read so far: the first one's video cells, and the events."""
+class _Packing:
+    """Keeps rows as bytes: their lines and cells in UTF-8, with a separator that UTF-8 has not."""
 
-    head: dict[str, str]
-    events: list[object] = field(default_factory=list[object])
-    places: list[Place] = field(default_factory=list[Place])
+    file: Place
+    header: list[str]
+
+    def packed(self, place: Place, row: dict[str, str]) -> bytes:
+        line = place.where.removeprefix(self.file.where)
+        return _SEPARATOR.join(map(str.encode, (line, *row.values())))
+
+    def place(self, packed: bytes) -> Place:
+        line, _, _ = packed.partition(_SEPARATOR)
+        return self.file.at(self.file.where + line.decode())
+
+    def row(self, packed: bytes) -> dict[str, str]:
+        """The cells that are not blank."""
+        _, *cells = map(bytes.decode, packed.split(_SEPARATOR))
+        return _filled(dict(zip(self.header, cells, strict=True)))
+
+
+def _raw_videos(packing: _Packing, annotations: list[list[bytes]]) -> Iterator[RawVideo]:
+    """The annotations, each forgotten once it is given."""
+    matches = ((column, _ROLE.fullmatch(column)) for column in packing.header)
+    role_of = {column: (role["name"], role["slot"]) for column, role in matches if role}
+    annotations.reverse()
+    while annotations:
+        rows = annotations.pop()
+        places = [packing.place(row) for row in rows]
+        first = packing.row(rows[0])
+        head = {column: first[column] for column in VIDEO_COLUMNS if column in first}
+        yield RawVideo(
+            place=places[0],
+            value={**head, "events": rows},
+            event_places=places,
+            spelt=lambda row: _event(packing.row(row), role_of),
+        )
 
 
 def _check_header(place: Place, header: list[str]) -> bool:
@@ -123,36 +157,34 @@ def _check_header(place: Place, header: list[str]) -> bool:
     return len(place.problems) == before
 
 
-def _add_row(
-    row: dict[str, str], place: Place, annotations: dict[tuple[str, str], _GatheredRows]
-) -> None:
-    """Adds one row's event to its annotation, which the first such row opens."""
-    head = {column: row[column] for column in VIDEO_COLUMNS if column in row}
-    key = (head.get("id", head.get("video", "")), row.get("annotation", ""))
-    gathered = annotations.setdefault(key, _GatheredRows(head))
+def _check_same_video(row: dict[str, str], first: dict[str, str], place: Place) -> None:
+    """Notes what is not the same in a later row of an annotation."""
     for column in VIDEO_COLUMNS:
-        here, first = head.get(column, ""), gathered.head.get(column, "")
-        if here != first:
-            what = f"is {shown(here)}, but {shown(first)} in the first row of this video"
+        here, there = row.get(column, ""), first.get(column, "")
+        if here != there:
+            what = f"is {shown(here)}, but {shown(there)} in the first row of this video"
             place.add(column, what=what, fix="Write the same in every row of a video")
-    gathered.events.append(_event(row))
-    gathered.places.append(place)
 
 
-def _event(row: dict[str, str]) -> dict[str, object]:
-    """The event of one row, as JSONL would spell it."""
+def _filled(row: dict[str, str]) -> dict[str, str]:
+    """The cells that are not blank."""
+    return {column: cell for column, cell in row.items() if cell.strip()}
+
+
+def _event(row: dict[str, str], role_of: dict[str, tuple[str, str | None]]) -> dict[str, object]:
+    """The event of one row, as JSONL would spell it; names and slots of roles are by column."""
     event: dict[str, object] = {}
     roles: dict[str, str] = {}
     slots: dict[str, str] = {}
     for column, cell in row.items():
         if column in EVENT_COLUMNS:
             is_time = column.endswith("_s") and _NUMBER.fullmatch(cell)
-            event[column] = float(cell) if is_time else cell
-        elif role := _ROLE.fullmatch(column):
-            roles[role["name"]] = cell
-            if role["slot"]:
-                slots[role["name"]] = role["slot"]
-    # Empty ones would double the memory of a long file.
+            event[column] = float(cell.strip()) if is_time else cell
+        elif column in role_of:
+            name, slot = role_of[column]
+            roles[name] = cell
+            if slot:
+                slots[name] = slot
     return {**event, **({"roles": roles, "slots": slots} if roles else {})}
 
 
@@ -182,28 +214,18 @@ def load_annotations(path: Traversable) -> AnnotationSet:
         AnnotationError: Lists every problem of the file, each with its line and field.
     """
     file = Place(str(path))
-    text = read_text(path, file)
-    return _parse(text, file, suffix=PurePath(path.name).suffix.casefold())
+    suffix = PurePath(path.name).suffix.casefold()
+    return _checked(_raw_in(read_text(path, file), file, suffix=suffix), file)
 
 
 def parse_annotations(text: str, *, source: str) -> AnnotationSet:
     """As `load_annotations`, of the text of a `.jsonl` file; `source` is what problems call it."""
-    return _parse(text, Place(source), suffix=".jsonl")
+    file = Place(source)
+    return _checked(_raw_in(text, file, suffix=".jsonl"), file)
 
 
-def _parse(text: str, file: Place, *, suffix: str) -> AnnotationSet:
-    """What a text says, by the suffix of its file."""
-    raw_videos: Iterable[RawVideo] = ()
-    if suffix == ".jsonl" and text.lstrip().startswith("[") and "\n" in text.strip():
-        file.add("", what="is one JSON list", fix="Write one object a line, without [ ]")
-    elif suffix == ".jsonl":
-        # One line at a time: parsed JSON takes many times the memory of records.
-        raw_videos = (RawVideo(place=place, value=value) for place, value in json_lines(text, file))
-    elif suffix == ".csv":
-        raw_videos = parse_csv(text, file)
-    elif not file.problems:
-        fix = "Rename it if it is one of them; VidSitu is read from its folder"
-        file.add("", what="is neither .jsonl nor .csv", fix=fix)
+def _checked(raw_videos: Iterable[RawVideo], file: Place) -> AnnotationSet:
+    """What the annotations of a file say, when nothing is wrong with them."""
     parsed = ((raw.place, record) for raw in raw_videos if (record := _parse_video(raw)))
     records, num_dropped = _gather(parsed)
     if not records and not file.problems:
@@ -218,6 +240,20 @@ def _parse(text: str, file: Place, *, suffix: str) -> AnnotationSet:
             *split_notices(records),
         ),
     )
+
+
+def _raw_in(text: str, file: Place, *, suffix: str) -> Iterable[RawVideo]:
+    """The annotations in the text of a file, one at a time: parsed, they take much more memory."""
+    if suffix == ".jsonl" and text.lstrip().startswith("[") and "\n" in text.strip():
+        file.add("", what="is one JSON list", fix="Write one object a line, without [ ]")
+    elif suffix == ".jsonl":
+        return (RawVideo(place=place, value=value) for place, value in json_lines(text, file))
+    elif suffix == ".csv":
+        return parse_csv(text, file)
+    elif not file.problems:
+        fix = "Rename it if it is one of them; VidSitu is read from its folder"
+        file.add("", what="is neither .jsonl nor .csv", fix=fix)
+    return ()
 
 
 def split_verb(text: str) -> tuple[str, str]:
@@ -236,17 +272,17 @@ def counted(count: int, noun: str, rest: str) -> tuple[str, ...]:
     return (f"{count:,} {noun}{'s' if count != 1 else ''} {rest}",) if count else ()
 
 
-def split_notices(records: Iterable[VideoRecord]) -> tuple[str, ...]:
+def split_notices(records: Sequence[VideoRecord]) -> tuple[str, ...]:
     """Warns when a group or a video file is in more than one split: results would be too good."""
-    splits_by_group: defaultdict[str, set[str]] = defaultdict(set)
-    splits_by_video: defaultdict[str, set[str]] = defaultdict(set)
-    for record in records:
-        splits_by_video[record.video].add(record.split)
-        if record.group:
-            splits_by_group[record.group].add(record.split)
     notices: list[str] = []
-    for noun, splits in (("group", splits_by_group), ("video file", splits_by_video)):
-        leaking = [name for name, found in splits.items() if len(found) > 1]
+    for noun, attribute in (("group", "group"), ("video file", "video")):
+        split_of: dict[str, str] = {}  # the first of each, as sets would take much memory
+        in_others: set[str] = set()
+        for record in records:
+            name = getattr(record, attribute)
+            if name and split_of.setdefault(name, record.split) != record.split:
+                in_others.add(name)
+        leaking = [name for name in split_of if name in in_others]
         rest = f"in more than one split, the first is {shown(leaking[0])}" if leaking else ""
         notices.extend(counted(len(leaking), noun, rest))
     return tuple(notices)
@@ -312,7 +348,7 @@ def _events(value: dict[str, object], raw: RawVideo) -> tuple[Event, ...]:
         what = f"has {len(events)} entries, at most {MAX_POSITIONS} are supported"
         place.add("events", what=what, fix="Divide the video into several entries")
     places = raw.event_places or [place.inside(f"events[{index}].") for index in range(len(events))]
-    parsed = [_parse_event(event, at) for event, at in zip(events, places, strict=True)]
+    parsed = [_parse_event(raw.spelt(one), at) for one, at in zip(events, places, strict=True)]
     return tuple(event for event in parsed if event)
 
 

@@ -275,9 +275,16 @@ class FrameStore:
         return "/".join(map(str, parts)).encode()
 
     def frame_times_us(self, video_hash: str) -> tuple[int, ...]:
-        """Times of the stored frames of a video, ascending; empty for an unknown video."""
+        """Times of the stored frames of a video, ascending; empty for an unknown video.
+
+        Raises:
+            StoreError: One is damaged.
+        """
         sql = "SELECT time_us FROM frames WHERE video_hash = ? ORDER BY time_us"
-        return tuple(time_us for (time_us,) in self._rows(sql, video_hash))
+        times_us = tuple(time_us for (time_us,) in self._rows(sql, video_hash))
+        if not all(isinstance(time_us, int) for time_us in times_us):
+            raise self._damaged("the time of a frame", video_hash)
+        return times_us
 
     def read_frames(self, video_hash: str, times_us: Sequence[int]) -> UInt8[np.ndarray, "N S S 3"]:
         """Frames of one video in the order asked for, in one query; checksums are verified.
