@@ -164,7 +164,7 @@ def test_problems_change_nothing_but_what_is_said(annotations: AnnotationTab):
         assert (view.line, view.events, view.form) == (None, None, None)
         assert 'role="alert"' in view.said
     assert (
-        "end_s: is 2, not after start_s 5"
+        "Event 1, end_s: is 2, not after start_s 5. An event ends after it starts."
         in annotations.check(Draft(line=line, chosen=0, form=wrong)).said
     )
     assert "No problems found" in annotations.check(Draft(line=line, chosen=0, form=form)).said

@@ -172,7 +172,7 @@ def test_annotations_are_changed_checked_and_saved(at: Opened, running: RunningP
     at.open_tab("Annotations")
     page.get_by_label("Ends at (s)").fill("-1")
     page.get_by_role("button", name="Check").click()
-    page.get_by_role("alert").get_by_text("end_s: is -1, outside 0").wait_for()
+    page.get_by_role("alert").get_by_text("Event 1, end_s: is -1, outside 0").wait_for()
     page.get_by_label("Ends at (s)").fill("1.5")
     page.get_by_role("button", name="Add event").click()
     page.wait_for_function("document.querySelectorAll('.timeline .event').length === 3")

@@ -258,7 +258,7 @@ METHODS = ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "OPTIONS", "PROPFIND", 
 @pytest.mark.parametrize("method", METHODS)
 def test_14_no_other_method(page: RunningPage, method: str):
     status, _, headers = ask(page, method, "/", headers={"Origin": "http://evil.example"})
-    assert status == 405 and "access-control-allow-origin" not in headers
+    assert status in (400, 405) and "access-control-allow-origin" not in headers
 
 
 CLOSED = """

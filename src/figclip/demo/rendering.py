@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from figclip.errors import AnnotationError, FigclipError, printable
+from figclip.errors import AnnotationError, FigclipError, Problem, printable
 from figclip.reporting.records import percent, plain
 
 _PAGE = "demo/page"
@@ -28,10 +29,7 @@ def notice(*lines: str, kind: str = "hint") -> str:
 def problem(error: FigclipError) -> str:
     """What is wrong and what to do, without where: that may be a path."""
     if isinstance(error, AnnotationError):
-        said = [
-            f"{one.field}: {one.what}. {one.fix}" if one.field else f"{one.what}. {one.fix}"
-            for one in error.problems
-        ]
+        said = [_said(one) for one in error.problems]
         more = [f"… and {len(said) - _MAX_PROBLEMS} more"] if len(said) > _MAX_PROBLEMS else []
         return notice(*said[:_MAX_PROBLEMS], *more, kind="problem")
     return notice(told(error), kind="problem")
@@ -41,6 +39,13 @@ def told(error: FigclipError) -> str:
     """The same in a sentence or two."""
     what = error.what[0].upper() + error.what[1:]
     return f"{what}. {error.fix.rstrip('.')}." if error.fix else f"{what}."
+
+
+def _said(one: Problem) -> str:
+    """A problem of a line: `Event 1, end_s: is 2, not after start_s 5. …`."""
+    field = re.sub(r"^events\[(\d+)\]", lambda found: f"Event {int(found[1]) + 1}", one.field)
+    where = f"{field.replace('.', ', ', 1)}: " if field else ""
+    return f"{where}{one.what}. {one.fix.rstrip('.')}."
 
 
 def script() -> str:

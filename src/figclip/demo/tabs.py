@@ -24,7 +24,7 @@ from figclip.search.counterparts import write_counterparts
 from figclip.search.index import Hit, Index, shown_time
 
 NUM_HITS = 12
-_NO_MEDIUM = "Choose a picture or clip, or one of the examples."
+_NO_MEDIUM = "Choose a picture or clip, and write what may happen in it, one sentence a line."
 _NO_PROBLEMS = "No problems found."
 _NO_EVENT = EventForm(start_s=None, end_s=None, verb="", roles="", scene="")
 
