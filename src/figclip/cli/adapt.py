@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from figclip.adaptation.strength import StrengthChoice
     from figclip.cli.progress import ProgressDisplay
     from figclip.training.loop import StepReport
+
+Track = Annotated[
+    Literal["tensorboard", "trackio", "wandb"] | None,
+    typer.Option(help="Also tell losses and scores to this experiment tracker."),
+]
 
 
 def _strength_line(choice: StrengthChoice) -> str:
@@ -60,6 +65,7 @@ def adapt(
         Path | None, typer.Option(help="Texts to compare them with, one a line.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    track: Track = None,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -96,6 +102,7 @@ def adapt(
             resume=resume,
             cache=cache_folder(),
             cpu=cpu,
+            track=track,
             on_plan=lambda plan: num_steps.append(_show_plan(plan)),
             on_texts=lambda done, total: display.update("embedding", done, total),
             on_step=lambda report: _show_step(report, display),

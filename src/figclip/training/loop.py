@@ -278,6 +278,7 @@ class TrainingLoop(Generic[Batch]):
                     if log is not None:
                         # The gradient norm is infinite where fp16 loss scaling skips a step.
                         log.write({"step": step, **_strict(losses), "time": {"s": step_s}})
+                    self._accelerator.log({**losses, "time/s": step_s}, step=step)
                     ended = step == settings.num_steps
                     due = ended or step % settings.validate_every == 0
                     validation = self._validate(step, log) if due else None
@@ -363,9 +364,10 @@ class TrainingLoop(Generic[Batch]):
         started = time.perf_counter()
         # One process's for all: scores that differ in a last bit would choose different steps.
         (scores,) = broadcast_object_list([dict(self._validator())])
+        named = {f"val/{name}": value for name, value in scores.items()}
         if log is not None:
-            named = {f"val/{name}": value for name, value in scores.items()}
             log.write({"step": step, **named, "time": {"s": time.perf_counter() - started}})
+        self._accelerator.log(named, step=step)
         if step > 0 and (self._best is None or scores["score"] > self._best[1]):
             self._best = (step, scores["score"])
         return scores
