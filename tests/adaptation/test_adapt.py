@@ -62,6 +62,7 @@ def test_a_run_leaves_a_plain_clip_and_its_provenance(world: World, tmp_path: Pa
 
     info = load_checked((run / "model" / "figclip.json").read_text())
     assert info["provenance"]["recipe"] == "tiny"
+    assert info["text_pooling"] is None, "nothing was held back to measure it on"
     card = ModelCard.load(run / "model" / "README.md")
     assert card.data.library_name == "transformers"
     for said in (weights_hash(plain), info["base_hash"], "5 trained on", "have not been scored"):

@@ -63,6 +63,7 @@ def test_json_says_what_was_asked_and_where_it_is(index: Path, clip_folder: Path
     assert hit == {
         "path": "/videos/copy.mp4", "also_at": ["/videos/b.mp4"], "start_s": 2.0, "end_s": 5.0,
         "windows": [2, 3], "best_window": 2, "video": "hash of b.mp4+copy.mp4",
+            "pooling": "mean",
     }  # fmt: skip
 
 

@@ -18,12 +18,15 @@ from figclip.evaluation.results import format_table
 from figclip.evaluation.seen_items import media_in
 from figclip.evaluation.sources import DataSource, open_annotated
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
+from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import ModelInfo, SeenMedia, read_info, write_clip_files, write_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_state
+from figclip.model.pooling import TextPooling
 from figclip.runtime.checked_json import load_checked
 from figclip.video.store import StoreSpec
 from tests.annotation_files import own_video, write_jsonl
 from tests.dense_sets import with_split, write_store
+from tests.model_folders import adapt_at_random
 from tests.small_clip import write_small_clip
 from tests.small_runs import IMAGE_SIZE, make_records, write_tiny_clip
 
@@ -321,3 +324,52 @@ def test_frames_of_another_pipeline_are_noticed(adapted: Path, tmp_path: Path) -
     path = write_store(tmp_path / "a.store", RECORDS, pipeline="swscale")
     result = run(adapted, path, tmp_path / "out")
     assert "are of pipeline swscale, the model's is pil" in result.notices[0]
+
+
+def test_pooling_is_of_the_adapted_model_and_fits_the_texts(
+    clip: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dense captions are in context, and the base is as it was."""
+    model = adapt_at_random(clip)
+    pooling = TextPooling(from_words=5, long="vc", contrast="both")
+    shape = model.info.contextualizer
+    assert shape is not None
+    info = dataclasses.replace(
+        model.info,
+        text_pooling=pooling,
+        contextualizer=dataclasses.replace(shape, frames_per_event=2),
+    )
+    folder = dataclasses.replace(model, info=info).write(tmp_path / "model")
+    tasks = ["dense_retrieval"]
+    found = {
+        option: run(folder, store, tmp_path / option, pooling=option, tasks=tasks).tasks[0]
+        for option in ("mean", "vc", "auto")
+    }
+    assert "pooling" not in found["mean"].settings
+    assert found["vc"].settings["pooling"] == found["auto"].settings["pooling"] == "vc"
+    assert found["auto"].metrics == found["vc"].metrics != found["mean"].metrics
+    assert any("through its contextualizer" in one for one in found["auto"].notices)
+    for metric, value in found["mean"].metrics.items():
+        assert value.base == found["vc"].metrics[metric].base
+    swap = run(folder, store, tmp_path / "swap", pooling="auto", tasks=["srl_swap"]).tasks[0]
+    assert swap.settings["pooling"] == "both"
+    monkeypatch.setattr(FiGCLIP, "pooling_for", lambda *_, **__: "mean")
+    short = run(folder, store, tmp_path / "short", pooling="auto", tasks=tasks).tasks[0]
+    assert short.settings["pooling"] == "mean" and short.metrics == found["mean"].metrics
+
+
+def test_poolings_that_cannot_be_are_refused(
+    clip: Path, adapted: Path, store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="unknown pooling 'x'"):
+        run(adapted, store, tmp_path, pooling="x")
+    with pytest.raises(ConfigError, match="preset clip4clip is a benchmark's own"):
+        run(adapted, store, tmp_path, pooling="auto", preset="clip4clip")
+    with pytest.raises(ModelError, match="pooling=vc needs a Video Contextualizer"):
+        run(adapted, store, tmp_path, pooling="vc")
+    both = [DataSource(name="events", path=store), write_stills(tmp_path / "stills")]
+    with pytest.raises(ConfigError, match="the contextualizer has one strength"):
+        run(adapted, store, tmp_path, data=both, pooling="auto", sweep_alpha=True, cache=tmp_path)
+    # A model of an earlier version, or without a contextualizer, is pooled by the mean.
+    result = run(adapted, store, tmp_path / "out", pooling="auto", tasks=["dense_retrieval"])
+    assert "pooling" not in result.tasks[0].settings

@@ -178,3 +178,17 @@ def test_parameters_by_hand():
         [contextualizer.event_embedding.weight, contextualizer.frame_embedding.weight]
     )
     assert embeddings.std().item() == pytest.approx(0.02, rel=4 / math.sqrt(2 * 64 * dim))
+
+
+@pytest.mark.parametrize("num_frames", [3, 4, 8, 10])
+def test_a_clip_is_an_event_or_several(
+    contextualizer: VideoContextualizer, frames: Tensor, num_frames: int
+):
+    clips = frames.flatten(1, 2)[:, :num_frames]
+    with torch.no_grad():
+        found = contextualizer.pool(clips, frames_per_event=T)
+    mask = torch.arange(P * T).unflatten(0, (P, T)).expand(B, -1, -1) < num_frames
+    expected = run(contextualizer, frames, mask)
+    # One event is the event's own output; what is missing changes nothing.
+    one = expected.event_BPD[:, 0] if num_frames <= T else expected.video_BD
+    torch.testing.assert_close(found, one)

@@ -28,6 +28,7 @@ from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import SeenMedia, read_info, resolve_model, write_info
 from figclip.model.lora import plain_state
+from figclip.model.pooling import MeasuredPooling, TextPooling
 from figclip.runtime.checked_json import load_checked
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.pixels import PixelPipeline
@@ -195,6 +196,37 @@ def test_a_video_is_the_mean_of_20_frames(folder: Path, video: Path):
         model.encode_video([video], spans=[None, None])
 
 
+def test_the_pooling_that_fits_the_texts(adapted: Adapted, video: Path, tmp_path: Path):
+    pooling = TextPooling(
+        from_words=5, long="both", contrast="vc", measured={"verbs": MeasuredPooling(**MEASURED)}
+    )
+    changed = dataclasses.replace(
+        adapted, info=dataclasses.replace(adapted.info, text_pooling=pooling)
+    )
+    model = FiGCLIP.from_pretrained(changed.write(tmp_path / "model"))
+    assert model.info is not None and model.info.text_pooling == pooling
+    for texts, expected in ((["a man"], "mean"), (["a man hands over a cup"], "both")):
+        assert model.pooling_for(texts) == expected
+        found = model.encode_video([video], pooling="auto", texts=texts)
+        assert torch.equal(found, model.encode_video([video], pooling=expected))
+    assert model.pooling_for(["a man hands over a cup"], contrast=True) == "vc"
+    by_mean, by_vc, both = (model.encode_video([video], pooling=p) for p in ("mean", "vc", "both"))
+    torch.testing.assert_close(both, normalize(by_mean + by_vc, dim=-1))
+    with pytest.raises(ModelError, match="auto needs the texts"):
+        model.encode_video([video], pooling="auto")
+    with pytest.raises(ModelError, match="takes a list of texts"):
+        model.pooling_for("a man")
+
+
+def test_where_nothing_was_measured_auto_is_the_mean(
+    folder: Path, clip_folder: Path, video: Path, tmp_path: Path
+):
+    for known in (folder, clip_folder):  # a folder of an earlier version; a plain CLIP
+        model = FiGCLIP.from_pretrained(known)
+        found = model.encode_video([video], pooling="auto", texts=["a man hands over a cup"])
+        assert torch.equal(found, model.encode_video([video], pooling="mean"))
+
+
 @pytest.mark.parametrize("adaptation", ["lora_image", "full"])
 def test_the_contextualizer_always_reads_features_at_strength_1(
     clip_folder: Path, video: Path, tmp_path: Path, adaptation: Any
@@ -270,6 +302,17 @@ def info_with(**changes: Any) -> Callable[[Path], None]:
     return change
 
 
+MEASURED = {"words": 1.0, "mean": 0.5, "vc": 0.25, "both": 0.5}
+
+
+def pooled(**changes: Any) -> dict[str, Any]:
+    """`text_pooling` as figclip.json has it."""
+    return {
+        **{"from_words": 9, "long": "both", "contrast": "vc", "measured": {"verbs": MEASURED}},
+        **changes,
+    }
+
+
 def with_content(name: str, content: bytes) -> Callable[[Path], Any]:
     return lambda folder: (folder / name).write_bytes(content)
 
@@ -303,6 +346,13 @@ SHAPE = {"layers": 1, "head_dim": 16, "frames_per_event": 4}
         (lambda folder: (folder / "trained_on.txt").unlink(), "cannot be read .FileNotFoundError"),
         (info_with(adaptation="magic"), "a field has a value that it cannot have"),
         (info_with(pooling="max"), "a field has a value that it cannot have"),
+        (info_with(text_pooling=pooled(from_words="9")), "a field has a value that it cannot"),
+        (info_with(text_pooling=pooled(from_words=-1)), "a field has a value that it cannot"),
+        (info_with(text_pooling=pooled(long="max")), "a field has a value that it cannot"),
+        (info_with(text_pooling=pooled(measured={"x": {**MEASURED, "vc": math.nan}})), "a field"),
+        (info_with(text_pooling=pooled(measured={"x": {"words": 1}})), "cannot be read .TypeError"),
+        (info_with(text_pooling={}), "cannot be read .KeyError"),
+        (info_with(text_pooling=pooled(), contextualizer=None), "a field has a value that it"),
         (info_with(base_hash=3), "a field has a value that it cannot have"),
         (info_with(contextualizer=[1]), "cannot be read .TypeError"),
         (info_with(contextualizer={**SHAPE, "head_dim": 0}), "a field has a value"),

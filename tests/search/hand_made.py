@@ -9,24 +9,36 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from figclip.model.context_embedder import long_text_identity
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.search.index_file import IndexedFile, IndexedVideo, IndexSpec, IndexWriter
 
 
 def write_index(
-    path: Path, model: FiGCLIP, shown: Mapping[str, Sequence[str]], *, folder: str = "/videos"
+    path: Path,
+    model: FiGCLIP,
+    shown: Mapping[str, Sequence[str]],
+    *,
+    folder: str = "/videos",
+    in_context: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Windows of 2 s every second; the embedding of each is that of the text it shows.
 
     Videos are FOLDER/NAME, and their content is known by their name up to a `+`: `a.mp4+copy.mp4`
-    is two files.
+    is two files. `in_context` is what each window shows to the model's contextualizer.
     """
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        # One by one: in a batch, equal texts may differ in the last bit.
+        return np.concatenate([model.encode_text([text]).numpy() for text in texts])
+
     spec = IndexSpec(
         model=str(path.parent / "no-such-model"),
         model_hash=model_identity(model.backbone),
         pipeline="pil",
         dim=model.backbone.dim,
+        context_hash="" if in_context is None else long_text_identity(model),
     )
     with IndexWriter(path, spec=spec) as writer:
         for names, texts in shown.items():
@@ -35,8 +47,8 @@ def write_index(
                 hash="hash of " + names.encode("ascii", "backslashreplace").decode(),
                 duration_s=len(texts) + 1.0,
                 spans_us=np.stack([starts, starts + 2_000_000], axis=1),
-                # One by one: in a batch, equal texts may differ in the last bit.
-                vectors_ND=np.concatenate([model.encode_text([text]).numpy() for text in texts]),
+                vectors_ND=embed(texts),
+                context_ND=None if in_context is None else embed(in_context[names]),
                 thumbnails=tuple(_jpeg(number) for number in range(len(texts))),
             )
             writer.add_video(video)

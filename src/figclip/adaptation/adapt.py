@@ -1,7 +1,7 @@
 """`figclip adapt`: plan a run, train it, choose its checkpoint and strength, write `model/`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import nn
 
 from figclip.adaptation.assembly import RunParts, assemble, check_parts, write_run_files
 from figclip.adaptation.keeping import Keeping, KeepingPlan, open_keeping, plan_keeping
+from figclip.adaptation.pooling import measure_text_pooling
 from figclip.adaptation.strength import (
     KeptPlan,
     KeptTest,
@@ -22,6 +23,7 @@ from figclip.adaptation.strength import (
     unproven,
     write_choice,
 )
+from figclip.annotations.captions import TEMPLATES
 from figclip.annotations.counterfactuals import build_counterfeit_pools
 from figclip.annotations.splits import why_none_held_back
 from figclip.annotations.texts import MASKED_WARNING, masked_warning
@@ -32,14 +34,16 @@ from figclip.model.backbone import state_hash, text_config, vision_config
 from figclip.model.card import CardFacts, build_card, data_names
 from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import ContextualizerShape, ModelInfo, SeenMedia, write_adapted
-from figclip.model.lora import plain_state
+from figclip.model.lora import plain_copy, plain_state
+from figclip.model.pooling import TextPooling
 from figclip.runtime.launcher import num_processes
 from figclip.runtime.locks import one_writer
 from figclip.runtime.process_group import Processes, processes_of, start_accelerator
 from figclip.runtime.progress import CountProgress, Progress
+from figclip.runtime.tracking import Tracker, require_tracker, tracked
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
-from figclip.tasks.dense_retrieval import build_validation
+from figclip.tasks.dense_retrieval import DenseValidation, build_validation
 from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch, PicturePlan
 from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
@@ -228,6 +232,7 @@ def adapt(
     resume: bool = False,
     cache: Path | None = None,
     cpu: bool = False,
+    track: Tracker | None = None,
     on_plan: Callable[[AdaptationPlan], None] | None = None,
     on_texts: CountProgress | None = None,
     on_step: Callable[[StepReport], None] | None = None,
@@ -236,7 +241,6 @@ def adapt(
     """Adapt a CLIP to densely annotated videos.
 
     Processes of torchrun call it alike, on the same folders; the main one writes and reports.
-
     Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with `resume`
     it goes on, and ends bit-identical to an undisturbed run (on the CPU, same threads).
 
@@ -247,21 +251,23 @@ def adapt(
         keep: Tests that must not suffer, by half of which the strength is chosen; none: strength 1.
         keep_images: Unlabelled images, videos, or folders of them, on which the model is held to
             its base where `config.keep.weight` is above 0; none: the training videos' own frames.
-        keep_texts: Texts that they are compared with, one a line; None: what annotations name.
+        keep_texts: Texts to compare these with, one a line; None: what annotations name.
         resume: Go on with the run in `out`.
         cache: Folder of embeddings and decoded pictures; None: only pictures, in `out`.
         cpu: Use the CPU even where there is a GPU.
+        track: What is told losses and scores besides, see `runtime.tracking`.
         on_plan: Told once what is about to be done.
-        on_texts: Told how many texts or pictures of how many are embedded, while they are.
+        on_texts: Told how many texts or pictures of how many are embedded.
         on_step: Told about every step. A loss that is not finite raises a `TrainingError`.
-        on_progress: Told what is being decoded or scored to keep.
+        on_progress: Told what is decoded or scored to keep.
 
     Raises:
-        ConfigError: settings that contradict each other, or too many processes.
+        ConfigError: settings that contradict each other, too many processes, no such tracker.
         CheckpointError: `out` holds another run, one of another base, or none to resume.
         ModelError, StoreError, DataError: the base, a store, or what is to keep cannot be used.
         OutputError: no room in `out`, or another process writes into it.
     """
+    require_tracker(track)
     accelerator = start_accelerator(cpu=cpu)
     processes = processes_of(accelerator)
     if not processes.is_main:
@@ -286,7 +292,8 @@ def adapt(
     if on_plan is not None:
         on_plan(describe_run(config, parts, settings, keeping=keeping, kept=tests))
     loop = _build_loop(config, parts, keeping, settings, accelerator, run=run, on_step=on_step)
-    outcome = loop.run(batches, resume=resume)
+    with tracked(accelerator, track, out=out, config=asdict(config)):
+        outcome = loop.run(batches, resume=resume)
     if outcome.interrupted_by is not None:
         return AdaptationResult(outcome=outcome, model=None, kept_step=None)
     kept_step = _kept_step(config, outcome)
@@ -428,10 +435,13 @@ def _finish(
             on_progress=on_progress,
             processes=processes,
         )
+    alpha = 1.0 if choice is None else choice.chosen.alpha
+    text_pooling = _measure_pooling(config, parts, processes, alpha=alpha)
     if processes.is_main:
         if choice is not None:
             write_choice(choice, run.path, model=run.path.resolve().name)
         info = _model_info(config, parts, keeping, step, choice)
+        info = replace(info, text_pooling=text_pooling)
         write_adapted(
             run.model,
             parts.backbone,
@@ -441,6 +451,30 @@ def _finish(
             card=_card(info, parts, choice),
         )
     return choice
+
+
+def _measure_pooling(
+    config: RunConfig, parts: RunParts, processes: Processes, *, alpha: float
+) -> TextPooling | None:
+    """Which pooling fits which texts; None without a contextualizer or held-back videos."""
+    if parts.contextualizer is None or not parts.val.records:
+        return None
+
+    def embedder(strength: float) -> Embedder:
+        plain = plain_copy(parts.backbone)
+        plain.clip.load_state_dict(plain_state(parts.backbone.clip, alpha=strength))
+        return Embedder(plain, micro_batch=config.train.micro_batch, processes=processes)
+
+    merged = embedder(alpha)
+    parts.contextualizer.eval()
+    return measure_text_pooling(
+        _build_validation(config, parts),
+        merged=merged,
+        trained=merged if alpha == 1 else embedder(1.0),
+        contextualizer=parts.contextualizer,
+        template=TEMPLATES[config.text.template],
+        seed=config.train.seed,
+    )
 
 
 def _card(info: ModelInfo, parts: RunParts, choice: StrengthChoice | None) -> str:
@@ -499,13 +533,17 @@ def _val_scorer(
     config: RunConfig, parts: RunParts
 ) -> Callable[[FrameTextEmbedder], Mapping[str, float]]:
     """Scores on val, which choose the checkpoint and the strength; drawn once, asked often."""
-    validation = build_validation(
+    return _build_validation(config, parts).scores
+
+
+def _build_validation(config: RunConfig, parts: RunParts) -> DenseValidation:
+    """What is asked about the held-back videos."""
+    return build_validation(
         parts.val,
         pools=build_counterfeit_pools(parts.train.records),
         frames_per_event=config.data.frames_per_event,
         seed=config.train.seed,
     )
-    return validation.scores
 
 
 def _loop_settings(config: RunConfig, steps_per_epoch: int) -> LoopSettings:

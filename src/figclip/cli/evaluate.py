@@ -25,6 +25,13 @@ Preset = Annotated[
         "or velociti."
     ),
 ]
+Pooling = Annotated[
+    str,
+    typer.Option(
+        help="How the adapted model pools frames: mean, vc (by its contextualizer, at strength 1), "
+        "both, or auto (what fits the texts of each test)."
+    ),
+]
 Prompts = Annotated[
     str,
     typer.Option(
@@ -48,6 +55,7 @@ _MODEL_OPTIONS = {
     "--alpha": None,
     "--sweep-alpha": False,
     "--preset": "figclip",
+    "--pooling": "mean",
     "--prompts": "photo",
     "--template": "default",
     "--frames": 4,
@@ -70,6 +78,7 @@ def evaluate(
     sweep_alpha: SweepAlpha = False,
     leave_out_trained: LeaveOutTrained = False,
     preset: Preset = "figclip",
+    pooling: Pooling = "mean",
     prompts: Prompts = "photo",
     template: Annotated[
         str, typer.Option(help="Wording of dense captions: default, srl_clip or figclip_v1.")
@@ -112,7 +121,8 @@ def evaluate(
 
     sources = [parse_source(one) for one in data]
     if is_head_run(Path(model)):
-        _refuse_for_heads(base, task, alpha, sweep_alpha, preset, prompts, template, frames)
+        texts = (prompts, template, frames)
+        _refuse_for_heads(base, task, alpha, sweep_alpha, preset, pooling, *texts)
         score = partial(_head_evaluation(Path(model), sources), Path(model), data=sources[0])
     else:
         score = partial(
@@ -124,6 +134,7 @@ def evaluate(
             alpha=alpha,
             sweep_alpha=sweep_alpha,
             preset=preset,
+            pooling=pooling,
             prompts=prompts,
             template=template,
             frames_per_event=frames,

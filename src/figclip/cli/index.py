@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -42,6 +42,13 @@ def index(
     prune: Annotated[
         bool, typer.Option("--prune", help="Forget files of earlier runs that are gone.")
     ] = False,
+    pooling: Annotated[
+        Literal["mean", "auto"],
+        typer.Option(
+            help="auto: windows are also embedded in context, where the model has found that "
+            "better for long sentences; mean: never."
+        ),
+    ] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0: one per core.")] = 0,
     ray: Ray = None,
     parquet: Annotated[
@@ -75,6 +82,7 @@ def index(
             stride_s=stride,
             shots=shots,
             prune=prune,
+            pooling=pooling,
             num_workers=workers or None,
             device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
             ray=ray,

@@ -96,6 +96,8 @@ def search(
     found = [one.search(**query, k=k, path_glob=path) for one in indexes]
     if text is not None and indexes[0].model.backbone.count_cut([text, *against]):
         warn("Note: the model reads the beginning of such a long sentence only")
+    if text is not None and (pooling := indexes[0].pooling_for(text)) != "mean":
+        warn(f"Note: so long a sentence is compared with moments in context (pooling {pooling})")
     if not as_json:
         _show(indexes, found)
     with going_on("the files that were written are whole"):

@@ -5,7 +5,7 @@ Also here: the sweep over the strength of an adaptation, what it gains in detail
 
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial, reduce
 from math import isfinite
@@ -37,6 +37,7 @@ from figclip.evaluation.seen_items import (
 )
 from figclip.evaluation.sources import DataSource
 from figclip.model.folder import SeenMedia
+from figclip.model.pooling import find_pooling
 from figclip.runtime.files import write_json
 from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
@@ -97,6 +98,7 @@ def evaluate(
     device: str = "cpu",
     seed: int = 0,
     preset: str = "figclip",
+    pooling: str = "mean",
     prompts: str = "photo",
     template: str = "default",
     frames_per_event: int = 4,
@@ -119,6 +121,8 @@ def evaluate(
         device: Where the models run.
         seed: Seed of negatives, of foreign videos and of the intervals.
         preset: How whole videos are looked at, see `video.sampling`.
+        pooling: Of the adapted model: `mean`, `vc` (its contextualizer, at strength 1), `both`, or
+            `auto`, what fits each test by the median of its texts' words.
         prompts: Put class names into these where their source names none, see `datasets.actions`.
         template: Wording of the dense captions.
         frames_per_event: T. A frame store given as PATH must have been made with the same.
@@ -136,13 +140,15 @@ def evaluate(
         template=template,
         frames_per_event=frames_per_event,
         seed=seed,
+        pooling=find_pooling(pooling),
     )
     plan = plan_sources(data, asked=tasks, settings=settings, cache=cache)
-    _check_before_work(plan, alpha=alpha, sweep_alpha=sweep_alpha)
+    _check_before_work(plan, settings, alpha=alpha, sweep_alpha=sweep_alpha)
     loader = ColumnLoader(
         model=model,
         base=base,
         preset=settings.preset,
+        pooling=settings.pooling,
         cache=cache,
         device=device,
         on_progress=on_progress,
@@ -152,15 +158,29 @@ def evaluate(
     part = partial(reported_part, seen=_seen_by(columns), leave_out_trained=leave_out_trained)
     specs = list(dict.fromkeys(column.spec for column in columns.values()))
     works = open_works(plan, specs, part, settings=settings, cache=cache, on_progress=on_progress)
+    sweep = partial(sweep_strength, loader=loader) if sweep_alpha else None
+    return _result(works, columns, notices, sweep=sweep, out=out, seed=seed)
+
+
+def _result(
+    works: Sequence[Work],
+    columns: Mapping[str, Column],
+    notices: Sequence[str],
+    *,
+    sweep: Callable[[Mapping[str, Work]], Sweep] | None,
+    out: Path,
+    seed: int,
+) -> EvaluationResult:
+    """Score, and write what there is to write."""
     results, files = _score(works, columns, out=out, seed=seed)
     named = dict(zip((file.stem for file in files), works, strict=True))
-    sweep = sweep_strength(named, loader) if sweep_alpha else None
+    swept = None if sweep is None else sweep(named)
     return EvaluationResult(
         tasks=tuple(results),
         files=tuple(files),
         notices=(*notices, *(notice for one in results for notice in one.notices)),
-        pictures=_draw(results, files, sweep=sweep, out=out),
-        sweep=sweep,
+        pictures=_draw(results, files, sweep=swept, out=out),
+        sweep=swept,
     )
 
 
@@ -183,9 +203,19 @@ def _seen_by(columns: Mapping[str, Column]) -> SeenMedia:
 
 
 def _check_before_work(
-    planned: Sequence[PlannedSource], *, alpha: float | None, sweep_alpha: bool
+    planned: Sequence[PlannedSource],
+    settings: TaskSettings,
+    *,
+    alpha: float | None,
+    sweep_alpha: bool,
 ) -> None:
     """Refuse what would only be noticed after hours."""
+    if sweep_alpha and settings.pooling != "mean":
+        raise ConfigError(
+            "the contextualizer has one strength, 1",
+            where="--sweep-alpha",
+            fix="Leave --pooling or --sweep-alpha out",
+        )
     if sweep_alpha and set(FACES) - {face for one in planned for face in one.faces}:
         raise ConfigError(
             "a sweep needs tests of detail (composition, dense retrieval) and of what must be "
@@ -228,6 +258,8 @@ def _notices(work: Work, columns: Mapping[str, Column]) -> list[str]:
     if work.preset is not None:
         reasons = Counter(one.reason for one in work.data[adapted.spec].left_out)
         notices += [f"{name}: {n:,} left out: {reason}." for reason, n in reasons.items()]
+    if work.pooling(adapted) != "mean":
+        notices.append(f"{name}: the adapted model sees videos through its contextualizer.")
     for role, column in columns.items():
         if num_cut := work.num_cut(column):
             model = role if "base" in columns else column.info.name
@@ -242,6 +274,8 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
     spec, seen = columns["adapted"].spec, _seen_by(columns)
     opened, data = work.opened[spec], work.data[spec]
     preset = {} if work.preset is None else {"preset": work.preset.name}
+    context = columns["adapted"].context
+    pooling = {} if context is None else {"pooling": work.pooling(columns["adapted"])}
     unscored = {one.item for one in data.left_out}
     scored = [one.id for one in items_in(opened.content) if one.id not in unscored]
     trained_on = tuple(one for one in trained_items(opened.content, seen) if one in set(scored))
@@ -256,7 +290,7 @@ def _run(work: Work, columns: Mapping[str, Column], *, seed: int) -> TaskResult:
             pipeline=opened.pipeline,
             coverage=opened.coverage,
         ),
-        settings={**work.task.settings, **preset},
+        settings={**work.task.settings, **preset, **pooling},
         counts=data.counts,
         left_out=(*opened.left_out, *data.left_out),
         base=columns["base"].info if "base" in columns else None,

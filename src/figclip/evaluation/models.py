@@ -1,14 +1,20 @@
 """The models of an evaluation, loaded and ready to embed: a column of the table each."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from figclip.errors import ConfigError
 from figclip.evaluation.results import ModelColumn
 from figclip.model.backbone import weights_hash
+from figclip.model.context_embedder import ContextEmbedder
 from figclip.model.embedder import Embedder
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import SeenMedia
+from figclip.model.pooling import Pooling, PoolingOption
 from figclip.runtime.progress import Progress
 from figclip.video.sampling import Preset
 from figclip.video.store import StoreSpec
@@ -18,7 +24,8 @@ from figclip.video.store import StoreSpec
 class Column:
     """A model, ready to embed annotated events, and images and whole videos by the preset.
 
-    `spec` are the pixels of events that it takes.
+    `spec` are the pixels of events that it takes. `context` is None where the mean
+    is what pools everything.
     """
 
     info: ModelColumn
@@ -26,13 +33,44 @@ class Column:
     clips: Embedder
     spec: StoreSpec
     seen: SeenMedia = SeenMedia()
+    context: ContextColumn | None = None
+
+    def pooling(self, texts: Sequence[str], *, contrast: bool) -> Pooling:
+        """How frames are pooled beside these texts; `contrast` as of `FiGCLIP.pooling_for`."""
+        if self.context is None:
+            return "mean"
+        return self.context.pooling(texts, contrast=contrast)
+
+    def embedder(self, pooling: Pooling, *, annotated: bool) -> Embedder | ContextEmbedder:
+        """What embeds texts, and annotated events or images and whole videos."""
+        if self.context is None or pooling == "mean":
+            return self.events if annotated else self.clips
+        in_context = self.context.events if annotated else self.context.clips
+        return replace(in_context, pooling=pooling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextColumn:
+    """A model with its contextualizer, for the texts that `option` gives to it."""
+
+    model: FiGCLIP
+    option: PoolingOption
+    events: ContextEmbedder
+    clips: ContextEmbedder
+
+    def pooling(self, texts: Sequence[str], *, contrast: bool) -> Pooling:
+        """How frames are pooled beside these texts."""
+        if self.option != "auto":
+            return self.option
+        return self.model.pooling_for(texts, contrast=contrast)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnLoader:
     """Loads the models to compare: hub ids, model folders or run folders.
 
-    `base` None is the model's own base; `preset` says how whole videos are looked at.
+    `base` None is the model's own base; `preset` says how whole videos are looked at. `pooling` is
+    the adapted model's; a base has no contextualizer.
     """
 
     model: str | Path
@@ -41,6 +79,7 @@ class ColumnLoader:
     cache: Path | None
     device: str
     on_progress: Progress | None
+    pooling: PoolingOption = "mean"
 
     def load(self, *, alpha: float | None, scalable: bool) -> tuple[dict[str, Column], list[str]]:
         """The models by the name of their column, base first, and what is to be said about them.
@@ -55,6 +94,8 @@ class ColumnLoader:
                 fix="Leave --sweep-alpha out",
             )
         pipeline = "pil" if adapted.info is None else adapted.info.pixel_pipeline
+        if self.pooling in ("vc", "both"):
+            adapted.require_contextualizer()
         base, notices = self._load_base(adapted)
         columns: dict[str, Column] = {}
         if base is not None:
@@ -89,17 +130,31 @@ class ColumnLoader:
         return FiGCLIP.from_pretrained(self.model, alpha=0.0, device=self.device), []
 
     def _column(self, role: str, model: FiGCLIP, name: str | Path, pipeline: str) -> Column:
-        """A model ready to embed; `role` is for progress."""
+        """A model ready to embed; `role` is for progress, and `base` is without context."""
 
         def report(done: int, total: int) -> None:
             if self.on_progress is not None:
                 self.on_progress(f"embedding ({role})", done, total)
 
-        embedder = Embedder(
-            model.backbone,
+        embed = partial(
+            Embedder,
             cache_file=None if self.cache is None else self.cache / "embeddings.sqlite",
             on_progress=report,
         )
+        embedder = embed(model.backbone)
+        clips = embedder.with_preset(self.preset)
+        context = None
+        if role != "base" and self.pooling != "mean" and model.contextualizer is not None:
+            trained = embed(model.trained)
+            in_context = ContextEmbedder(
+                model=model, pooling="vc", merged=embedder, trained=trained
+            )
+            context = ContextColumn(
+                model=model,
+                option=self.pooling,
+                events=in_context,
+                clips=replace(in_context, merged=clips, trained=trained.with_preset(self.preset)),
+            )
         info = ModelColumn(
             # A folder's own name, not its path: results are passed on to others.
             name=model.backbone.name or Path(name).resolve().name,
@@ -110,7 +165,8 @@ class ColumnLoader:
         return Column(
             info=info,
             events=embedder,
-            clips=embedder.with_preset(self.preset),
+            clips=clips,
             spec=StoreSpec(pipeline=pipeline, size=size),
             seen=SeenMedia() if model.info is None else model.info.seen,
+            context=context,
         )

@@ -24,7 +24,9 @@ from figclip.evaluation.sources import (
     open_benchmark,
     read_source,
 )
+from figclip.model.context_embedder import ContextEmbedder
 from figclip.model.embedder import Embedder
+from figclip.model.pooling import Pooling, PoolingOption
 from figclip.preparation.clips import prepare_clips
 from figclip.runtime.progress import Progress
 from figclip.tasks.actions import Actions
@@ -34,7 +36,7 @@ from figclip.tasks.dense_retrieval import DenseRetrieval
 from figclip.tasks.retrieval import Retrieval
 from figclip.tasks.role_grounding import RoleGrounding
 from figclip.tasks.srl_swap import SrlSwap
-from figclip.video.sampling import Preset
+from figclip.video.sampling import OUR_PRESETS, Preset
 from figclip.video.store import StoreSpec, is_store
 from figclip.video.stored import StoredClips
 
@@ -65,6 +67,7 @@ class TaskSettings:
         preset: How whole videos are looked at.
         prompts: Put class names into these where their source names none, see `datasets.actions`.
         seed: Seed of negatives, of foreign videos and of intervals.
+        pooling: How the adapted model's frames of a video become one embedding.
     """
 
     preset: Preset
@@ -72,9 +75,16 @@ class TaskSettings:
     template: str
     frames_per_event: int
     seed: int
+    pooling: PoolingOption = "mean"
 
     def __post_init__(self) -> None:
         find_prompts(self.prompts)  # unknown ones are refused before any work
+        if self.pooling != "mean" and self.preset.name not in OUR_PRESETS:
+            raise ConfigError(
+                f"preset {self.preset.name} is a benchmark's own, which takes the mean",
+                where=f"--pooling {self.pooling}",
+                fix=f"Leave one of them out; with --pooling goes {' or '.join(OUR_PRESETS)}",
+            )
         if self.seed < 0:
             raise ConfigError(f"{self.seed} is below 0", where="--seed")
         if self.frames_per_event < 1:
@@ -122,7 +132,7 @@ class Work:
     def score(self, column: Column) -> TaskScores:
         """Score one model; a `MetricError` names it where its embeddings are of no use."""
         try:
-            items = self.task.score(self._embedder(column), self.data[column.spec])
+            items = self.task.score(self.embedder(column), self.data[column.spec])
             return TaskScores(items=items, summary=self.task.summarise(items))
         except MetricError as error:
             where = f"{self.task.name} on {self.source.name}, {column.info.name} at strength "
@@ -131,10 +141,16 @@ class Work:
 
     def num_cut(self, column: Column) -> int:
         """Different texts that are too long for a model."""
-        return self._embedder(column).count_cut(list(dict.fromkeys(self.data[column.spec].texts)))
+        return self.embedder(column).count_cut(list(dict.fromkeys(self.data[column.spec].texts)))
 
-    def _embedder(self, column: Column) -> Embedder:
-        return column.events if self.preset is None else column.clips
+    def pooling(self, column: Column) -> Pooling:
+        """How a model's frames are pooled."""
+        texts = self.data[column.spec].texts
+        return column.pooling(texts, contrast=self.task.compares_texts)
+
+    def embedder(self, column: Column) -> Embedder | ContextEmbedder:
+        """What embeds texts and frames with a model."""
+        return column.embedder(self.pooling(column), annotated=self.preset is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

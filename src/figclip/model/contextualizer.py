@@ -95,6 +95,27 @@ class VideoContextualizer(nn.Module):
             nn.functional.normalize(outputs.event_BPD, dim=-1),
         )
 
+    def pool(
+        self, frames_CND: Float[Tensor, "C N D"], *, frames_per_event: int
+    ) -> Float[Tensor, "C D"]:
+        """One embedding for each of C clips, seen in N frames that are L2-normalised.
+
+        As in training T frames, `frames_per_event`, are an event; the last may have fewer. A clip
+        of one event is the event's output, a longer one the video's.
+
+        Raises:
+            ModelError: more events than there are positions.
+        """
+        C, N = frames_CND.shape[:2]
+        P = -(-N // frames_per_event)
+        padded = nn.functional.pad(frames_CND, (0, 0, 0, P * frames_per_event - N))
+        mask_N = torch.arange(padded.shape[1], device=padded.device) < N
+        contexts = self(
+            padded.unflatten(1, (P, frames_per_event)),
+            frame_mask_BPT=mask_N.unflatten(0, (P, frames_per_event)).expand(C, -1, -1),
+        )
+        return contexts.event_BPD[:, 0] if P == 1 else contexts.video_BD
+
     def encode(
         self, frames_BPTD: Float[Tensor, "B P T D"], *, frame_mask_BPT: Bool[Tensor, "B P T"]
     ) -> TokenOutputs:

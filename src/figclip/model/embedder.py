@@ -90,7 +90,7 @@ class Embedder:
         self, videos: StoredFrames, frames: Sequence[FrameRef]
     ) -> Float32[np.ndarray, "N D"]:
         """L2-normalised embeddings of stored frames, normalised with the model's statistics."""
-        return _normalised(
+        return normalised(
             self._raw_frames(videos, frames, statistics=None, on_progress=self._report)
         )
 
@@ -98,6 +98,20 @@ class Embedder:
         self, clips: StoredClips, clip_idxs: Sequence[int]
     ) -> Float32[np.ndarray, "N D"]:
         """L2-normalised embeddings of images and whole videos, pooled as the preset says."""
+        return self.pool_clips(clips, clip_idxs, pool=self._pooled)
+
+    def pool_clips(
+        self,
+        clips: StoredClips,
+        clip_idxs: Sequence[int],
+        *,
+        pool: Callable[[Float32[np.ndarray, "N D"], Sequence[int]], Float32[np.ndarray, "C D"]],
+    ) -> Float32[np.ndarray, "C D"]:
+        """As `embed_clips`, with frames pooled in another way.
+
+        `pool` gets the frames of several clips as the model makes them, one after the other, and
+        how many each clip has.
+        """
         kind_of = clips.kind_of
         distinct = list(dict.fromkeys(clip_idxs))
         for_videos = IMAGENET if self._preset.imagenet_normalisation else None
@@ -116,7 +130,7 @@ class Embedder:
                 statistics=statistics,
                 on_progress=lambda done, _, before=num_before: self._report(before + done, total),
             )
-            pooled_ND = self._pooled(raw_ND, [len(clips.times_s[clip_idx]) for clip_idx in part])
+            pooled_ND = pool(raw_ND, [len(clips.times_s[clip_idx]) for clip_idx in part])
             rows.update(zip(part, pooled_ND, strict=True))
             num_before += len(raw_ND)
         if not rows:
@@ -127,10 +141,10 @@ class Embedder:
         self, raw_ND: Float32[np.ndarray, "N D"], lengths: Sequence[int]
     ) -> Float32[np.ndarray, "C D"]:
         """Mean of each run of so many frames, normalised."""
-        frames_ND = _normalised(raw_ND) if self._preset.normalised_frames else raw_ND
+        frames_ND = normalised(raw_ND) if self._preset.normalised_frames else raw_ND
         starts = np.cumsum([0, *lengths[:-1]])
         sums_CD = np.add.reduceat(frames_ND, starts, axis=0)
-        return _normalised(sums_CD / np.array(lengths, np.float32)[:, None])
+        return normalised(sums_CD / np.array(lengths, np.float32)[:, None])
 
     def _raw_frames(
         self,
@@ -256,7 +270,7 @@ def _hardware(backbone: Backbone) -> tuple[Any, ...]:
     return backbone.device.type, backbone.clip.dtype
 
 
-def _normalised(rows_ND: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:
+def normalised(rows_ND: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:
     """Rows of length 1."""
     return normalize(torch.from_numpy(rows_ND), dim=-1).numpy()
 

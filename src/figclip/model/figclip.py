@@ -17,9 +17,10 @@ from torch.nn.functional import normalize
 
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
-from figclip.model.contextualizer import VideoContextualizer
-from figclip.model.folder import ModelInfo, Pooling, read_info, resolve_model
+from figclip.model.contextualizer import Contexts, VideoContextualizer
+from figclip.model.folder import ModelInfo, read_info, resolve_model
 from figclip.model.lora import interpolate, shift_strength
+from figclip.model.pooling import Pooling, PoolingOption, mean_of_both
 from figclip.runtime.reading import DAMAGES
 from figclip.video.container import video_duration_s
 from figclip.video.decoding import decode_frames, sample_midpoints
@@ -43,7 +44,8 @@ class FiGCLIP:
         backbone: The CLIP at strength `alpha`.
         alpha: Strength of the adaptation; 0 for a plain CLIP.
         info: Provenance and settings; None for a plain CLIP.
-        contextualizer: Trained on frames at strength 1; None without one.
+        trained: The CLIP at strength 1, whose frames the contextualizer was trained on.
+        contextualizer: None without one.
         video_pipeline: How frames of videos become pixels.
     """
 
@@ -61,7 +63,7 @@ class FiGCLIP:
         self.info = info
         self.alpha = alpha
         self.contextualizer = contextualizer
-        self._trained = trained or backbone
+        self.trained = trained or backbone
         size = backbone.preprocessing.image_size
         self._image_pipeline = PixelPipeline(name="pil", size=size)
         name = "pil" if info is None else info.pixel_pipeline
@@ -136,31 +138,50 @@ class FiGCLIP:
         paths: Sequence[str | Path],
         *,
         spans: Sequence[tuple[float, float] | None] | None = None,
-        pooling: Pooling | None = None,
+        pooling: PoolingOption | None = None,
+        texts: Sequence[str] = (),
     ) -> Float32[Tensor, "N D"]:
         """Embed videos, or spans of them, from 20 frames at segment midpoints.
 
         Args:
             paths: Video files.
             spans: One (start_s, end_s) per path, None for the whole video; None for all whole.
-            pooling: `mean` of the frames, or `vc`: the contextualizer's video output, always at
-                strength 1, as the contextualizer was trained on it. None: as figclip.json says,
-                `mean` for a plain CLIP.
+            pooling: `mean` of the frames; `vc`: the contextualizer's output, always at strength 1,
+                as the contextualizer was trained on it; `both`: the mean of these; or `auto`, what
+                fits the texts. None: as figclip.json says, `mean` for a plain CLIP.
+            texts: What the videos are compared with, for `auto`; see `pooling_for`.
 
         Raises:
             VideoError: a video cannot be decoded at these times.
-            ModelError: pooling `vc` without a contextualizer, spans of another number, or one
-                path in place of a list.
+            ModelError: no contextualizer for this pooling, `auto` without texts, spans of
+                another number, or one path in place of a list.
         """
         _refuse_single(paths, "paths")
         if spans is not None and len(spans) != len(paths):
             raise ModelError(f"got {len(paths)} paths but {len(spans)} spans")
-        default: Pooling = "mean" if self.info is None else self.info.pooling
+        chosen = self._chosen_pooling(pooling, texts)
         rows = [
-            self._encode_clip(path, span, pooling or default)
+            self._encode_clip(path, span, chosen)
             for path, span in zip(paths, spans or [None] * len(paths), strict=True)
         ]
         return torch.stack(rows) if rows else torch.empty(0, self.backbone.dim)
+
+    @property
+    def long_pooling(self) -> Pooling:
+        """What finds most for long texts; `mean` where that was not measured, too."""
+        known = None if self.info is None else self.info.text_pooling
+        return "mean" if known is None else known.long
+
+    def pooling_for(self, texts: Sequence[str], *, contrast: bool = False) -> Pooling:
+        """What `auto` means for texts that are compared with the same videos.
+
+        Adaptation measures from how many words on which pooling is best; the median of the texts'
+        words is what counts. `mean` where that was not measured. `contrast`: Texts are compared
+        with each other, on one video at a time.
+        """
+        _refuse_single(texts, "texts")
+        known = None if self.info is None else self.info.text_pooling
+        return "mean" if known is None else known.fit(texts, contrast=contrast)
 
     def encode_text(self, texts: Sequence[str]) -> Float32[Tensor, "N D"]:
         """Embed texts; what does not fit the context length is cut.
@@ -181,6 +202,12 @@ class FiGCLIP:
         """Embed frames that are already resized and cropped, for example from a frame store."""
         return self._encode_frames_with(self.backbone, frames_NHWC)
 
+    def encode_trained_frames(
+        self, frames_NHWC: UInt8[np.ndarray, "N H W C"]
+    ) -> Float32[Tensor, "N D"]:
+        """The same at strength 1, for `pool_in_context` and `contextualise`."""
+        return self._encode_frames_with(self.trained, frames_NHWC)
+
     def _encode_frames_with(
         self, backbone: Backbone, frames_NHWC: UInt8[np.ndarray, "N H W C"]
     ) -> Float32[Tensor, "N D"]:
@@ -191,30 +218,79 @@ class FiGCLIP:
                 [normalize(backbone.encode_frames(part), dim=-1).float().cpu() for part in parts]
             )
 
+    def _chosen_pooling(self, pooling: PoolingOption | None, texts: Sequence[str]) -> Pooling:
+        """How videos become one embedding each."""
+        if pooling == "auto":
+            if not texts:
+                fix = "Give them: texts=[…]"
+                raise ModelError("pooling=auto needs the texts that the videos are for", fix=fix)
+            return self.pooling_for(texts)
+        return pooling or ("mean" if self.info is None else self.info.pooling)
+
+    def pool_in_context(self, frames_CND: Float32[Tensor, "C N D"]) -> Float32[Tensor, "C D"]:
+        """The contextualizer's embedding of C clips, from the frames of `trained`.
+
+        Raises:
+            ModelError: there is no contextualizer, or the clips are too long for it.
+        """
+        contextualizer, frames_per_event = self.require_contextualizer()
+        with torch.inference_mode():
+            pooled_CD = contextualizer.pool(
+                frames_CND.to(self.backbone.device), frames_per_event=frames_per_event
+            )
+        return pooled_CD.float().cpu()
+
+    def contextualise(self, frames_PTD: Float32[Tensor, "P T D"]) -> Contexts:
+        """The contextualizer's outputs for one video (B = 1), from the frames of `trained`.
+
+        Raises:
+            ModelError: there is no contextualizer, it was trained on another T, or there are more
+                events than it has places.
+        """
+        contextualizer, frames_per_event = self.require_contextualizer()
+        if frames_PTD.shape[1] != frames_per_event:
+            raise ModelError(
+                f"the contextualizer was trained on {frames_per_event} frames an event, not on "
+                f"{frames_PTD.shape[1]}",
+                fix=f"Use {frames_per_event} frames, or pooling=mean",
+            )
+        frames_BPTD = frames_PTD[None].to(self.backbone.device)
+        mask_BPT = torch.ones(frames_BPTD.shape[:3], dtype=torch.bool, device=frames_BPTD.device)
+        with torch.inference_mode():
+            contexts = contextualizer(frames_BPTD, frame_mask_BPT=mask_BPT)
+        return Contexts(contexts.video_BD.float().cpu(), contexts.event_BPD.float().cpu())
+
+    def require_contextualizer(self) -> tuple[VideoContextualizer, int]:
+        """The contextualizer, and how many frames of an event it was trained on.
+
+        Raises:
+            ModelError: there is none.
+        """
+        shape = None if self.info is None else self.info.contextualizer
+        if self.contextualizer is None or shape is None:
+            raise ModelError(
+                "pooling=vc needs a Video Contextualizer, and this model has none",
+                fix="Use pooling=mean.",
+            )
+        return self.contextualizer, shape.frames_per_event
+
     def _encode_clip(
         self, path: str | Path, span: tuple[float, float] | None, pooling: Pooling
     ) -> Float32[Tensor, " D"]:
         """One video or span."""
         start_s, end_s = span if span is not None else (0.0, video_duration_s(path))
+        if pooling == "both":
+            parts = (self._encode_clip(path, span, one) for one in ("mean", "vc"))
+            return mean_of_both(*parts)
         if pooling == "mean":
             frames_NHWC = self._decode(path, start_s, end_s, num_frames=FRAMES_PER_VIDEO)
             return normalize(self.encode_frames(frames_NHWC).mean(dim=0), dim=-1)
-        if self.contextualizer is None or self.info is None or self.info.contextualizer is None:
-            raise ModelError(
-                "pooling=vc needs a Video Contextualizer, and this model has none",
-                fix="Use pooling=mean.",
-            )
         # As many events of the length it was trained on as come nearest to 20 frames.
-        per_event = self.info.contextualizer.frames_per_event
-        num_events = max(1, round(FRAMES_PER_VIDEO / per_event))
-        frames_NHWC = self._decode(path, start_s, end_s, num_frames=num_events * per_event)
-        frames_ND = self._encode_frames_with(self._trained, frames_NHWC)
-        frames_BPTD = frames_ND.unflatten(0, (1, num_events, per_event))
-        device = self.backbone.device
-        mask = torch.ones(frames_BPTD.shape[:3], dtype=torch.bool, device=device)
-        with torch.inference_mode():
-            contexts = self.contextualizer(frames_BPTD.to(device), frame_mask_BPT=mask)
-        return contexts.video_BD[0].float().cpu()
+        _, per_event = self.require_contextualizer()
+        num_frames = max(1, round(FRAMES_PER_VIDEO / per_event)) * per_event
+        frames_NHWC = self._decode(path, start_s, end_s, num_frames=num_frames)
+        frames_ND = self.encode_trained_frames(frames_NHWC)
+        return self.pool_in_context(frames_ND[None])[0]
 
     def _decode(
         self, path: str | Path, start_s: float, end_s: float, *, num_frames: int

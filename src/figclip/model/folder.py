@@ -23,7 +23,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
@@ -44,6 +44,7 @@ from figclip.model.checked_files import (
 from figclip.model.image_tower import ADAPTER_NAME
 from figclip.model.lora import plain_state
 from figclip.model.open_clip import PREFIX
+from figclip.model.pooling import MeasuredPooling, Pooling, TextPooling
 from figclip.runtime.checked_json import read_checked
 from figclip.runtime.files import make_folder, staged_folder, write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
@@ -52,8 +53,6 @@ MODEL_FORMAT = 1
 TRAINED_ON = "trained_on.txt"
 _MEDIUM_HASH = re.compile(r"[0-9a-f]{16}")
 
-Pooling = Literal["mean", "vc"]
-"""How frames become a video: their mean, or the contextualizer's video output."""
 MAX_SIZE = 4096
 """Most layers, and widest head, that figclip.json may ask for."""
 
@@ -113,7 +112,8 @@ class ModelInfo:
         alpha: Strength that the weights are merged at; 0 base, 1 as trained.
         lora_scale: LoRA's own scale, lora_alpha / rank; 0 for a full fine-tune.
         pixel_pipeline: Pipeline of the frames it was trained on.
-        pooling: Default pooling of a video, `mean` or `vc`.
+        pooling: Default pooling of a video, see `model.pooling`.
+        text_pooling: Which pooling fits which texts; None where it was not measured.
         base: Hub id of the base, empty for a local one.
         base_hash: `weights_hash` of the base.
         contextualizer: Its shape, None when there is none.
@@ -131,6 +131,7 @@ class ModelInfo:
     base: str
     base_hash: str
     contextualizer: ContextualizerShape | None
+    text_pooling: TextPooling | None = None
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
     seen: SeenMedia = SeenMedia(is_whole=False)
 
@@ -266,9 +267,13 @@ def read_info(path: Path) -> ModelInfo | None:
                 fix="Use the figclip version that wrote it, or a newer one.",
             )
         shape = content.pop("contextualizer")
+        text_pooling = content.pop("text_pooling", None)  # nor have they this
         seen = _read_seen(path, content["provenance"])
         info = ModelInfo(
-            **content, contextualizer=ContextualizerShape(**shape) if shape else None, seen=seen
+            **content,
+            contextualizer=ContextualizerShape(**shape) if shape else None,
+            text_pooling=None if text_pooling is None else _read_text_pooling(text_pooling),
+            seen=seen,
         )
         _check_info(info)
         return info
@@ -302,6 +307,21 @@ def _read_seen(path: Path, provenance: dict[str, Any]) -> SeenMedia:
     )
 
 
+def _read_text_pooling(content: dict[str, Any]) -> TextPooling:
+    """Which pooling fits which texts; a ValueError or TypeError where it cannot be so."""
+    measured = {name: MeasuredPooling(**one) for name, one in content["measured"].items()}
+    words, kinds = content["from_words"], (content["long"], content["contrast"])
+    if not set(kinds) <= {*get_args(Pooling)}:
+        raise ValueError("a field has a value that it cannot have")
+    if words is not None and (type(words) is not int or not 0 <= words <= MAX_SIZE):
+        raise ValueError("a field has a value that it cannot have")
+    for one in measured.values():
+        numbers = (one.words, one.mean, one.vc, one.both)
+        if not all(type(number) in (int, float) and 0 <= number <= MAX_SIZE for number in numbers):
+            raise ValueError("a field has a value that it cannot have")
+    return TextPooling(from_words=words, long=kinds[0], contrast=kinds[1], measured=measured)
+
+
 def _check_info(info: ModelInfo) -> None:
     """Raise ValueError for a value that cannot be right."""
     texts = (info.activation, info.pixel_pipeline, info.base, info.base_hash)
@@ -310,12 +330,13 @@ def _check_info(info: ModelInfo) -> None:
     sizes = () if shape is None else (shape.layers, shape.head_dim, shape.frames_per_event)
     valid = (
         info.adaptation in get_args(Adaptation)
-        and info.pooling in ("mean", "vc")
+        and info.pooling in get_args(Pooling)
         and all(isinstance(text, str) for text in texts)
         and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
         and all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes)
         and (shape is None or shape.layers <= MAX_LAYERS)
         and (shape is None or shape.frames_per_event <= MAX_POSITIONS)
+        and (shape is not None or info.text_pooling is None)
         and isinstance(info.provenance, dict)
     )
     if not valid:

@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from figclip.errors import VideoError
 from figclip.model.figclip import FiGCLIP
+from figclip.model.pooling import Pooling, mean_of_both
 from figclip.preparation.prepare import lost_video
 from figclip.runtime.progress import CountProgress
 from figclip.runtime.worker_pool import Lost, Part, stream_jobs
@@ -23,18 +24,29 @@ from figclip.search.index_file import IndexedVideo
 from figclip.search.reading import Cut, FrameBatch, VideoJob
 
 _WAITING_PER_THREAD = 2
+_WINDOWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedFrames:
+    """L2-normalised embeddings of frames, and those at strength 1 where windows have a context."""
+
+    own_ND: Float32[np.ndarray, "N D"]
+    trained_ND: Float32[np.ndarray, "N D"] | None
 
 
 class FrameEmbedder:
     """Embeds batches of frames in threads; a context manager.
+
+    With `in_context` windows are embedded in context too.
 
     On the CPU `num_threads`, one a core, each run the model for themselves: that scales better than
     one batch on all cores beside processes that decode, and embeddings do not depend on how many
     there are. Elsewhere one thread feeds the device.
     """
 
-    def __init__(self, model: FiGCLIP, *, num_threads: int) -> None:
-        self._model = model
+    def __init__(self, model: FiGCLIP, *, num_threads: int, in_context: bool = False) -> None:
+        self._model, self._in_context = model, in_context
         if model.backbone.device.type != "cpu":
             num_threads = 1
         self._room = Semaphore(_WAITING_PER_THREAD * num_threads)
@@ -50,18 +62,37 @@ class FrameEmbedder:
         # What one thread sets is what threads have that begin later.
         torch.set_num_threads(self._threads_before)
 
-    def submit(
-        self, frames_NHWC: UInt8[np.ndarray, "N S S 3"]
-    ) -> Future[Float32[np.ndarray, "N D"]]:
-        """L2-normalised embeddings of frames, later; waits while too many batches wait."""
+    @property
+    def long_pooling(self) -> Pooling:
+        """As of the model."""
+        return self._model.long_pooling
+
+    def submit(self, frames_NHWC: UInt8[np.ndarray, "N S S 3"]) -> Future[EmbeddedFrames]:
+        """Embeddings of frames, later; waits while too many batches wait."""
         self._room.acquire()
         future = self._pool.submit(self._embed, frames_NHWC)
         future.add_done_callback(lambda _: self._room.release())
         return future
 
-    def _embed(self, frames_NHWC: UInt8[np.ndarray, "N S S 3"]) -> Float32[np.ndarray, "N D"]:
+    def pool_in_context(
+        self, frames_NTD: Float32[np.ndarray, "N T D"]
+    ) -> Float32[np.ndarray, "N D"]:
+        """Windows by the contextualizer; in the pool, so that their bits depend on no other."""
+        starts = range(0, len(frames_NTD), _WINDOWS_AT_ONCE)
+        parts = (torch.from_numpy(frames_NTD[i : i + _WINDOWS_AT_ONCE]) for i in starts)
+        return np.concatenate(
+            [one.numpy() for one in self._pool.map(self._model.pool_in_context, parts)]
+        )
+
+    def _embed(self, frames_NHWC: UInt8[np.ndarray, "N S S 3"]) -> EmbeddedFrames:
         """One batch."""
-        return self._model.encode_frames(frames_NHWC).numpy()
+        own_ND = self._model.encode_frames(frames_NHWC).numpy()
+        if not self._in_context:
+            return EmbeddedFrames(own_ND, None)
+        if self._model.trained is self._model.backbone:
+            return EmbeddedFrames(own_ND, own_ND)
+        trained_ND = self._model.encode_trained_frames(frames_NHWC).numpy()
+        return EmbeddedFrames(own_ND, trained_ND)
 
 
 def embed_videos(
@@ -73,16 +104,19 @@ def embed_videos(
     num_threads: int,
     limit_s: float,
     on_progress: CountProgress,
+    in_context: bool = False,
 ) -> Generator[tuple[VideoJob, IndexedVideo | VideoError]]:
     """Read videos in worker processes, and embed them meanwhile; each as soon as it is done.
 
-    `limit_s` is of a batch of frames. `on_progress` is told seconds of video.
+    `limit_s` is of a batch of frames. `on_progress` is told seconds of video. `in_context`: windows
+    get an embedding by the model's contextualizer too.
     """
     total_s, done_s = round(sum(job.survey.duration_us for job in jobs) / 1e6), 0
     done_us = {job.survey.hash: 0.0 for job in jobs}
     under_way: dict[str, _Embedding] = {}
     streams = stream_jobs(jobs, read, num_workers=num_workers, limit_s=limit_s)
-    with FrameEmbedder(model, num_threads=num_threads) as embedder, closing(streams) as outcomes:
+    embedding = FrameEmbedder(model, num_threads=num_threads, in_context=in_context)
+    with embedding as embedder, closing(streams) as outcomes:
         for outcome in outcomes:
             survey = outcome.job.survey
             video = under_way.setdefault(survey.hash, _Embedding(outcome.job))
@@ -99,9 +133,9 @@ def embed_videos(
             if done_s > before_s:
                 on_progress(done_s, total_s)
             for name in [name for name, one in under_way.items() if one.is_done]:
-                yield under_way.pop(name).result()
+                yield under_way.pop(name).result(embedder)
         for video in under_way.values():
-            yield video.result()
+            yield video.result(embedder)
 
 
 @dataclass(slots=True)
@@ -109,7 +143,7 @@ class _Embedding:
     """A video whose frames are being embedded, and what became of it when all are there."""
 
     job: VideoJob
-    batches: list[Future[Float32[np.ndarray, "N D"]]] = field(default_factory=list[Any])
+    batches: list[Future[EmbeddedFrames]] = field(default_factory=list[Any])
     cut: Cut | VideoError | None = None
 
     @property
@@ -117,18 +151,29 @@ class _Embedding:
         """Whether `result` need not wait."""
         return self.cut is not None and all(batch.done() for batch in self.batches)
 
-    def result(self) -> tuple[VideoJob, IndexedVideo | VideoError]:
+    def result(self, embedder: FrameEmbedder) -> tuple[VideoJob, IndexedVideo | VideoError]:
         """The windows, once all frames are embedded."""
         assert self.cut is not None
         if isinstance(self.cut, VideoError):
             return self.job, self.cut
-        frames_ND = np.concatenate([batch.result() for batch in self.batches])
+        frames = [batch.result() for batch in self.batches]
+        own_FD = np.concatenate([one.own_ND for one in frames])
+        vectors_ND = _pooled(own_FD, self.cut.frame_idx_NT)
+        trained = [one.trained_ND for one in frames if one.trained_ND is not None]
+        context_ND = None
+        if trained:
+            frames_NTD = np.concatenate(trained)[self.cut.frame_idx_NT]
+            context_ND = embedder.pool_in_context(frames_NTD)
+            if embedder.long_pooling == "both":
+                both_ND = mean_of_both(torch.from_numpy(vectors_ND), torch.from_numpy(context_ND))
+                context_ND = both_ND.numpy()
         return self.job, IndexedVideo(
             hash=self.job.survey.hash,
             duration_s=self.job.survey.duration_us / 1e6,
             spans_us=self.cut.spans_us,
-            vectors_ND=_pooled(frames_ND, self.cut.frame_idx_NT),
+            vectors_ND=vectors_ND,
             thumbnails=self.cut.thumbnails,
+            context_ND=context_ND,
         )
 
 

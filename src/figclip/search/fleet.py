@@ -15,6 +15,7 @@ from functools import cache, partial
 import torch
 
 from figclip.errors import ModelError, VideoError
+from figclip.model.context_embedder import long_text_identity
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.prepare import decode_all
@@ -87,7 +88,8 @@ def _load_model(spec: IndexSpec) -> FiGCLIP:
     """The model of an index, once per process."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = FiGCLIP.from_pretrained(spec.model, device=device)
-    if model_identity(model.backbone) != spec.model_hash:
+    is_same = model_identity(model.backbone) == spec.model_hash
+    if not is_same or spec.context_hash not in ("", long_text_identity(model)):
         where, fix = f"{spec.model} on {platform.node()}", "Copy the model there"
         raise ModelError("is another model than here", where=where, fix=fix)
     return model
@@ -158,4 +160,5 @@ class _Reader:
             num_threads=self.num_cpus,
             limit_s=self.reading.batch_limit_s,
             on_progress=no_progress,
+            in_context=bool(self.reading.spec.context_hash),
         )

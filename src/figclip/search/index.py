@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from jaxtyping import Float32, Int64
 from PIL import Image
 
 from figclip.errors import ConfigError, ModelError, StoreError, VideoError
+from figclip.model.context_embedder import long_text_identity
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
+from figclip.model.pooling import Pooling
 from figclip.runtime.progress import CountProgress
 from figclip.search.addresses import address_of, place_of
 from figclip.search.approximate import ApproximateIndex, Kind, num_proposed, open_approximate
@@ -26,10 +28,10 @@ from figclip.search.moments import Moment, best_first, find_moments
 
 NUM_RERANKED = 300
 """So many hits are ordered anew where there are counterparts."""
-_MARGIN_SHARE = 0.5
+_MARGIN_SHARE: dict[Pooling, float] = {"mean": 0.5, "vc": 0.3, "both": 0.3}
 """By the margin alone, what shows one fact most plainly would come first, whoever does it: of 2,000
 clips, 0.5 % instead of 73 % are then found first. Half of it leaves that as it is, and puts a third
-of the twins behind that came before (LOG.md, 2026-11-29)."""
+of the twins behind that came before. Margins in context are larger (LOG.md, 2026-11-29)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Hit:
         windows: Numbers of its windows within the video.
         best_window: Number of the one that scores highest.
         video: SHA-256 of the video's file.
+        pooling: How its windows were compared: by the `mean` of their frames or, with a long
+            sentence, in context (`vc` or `both`), see `model.pooling`.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class Hit:
     windows: tuple[int, ...]
     best_window: int
     video: str
+    pooling: Pooling = "mean"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: paths are texts."""
@@ -123,7 +128,8 @@ class Index:
             model: Where its model is now, or that model; None: where it was.
             device: Where queries are embedded.
             approximate: Search by a graph (`hnsw`) or by codes (`ivfpq`) that lie beside the index
-                and are made where there are none. With a `path_glob` it is searched exactly.
+                and are made where there are none. With a `path_glob`, and by long sentences where
+                the index has embeddings in context, it is searched exactly.
             on_progress: Told how many windows are in, while that is made.
 
         Raises:
@@ -135,7 +141,8 @@ class Index:
             spec = file.spec
             if not isinstance(model, FiGCLIP):
                 model = _load_model(path, spec, model, device=device)
-            if model_identity(model.backbone) != spec.model_hash:
+            is_same = model_identity(model.backbone) == spec.model_hash
+            if not is_same or spec.context_hash not in ("", long_text_identity(model)):
                 raise StoreError(
                     f"is of another model: {spec.model} as it was",
                     where=str(path),
@@ -182,7 +189,8 @@ class Index:
             video: A video file, of which 20 frames are looked at.
             k: Most hits.
             against: Counterparts of the sentence (`a woman hands a cup to a man`). The first 300
-                hits, or k if that is more, are then ordered by score plus half the margin.
+                hits, or k if that is more, are then ordered by score plus half the margin (in
+                context 0.3 of it).
             path_glob: Only videos with such a path; `*.mp4` and `party/*` may stand at its end.
 
         Raises:
@@ -191,17 +199,23 @@ class Index:
         """
         _check_query(text, image, video, k=k, against=against)
         queries_QD = self._embed(text=text, image=image, video=video, against=against)
+        pooling = "mean" if text is None else self.pooling_for(text)
         num_wanted = max(k, NUM_RERANKED) if against else k
-        moments = self._moments(queries_QD[0], path_glob=path_glob, num=num_wanted)
+        moments = self._moments(queries_QD[0], pooling, path_glob=path_glob, num=num_wanted)
+        hit = partial(self._hit, pooling=pooling, path_glob=path_glob)
         if not against:
-            return tuple(self._hit(one, path_glob=path_glob) for one in moments)
-        best_CD = self.windows.vectors_ND[[one.best for one in moments]]
+            return tuple(hit(one) for one in moments)
+        best_CD = self._vectors(pooling)[[one.best for one in moments]]
         counter_C = np.vecdot(best_CD[:, None], queries_QD[1:]).max(axis=1).tolist()
         hits = [
-            self._hit(one, path_glob=path_glob, margin=one.score - counter)
+            hit(one, margin=one.score - counter)
             for one, counter in zip(moments, counter_C, strict=True)
         ]
         return tuple(sorted(hits, key=_less_like_counterparts)[:k])
+
+    def pooling_for(self, text: str) -> Pooling:
+        """How windows are compared with a sentence."""
+        return "mean" if self.windows.context_ND is None else self.model.pooling_for([text])
 
     def find_file(self, hit: Hit) -> Path:
         """Where the video of a hit is as it was indexed: its first path, or a copy.
@@ -245,19 +259,30 @@ class Index:
         assert video is not None, "one of the three is given"
         return self.model.encode_video([video], pooling="mean").numpy()
 
+    def _vectors(self, pooling: Pooling) -> Float32[np.ndarray, "N D"]:
+        """The embeddings of all windows."""
+        context_ND = self.windows.context_ND
+        return self.windows.vectors_ND if pooling == "mean" or context_ND is None else context_ND
+
     def _moments(
-        self, query_D: Float32[np.ndarray, " D"], *, path_glob: str | None, num: int
+        self,
+        query_D: Float32[np.ndarray, " D"],
+        pooling: Pooling,
+        *,
+        path_glob: str | None,
+        num: int,
     ) -> list[Moment]:
         """The best moments."""
-        vectors_ND = self.windows.vectors_ND
-        if self.approximate is None or path_glob is not None:
+        vectors_ND = self._vectors(pooling)
+        grown = partial(self._grown, query_D, vectors_ND, num=num)
+        if self.approximate is None or path_glob is not None or pooling != "mean":
             scores_N = vectors_ND @ query_D
             among_M = self._windows_at(path_glob)
-            return self._grown(query_D, among_M, scores_N[among_M], num=num)
+            return grown(among_M, scores_N[among_M])
         num_windows = num_proposed(num)
         while True:
             among_M = self.approximate.propose(query_D, num=num_windows)
-            found = self._grown(query_D, among_M, vectors_ND[among_M] @ query_D, num=num)
+            found = grown(among_M, vectors_ND[among_M] @ query_D)
             if len(found) == num or num_windows >= len(vectors_ND):
                 return found
             num_windows *= 4
@@ -265,13 +290,13 @@ class Index:
     def _grown(
         self,
         query_D: Float32[np.ndarray, " D"],
+        vectors_ND: Float32[np.ndarray, "N D"],
         among_M: Int64[np.ndarray, " M"],
         scores_M: Float32[np.ndarray, " M"],
         *,
         num: int,
     ) -> list[Moment]:
         """The best moments whose best windows are among some."""
-        vectors_ND = self.windows.vectors_ND
         seeds = best_first(
             scores_M,
             among_M=among_M,
@@ -302,7 +327,14 @@ class Index:
             )
         return np.flatnonzero(is_meant_V[self.windows.video_idx_N])
 
-    def _hit(self, moment: Moment, *, path_glob: str | None, margin: float | None = None) -> Hit:
+    def _hit(
+        self,
+        moment: Moment,
+        *,
+        pooling: Pooling,
+        path_glob: str | None,
+        margin: float | None = None,
+    ) -> Hit:
         """A moment with where it is; a path that was asked for comes first."""
         windows = self.windows
         video_idx = int(windows.video_idx_N[moment.best])
@@ -321,13 +353,14 @@ class Index:
             windows=tuple(windows.number_N[one].item() for one in moment.windows),
             best_window=windows.number_N[moment.best].item(),
             video=windows.hashes[video_idx],
+            pooling=pooling,
         )
 
 
 def _less_like_counterparts(hit: Hit) -> float:
     """What hits are ordered by where there are counterparts, the smallest first."""
     assert hit.margin is not None
-    return -(hit.score + _MARGIN_SHARE * hit.margin)
+    return -(hit.score + _MARGIN_SHARE[hit.pooling] * hit.margin)
 
 
 def shown_time(time_s: float) -> str:

@@ -73,6 +73,8 @@ class IndexSpec:
         dim: Numbers of an embedding.
         unit: Windows of `window_s` seconds every `stride_s` seconds, or whole shots.
         frames: Frames of a window, at the midpoints of equal segments; their mean is embedded.
+        context_hash: `long_text_identity` of the model, whose long sentences are compared with a
+            second embedding of each window. Empty where there is none.
     """
 
     model: str
@@ -83,6 +85,12 @@ class IndexSpec:
     window_s: float = 2.0
     stride_s: float = 1.0
     frames: int = 4
+    context_hash: str = ""
+
+    @property
+    def row_width(self) -> int:
+        """Numbers of a window: its embedding, and that in context."""
+        return self.dim * (2 if self.context_hash else 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +100,7 @@ class IndexedVideo:
     Attributes:
         spans_us: Start and end of each window in microseconds, by start.
         vectors_ND: L2-normalised embeddings of the windows.
+        context_ND: Those in context, where the index has them.
         thumbnails: A JPEG of each window.
     """
 
@@ -100,6 +109,7 @@ class IndexedVideo:
     spans_us: Int64[np.ndarray, "N 2"]
     vectors_ND: Float32[np.ndarray, "N D"]  # noqa: N815
     thumbnails: tuple[bytes, ...]
+    context_ND: Float32[np.ndarray, "N D"] | None = None  # noqa: N815
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +141,7 @@ class Windows:
         number_N: Of each window, its place within its video.
         spans_us_N2: Start and end in microseconds.
         vectors_ND: L2-normalised embeddings.
+        context_ND: Those in context, for long sentences; None where the index has none.
     """
 
     hashes: tuple[str, ...]
@@ -138,6 +149,7 @@ class Windows:
     number_N: Int64[np.ndarray, " N"]  # noqa: N815
     spans_us_N2: Int64[np.ndarray, "N 2"]  # noqa: N815
     vectors_ND: Float32[np.ndarray, "N D"]  # noqa: N815
+    context_ND: Float32[np.ndarray, "N D"] | None = None  # noqa: N815
 
 
 class IndexFile:
@@ -196,13 +208,17 @@ class IndexFile:
             vectors.append(vector)
         counts = [len(one) for one in spans]
         numbers = [np.arange(count, dtype=np.int64) for count in counts]
-        none_N2, none_ND = np.empty((0, 2), np.int64), np.empty((0, self.spec.dim), np.float32)
+        none_N2 = np.empty((0, 2), np.int64)
+        rows_NW = np.concatenate([*vectors, np.empty((0, self.spec.row_width), np.float32)])
+        # A copy of each half: products with every second row would be slow.
+        own_ND, context_ND = map(np.ascontiguousarray, np.split(rows_NW, [self.spec.dim], axis=1))
         return Windows(
             hashes=tuple(hashes),
             video_idx_N=np.repeat(np.arange(len(hashes), dtype=np.int64), counts),
             number_N=np.concatenate([*numbers, np.empty(0, np.int64)]),
             spans_us_N2=np.concatenate([*spans, none_N2]),
-            vectors_ND=np.concatenate([*vectors, none_ND]),
+            vectors_ND=own_ND,
+            context_ND=context_ND if self.spec.context_hash else None,
         )
 
     def thumbnail(self, video_hash: str, number: int) -> bytes:
@@ -219,7 +235,7 @@ class IndexFile:
         return f"{row_check(*rows):08x}-{len(rows)}"
 
     def _videos(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Hash, spans and vectors of videos that a file has; all rows are checked."""
+        """Hash, spans and rows of vectors of videos that a file has; all rows are checked."""
         # In SQL, a row whose name is damaged would be one that no file has.
         wanted = {file.hash for file in self.files()}
         with named_errors(self.path, kind=_KIND):
@@ -228,9 +244,9 @@ class IndexFile:
                 if check != _video_check(video_hash, duration_s, spans, vectors):
                     raise _damaged("the row of a video", self.path, str(video_hash))
                 if video_hash in wanted:
-                    vectors_ND = np.frombuffer(vectors, np.float32).reshape(-1, self.spec.dim)
-                    spans_us = np.frombuffer(spans, np.int64).reshape(len(vectors_ND), 2)
-                    yield video_hash, spans_us, vectors_ND
+                    row_NW = np.frombuffer(vectors, np.float32).reshape(-1, self.spec.row_width)
+                    spans_us = np.frombuffer(spans, np.int64).reshape(len(row_NW), 2)
+                    yield video_hash, spans_us, row_NW
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         """All rows of a query."""
@@ -289,8 +305,10 @@ class IndexWriter:
     def add_video(self, video: IndexedVideo) -> None:
         """Write a video, in place of what there is of it."""
         spans = np.ascontiguousarray(video.spans_us, np.int64).tobytes()
-        vectors = np.ascontiguousarray(video.vectors_ND, np.float32).tobytes()
-        assert video.vectors_ND.shape == (len(video.spans_us), self.spec.dim)
+        both = (video.vectors_ND, video.context_ND)
+        row_NW = np.concatenate([one for one in both if one is not None], axis=1)
+        assert row_NW.shape == (len(video.spans_us), self.spec.row_width)
+        vectors = np.ascontiguousarray(row_NW, np.float32).tobytes()
         assert len(video.thumbnails) == len(video.spans_us)
         check = _video_check(video.hash, video.duration_s, spans, vectors)
         self._write("DELETE FROM videos WHERE hash = ?", (video.hash,))
@@ -413,6 +431,9 @@ def _difference(found: IndexSpec, wanted: IndexSpec) -> str:
     """Why an index cannot be gone on with; empty where it can. The folder of a model may move."""
     if found.model_hash != wanted.model_hash:
         return f"is of another model ({found.model}), not of {wanted.model}"
+    if found.context_hash != wanted.context_hash:
+        has = "no" if not found.context_hash else "other" if wanted.context_hash else "also"
+        return f"has {has} embeddings in context (--pooling)"
     differing = [
         f"{key} {value}, not {asdict(wanted)[key]}"
         for key, value in asdict(found).items()

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from errno import EACCES, EIO, EPERM, ESTALE
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from figclip.errors import ConfigError, VideoError
+from figclip.model.context_embedder import long_text_identity
 from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.prepare import VIDEO_LIMIT_S, decode_all
@@ -26,6 +28,8 @@ from figclip.search.shots import require_shot_detection
 from figclip.search.video_files import FoundFiles, find_video_files, is_gone
 from figclip.search.windows import count_windows
 from figclip.video.decoding import to_time_us
+
+IndexedPooling = Literal["mean", "auto"]
 
 RETRIED = (
     *("hung: ", "too-slow: ", "crashed: ", "changed: ", "missing: "),
@@ -97,6 +101,7 @@ def index(
     stride_s: float = 1.0,
     shots: bool = False,
     prune: bool = False,
+    pooling: IndexedPooling = "auto",
     num_workers: int | None = None,
     limit_s: float = VIDEO_LIMIT_S,
     device: str = "cpu",
@@ -119,6 +124,8 @@ def index(
         stride_s: From the start of a window to the next; the last one ends with the video.
         shots: Whole shots instead of windows, by PySceneDetect; videos are decoded twice.
         prune: Forget files of earlier runs that are gone.
+        pooling: `mean` keeps that of a window's frames only; `auto` also what the contextualizer
+            makes of them, where that was found better for long sentences.
         num_workers: Decoding processes; None: one per core. Not with `ray`.
         limit_s: Seconds that reading a file may take up to the next frame.
         device: Where the model runs; not with `ray`.
@@ -149,6 +156,7 @@ def index(
         unit="shots" if shots else "windows",
         window_s=window_s,
         stride_s=stride_s,
+        context_hash=long_text_identity(clip) if pooling == "auto" else "",
     )
     with lock_file(out), IndexWriter(out, spec=spec) as writer:
         run = _Run(
@@ -264,6 +272,7 @@ class _Run:
             num_threads=os.cpu_count() or 1,
             limit_s=_LIMIT_FACTOR * self.limit_s,
             on_progress=partial(self.on_progress, "seconds of video"),
+            in_context=bool(self.writer.spec.context_hash),
         )
         with closing(videos):
             for job, result in videos:
@@ -320,12 +329,12 @@ def _estimate(jobs: Sequence[VideoJob], spec: IndexSpec, out: Path) -> IndexingP
         count_windows(job.survey.duration_us, window_us=window_us, stride_us=stride_us)
         for job in jobs
     )
-    num_bytes = num_windows * (4 * spec.dim + _BYTES_PER_THUMBNAIL)
+    num_bytes = num_windows * (4 * spec.row_width + _BYTES_PER_THUMBNAIL)
     return IndexingPlan(
         num_videos=len(jobs),
         duration_s=duration_s,
         num_windows=num_windows,
         num_bytes=num_bytes,
-        least_bytes=num_windows * (4 * spec.dim + _LEAST_BYTES_PER_THUMBNAIL),
+        least_bytes=num_windows * (4 * spec.row_width + _LEAST_BYTES_PER_THUMBNAIL),
         missing_bytes=missing_bytes(out, num_bytes),
     )

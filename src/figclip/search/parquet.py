@@ -27,7 +27,8 @@ def write_parquet(index: str | Path, out: str | Path) -> int:
 
     Columns: `id` (`HASH-NUMBER`), `hash` (SHA-256 of the video's file), `number` (of the window
     within its video), `path` (of its first file by name), `start_s`, `end_s`, `vector` (float32, of
-    length 1). The metadata of the schema has the spec of the index as JSON, under `figclip`.
+    length 1), and `context_vector` where the index has that. The metadata of the schema has the
+    spec of the index as JSON, under `figclip`.
 
     Raises:
         ConfigError: pyarrow is not installed.
@@ -71,6 +72,8 @@ def _schema(index: IndexFile) -> pa.Schema:
     """Columns and spec."""
     import pyarrow as pa
 
+    vector = pa.list_(pa.float32(), index.spec.dim)
+    in_context = {"context_vector": vector} if index.spec.context_hash else {}
     return pa.schema(
         {
             "id": pa.string(),
@@ -79,7 +82,8 @@ def _schema(index: IndexFile) -> pa.Schema:
             "path": pa.string(),
             "start_s": pa.float64(),
             "end_s": pa.float64(),
-            "vector": pa.list_(pa.float32(), index.spec.dim),
+            "vector": vector,
+            **in_context,
         },
         metadata={"figclip": json.dumps(asdict(index.spec), sort_keys=True)},
     )
@@ -94,7 +98,7 @@ def _table(
     hashes = [windows.hashes[idx] for idx in windows.video_idx_N[chosen]]
     numbers_N = windows.number_N[chosen]
     spans_s_N2 = windows.spans_us_N2[chosen] / 1e6
-    vectors_ND = windows.vectors_ND[chosen]
+    vectors = [one for one in (windows.vectors_ND, windows.context_ND) if one is not None]
     columns = [
         pa.array([f"{name}-{number}" for name, number in zip(hashes, numbers_N, strict=True)]),
         pa.array(hashes),
@@ -102,6 +106,9 @@ def _table(
         pa.array([paths[name] for name in hashes]),
         pa.array(spans_s_N2[:, 0]),
         pa.array(spans_s_N2[:, 1]),
-        pa.FixedSizeListArray.from_arrays(pa.array(vectors_ND.ravel()), vectors_ND.shape[1]),
+        *(
+            pa.FixedSizeListArray.from_arrays(pa.array(one_ND[chosen].ravel()), one_ND.shape[1])
+            for one_ND in vectors
+        ),
     ]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -64,6 +64,7 @@ class FoundMoment(BaseModel):
     windows: list[int]
     best_window: int
     video: str = Field(description="SHA-256 of the file.")
+    pooling: str = Field(description="How windows were compared: mean, vc or both.")
     thumbnail: str = Field(description="Where the picture of the best window is, on this server.")
 
 

@@ -53,6 +53,7 @@ class Actions:
 
     name: ClassVar[str] = "actions"
     face: ClassVar[Face] = "kept"
+    compares_texts: ClassVar[bool] = False
 
     prompts: str
     class_names: ClassNames = "words"

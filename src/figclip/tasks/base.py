@@ -51,6 +51,17 @@ class FrameTextEmbedder(TextEmbedder, Protocol):
 
 
 @runtime_checkable
+class ContextTextEmbedder(FrameTextEmbedder, Protocol):
+    """A model that sees the events of a video in each other's context."""
+
+    def embed_in_context(
+        self, videos: StoredVideos, frames: Sequence[tuple[int, float]], *, frames_per_event: int
+    ) -> tuple[Float32[np.ndarray, "P D"], Float32[np.ndarray, " D"]]:
+        """L2-normalised embeddings of one video's events, T frames of each in turn, and of it."""
+        ...
+
+
+@runtime_checkable
 class ClipTextEmbedder(TextEmbedder, Protocol):
     """What tasks on images and whole videos need of a model."""
 
@@ -158,6 +169,9 @@ class Task(Protocol[Source, Items]):
 
     face: ClassVar[Face]
     """Whether it tests detail, or what must be kept; a data source may say otherwise."""
+
+    compares_texts: ClassVar[bool]
+    """Whether true and false texts are compared on one video, rather than videos by one text."""
 
     @property
     def settings(self) -> Mapping[str, Setting]:

@@ -215,6 +215,7 @@ class Composition:
 
     name: ClassVar[str] = "composition"
     face: ClassVar[Face] = "detail"
+    compares_texts: ClassVar[bool] = True
 
     controls_seed: int | None = None
 

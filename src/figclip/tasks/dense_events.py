@@ -22,7 +22,7 @@ from figclip.metrics.controls import (
 )
 from figclip.metrics.ranking import paired_dot_products
 from figclip.records import Event, event_key
-from figclip.tasks.base import FrameTextEmbedder
+from figclip.tasks.base import ContextTextEmbedder, FrameTextEmbedder
 from figclip.tasks.media import embed_unique_texts, normalised_rows
 from figclip.video.sampling import event_times_s
 from figclip.video.stored import StoredVideos
@@ -61,8 +61,8 @@ class DenseEvents:
 
 
 @dataclass(frozen=True, slots=True)
-class VisualMeans:
-    """Means of frame embeddings, normalised: of each event, and of all events of each video."""
+class VisualEmbeddings:
+    """Embeddings, normalised, of each event and of each video with all its events."""
 
     event_ND: Float32[np.ndarray, "N D"]
     video_BD: Float32[np.ndarray, "B D"]
@@ -100,9 +100,14 @@ def list_events(
 
 def embed_events(
     embedder: FrameTextEmbedder, events: DenseEvents, *, frames_per_event: int
-) -> VisualMeans:
-    """Embed events and videos by means of T frames, at midpoints of equal parts of events."""
+) -> VisualEmbeddings:
+    """Embed events and videos from T frames of each event, at midpoints of equal parts.
+
+    By means of these, unless the embedder sees events in context.
+    """
     assert events.events, "there is no event to embed"
+    if isinstance(embedder, ContextTextEmbedder):
+        return _embed_in_context(embedder, events, frames_per_event=frames_per_event)
     sums: list[Float64[np.ndarray, "N D"]] = []
     step = max(1, _FRAMES_AT_ONCE // frames_per_event)
     for start in range(0, len(events.events), step):
@@ -114,7 +119,27 @@ def embed_events(
         embedded = embedder.embed_frames(events.videos, frames).astype(np.float64)
         sums.append(embedded.reshape(-1, frames_per_event, embedded.shape[1]).sum(axis=1))
     event_ND = np.concatenate(sums)
-    return VisualMeans(normalised_rows(event_ND), means_of_videos(event_ND, events))
+    return VisualEmbeddings(normalised_rows(event_ND), means_of_videos(event_ND, events))
+
+
+def _embed_in_context(
+    embedder: ContextTextEmbedder, events: DenseEvents, *, frames_per_event: int
+) -> VisualEmbeddings:
+    """Events and videos, video by video."""
+    event_PDs: list[Float32[np.ndarray, "P D"]] = []
+    video_Ds: list[Float32[np.ndarray, " D"]] = []
+    for first, last in events.spans():
+        frames = [
+            (event.video_idx, time_s)
+            for event in events.events[first:last]
+            for time_s in event_times_s(event.event, frames_per_event)
+        ]
+        event_PD, video_D = embedder.embed_in_context(
+            events.videos, frames, frames_per_event=frames_per_event
+        )
+        event_PDs.append(event_PD)
+        video_Ds.append(video_D)
+    return VisualEmbeddings(np.concatenate(event_PDs), np.stack(video_Ds))
 
 
 def means_of_videos(

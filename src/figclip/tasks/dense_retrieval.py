@@ -28,7 +28,7 @@ from figclip.tasks.dense_events import (
     ContrastEmbeddings,
     Contrasts,
     DenseEvents,
-    VisualMeans,
+    VisualEmbeddings,
     draw_blind_control,
     draw_counterfeits,
     embed_events,
@@ -55,6 +55,7 @@ class DenseRetrieval:
 
     name: ClassVar[str] = "dense_retrieval"
     face: ClassVar[Face] = "detail"
+    compares_texts: ClassVar[bool] = False
 
     template: Template
     frames_per_event: int
@@ -112,7 +113,7 @@ class DenseRetrieval:
 
 
 def retrieve_events(
-    events: DenseEvents, visual: VisualMeans, captions_ND: Float32[np.ndarray, "N D"]
+    events: DenseEvents, visual: VisualEmbeddings, captions_ND: Float32[np.ndarray, "N D"]
 ) -> tuple[ItemScores, ItemScores]:
     """Event retrieval in both directions, text to video first."""
     return _both_directions(
@@ -126,7 +127,7 @@ def retrieve_events(
 
 
 def _retrieve_videos(
-    events: DenseEvents, visual: VisualMeans, captions_ND: Float32[np.ndarray, "N D"]
+    events: DenseEvents, visual: VisualEmbeddings, captions_ND: Float32[np.ndarray, "N D"]
 ) -> tuple[ItemScores, ItemScores]:
     records = events.videos.records
     captions = [event.caption for event in events.events]

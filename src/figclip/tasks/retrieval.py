@@ -52,6 +52,7 @@ class Retrieval:
 
     name: ClassVar[str] = "retrieval"
     face: ClassVar[Face] = "kept"
+    compares_texts: ClassVar[bool] = False
 
     @property
     def settings(self) -> Mapping[str, Setting]:

@@ -57,6 +57,7 @@ class RoleGrounding:
 
     name: ClassVar[str] = "role_grounding"
     face: ClassVar[Face] = "detail"
+    compares_texts: ClassVar[bool] = False
 
     template: Template
     frames_per_event: int

@@ -46,7 +46,7 @@ from figclip.tasks.dense_events import (
     Contrasts,
     Counterfeits,
     DenseEvents,
-    VisualMeans,
+    VisualEmbeddings,
     draw_blind_control,
     draw_counterfeits,
     embed_events,
@@ -181,6 +181,7 @@ class SrlSwap:
 
     name: ClassVar[str] = "srl_swap"
     face: ClassVar[Face] = "detail"
+    compares_texts: ClassVar[bool] = True
 
     template: Template
     frames_per_event: int
@@ -283,7 +284,7 @@ class SrlSwap:
 
 
 def _score_block(
-    embedder: FrameTextEmbedder, items: SwapItems, visual: VisualMeans, block: str
+    embedder: FrameTextEmbedder, items: SwapItems, visual: VisualEmbeddings, block: str
 ) -> ItemScores:
     contrasts = items.contrasts[block]
     texts = ContrastEmbeddings(embedder, contrasts)

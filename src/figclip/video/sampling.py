@@ -91,6 +91,9 @@ PRESETS: dict[str, Preset] = {
     )
 }
 
+OUR_PRESETS = ("figclip", "event")
+"""Those that are not a benchmark's own protocol."""
+
 
 def find_preset(name: str) -> Preset:
     """A preset by name; a `ConfigError` that lists them if there is no such."""
