@@ -24,6 +24,15 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): _said_by(path) for path in files}
 
 
+def digest(folder: Path) -> str:
+    """A hash of every byte below a folder."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    found = hashlib.sha256(json.dumps(names).encode())
+    for path in (folder / name for name in names):
+        found.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
+    return found.hexdigest()
+
+
 def broken(folder: Path) -> list[str]:
     """Files that are half-written; hidden ones, written aside, may be."""
     found = []
