@@ -22,6 +22,11 @@ def test_without_gradio_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
         demo("no-such-model")
 
 
+def test_videos_alone_are_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match="--videos: belongs to --annotations"):
+        demo("no-such-model", videos=tmp_path)
+
+
 def test_a_plain_clip_needs_another_beside_it(tmp_path: Path):
     clip = str(write_tiny_clip(tmp_path / "clip"))
     with pytest.raises(ConfigError, match="plain CLIP, which has no base"):

@@ -98,6 +98,15 @@ def test_long_clips_are_refused(shelf: Shelf, tmp_path: Path):
         shelf.accept(sent(shelf, video.read_bytes()))
 
 
+def test_clips_of_large_frames_are_refused(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(media, "_MAX_UPLOAD_PIXELS", 96 * 64 - 1)
+    video = draw_video(tmp_path / "a.mp4", stamps=range(10))
+    with pytest.raises(VideoError, match="too-large: 96 x 64 pixels"):
+        shelf.accept(sent(shelf, video.read_bytes()))
+
+
 def test_the_oldest_uploads_are_deleted(shelf: Shelf, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(media, "_MAX_UPLOADS", 1)
     first, second = sent(shelf, b"a"), sent(shelf, b"b")

@@ -54,6 +54,8 @@ def demo(
     Raises:
         FigclipError: something that was given cannot be used; or gradio is missing.
     """
+    if videos is not None and annotations is None:
+        raise ConfigError("belongs to --annotations", where="--videos", fix="Give their file too")
     load_gradio()
     say = on_stage or (lambda _: None)
     say("Loading the models")

@@ -25,6 +25,7 @@ MAX_SHOWN_S = 120.0
 _MAX_MEDIA, _MAX_COPIES, _MAX_UPLOADS = 5_000, 300, 16
 _SIDE_PX, _STILL_PX, _FPS = 480, 320, 15
 _UPLOAD_DEADLINE_S = 20.0
+_MAX_UPLOAD_PIXELS = 4096 * 2304
 _JPEG_QUALITY = 85
 
 
@@ -138,7 +139,10 @@ def _examined(upload: Path) -> Medium:
     try:
         duration_s = video_duration_s(upload, deadline_s=_UPLOAD_DEADLINE_S)
         if duration_s <= MAX_UPLOAD_S:
-            next(stream_frames(upload, [duration_s / 2], deadline_s=_UPLOAD_DEADLINE_S))
+            middle_s = [duration_s / 2]
+            frame = next(stream_frames(upload, middle_s, deadline_s=_UPLOAD_DEADLINE_S)).frame
+            if frame.width * frame.height > _MAX_UPLOAD_PIXELS:
+                raise VideoError(f"too-large: {frame.width} x {frame.height} pixels")
     except VideoError as error:
         raise VideoError(
             f"This is no picture or video that can be read here ({error.what})",
