@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from figclip.heads.situations.task import finetune_situations as finetune_situations
     from figclip.model.figclip import FiGCLIP as FiGCLIP
     from figclip.preparation.prepare import prepare as prepare
+    from figclip.reporting.report import write_comparison as write_comparison
     from figclip.reporting.report import write_report as write_report
     from figclip.runtime.cpu_settings import tune_for_cpu as tune_for_cpu
     from figclip.scoring.dense_captions import (
@@ -86,6 +87,7 @@ _HOMES = {
     "tune_for_cpu": "figclip.runtime.cpu_settings",
     "write_captioning_predictions": "figclip.scoring.dense_captions",
     "write_counterparts": "figclip.search.counterparts",
+    "write_comparison": "figclip.reporting.report",
     "write_report": "figclip.reporting.report",
     "write_situation_predictions": "figclip.scoring.situation_files",
 }

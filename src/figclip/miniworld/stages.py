@@ -1,8 +1,6 @@
 """The stages of the quickstart: each reads the files of the one before; what is done is kept."""
 
-import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from figclip.adaptation.adapt import adapt
 from figclip.config import RunConfig
@@ -45,6 +45,7 @@ from figclip.preparation.prepare import prepare
 from figclip.reporting.result_files import damage_named
 from figclip.runtime.checked_json import read_checked
 from figclip.runtime.files import write_json
+from figclip.runtime.memory import peak_memory_bytes
 from figclip.runtime.progress import CountProgress, DetailedProgress
 from figclip.tasks.base import Face
 from figclip.training.loop import StepReport
@@ -277,9 +278,7 @@ def write_timings(run: Path, seconds: Mapping[str, float]) -> None:
     file = run / "eval" / "timings.json"
     with damage_named(file):
         before = read_checked(file) if file.exists() else {}
-    # Linux counts in KiB, macOS in bytes.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_mib = peak / (2**20 if sys.platform == "darwin" else 2**10)
+    peak_mib = peak_memory_bytes(torch.device("cpu")) / 2**20
     peak_mib = max(round(peak_mib, 1), before.get("peak_memory_mib", 0.0))
     content = {**seconds, **before, "peak_memory_mib": peak_mib}
     write_json(file, content)

@@ -81,7 +81,7 @@ def pick_examples(
     Outcomes take turns as in `SHOWN`, each with the test that was shown least, and items of a test
     come by the hash of their ids: nobody's choice, and the same for the same files.
     """
-    judged = [one for source in data for one in _judge(source, results)]
+    judged = [one for source in data for one in judge(source, results)]
     open_folder = cache(MediaFolder)
     shown: list[Example] = []
     num_bytes = 0
@@ -90,7 +90,7 @@ def pick_examples(
         if len(shown) == max_examples:
             break
         medium = one.item.media[0]
-        path = _find(one.source, medium, open_folder)
+        path = find_file(one.source, medium, open_folder)
         example = Example(judged=one, preview=preview(path, medium))
         num_bytes += example.preview.num_bytes
         if num_bytes > MAX_PREVIEW_BYTES:
@@ -105,8 +105,12 @@ def pick_examples(
     )
 
 
-def _judge(source: DataSource, results: Sequence[ResultFile]) -> Iterator[Judged]:
-    """Items of a source that have one medium and two sentences, with what the models prefer."""
+def judge(source: DataSource, results: Sequence[ResultFile]) -> Iterator[Judged]:
+    """Items of a source that have one medium and two sentences, with what the models prefer.
+
+    Raises:
+        ConfigError, DataError: not true and false captions, or they were not scored.
+    """
     where = f"--data {source.name}:{source.path}"
     if source.name not in BENCHMARKS or BENCHMARKS[source.name].family != "composition":
         raise ConfigError(
@@ -214,7 +218,7 @@ def only_file(found: Sequence[Path], what: str, folder: MediaFolder) -> Path:
     )
 
 
-def _find(source: DataSource, medium: Medium, open_folder: Callable[..., MediaFolder]) -> Path:
+def find_file(source: DataSource, medium: Medium, open_folder: Callable[..., MediaFolder]) -> Path:
     """The file of a medium, found as `figclip eval` does."""
     is_image = medium.kind == "image"
     root = source.images if is_image else source.videos

@@ -147,13 +147,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingLog:
-    """`metrics.jsonl`: losses, the sum first; scores on val, the one that chooses first."""
+    """`metrics.jsonl`: losses, the sum first; scores on val, the one that chooses first.
+
+    `peak_bytes` is the most memory by the last step; None where that was not written down.
+    """
 
     losses: tuple[Series, ...]
     validation: tuple[Series, ...]
     num_steps: int
     steps_s: float
     validations_s: float
+    peak_bytes: int | None = None
 
 
 Facts = list[tuple[str, str]]

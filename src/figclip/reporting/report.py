@@ -16,6 +16,7 @@ from figclip.heads.features import ADAPTED
 from figclip.heads.run import CAPTIONING, SITUATIONS, is_head_run
 from figclip.reporting import charts
 from figclip.reporting import records as numbers
+from figclip.reporting.comparison import compare_runs
 from figclip.reporting.examples import Outcome, changed_words, pick_examples
 from figclip.reporting.film_examples import Films, pick_films, timeline
 from figclip.reporting.head_data import HeadData, read_head_data
@@ -84,8 +85,33 @@ def write_report(
         html = _page_of_heads(run, data, store)
     else:
         html = _page_of_adaptation(run, data, store, heads)
+    return _write(html, out or run / "report.html")
+
+
+def write_comparison(runs: Sequence[Path], *, out: Path, data: Sequence[DataSource] = ()) -> Path:
+    """Write a page about several runs side by side, from their files; no model is loaded.
+
+    Args:
+        runs: 2 to 6 run folders of adaptations; the first is what the others are compared with.
+        out: The file.
+        data: Sets of true and false captions that `figclip eval` scored for all of them, to show
+            clips on which they disagree.
+
+    Raises:
+        ConfigError: one run, one of them twice, too many, or heads.
+        DataError, CheckpointError, ModelError, VideoError: as of `write_report`.
+    """
+    for run in runs:
+        if is_head_run(run):
+            fix = "Give runs of `figclip adapt`"
+            raise ConfigError("is a run of heads", where=str(run), fix=fix)
+    compared = compare_runs(runs, data=data)
+    return _write(_render("comparison.html.j2", stages=(), compared=compared), out)
+
+
+def _write(html: str, file: Path) -> Path:
+    """Write a page, unless it is too large."""
     content = html.encode()
-    file = out or run / "report.html"
     if len(content) > MAX_BYTES:
         raise DataError(
             f"would have {len(content):,} bytes, more than {MAX_BYTES:,}",

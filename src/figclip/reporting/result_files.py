@@ -110,6 +110,7 @@ class ItemLine:
 
     block: str
     item: str
+    group: str
     base: dict[str, float] | None
     adapted: dict[str, float]
 
@@ -151,7 +152,8 @@ def read_items(result: ResultFile) -> Iterator[ItemLine]:
             if base is not None and base.keys() != adapted.keys():
                 raise ValueError("base and adapted have other scores")
             block, item = _text(one["block"]), _text(one["item"])
-            yield ItemLine(block=block, item=item, base=base, adapted=adapted)
+            group = _text(one["group"])
+            yield ItemLine(block=block, item=item, group=group, base=base, adapted=adapted)
 
 
 def groups_of_results(results: Sequence[ResultFile]) -> tuple[ScoreGroup, ...]:

@@ -170,11 +170,14 @@ def read_training_log(file: Path) -> TrainingLog:
     """Losses, validation scores and seconds of a run."""
     values: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
     seconds = {"steps": 0.0, "validations": 0.0}
+    peaks: list[int] = []
     with damage_named(file):
         rows = read_metrics(file)
         for row in rows:
             kind = "steps" if _SUM in row else "validations"
             seconds[kind] += number(row["time"]["s"])
+            if "peak_bytes" in row["time"]:  # not in runs of earlier versions
+                peaks.append(int(number(row["time"]["peak_bytes"])))
             for name, value in row.items():
                 if name == _SUM or name.startswith((f"{_SUM}/", "val/")):
                     values[name].append((row["step"], number(value)))
@@ -184,6 +187,7 @@ def read_training_log(file: Path) -> TrainingLog:
         num_steps=sum(_SUM in row for row in rows),
         steps_s=seconds["steps"],
         validations_s=seconds["validations"],
+        peak_bytes=max(peaks, default=None),
     )
 
 
@@ -312,8 +316,10 @@ def _costs(file: Path, training: TrainingLog | None) -> Costs:
         return read_costs(file)
     if training is None:
         return Costs(stages=())
+    peak = None if training.peak_bytes is None else training.peak_bytes / 2**20
     parts = (("training steps", training.steps_s), ("validation", training.validations_s))
-    return Costs(stages=tuple((name, seconds) for name, seconds in parts if seconds > 0))
+    stages = tuple((name, seconds) for name, seconds in parts if seconds > 0)
+    return Costs(stages=stages, peak_memory_mib=peak)
 
 
 def _of_model(

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from figclip.errors import CheckpointError, TrainingError
 from figclip.runtime.files import check_room, make_folder, write_json
+from figclip.runtime.memory import peak_memory_bytes
 from figclip.runtime.progress import DetailedProgress
 from figclip.training.run_folder import MetricsLog, RunFolder
 
@@ -277,7 +278,11 @@ class TrainingLoop(Generic[Batch]):
                     started = time.perf_counter()
                     if log is not None:
                         # The gradient norm is infinite where fp16 loss scaling skips a step.
-                        log.write({"step": step, **_strict(losses), "time": {"s": step_s}})
+                        cost = {
+                            "s": step_s,
+                            "peak_bytes": peak_memory_bytes(self._accelerator.device),
+                        }
+                        log.write({"step": step, **_strict(losses), "time": cost})
                     self._accelerator.log({**losses, "time/s": step_s}, step=step)
                     ended = step == settings.num_steps
                     due = ended or step % settings.validate_every == 0
