@@ -353,6 +353,12 @@ def test_pooling_is_of_the_adapted_model_and_fits_the_texts(
         assert value.base == found["vc"].metrics[metric].base
     swap = run(folder, store, tmp_path / "swap", pooling="auto", tasks=["srl_swap"]).tasks[0]
     assert swap.settings["pooling"] == "both"
+    stills = write_stills(tmp_path / "stills")
+    labels = run(
+        folder, store, tmp_path / "labels", data=[stills], pooling="auto", cache=tmp_path / "cache"
+    )
+    # Whatever the prompt: "a photo of a red" has five words.
+    assert labels.tasks[0].settings["pooling"] == "mean"
     monkeypatch.setattr(FiGCLIP, "pooling_for", lambda *_, **__: "mean")
     short = run(folder, store, tmp_path / "short", pooling="auto", tasks=tasks).tasks[0]
     assert short.settings["pooling"] == "mean" and short.metrics == found["mean"].metrics

@@ -145,8 +145,10 @@ class Work:
 
     def pooling(self, column: Column) -> Pooling:
         """How a model's frames are pooled."""
-        texts = self.data[column.spec].texts
-        return column.pooling(texts, contrast=self.task.compares_texts)
+        kind = self.task.texts_are
+        # A prompt makes a name longer, and tells no more.
+        texts = () if kind == "labels" else self.data[column.spec].texts
+        return column.pooling(texts, contrast=kind == "contrasts")
 
     def embedder(self, column: Column) -> Embedder | ContextEmbedder:
         """What embeds texts and frames with a model."""

@@ -12,7 +12,15 @@ from figclip.datasets.actions import class_as_labelled, prompts_for
 from figclip.datasets.records import ActionSet, LabelledMedium
 from figclip.metrics.classification import Classified, classify, means_by_name
 from figclip.metrics.ranking import dot_products, hits_at_k
-from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
+from figclip.tasks.base import (
+    ClipTextEmbedder,
+    Face,
+    ItemScores,
+    Score,
+    Setting,
+    TaskData,
+    TextKind,
+)
 from figclip.tasks.media import (
     MediaSet,
     count_media,
@@ -53,7 +61,7 @@ class Actions:
 
     name: ClassVar[str] = "actions"
     face: ClassVar[Face] = "kept"
-    compares_texts: ClassVar[bool] = False
+    texts_are: ClassVar[TextKind] = "labels"
 
     prompts: str
     class_names: ClassNames = "words"

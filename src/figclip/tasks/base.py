@@ -26,6 +26,7 @@ Items = TypeVar("Items")
 
 Setting = str | int | float
 Unit = Literal["fraction", "rank"]
+TextKind = Literal["sentences", "contrasts", "labels"]
 Face = Literal["detail", "kept"]
 """The two faces of the claim: what adaptation should teach, and what it must not cost."""
 
@@ -170,8 +171,8 @@ class Task(Protocol[Source, Items]):
     face: ClassVar[Face]
     """Whether it tests detail, or what must be kept; a data source may say otherwise."""
 
-    compares_texts: ClassVar[bool]
-    """Whether true and false texts are compared on one video, rather than videos by one text."""
+    texts_are: ClassVar[TextKind]
+    """Sentences that find videos, true and false ones about one video, or names of classes."""
 
     @property
     def settings(self) -> Mapping[str, Setting]:

@@ -35,7 +35,15 @@ from figclip.metrics.controls import (
     with_half_ties,
 )
 from figclip.metrics.ranking import paired_dot_products
-from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
+from figclip.tasks.base import (
+    ClipTextEmbedder,
+    Face,
+    ItemScores,
+    Score,
+    Setting,
+    TaskData,
+    TextKind,
+)
 from figclip.tasks.media import MediaSet, embed_media, split_present
 
 Key = TypeVar("Key", bound=Hashable)
@@ -215,7 +223,7 @@ class Composition:
 
     name: ClassVar[str] = "composition"
     face: ClassVar[Face] = "detail"
-    compares_texts: ClassVar[bool] = True
+    texts_are: ClassVar[TextKind] = "contrasts"
 
     controls_seed: int | None = None
 

@@ -23,7 +23,15 @@ from figclip.annotations.captions import (
 from figclip.annotations.counterfactuals import KINDS, CounterfeitPools, Kind
 from figclip.metrics.controls import BlindControl
 from figclip.metrics.ranking import hits_at_k, median_rank, ranks_by_label
-from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
+from figclip.tasks.base import (
+    Face,
+    FrameTextEmbedder,
+    ItemScores,
+    Score,
+    Setting,
+    TaskData,
+    TextKind,
+)
 from figclip.tasks.dense_events import (
     ContrastEmbeddings,
     Contrasts,
@@ -55,7 +63,7 @@ class DenseRetrieval:
 
     name: ClassVar[str] = "dense_retrieval"
     face: ClassVar[Face] = "detail"
-    compares_texts: ClassVar[bool] = False
+    texts_are: ClassVar[TextKind] = "sentences"
 
     template: Template
     frames_per_event: int

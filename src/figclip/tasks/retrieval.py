@@ -16,7 +16,15 @@ from figclip.metrics.retrieval import (
     retrieve,
     several_captions_scores,
 )
-from figclip.tasks.base import ClipTextEmbedder, Face, ItemScores, Score, Setting, TaskData
+from figclip.tasks.base import (
+    ClipTextEmbedder,
+    Face,
+    ItemScores,
+    Score,
+    Setting,
+    TaskData,
+    TextKind,
+)
 from figclip.tasks.media import MediaSet, count_media, embed_media, split_present
 
 CUT_OFFS = (1, 5, 10)
@@ -52,7 +60,7 @@ class Retrieval:
 
     name: ClassVar[str] = "retrieval"
     face: ClassVar[Face] = "kept"
-    compares_texts: ClassVar[bool] = False
+    texts_are: ClassVar[TextKind] = "sentences"
 
     @property
     def settings(self) -> Mapping[str, Setting]:

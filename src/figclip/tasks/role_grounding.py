@@ -13,7 +13,15 @@ from figclip.annotations.roles import clean_filler, says_nothing
 from figclip.datasets.records import LeftOut
 from figclip.metrics.controls import BlindControl, draw_foreign_items
 from figclip.records import Event, Role
-from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
+from figclip.tasks.base import (
+    Face,
+    FrameTextEmbedder,
+    ItemScores,
+    Score,
+    Setting,
+    TaskData,
+    TextKind,
+)
 from figclip.tasks.dense_events import NUM_FOREIGN, DenseEvents, embed_events, list_events
 from figclip.video.stored import StoredVideos
 
@@ -57,7 +65,7 @@ class RoleGrounding:
 
     name: ClassVar[str] = "role_grounding"
     face: ClassVar[Face] = "detail"
-    compares_texts: ClassVar[bool] = False
+    texts_are: ClassVar[TextKind] = "sentences"
 
     template: Template
     frames_per_event: int

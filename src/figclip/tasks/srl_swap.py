@@ -39,7 +39,15 @@ from figclip.metrics.controls import (
     with_half_ties,
 )
 from figclip.records import Event
-from figclip.tasks.base import Face, FrameTextEmbedder, ItemScores, Score, Setting, TaskData
+from figclip.tasks.base import (
+    Face,
+    FrameTextEmbedder,
+    ItemScores,
+    Score,
+    Setting,
+    TaskData,
+    TextKind,
+)
 from figclip.tasks.dense_events import (
     NUM_FOREIGN,
     ContrastEmbeddings,
@@ -181,7 +189,7 @@ class SrlSwap:
 
     name: ClassVar[str] = "srl_swap"
     face: ClassVar[Face] = "detail"
-    compares_texts: ClassVar[bool] = True
+    texts_are: ClassVar[TextKind] = "contrasts"
 
     template: Template
     frames_per_event: int
