@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from figclip.errors import ConfigError
-from figclip.model.pooling import TextPooling, find_pooling, mean_of_both
+from figclip.model.pooling import MeasuredPooling, TextPooling, find_pooling, mean_of_both
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,14 @@ def test_unknown_poolings_are_refused_by_name():
     with pytest.raises(ConfigError, match="unknown pooling 'max'") as caught:
         find_pooling("max")
     assert caught.value.fix == "Poolings are mean, vc, both, auto"
+
+
+def test_what_was_found_is_said_in_a_sentence():
+    none = TextPooling(from_words=None)
+    assert none.sentence == "Pooling: the mean of frames fits texts of every length"
+    dense = MeasuredPooling(words=28.0, mean=0.86, vc=0.925, both=0.93)
+    some = TextPooling(from_words=9, long="both", measured={"dense captions": dense})
+    assert some.sentence == (
+        "Pooling: texts of 9 words or more find most by both (dense captions: 86.0 → 93.0 %); "
+        "--pooling auto uses it"
+    )

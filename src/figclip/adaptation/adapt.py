@@ -212,12 +212,14 @@ class AdaptationResult:
         model: The model folder; None when interrupted.
         kept_step: Step whose weights it holds; None when interrupted.
         strength: How its strength was chosen; None without `keep`, or when interrupted.
+        text_pooling: Which pooling fits which texts; None where that was not measured.
     """
 
     outcome: Outcome
     model: Path | None
     kept_step: int | None
     strength: StrengthChoice | None = None
+    text_pooling: TextPooling | None = None
 
 
 @one_writer
@@ -296,11 +298,10 @@ def adapt(
         outcome = loop.run(batches, resume=resume)
     if outcome.interrupted_by is not None:
         return AdaptationResult(outcome=outcome, model=None, kept_step=None)
-    kept_step = _kept_step(config, outcome)
-    loop.load_weights(kept_step)
-    choice = _finish(run, config, parts, keeping, tests, on_progress, processes, step=kept_step)
+    loop.load_weights(_kept_step(config, outcome))
+    done = _finish(run, config, parts, keeping, tests, on_progress, processes, outcome)
     accelerator.wait_for_everyone()
-    return AdaptationResult(outcome=outcome, model=run.model, kept_step=kept_step, strength=choice)
+    return done
 
 
 def _build_loop(
@@ -420,10 +421,10 @@ def _finish(
     tests: Sequence[KeptTest],
     on_progress: Progress | None,
     processes: Processes,
-    *,
-    step: int,
-) -> StrengthChoice | None:
-    """Choose the strength of the weights that the parts hold now, and write the model folder."""
+    outcome: Outcome,
+) -> AdaptationResult:
+    """Choose strength and pooling of the weights that the parts hold now, and write the model."""
+    kept_step = _kept_step(config, outcome)
     choice = None
     if tests:
         choice = choose_strength(
@@ -440,7 +441,7 @@ def _finish(
     if processes.is_main:
         if choice is not None:
             write_choice(choice, run.path, model=run.path.resolve().name)
-        info = _model_info(config, parts, keeping, step, choice)
+        info = _model_info(config, parts, keeping, kept_step, choice)
         info = replace(info, text_pooling=text_pooling)
         write_adapted(
             run.model,
@@ -450,7 +451,13 @@ def _finish(
             info=info,
             card=_card(info, parts, choice),
         )
-    return choice
+    return AdaptationResult(
+        outcome=outcome,
+        model=run.model,
+        kept_step=kept_step,
+        strength=choice,
+        text_pooling=text_pooling,
+    )
 
 
 def _measure_pooling(

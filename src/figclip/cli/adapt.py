@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -139,6 +140,8 @@ def _show(result: AdaptationResult, out: Path, *, as_json: bool) -> None:
         if result.strength is not None:
             content["alpha"] = result.strength.chosen.alpha
             content["notices"] = list(result.strength.notices)
+        if result.text_pooling is not None:
+            content["text_pooling"] = asdict(result.text_pooling)
         say(json.dumps(content))
     else:
         say(f"Model of step {result.kept_step}: {result.model}")
@@ -146,4 +149,6 @@ def _show(result: AdaptationResult, out: Path, *, as_json: bool) -> None:
             say(_strength_line(result.strength))
             for notice in result.strength.notices:
                 warn(f"Warning: {notice}")
+        if result.text_pooling is not None:
+            say(result.text_pooling.sentence)
         say(f"Compare it with its base: figclip eval {out} --data NAME:PATH --out {out}/eval")

@@ -51,6 +51,17 @@ class TextPooling:
     contrast: Pooling = "mean"
     measured: Mapping[str, MeasuredPooling] = field(default_factory=dict[str, MeasuredPooling])
 
+    @property
+    def sentence(self) -> str:
+        """What was found, with a number."""
+        if self.from_words is None:
+            return "Pooling: the mean of frames fits texts of every length"
+        said = f"Pooling: texts of {self.from_words} words or more find most by {self.long}"
+        if (dense := self.measured.get("dense captions")) is not None:
+            before, after = 100 * dense.mean, 100 * getattr(dense, self.long)
+            said += f" (dense captions: {before:.1f} → {after:.1f} %)"
+        return f"{said}; --pooling auto uses it"
+
     def fit(self, texts: Sequence[str], *, contrast: bool = False) -> Pooling:
         """What fits texts that are compared with the same clips: by the median of their words.
 
