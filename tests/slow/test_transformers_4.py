@@ -44,16 +44,18 @@ def python() -> Path:
     interpreter, done = folder / "bin" / "python", folder / "done"
     if not done.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        packages = ["transformers>=4.50,<5", f"numpy=={version('numpy')}", "pillow", "safetensors"]
-        # No dependencies of torch are installed here: the .pth file appends ours to the path,
-        # after the environment's own packages.
+        # Pillow 13 resizes some pictures otherwise than 12 does: ours is taken.
+        ours = [f"{name}=={version(name)}" for name in ("numpy", "pillow")]
+        packages = ["transformers>=4.50,<5", *ours, "safetensors"]
         subprocess.run([interpreter, "-m", "pip", "install", "-q", *packages], check=True)
-        torch_spec = find_spec("torch")
-        assert torch_spec is not None and torch_spec.origin is not None
-        ours = Path(torch_spec.origin).parent.parent
-        site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-        (site / "shared_torch.pth").write_text(f"{ours}\n")
         done.touch()
+    # No dependencies of torch are installed there: the .pth file appends ours to the path, after
+    # the environment's own packages. Written every time: ours may have moved since.
+    torch_spec = find_spec("torch")
+    assert torch_spec is not None and torch_spec.origin is not None
+    packages_folder = Path(torch_spec.origin).parent.parent
+    site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    (site / "shared_torch.pth").write_text(f"{packages_folder}\n")
     return interpreter
 
 
