@@ -50,6 +50,7 @@ def test_what_has_ended_is_no_error():
         assert process.wait() == 0
 
 
+@pytest.mark.slow
 def test_tests_pass_where_signals_are_ignored():
     """As in a background job of a script under nohup."""
     command = [sys.executable, "-m", "pytest", "-q", *(str(TESTS / name) for name in SIGNALLED)]

@@ -221,3 +221,27 @@ def test_light_modules_stay_light(statement: str, heavy: tuple[str, ...]):
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def prose_lines(file: Path) -> list[str]:
+    """Lines of Markdown outside code, tables, pictures and comments."""
+    prose: list[str] = []
+    is_code = False
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        elif not is_code and not line.lstrip().startswith(("|", "![", "<!--")):
+            prose.append(line)
+    return prose
+
+
+@pytest.mark.parametrize("file", MARKDOWN, ids=lambda file: file.name)
+def test_prose_keeps_to_its_columns(file: Path):
+    # An address cannot be broken.
+    long = [line for line in prose_lines(file) if len(line) > MAX_LINE_CHARS and " " in line]
+    assert not long
+
+
+def test_the_readme_takes_two_screens():
+    lines = (SOURCE.parent.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith("<!--")]) <= MAX_README_LINES

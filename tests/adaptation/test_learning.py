@@ -10,6 +10,7 @@ from figclip.evaluation.sources import parse_source
 from tests.adapted_world import make_world
 
 
+@pytest.mark.slow
 def test_eight_clips_overfit_to_perfect_retrieval(tmp_path: Path):
     world = make_world(tmp_path, num_videos=9, num_valid=1)
     config = world.config(

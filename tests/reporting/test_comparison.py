@@ -34,6 +34,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[WrittenRun, WrittenR
         if row["item"] == "failed":
             row["adapted"]["accuracy"] = 1.0
     file.write_text("".join(f"{dump_checked(row)}\n" for row in rows))
+    for run, mean in ((first.run, 0.5), (second.run, 0.75)):
+        (file,) = (one for one in (run / "eval").glob("comp*.json") if "items" not in one.name)
+        content = load_checked(file.read_text())
+        content.pop("check", None)
+        for kind in ("official", "corrected"):
+            content["metrics"]["accuracy"]["adapted"][kind] = mean
+        file.write_text(dump_checked(content))
     metrics = RunFolder(second.run).metrics
     lines = [load_checked(line) for line in metrics.read_text().splitlines()]
     for line in lines:
@@ -62,7 +69,7 @@ def test_differences_are_to_the_first_run_on_the_same_items(compared: Comparison
     first, second = row.scores
     assert first is not None and second is not None
     assert first.difference is None and first.interval is None
-    # One of four items: a quarter, by items and not by the means in the file.
+    # One of four items: a quarter.
     assert second.difference == pytest.approx(0.25)
     assert second.interval is not None and second.interval.low <= 0.25 <= second.interval.high
     assert {one.face for one in compared.tests} == {"detail", "kept"}
@@ -110,7 +117,7 @@ def test_a_test_of_other_data_is_named(runs: tuple[WrittenRun, WrittenRun], tmp_
 
 def test_what_cannot_be_compared_is_refused(runs: tuple[WrittenRun, WrittenRun], tmp_path: Path):
     first, second = (one.run for one in runs)
-    for paths in ([first, first], [first, second, *(tmp_path / str(i) for i in range(5))]):
+    for paths in ([first], [first, first], [first, second, *(tmp_path / str(i) for i in range(5))]):
         with pytest.raises(ConfigError, match="cannot be beside each other"):
             compare_runs(paths)
     with pytest.raises(DataError, match="holds no run"):
@@ -120,3 +127,12 @@ def test_what_cannot_be_compared_is_refused(runs: tuple[WrittenRun, WrittenRun],
         write_comparison([first, heads.run], out=tmp_path / "page.html")
     with pytest.raises(ConfigError, match="examples are of true and false captions"):
         compare_runs([first, second], data=[parse_source(f"actions:{tmp_path},videos={tmp_path}")])
+
+
+def test_a_score_that_is_no_plain_mean_has_no_interval(
+    runs: tuple[WrittenRun, WrittenRun], tmp_path: Path
+):
+    other = write_run(tmp_path / "c")  # whose file says other means than its items have
+    row = next(one for one in compare_runs([runs[0].run, other.run]).tests if one.face == "detail")
+    second = row.scores[1]
+    assert second is not None and second.difference is not None and second.interval is None

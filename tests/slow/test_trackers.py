@@ -21,12 +21,23 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"), num_videos=6)
 
 
-def adapt(world: World, tracker: str, out: Path) -> subprocess.CompletedProcess[str]:
+def adapt(
+    world: World, tracker: str, out: Path, *, launcher: tuple[str, ...] = ("-m",)
+) -> subprocess.CompletedProcess[str]:
     """A run of its own: trackers leave threads and signal handlers behind."""
     if find_spec(tracker) is None:
         pytest.skip(f"{tracker} is not installed")
     command = [
-        *(sys.executable, "-m", "figclip", "adapt", "--recipe", "tiny", "--base", str(world.base)),
+        *(
+            sys.executable,
+            *launcher,
+            "figclip",
+            "adapt",
+            "--recipe",
+            "tiny",
+            "--base",
+            str(world.base),
+        ),
         *("--data", str(world.store), "--out", str(out), "--cpu", "--track", tracker),
     ]
     offline = {"WANDB_MODE": "offline", "TRACKIO_DIR": str(out / "trackio"), "HF_HUB_OFFLINE": "1"}
@@ -69,3 +80,12 @@ def test_wandb_offline_keeps_its_run(world: World, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     [file] = (out / "tracking" / "wandb").glob("offline-run-*/run-*.wandb")
     assert b"gradient_norm" in file.read_bytes()
+
+
+def test_two_processes_go_on_after_the_tracker_has_ended(world: World, tmp_path: Path):
+    """Ending a tracker must not end the process group: the model is written afterwards."""
+    out = tmp_path / "mine"
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
+    done = adapt(world, "tensorboard", out, launcher=launcher)
+    assert done.returncode == 0, done.stderr
+    assert (out / "model" / "model.safetensors").exists()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ from figclip.model.pooling import TextPooling
 from figclip.runtime.launcher import num_processes
 from figclip.runtime.locks import one_writer
 from figclip.runtime.process_group import Processes, processes_of, start_accelerator
-from figclip.runtime.progress import CountProgress, Progress
+from figclip.runtime.progress import CountProgress, Progress, no_progress
 from figclip.runtime.tracking import Tracker, require_tracker, tracked
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
@@ -437,7 +438,7 @@ def _finish(
             processes=processes,
         )
     alpha = 1.0 if choice is None else choice.chosen.alpha
-    text_pooling = _measure_pooling(config, parts, processes, alpha=alpha)
+    text_pooling = _measure_pooling(config, parts, processes, on_progress, alpha=alpha)
     if processes.is_main:
         if choice is not None:
             write_choice(choice, run.path, model=run.path.resolve().name)
@@ -461,16 +462,22 @@ def _finish(
 
 
 def _measure_pooling(
-    config: RunConfig, parts: RunParts, processes: Processes, *, alpha: float
+    config: RunConfig,
+    parts: RunParts,
+    processes: Processes,
+    on_progress: Progress | None,
+    *,
+    alpha: float,
 ) -> TextPooling | None:
     """Which pooling fits which texts; None without a contextualizer or held-back videos."""
     if parts.contextualizer is None or not parts.val.records:
         return None
 
-    def embedder(strength: float) -> Embedder:
+    def embedder(strength: float) -> _ValidationEmbedder:
         plain = plain_copy(parts.backbone)
         plain.clip.load_state_dict(plain_state(parts.backbone.clip, alpha=strength))
-        return Embedder(plain, micro_batch=config.train.micro_batch, processes=processes)
+        merged = Embedder(plain, micro_batch=config.train.micro_batch, processes=processes)
+        return _with_texts(config, parts, merged)
 
     merged = embedder(alpha)
     parts.contextualizer.eval()
@@ -481,6 +488,7 @@ def _measure_pooling(
         contextualizer=parts.contextualizer,
         template=TEMPLATES[config.text.template],
         seed=config.train.seed,
+        on_progress=partial(on_progress or no_progress, "measuring poolings"),
     )
 
 
@@ -521,6 +529,13 @@ class _ValidationEmbedder:
         return self.frames.embed_frames(videos, frames)
 
 
+def _with_texts(config: RunConfig, parts: RunParts, model: Embedder) -> _ValidationEmbedder:
+    """A model whose texts are those that are embedded already, where their tower is frozen."""
+    return _ValidationEmbedder(
+        model, model if config.model.trains_text_tower else parts.text_embedder
+    )
+
+
 def _validator(
     config: RunConfig, parts: RunParts, processes: Processes
 ) -> Callable[[], Mapping[str, float]]:
@@ -529,9 +544,7 @@ def _validator(
     Called before the first step, when LoRA's B is zero, it scores the base.
     """
     now = Embedder(parts.backbone, micro_batch=config.train.micro_batch, processes=processes)
-    embedder = _ValidationEmbedder(
-        now, now if config.model.trains_text_tower else parts.text_embedder
-    )
+    embedder = _with_texts(config, parts, now)
     score = _val_scorer(config, parts)
     return lambda: score(embedder)
 

@@ -16,6 +16,7 @@ from figclip.annotations.captions import Template, caption_event, plain_sentence
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.pooling import MeasuredPooling, Pooling, TextPooling, mean_of_both, num_words
 from figclip.records import Event
+from figclip.runtime.progress import CountProgress, no_progress
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_events import (
     ContrastEmbeddings,
@@ -44,6 +45,7 @@ def measure_text_pooling(
     contextualizer: VideoContextualizer,
     template: Template,
     seed: int,
+    on_progress: CountProgress = no_progress,
 ) -> TextPooling:
     """Compare the poolings on every event of held-back videos, worded at length and briefly.
 
@@ -58,12 +60,18 @@ def measure_text_pooling(
         contextualizer: Trained on these.
         template: That of the dense captions.
         seed: Of the details that are left out.
+        on_progress: Told how many events of how many are embedded.
     """
     events = validation.events
     if not events.events:
         return TextPooling(from_words=None)
     visual = _embed(
-        events, merged, trained, contextualizer, frames_per_event=validation.frames_per_event
+        events,
+        merged,
+        trained,
+        contextualizer,
+        frames_per_event=validation.frames_per_event,
+        on_progress=on_progress,
     )
     measured: dict[str, MeasuredPooling] = {}
     words: list[int] = []
@@ -150,6 +158,7 @@ def _embed(
     contextualizer: VideoContextualizer,
     *,
     frames_per_event: int,
+    on_progress: CountProgress,
 ) -> Visual:
     """Each event, alone, by each pooling."""
     device = next(contextualizer.parameters()).device
@@ -169,6 +178,7 @@ def _embed(
         with torch.inference_mode():
             pooled_ND = contextualizer.pool(frames_NTD, frames_per_event=frames_per_event)
         contexts.append(pooled_ND.float().cpu().numpy())
+        on_progress(min(start + _EVENTS_AT_ONCE, len(events.events)), len(events.events))
     mean_ND, vc_ND = normalised_rows(np.concatenate(means)), np.concatenate(contexts)
     both_ND = mean_of_both(torch.from_numpy(mean_ND), torch.from_numpy(vc_ND)).numpy()
     return {"mean": mean_ND, "vc": vc_ND, "both": both_ND}

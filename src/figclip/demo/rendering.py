@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from figclip.errors import AnnotationError, FigclipError, Problem, printable
 from figclip.reporting.records import percent, plain
+from figclip.reporting.templates import package_text, page_environment
 
 _PAGE = "demo/page"
 _MAX_PROBLEMS = 20
@@ -50,17 +50,12 @@ def _said(one: Problem) -> str:
 
 def script() -> str:
     """What each part does in the browser."""
-    return _file(f"{_PAGE}/demo.js")
+    return package_text(f"{_PAGE}/demo.js")
 
 
 def style() -> str:
     """How the page looks: as the report does."""
-    return _file("reporting/page/colours.css") + _file(f"{_PAGE}/demo.css")
-
-
-def _file(name: str) -> str:
-    """A file of the package."""
-    return files("figclip").joinpath(name).read_text(encoding="utf-8")
+    return package_text("reporting/page/colours.css") + package_text(f"{_PAGE}/demo.css")
 
 
 def swap_label(changed: str) -> str:
@@ -71,13 +66,5 @@ def swap_label(changed: str) -> str:
 @cache
 def _environment() -> Environment:
     """Templates."""
-    environment = Environment(
-        loader=PackageLoader("figclip", _PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     functions = {"percent": percent, "plain": plain, "swap_label": swap_label, "text": printable}
-    environment.globals.update(functions)
-    return environment
+    return page_environment(_PAGE, functions)

@@ -32,7 +32,7 @@ from figclip.video.media_folder import MediaFolder
 MAX_RUNS = 6
 """As many as lines can be told apart."""
 
-TestKey = tuple[str, str, str, str]
+ResultKey = tuple[str, str, str, str]
 """What two results must share to be beside each other: task, name, file, and hash of the data."""
 
 
@@ -65,34 +65,20 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestScore:
-    """A run's score on a test, and its difference to the first run with the 95 % interval.
+class HeadlineRow:
+    """A headline metric of a test: the base's score, if all runs have the same, and each run's.
 
-    `difference` and `interval` are None for the first run, and where there are no common items.
+    A score's difference is to the first run; with its 95 % interval where the score is the plain
+    mean over items that both runs have. None for that run itself, and in place of a run that was
+    not scored.
     """
-
-    adapted: float
-    difference: float | None
-    interval: Span | None
-
-    @property
-    def compared(self) -> Compared:
-        """As the page writes a change."""
-        return Compared(
-            base=None, adapted=self.adapted, difference=self.difference, interval=self.interval
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestRow:
-    """A headline metric of a test: the base's score, if all runs have the same, and each run's."""
 
     face: Face
     title: str
     metric: str
     unit: Unit
     base: float | None
-    scores: tuple[TestScore | None, ...]
+    scores: tuple[Compared | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +108,7 @@ class Comparison:
 
     runs: tuple[ComparedRun, ...]
     settings: tuple[Setting, ...]
-    tests: tuple[TestRow, ...]
+    tests: tuple[HeadlineRow, ...]
     curves: tuple[Curves, ...]
     disagreements: tuple[Disagreement, ...] | None
     num_split: Mapping[str, int]
@@ -140,7 +126,7 @@ def compare_runs(paths: Sequence[Path], *, data: Sequence[DataSource] = ()) -> C
         ConfigError: one run only, one of them twice, or too many.
         DataError, CheckpointError, ModelError: a file of a run is damaged.
     """
-    if len(paths) > MAX_RUNS or len({path.resolve() for path in paths}) < len(paths):
+    if not 1 < len(paths) <= MAX_RUNS or len({path.resolve() for path in paths}) < len(paths):
         raise ConfigError(
             f"{len(paths)} runs cannot be beside each other",
             where=", ".join(map(str, paths)),
@@ -203,10 +189,10 @@ def _flat(run: ComparedRun) -> dict[str, str]:
     return flat | {name: known[name] for name in told if name in known}
 
 
-def _tests(runs: Sequence[ComparedRun]) -> tuple[tuple[TestRow, ...], list[str]]:
+def _tests(runs: Sequence[ComparedRun]) -> tuple[tuple[HeadlineRow, ...], list[str]]:
     """The headline metrics of all tests, and which tests only some runs have."""
     by_run = [_by_test(run.data.results) for run in runs]
-    rows: list[TestRow] = []
+    rows: list[HeadlineRow] = []
     unmatched: list[str] = []
     for key in dict.fromkeys(key for one in by_run for key in one):
         found = [one.get(key) for one in by_run]
@@ -219,43 +205,49 @@ def _tests(runs: Sequence[ComparedRun]) -> tuple[tuple[TestRow, ...], list[str]]
     return tuple(sorted(rows, key=lambda row: order[row.face])), unmatched
 
 
-def _by_test(results: Sequence[ResultFile]) -> dict[TestKey, ResultFile]:
+def _by_test(results: Sequence[ResultFile]) -> dict[ResultKey, ResultFile]:
     """The newest result on each test."""
-    found: defaultdict[TestKey, list[ResultFile]] = defaultdict(list)
+    found: defaultdict[ResultKey, list[ResultFile]] = defaultdict(list)
     for one in results:
         found[one.task, one.data, one.source, one.hashes["data"]].append(one)
     return {key: newest(ones) for key, ones in found.items()}
 
 
-def _rows_of(found: Sequence[ResultFile | None]) -> Iterator[TestRow]:
+def _rows_of(found: Sequence[ResultFile | None]) -> Iterator[HeadlineRow]:
     """A row for each headline metric of a test."""
-    first = next(one for one in found if one is not None)
-    items = [None if one is None else _items(one) for one in found]
-    for number, headline in enumerate(first.headlines):
-        of_runs = [None if one is None else one.headlines[number].score for one in found]
-        bases = {one.base for one in of_runs if one is not None}
-        scores: list[TestScore | None] = []
-        for score, of_run in zip(of_runs, items, strict=True):
-            if score is None:
-                scores.append(None)
+    known = next(one for one in found if one is not None)
+    items = [{} if one is None else _items(one) for one in found]
+    by_name = [{} if one is None else {row.name: row for row in one.headlines} for one in found]
+    for headline in known.headlines:
+        of_runs = [rows.get(headline.name) for rows in by_name]
+        bases = {row.score.base for row in of_runs if row is not None}
+        first = of_runs[0]
+        scores: list[Compared | None] = []
+        for number, row in enumerate(of_runs):
+            if row is None or number == 0 or first is None:
+                scores.append(None if row is None else _beside(row.score.adapted))
                 continue
-            change = None
-            if of_run is not items[0] and items[0] is not None and of_run is not None:
-                change = _change(items[0], of_run, metric=headline.name)
-            difference, interval = change or (None, None)
-            if difference is None and of_runs[0] is not None and score is not of_runs[0]:
-                difference = score.adapted - of_runs[0].adapted
-            scores.append(
-                TestScore(adapted=score.adapted, difference=difference, interval=interval)
-            )
-        yield TestRow(
-            face=first.face,
-            title=first.file.stem.replace("_", " "),
+            difference, interval = row.score.adapted - first.score.adapted, None
+            change = _change(items[0], items[number], metric=headline.name)
+            # Where items count differently in a score, theirs is another difference.
+            if change is not None and abs(change[0] - difference) < 1e-6:
+                interval = change[1]
+            scores.append(_beside(row.score.adapted, difference=difference, interval=interval))
+        yield HeadlineRow(
+            face=known.face,
+            title=known.file.stem.replace("_", " "),
             metric=headline.metric or headline.name,
             unit=headline.unit,
             base=bases.pop() if len(bases) == 1 else None,
             scores=tuple(scores),
         )
+
+
+def _beside(
+    adapted: float, *, difference: float | None = None, interval: Span | None = None
+) -> Compared:
+    """A run's score, beside the first run's."""
+    return Compared(base=None, adapted=adapted, difference=difference, interval=interval)
 
 
 def _items(result: ResultFile) -> dict[tuple[str, str], ItemLine]:

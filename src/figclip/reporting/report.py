@@ -3,10 +3,9 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from figclip.datasets.dense_captions import REFERENCE_READERS
@@ -23,6 +22,7 @@ from figclip.reporting.head_data import HeadData, read_head_data
 from figclip.reporting.result_files import damage_named
 from figclip.reporting.run_data import RunData, read_run_data
 from figclip.reporting.situation_examples import Situations, pick_situations
+from figclip.reporting.templates import package_text, page_environment
 from figclip.reporting.training_captions import (
     CaptionedVideo,
     caption_training_video,
@@ -190,7 +190,7 @@ def _page_of_heads(run: Path, data: Sequence[DataSource], store: Path | None) ->
 
 def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: object) -> str:
     """A page with its style and script."""
-    script = _page_file("report.js")
+    script = package_text(f"{_PAGE}/report.js")
     # What the page's policy allows to run, and nothing else.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
@@ -200,7 +200,9 @@ def _render(template: str, *, stages: Sequence[tuple[str, float]], **content: ob
             **content,
             outcome_words=OUTCOME_WORDS,
             stage_durations=[numbers.duration(seconds) for _, seconds in stages],
-            css=Markup(_page_file("colours.css") + _page_file("report.css")),
+            css=Markup(
+                "".join(package_text(f"{_PAGE}/{name}.css") for name in ("colours", "report"))
+            ),
             script=Markup(script),
             script_hash=f"sha256-{digest}",
             version=package_versions()["figclip"],
@@ -240,27 +242,14 @@ def _only_source(head: HeadData, data: Sequence[DataSource]) -> DataSource | Non
 
 
 def _environment() -> Environment:
-    """Templates that escape every text but SVG, style and script of our own."""
-    environment = Environment(
-        loader=PackageLoader("figclip", _PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The templates of the report."""
     functions = (
         *(numbers.percent, numbers.plain, numbers.span, numbers.duration, numbers.direction),
         *(numbers.claim, numbers.caution, numbers.verb_claim, numbers.sentence_claim),
         *(numbers.head_caution, charts.picture, charts.dumbbell, charts.outcome_bar),
         *(charts.stage_bars, charts.line_chart, timeline, changed_words),
     )
-    environment.globals.update({function.__name__: function for function in functions})
-    return environment
-
-
-def _page_file(name: str) -> str:
-    """A file of the page, as it is in the package."""
-    return files("figclip").joinpath(_PAGE, name).read_text(encoding="utf-8")
+    return page_environment(_PAGE, {function.__name__: function for function in functions})
 
 
 def _captioned(store: Path, read: RunData) -> CaptionedVideo | None:

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.tracking import filter_trackers, get_available_trackers
 
 from figclip.errors import ConfigError
+from figclip.runtime.files import make_folder
 
 Tracker = Literal["tensorboard", "trackio", "wandb"]
 PROJECT = "figclip"
@@ -39,6 +40,7 @@ def tracked(
 
     Raises:
         ConfigError: the tracker does not start: it is not logged in, for example.
+        OutputError: its folder cannot be made.
     """
     if tracker is None:
         yield
@@ -47,7 +49,7 @@ def tracked(
     options = {"wandb": {"name": name, "dir": str(folder)}, "trackio": {"name": name}}
     accelerator.project_configuration.set_directories(str(folder))
     accelerator.log_with = filter_trackers([tracker], str(folder))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         accelerator.init_trackers(PROJECT, config=_flat(config), init_kwargs=options)
     except Exception as error:
@@ -59,7 +61,9 @@ def tracked(
     try:
         yield
     finally:
-        accelerator.end_training()
+        # Not `end_training`: it ends the process group, too, which goes on.
+        for started in accelerator.trackers:
+            started.finish()
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:

@@ -15,16 +15,24 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 
 from figclip.errors import VideoError
+from figclip.model.context_embedder import long_text_identity
+from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.model.pooling import Pooling, mean_of_both
 from figclip.preparation.prepare import lost_video
 from figclip.runtime.progress import CountProgress
 from figclip.runtime.worker_pool import Lost, Part, stream_jobs
-from figclip.search.index_file import IndexedVideo
+from figclip.search.index_file import IndexedVideo, IndexSpec
 from figclip.search.reading import Cut, FrameBatch, VideoJob
 
 _WAITING_PER_THREAD = 2
 _WINDOWS_AT_ONCE = 64
+
+
+def is_model_of(spec: IndexSpec, model: FiGCLIP) -> bool:
+    """Whether a model makes the embeddings that an index holds, and none others."""
+    is_same = model_identity(model.backbone) == spec.model_hash
+    return is_same and spec.context_hash in ("", long_text_identity(model))
 
 
 @dataclass(frozen=True, slots=True)

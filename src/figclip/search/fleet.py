@@ -15,14 +15,12 @@ from functools import cache, partial
 import torch
 
 from figclip.errors import ModelError, VideoError
-from figclip.model.context_embedder import long_text_identity
-from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.prepare import decode_all
 from figclip.runtime.fleet import run_on_ray
 from figclip.runtime.progress import no_progress
 from figclip.search.addresses import local_copy
-from figclip.search.embedding import embed_videos
+from figclip.search.embedding import embed_videos, is_model_of
 from figclip.search.index_file import IndexedFile, IndexedVideo, IndexSpec
 from figclip.search.reading import Survey, VideoJob, read_video, survey_file
 
@@ -88,8 +86,7 @@ def _load_model(spec: IndexSpec) -> FiGCLIP:
     """The model of an index, once per process."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = FiGCLIP.from_pretrained(spec.model, device=device)
-    is_same = model_identity(model.backbone) == spec.model_hash
-    if not is_same or spec.context_hash not in ("", long_text_identity(model)):
+    if not is_model_of(spec, model):
         where, fix = f"{spec.model} on {platform.node()}", "Copy the model there"
         raise ModelError("is another model than here", where=where, fix=fix)
     return model

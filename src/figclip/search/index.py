@@ -16,13 +16,12 @@ from jaxtyping import Float32, Int64
 from PIL import Image
 
 from figclip.errors import ConfigError, ModelError, StoreError, VideoError
-from figclip.model.context_embedder import long_text_identity
-from figclip.model.embedder import model_identity
 from figclip.model.figclip import FiGCLIP
 from figclip.model.pooling import Pooling
 from figclip.runtime.progress import CountProgress
 from figclip.search.addresses import address_of, place_of
 from figclip.search.approximate import ApproximateIndex, Kind, num_proposed, open_approximate
+from figclip.search.embedding import is_model_of
 from figclip.search.index_file import IndexedFile, IndexFile, IndexSpec, Windows
 from figclip.search.moments import Moment, best_first, find_moments
 
@@ -141,8 +140,7 @@ class Index:
             spec = file.spec
             if not isinstance(model, FiGCLIP):
                 model = _load_model(path, spec, model, device=device)
-            is_same = model_identity(model.backbone) == spec.model_hash
-            if not is_same or spec.context_hash not in ("", long_text_identity(model)):
+            if not is_model_of(spec, model):
                 raise StoreError(
                     f"is of another model: {spec.model} as it was",
                     where=str(path),
