@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from figclip.adaptation.adapt import adapt
 from figclip.evaluation.evaluate import evaluate
 from figclip.evaluation.sources import parse_source
