@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import forkserver, popen_forkserver, popen_spawn_posix
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,6 +80,18 @@ def fork_figclip(*arguments: str | Path, out: Path, cwd: Path | None = None) -> 
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def start_fork_server(*modules: str) -> None:
+    """What this process and its forks spawn is forked from a server, which spares it the imports.
+
+    The server has imported the modules and computed nothing, so that its forks are as new.
+    """
+    server = forkserver._forkserver
+    server.set_forkserver_preload(list(modules))
+    server.ensure_running()
+    server.ensure_running = lambda: None  # it waits for the server, which is no child of forks
+    popen_spawn_posix.Popen = popen_forkserver.Popen
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Run a writer with a fault at some of its changes, and again: `python -m tests.torture.cases …`.
 
-Started with the library of faults.c. It forks for each case, which spares it the import of torch.
+Started with the library of faults.c. It forks for each case, and for the workers of each, which
+spares them the import of torch.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from figclip.search import index_file
+from figclip.video import store
 from tests.processes import run_forked
 from tests.torture.contents import broken, contents, digest
-from tests.torture.faults import Fault, armed, num_changes, struck_call
-from tests.torture.writers import WRITERS, World, Writer
+from tests.torture.faults import Fault, armed, changes, struck_call
+from tests.torture.writers import WRITERS, World, Writer, warm_up
 
 _DONE_WITHOUT = re.compile(r"fdatasync [^.]*|open(64)? .*\.(sqlite|store|index)")
 """SQLite can do without the sync of a folder, and reads what it could not open for writing."""
@@ -45,10 +48,10 @@ class Case:
 
     def run(
         self, *, at: int = 0, fault: Fault | None = None
-    ) -> tuple[subprocess.CompletedProcess[str], int]:
-        """The command, with a fault at a change; and how many changes it came to."""
+    ) -> tuple[subprocess.CompletedProcess[str], str]:
+        """The command, with a fault at a change; and the changes that it came to."""
         with armed(self.out, at=at, fault=fault):
-            return self._figclip(), num_changes()
+            return self._figclip(), changes()
 
     def kept(self) -> dict[str, str]:
         """What says the folder that is whole at every moment."""
@@ -68,7 +71,7 @@ def torture(case: Case, *, num: int, seed: int) -> Report:
     """Each fault at `num` of the writer's changes, in an order by the seed; 0 for all changes."""
     case.writer.lay_out(case.world, case.out)
     before = case.kept()
-    done, num_changes = case.run()
+    done, kinds = case.run()
     report, rng = Report(), random.Random(seed)
     if done.returncode:
         report.problems.append(f"undisturbed: {done.stderr[-2000:]}")
@@ -77,11 +80,12 @@ def torture(case: Case, *, num: int, seed: int) -> Report:
     ends: dict[str, list[str]] = {}  # the same command goes on from the same bytes to the same end
     for fault in Fault:
         report.struck[fault.name] = 0
-        for at in rng.sample(range(1, num_changes + 1), k=num_changes):
+        open_to = [at for at, kind in enumerate(kinds, start=1) if kind in fault.kinds]
+        for at in rng.sample(open_to, k=len(open_to)):
             case.writer.lay_out(case.world, case.out)
             done, _ = case.run(at=at, fault=fault)
             if not struck_call():
-                continue  # nothing took room any more; and `prepare` commits by the clock
+                continue  # the changes are not always the same
             found = _wrong_after(done, case, fault, before)
             if done.returncode == 0 and contents(case.out) != undisturbed:
                 found.append("is not as undisturbed")
@@ -128,11 +132,9 @@ def _wrong_after(
 def main() -> None:
     """Arguments: name of the writer, folder of the world, of the work, how many a fault, seed."""
     name, world_folder, work, num, seed = sys.argv[1:]
-    import figclip.adaptation.adapt
-    import figclip.evaluation.figures
-    import figclip.heads.situations.task
-    import figclip.search.indexing  # noqa: F401 - once, for all forks
-
+    warm_up()
+    # Every video has a commit of its own, however fast the machine: there is a part to go on from.
+    store._COMMIT_EVERY_S = index_file._COMMIT_EVERY_S = 0.0
     case = Case(WRITERS[name], World(Path(world_folder)), Path(work))
     print(json.dumps(vars(torture(case, num=int(num), seed=int(seed)))))
 

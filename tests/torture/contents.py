@@ -15,6 +15,7 @@ from figclip.runtime.checked_json import load_checked
 
 DATABASES = (".store", ".sqlite", ".index")
 """Where SQLite lays rows depends on when they are committed."""
+_TIMED = ("environment.json", "metrics.jsonl")
 _DURATION = re.compile(rb"[\d.]+ s\b")
 
 
@@ -25,11 +26,14 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def digest(folder: Path) -> str:
-    """A hash of every byte below a folder."""
+    """A hash of every byte below a folder, but for times."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     found = hashlib.sha256(json.dumps(names).encode())
     for path in (folder / name for name in names):
-        found.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
+        content = path.read_bytes() if path.is_file() else b""
+        if path.name in _TIMED and content.endswith(b"\n"):
+            content = _said_by(path).encode()
+        found.update(hashlib.sha256(content).digest())
     return found.hexdigest()
 
 

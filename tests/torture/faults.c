@@ -19,12 +19,14 @@
 #include <unistd.h>
 
 enum { COUNT, FAIL_ONCE, FULL, KILL, KILL_HALF_WAY };
+enum { KEEPS_ROOM = 'k', TAKES_ROOM = 't', WRITES = 'w', REMOVES = 'r' };
 
 static char below[PATH_MAX];
 static long strike_at;
 static int mode, number;
 static struct {
     long changes;
+    char kinds[1 << 16]; /* of the changes, ended by 0 */
     char struck[PATH_MAX];
 } *seen; /* shared with forks: whoever forked one sees what it did */
 
@@ -35,12 +37,12 @@ __attribute__((constructor)) static void share(void) {
 void faults_arm(const char *folder, long at, int how, int error) {
     snprintf(below, sizeof below, "%s/", folder);
     strike_at = at, mode = how, number = error;
-    seen->changes = 0, seen->struck[0] = 0;
+    memset(seen, 0, sizeof *seen);
 }
 
 void faults_disarm(void) { below[0] = 0; }
 
-long faults_changes(void) { return seen->changes; }
+const char *faults_changes(void) { return seen->kinds; }
 
 const char *faults_struck(void) { return seen->struck; }
 
@@ -48,14 +50,13 @@ const char *faults_struck(void) { return seen->struck; }
 
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 
-enum { KEEPS_ROOM, TAKES_ROOM, REMOVES };
-
 /* Whether a change fails: of a full disk what takes room; never a removal, which loses nothing. */
 static int strikes(const char *call, const char *path, int kind) {
     if (!below[0] || strncmp(path, below, strlen(below))) return 0;
     long now = __sync_add_and_fetch(&seen->changes, 1);
+    if (now < (long)sizeof seen->kinds) seen->kinds[now - 1] = kind;
     int fails = (mode == FAIL_ONCE && now == strike_at && kind != REMOVES) ||
-                (mode == FULL && now >= strike_at && kind == TAKES_ROOM);
+                (mode == FULL && now >= strike_at && (kind == TAKES_ROOM || kind == WRITES));
     int dies = (mode == KILL || mode == KILL_HALF_WAY) && now == strike_at;
     if ((fails || dies) && !seen->struck[0])
         snprintf(seen->struck, PATH_MAX, "%s %s", call, path + strlen(below));
@@ -130,7 +131,7 @@ OPENAT(openat)
 OPENAT(openat64)
 
 ssize_t write(int descriptor, const void *bytes, size_t length) {
-    if (strikes_descriptor(__func__, descriptor, TAKES_ROOM)) return -1;
+    if (strikes_descriptor(__func__, descriptor, WRITES)) return -1;
     size_t half = half_of(descriptor, length);
     if (half) REAL(write)(descriptor, bytes, half), kill(getpid(), SIGKILL);
     return REAL(write)(descriptor, bytes, length);
@@ -138,7 +139,7 @@ ssize_t write(int descriptor, const void *bytes, size_t length) {
 
 #define PWRITE(name, offset_type) \
     ssize_t name(int descriptor, const void *bytes, size_t length, offset_type at) { \
-        if (strikes_descriptor(__func__, descriptor, TAKES_ROOM)) return -1; \
+        if (strikes_descriptor(__func__, descriptor, WRITES)) return -1; \
         size_t half = half_of(descriptor, length); \
         if (half) REAL(name)(descriptor, bytes, half, at), kill(getpid(), SIGKILL); \
         return REAL(name)(descriptor, bytes, length, at); \

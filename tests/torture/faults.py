@@ -17,12 +17,21 @@ COMPILER = shutil.which("cc")
 
 
 class Fault(enum.Enum):
-    """What happens at a change: the number is that of faults.c, and what the system says."""
+    """What happens at a change.
 
-    FAILS_ONCE = (1, errno.EIO)
-    FULL_DISK = (2, errno.ENOSPC)
-    KILLED = (3, 0)
-    KILLED_HALF_WAY = (4, 0)
+    Attributes:
+        how: Its number in faults.c.
+        error: What the system says.
+        kinds: The changes that it can strike, see `changes`.
+    """
+
+    FAILS_ONCE = (1, errno.EIO, "ktw")
+    FULL_DISK = (2, errno.ENOSPC, "tw")
+    KILLED = (3, 0, "ktwr")
+    KILLED_HALF_WAY = (4, 0, "w")
+
+    def __init__(self, how: int, error: int, kinds: str) -> None:
+        self.how, self.error, self.kinds = how, error, kinds
 
 
 def build(folder: Path) -> Path:
@@ -41,23 +50,29 @@ def armed(folder: Path, *, at: int = 0, fault: Fault | None = None) -> Generator
     This process was started with the library.
     """
     library = ctypes.CDLL(None)
-    how, number = fault.value if fault else (0, 0)
-    library.faults_arm(os.fsencode(folder), ctypes.c_long(at), how, number)
+    how, error = (fault.how, fault.error) if fault else (0, 0)
+    library.faults_arm(os.fsencode(folder), ctypes.c_long(at), how, error)
     try:
         yield
     finally:
         library.faults_disarm()
 
 
-def num_changes() -> int:
-    """How many changes there were since the library was last armed."""
-    count = ctypes.CDLL(None).faults_changes
-    count.restype = ctypes.c_long
-    return count()
+def changes() -> str:
+    """The changes since the library was last armed, a letter each.
+
+    `w` for a write, `t` for what else takes room, `r` for what removes, `k` for all others.
+    """
+    return _text("faults_changes")
 
 
 def struck_call() -> str:
     """The call that had the fault, and its path below the folder."""
-    call = ctypes.CDLL(None).faults_struck
-    call.restype = ctypes.c_char_p
-    return os.fsdecode(call())
+    return _text("faults_struck")
+
+
+def _text(name: str) -> str:
+    """What a function of the library tells."""
+    function = getattr(ctypes.CDLL(None), name)
+    function.restype = ctypes.c_char_p
+    return os.fsdecode(function())

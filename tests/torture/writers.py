@@ -9,19 +9,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
+from figclip.annotations.vidsitu import load_source
 from figclip.cli.app import app
+from figclip.demo.annotating import Annotations, line_of
 from figclip.miniworld import world_files
 from figclip.miniworld.painting import Order
 from figclip.miniworld.world_files import WorldFolder, WorldSize
+from figclip.runtime.files import make_folder, write_atomically
 from figclip.runtime.progress import CountProgress
-from tests.processes import run_forked
+from tests.processes import run_forked, start_fork_server
 
 Arguments = list[str | Path]
 
-DRAWN, BASE, STORE = "world", "mini-clip-0", "frames.store"
+DRAWN, BASE, STORE, OWN = "world", "mini-clip-0", "frames.store", "own"
 RUN, SITUATIONS, CAPTIONING, SCORED = "run", "situations", "captioning", "scored"
 """What writers make for others, below the folder of a world."""
 
@@ -111,6 +115,27 @@ def draw(out: Path, num_videos: int = 5) -> None:
     lay_out_base(workshop.base(0), 0)
     for file in workshop.world.films.rglob("*.mp4"):
         os.utime(file, (0, 0))  # an index holds the times of its files
+    records = load_source(workshop.world.vidsitu / "annotations").records
+    lines = [f"{line_of(one, each)}\n" for one in records for each in one.annotations]
+    make_folder(out / OWN)
+    write_atomically(out / OWN / "own.jsonl", "".join(lines))
+
+
+@app.command(hidden=True)
+def save_annotation(file: Path) -> None:
+    """What the page of `figclip demo` does to save a line, here in the place of itself."""
+    annotations = Annotations.load(file, videos=file.parent)
+    annotations.save(0, annotations.lines[0])
+
+
+@app.command(hidden=True)
+def index_in_context(model: str, videos: str, out: Path) -> None:
+    """`figclip index`, were the contextualizer what the model has found best for long texts."""
+    from figclip.cli.index import index
+    from figclip.model.figclip import FiGCLIP
+
+    with patch.object(FiGCLIP, "long_pooling", "both"):
+        index(model, [videos], out=out, workers=1, cpu=True)
 
 
 def sets(*settings: str) -> list[str]:
@@ -207,6 +232,11 @@ WRITERS = {
             "--workers", "1", "--cpu",
         ]
     ),
+    "index in context": Writer(
+        lambda world, out: [
+            "index-in-context", world.run, world.drawn.films / "videos", out / "context.index",
+        ]
+    ),
     "search": Writer(
         lambda world, out: [
             "search", world.folder / "videos.index", "a red cat chases a blue dog", "-k", "3",
@@ -216,11 +246,18 @@ WRITERS = {
     "export": Writer(
         lambda world, out: ["export", world.run, "--to", "hf", "--out", out / "exported"]
     ),
+    "demo": Writer(
+        lambda world, out: ["save-annotation", out / OWN / "own.jsonl"], begun=OWN, always=OWN
+    ),
 }  # fmt: skip
 """In an order in which one makes what later ones read, where the folders are one."""
 READ_BY_OTHERS = (
     "draw", "prepare", "adapt", "finetune situations", "finetune captioning", "eval situations",
     "index",
+)  # fmt: skip
+_HEAVY = (
+    "figclip.adaptation.adapt", "figclip.evaluation.figures", "figclip.heads.captioning.task",
+    "figclip.heads.situations.task", "figclip.miniworld.stages", "figclip.search.indexing",
 )  # fmt: skip
 
 
@@ -243,6 +280,13 @@ def written_world(
     return World(folder)
 
 
+def warm_up() -> None:
+    """Import what takes seconds, once for all forks of this process and all workers of theirs."""
+    for name in _HEAVY:
+        import_module(name)
+    start_fork_server(*_HEAVY)
+
+
 def run_writers(world: World, *, only: Sequence[str], more: Mapping[str, Sequence[str]]) -> None:
     """Run some writers in forks of this process, which must not have computed anything."""
     world.folder.mkdir()
@@ -254,8 +298,5 @@ def run_writers(world: World, *, only: Sequence[str], more: Mapping[str, Sequenc
 
 
 if __name__ == "__main__":
-    import figclip.adaptation.adapt
-    import figclip.heads.situations.task
-    import figclip.search.indexing  # noqa: F401 - once, for all forks
-
+    warm_up()
     run_writers(World(Path(sys.argv[1])), **json.loads(sys.argv[2]))
