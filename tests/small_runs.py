@@ -122,6 +122,7 @@ def make_run(
     rank: int = 0,
     num_ranks: int = 1,
     accelerator: Accelerator | None = None,
+    activation_bytes: int = 0,
 ) -> SmallRun:
     """A trainee whose LoRA B is not zero, and this process's part of one batch of all videos."""
     torch.manual_seed(seed)
@@ -175,12 +176,18 @@ def make_run(
         video_ids=[r.id for r in records],
         accelerator=accelerator or Accelerator(cpu=True),
         teacher=teacher,
+        activation_bytes=activation_bytes,
     )
     return SmallRun(trainee, batch, texts)
 
 
+def step_losses(run: SmallRun, *, loss_scale: float = 1.0) -> dict[str, float]:
+    found = run.trainee.accumulate_gradients(run.batch, loss_scale=loss_scale)
+    return {name: loss.item() for name, loss in found.items()}
+
+
 def gradients(run: SmallRun, *, loss_scale: float = 1.0) -> tuple[dict[str, Tensor], float]:
-    losses = run.trainee.accumulate_gradients(run.batch, loss_scale=loss_scale)
+    losses = step_losses(run, loss_scale=loss_scale)
     named = {n: p for g in run.trainee.parameter_groups() for n, p in g.parameters.items()}
     found = {n: p.grad for n, p in named.items()}
     assert all(g is not None for g in found.values())

@@ -16,9 +16,9 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
-from figclip.adaptation.adapt import adapt
+from figclip.adaptation.adapt import AdaptationPlan, adapt
 from figclip.errors import CheckpointError, FigclipError, StoreError, TrainingError
-from figclip.model.backbone import weights_hash
+from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.checked_json import load_checked
 from figclip.training.loop import StepReport
@@ -163,7 +163,12 @@ def test_runs_are_not_overwritten_nor_resumed_under_other_settings(world: World,
     adapt(world.config("train.epochs=1"), data=[world.store], out=out, cpu=True)
     with pytest.raises(CheckpointError, match="already holds a run"):
         adapt(world.config("train.epochs=1"), data=[world.store], out=out, cpu=True)
-    free = world.config("train.epochs=1", "train.micro_batch=3", "data.loader_workers=1")
+    free = world.config(
+        "train.epochs=1",
+        "train.micro_batch=3",
+        "train.activations_gib=0.5",
+        "data.loader_workers=1",
+    )
     assert adapt(free, data=[world.store], out=out, cpu=True, resume=True).kept_step == 2
     with pytest.raises(CheckpointError, match="no run to resume"):
         adapt(free, data=[world.store], out=tmp_path / "typo", cpu=True, resume=True)
@@ -176,6 +181,19 @@ def test_runs_are_not_overwritten_nor_resumed_under_other_settings(world: World,
             cpu=True,
             resume=True,
         )
+
+
+def test_less_memory_for_activations_is_planned_for(world: World, tmp_path: Path):
+    plans: list[AdaptationPlan] = []
+    for gib in ("1e-9", "1"):
+        config = world.config(
+            "train.epochs=1", "train.micro_batch=1", f"train.activations_gib={gib}"
+        )
+        out = tmp_path / gib
+        adapt(config, data=[world.store], out=out, cpu=True, on_plan=plans.append)
+    a_frame = load_backbone(str(world.base)).frame_activation_bytes
+    more = plans[1].memory_bytes - plans[0].memory_bytes
+    assert more == (plans[1].batch_frames - 1) * a_frame
 
 
 def test_resuming_on_changed_data_is_refused(world: World, tmp_path: Path):

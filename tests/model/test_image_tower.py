@@ -9,7 +9,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from figclip.config import Adaptation
 from figclip.model.backbone import IMAGENET, Backbone, Preprocessing
-from figclip.model.image_tower import ADAPTER_NAME, _project, encode_pixels
+from figclip.model.image_tower import ADAPTER_NAME, _project, encode_pixels, merge_weights
 from figclip.model.lora import add_adaptation, lora_layers
 from tests.small_clip import byte_tokenizer
 
@@ -83,6 +83,40 @@ def test_its_gradients_are_those_of_transformers_and_peft(adaptation: Adaptation
     assert bool(found) == (adaptation != "lora_text")
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-10, rtol=1e-8, msg=name)
+
+
+@pytest.mark.parametrize("adaptation", ["lora_image", "lora_text"])
+def test_weights_merged_beforehand_change_no_bit(adaptation: Adaptation):
+    clip = adapted(build_clip(), adaptation)
+    merged = merge_weights(clip)
+    assert merged is not None and not any(one.requires_grad for one in merged)
+    found: list[list[Tensor]] = []
+    for given in (None, merged):
+        clip.zero_grad()
+        frames = pixels().requires_grad_()
+        encode_pixels(clip, frames, merged=given).square().sum().backward()
+        trained = [p.grad for p in clip.vision_model.parameters() if p.grad is not None]
+        assert frames.grad is not None
+        found.append([frames.grad, *trained])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_what_is_merged_is_as_the_weights_are_then():
+    clip = adapted(build_clip(), "lora_image")
+    before = merge_weights(clip)
+    for layer in lora_layers(clip).values():
+        layer.lora_B[ADAPTER_NAME].get_parameter("weight").data.mul_(2)
+    with torch.no_grad():
+        stale = encode_pixels(clip, pixels(), merged=before)
+        fresh = encode_pixels(clip, pixels(), merged=merge_weights(clip))
+        torch.testing.assert_close(fresh, encode_pixels(clip, pixels()), atol=0, rtol=0)
+    assert not torch.allclose(stale, fresh)
+
+
+def test_nothing_is_merged_where_more_than_lora_counts():
+    assert merge_weights(adapted(build_clip(), "full")) is None
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert merge_weights(adapted(build_clip(), "lora_image")) is None
 
 
 def test_the_pixels_get_their_gradient_too():

@@ -41,6 +41,7 @@ from tests.small_runs import (
     assert_close,
     gradients,
     make_run,
+    step_losses,
     with_micro_batch,
 )
 from tests.training_trace import one_thread
@@ -151,7 +152,7 @@ def test_loss_and_gradients_are_those_of_plain_transformers(
             loss = loss + p * (p.log() - q.log()) / len(base_NM)
     loss = CONFIG.keep.temperature**2 * loss
     loss.backward()
-    losses = run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
+    losses = step_losses(run)
     assert loss.item() > 1e-3
     assert losses["loss/keep"] == pytest.approx(loss.item(), rel=BAR)
     free_config = dataclasses.replace(CONFIG, keep=KeepConfig(weight=0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,14 +23,15 @@ from figclip.config import (
     TextConfig,
     TrainConfig,
 )
-from figclip.model.backbone import Backbone
-from figclip.training.clip_trainee import ClipTrainee
+from figclip.model.backbone import Backbone, load_backbone
+from figclip.training.clip_trainee import ClipTrainee, num_kept
 from tests.small_runs import (
     KEPT_TEXTS,
     SmallRun,
     assert_close,
     gradients,
     make_run,
+    step_losses,
     with_micro_batch,
     write_tiny_clip,
 )
@@ -218,10 +220,7 @@ def test_texts_of_a_trained_tower_are_embedded_to_keep(clip_folder: Path, adapta
 
 def test_what_is_kept_is_told_beside_the_other_losses_and_nothing_without(clip_folder: Path):
     kept = dataclasses.replace(CONFIG, keep=KeepConfig(weight=2.0))
-    losses = [
-        run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
-        for run in (make_run(clip_folder, config) for config in (CONFIG, kept))
-    ]
+    losses = [step_losses(make_run(clip_folder, config)) for config in (CONFIG, kept)]
     assert "loss/keep" not in losses[0] and losses[1]["loss/keep"] > 0
     assert losses[1]["loss"] == pytest.approx(losses[0]["loss"] + 2 * losses[1]["loss/keep"])
 
@@ -240,7 +239,7 @@ def test_each_loss_can_stand_alone(clip_folder: Path, loss: LossConfig, layers: 
         CONFIG, loss=loss, model=dataclasses.replace(CONFIG.model, contextualizer_layers=layers)
     )
     run = make_run(clip_folder, config)
-    losses = run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
+    losses = step_losses(run)
     active = [
         name for name in ("event", "event_context", "video", "video_context") if getattr(loss, name)
     ]
@@ -304,22 +303,44 @@ def test_dropout_is_off_however_the_backbone_comes(clip_folder: Path):
     assert not any(module.training for module in trainee.backbone.modules())
 
 
-@pytest.mark.parametrize(("micro_batch", "num_encoded"), [(9, 4), (8, 6)])
-def test_four_micro_batches_are_encoded_once_and_more_twice(
-    clip_folder: Path, monkeypatch: pytest.MonkeyPatch, micro_batch: int, num_encoded: int
+@pytest.mark.parametrize(("num_fitting", "num_encoded"), [(0, 7), (1, 7), (3, 5), (4, 4), (9, 4)])
+def test_what_fits_is_encoded_once_and_the_rest_twice(
+    clip_folder: Path, monkeypatch: pytest.MonkeyPatch, num_fitting: int, num_encoded: int
 ):
-    """36 frames: four parts fit, of five the first one is encoded again."""
-    run = make_run(clip_folder, with_micro_batch(CONFIG, micro_batch))
+    """36 frames in four parts; one is always held."""
+    config = with_micro_batch(CONFIG, 9)
+    backbone = load_backbone(str(clip_folder))
+    room = num_fitting * 9 * backbone.frame_activation_bytes
+    run = make_run(clip_folder, config, activation_bytes=room)
     sizes: list[int] = []
     encode = Backbone.encode_frames
 
-    def counted(backbone: Backbone, frames_NHWC: Tensor) -> Tensor:
+    def counted(backbone: Backbone, frames_NHWC: Tensor, **options: Any) -> Tensor:
         sizes.append(len(frames_NHWC))
-        return encode(backbone, frames_NHWC)
+        return encode(backbone, frames_NHWC, **options)
 
     monkeypatch.setattr(Backbone, "encode_frames", counted)
     run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
-    assert len(sizes) == num_encoded
+    assert sizes == [9] * num_encoded
+
+
+@pytest.mark.parametrize("adaptation", ["lora_image", "lora_both", "full"])
+def test_memory_changes_no_bit_of_the_gradients(clip_folder: Path, adaptation):
+    """A run goes on elsewhere, with more memory or less, as if nothing had happened."""
+    model = dataclasses.replace(CONFIG.model, adaptation=adaptation)
+    config = with_micro_batch(dataclasses.replace(CONFIG, model=model), 5)
+    small, _ = gradients(make_run(clip_folder, config))
+    large, _ = gradients(make_run(clip_folder, config, activation_bytes=2**30))
+    assert small.keys() == large.keys()
+    assert all(torch.equal(small[name], large[name]) for name in small)
+
+
+def test_two_trained_towers_share_the_memory():
+    backbone_bytes = 1000
+    image = with_micro_batch(CONFIG, 4)
+    both = dataclasses.replace(image, model=dataclasses.replace(CONFIG.model, adaptation="full"))
+    assert num_kept(image, backbone_bytes, activation_bytes=40_000) == 10
+    assert num_kept(both, backbone_bytes, activation_bytes=40_000) == 5
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,18 @@ def test_misuse_is_our_own_mistake():
         GradientCache(Encoder(), [inputs()]).backward()
 
 
+def test_what_is_kept_changes_no_bit():
+    found: list[list[Tensor]] = []
+    for keep in (1, 2, 5, 7):
+        encoder = Encoder().float()
+        cache = GradientCache(encoder, inputs().float().split(1), keep=keep)
+        contrastive(cache.embeddings_ND).backward()
+        cache.backward()
+        found.append([p.grad for p in encoder.parameters() if p.grad is not None])
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
 @pytest.mark.parametrize("keep", [2, 3, 7, 100])
 def test_kept_parts_are_encoded_once_and_change_no_gradient(keep: int):
     one_shot, parted = Encoder(), Encoder()

@@ -68,13 +68,13 @@ class Regression:
             ParameterGroup(name="bias", parameters={"bias": self.bias}, lr=0.01, weight_decay=0.0),
         ]
 
-    def accumulate_gradients(self, batch: int, *, loss_scale: float) -> Mapping[str, float]:
+    def accumulate_gradients(self, batch: int, *, loss_scale: float) -> Mapping[str, Tensor]:
         x = torch.linspace(0, 1, len(self.weight)) + torch.rand(len(self.weight))
         dtype = torch.float16 if self._half else torch.float32
         error = x.to(dtype) @ self.weight.to(dtype) + self.bias.to(dtype) - batch
         loss = self._hook(batch, (error**2).float())
         (loss * loss_scale).backward()
-        return {"loss": loss.item()}
+        return {"loss": loss}
 
     def after_step(self) -> None:
         self.steps_done += 1
@@ -175,13 +175,13 @@ class Indexed:
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         return [ParameterGroup(name="t", parameters={"t": self.table}, lr=0.0, weight_decay=0.0)]
 
-    def accumulate_gradients(self, batch: int, *, loss_scale: float) -> Mapping[str, float]:
+    def accumulate_gradients(self, batch: int, *, loss_scale: float) -> Mapping[str, Tensor]:
         loss = (self.table[self.rows] * self.factors).sum()
         (loss * loss_scale).backward()
         assert self.table.grad is not None
         self.gradients.add(self.table.grad.numpy().tobytes())
         self.was_deterministic.add(torch.are_deterministic_algorithms_enabled())
-        return {"loss": loss.item()}
+        return {"loss": loss}
 
     def after_step(self) -> None:
         """Nothing is bounded."""

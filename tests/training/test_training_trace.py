@@ -18,6 +18,7 @@ WEIGHT_TOLERANCE = 1e-3
 
 WITHOUT_EFFECT = {
     "train.micro_batch": "7",
+    "train.activations_gib": "1e-9",
     "train.validate_every": "3",
     "train.checkpoint_every": "4",
     "train.keep_checkpoints": "1",

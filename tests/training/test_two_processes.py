@@ -76,6 +76,10 @@ def config_of(adaptation: Adaptation) -> RunConfig:
     )
 
 
+A_FEW_PARTS = 12_000_000
+"""Bytes in which four micro-batches of texts are kept."""
+
+
 def run_of(clip_folder: Path, adaptation: Adaptation, accelerator: Accelerator) -> SmallRun:
     return make_run(
         clip_folder,
@@ -83,6 +87,7 @@ def run_of(clip_folder: Path, adaptation: Adaptation, accelerator: Accelerator) 
         events_per_video=SCENARIOS[adaptation],
         dtype=torch.float64,
         accelerator=accelerator,
+        activation_bytes=A_FEW_PARTS,
     )
 
 

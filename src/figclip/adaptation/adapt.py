@@ -31,7 +31,7 @@ from figclip.annotations.texts import MASKED_WARNING, masked_warning
 from figclip.config import RunConfig
 from figclip.evaluation.seen_items import media_in
 from figclip.evaluation.sources import DataSource
-from figclip.model.backbone import state_hash, text_config, vision_config
+from figclip.model.backbone import state_hash
 from figclip.model.card import CardFacts, build_card, data_names
 from figclip.model.embedder import Embedder, FrameRef
 from figclip.model.folder import ContextualizerShape, ModelInfo, SeenMedia, write_adapted
@@ -46,7 +46,7 @@ from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_retrieval import DenseValidation, build_validation
 from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch, PicturePlan
-from figclip.training.clip_trainee import KEPT_MICRO_BATCHES, ClipTrainee
+from figclip.training.clip_trainee import ClipTrainee, num_kept
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.training.run_folder import RunFolder, check_run
 from figclip.video.store import StoreSpec
@@ -182,25 +182,25 @@ def _num_parameters(module: nn.Module | None) -> int:
 
 
 def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> int:
-    """Peak memory: weights, gradients, AdamW's two moments, kept micro-batches, the batch's frames.
-
-    Activations: 15 floats a token, layer and unit of width, measured on ViT-B/32 (LOG.md).
-    """
-    vision = vision_config(parts.backbone.clip.config)
+    """Peak memory: weights, gradients, AdamW's two moments, activations, the batch's frames."""
     size = parts.backbone.preprocessing.image_size
-    tokens = parts.backbone.clip.vision_model.embeddings.num_positions
-    activations = 15 * 4 * tokens * vision.num_hidden_layers * vision.hidden_size
     weights = _num_parameters(parts.backbone) + _num_parameters(parts.contextualizer)
     trained = sum(p.numel() for p in parts.backbone.parameters() if p.requires_grad)
     trained += _num_parameters(parts.contextualizer)
+    events = batch_frames // config.data.frames_per_event
+    texts = events * (1 + config.text.verb_negatives + config.text.filler_negatives)
     batch_frames += config.keep.pictures if config.keep.weight else 0
     frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
-    kept = KEPT_MICRO_BATCHES * config.train.micro_batch
-    held = min(kept, batch_frames) * activations
-    if config.model.trains_text_tower:  # texts are then held beside the frames
-        text = text_config(parts.backbone.clip.config)
-        tokens = parts.backbone.context_length
-        held += kept * 15 * 4 * tokens * text.num_hidden_layers * text.hidden_size
+
+    def kept(row_bytes: int) -> int:
+        parts_kept = num_kept(config, row_bytes, activation_bytes=parts.activation_bytes)
+        return parts_kept * config.train.micro_batch
+
+    frame_bytes = parts.backbone.frame_activation_bytes
+    held = min(kept(frame_bytes), batch_frames) * frame_bytes
+    if config.model.trains_text_tower:
+        text_bytes = parts.backbone.text_activation_bytes
+        held += min(kept(text_bytes), texts) * text_bytes
     return 4 * weights + 12 * trained + held + frames
 
 
@@ -411,6 +411,7 @@ def _build_trainee(
         video_ids=[record.id for record in parts.train.records],
         accelerator=accelerator,
         teacher=keeping and keeping.build_teacher(parts.text_embedder),
+        activation_bytes=parts.activation_bytes,
     )
 
 

@@ -20,6 +20,7 @@ from figclip.model.embedder import Embedder
 from figclip.model.folder import SeenMedia, read_info, resolve_model
 from figclip.model.lora import add_adaptation
 from figclip.runtime.files import write_json
+from figclip.runtime.memory import free_memory_bytes
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import CountProgress
 from figclip.training.run_folder import (
@@ -46,6 +47,7 @@ class RunParts:
         videos: Those of the stores; `val` are held back to choose the checkpoint.
         texts: Captions and negatives of `train`.
         text_embedder: Embeds texts with the base, through the cache.
+        activation_bytes: What the towers' activations may take in a step.
     """
 
     backbone: Backbone
@@ -58,6 +60,7 @@ class RunParts:
     val: StoredVideos
     texts: TextTable
     text_embedder: Embedder
+    activation_bytes: int
 
 
 def assemble(
@@ -119,7 +122,15 @@ def assemble(
         val=videos.subset(split.val),
         texts=texts,
         text_embedder=text_embedder,
+        activation_bytes=_activation_bytes(config, device),
     )
+
+
+def _activation_bytes(config: RunConfig, device: torch.device) -> int:
+    """What activations may take: as set, or a share of what is free."""
+    if config.train.activations_gib:
+        return int(config.train.activations_gib * 2**30)
+    return int(free_memory_bytes(device) * (0.8 if device.type == "cuda" else 0.5))
 
 
 def _check_stores(data: Sequence[Path]) -> None:

@@ -35,7 +35,7 @@ def demo(
 
     Beside a run of the quickstart its own clips are there to play with. See docs/demo.md.
     """
-    import torch
+    from figclip.runtime.device import pick_device
 
     quiet_libraries()
     from figclip.demo.demo import demo as run
@@ -50,7 +50,7 @@ def demo(
                 videos=videos,
                 host=host,
                 port=port,
-                device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+                device=pick_device(cpu=cpu),
                 on_stage=lambda one: warn(f"{one} …"),
                 on_start=lambda url: say(f"{url} (Ctrl-C ends it)"),
             )

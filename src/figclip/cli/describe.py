@@ -30,9 +30,8 @@ def describe(
     Writes OUT/descriptions.json, and for each video OUT/NAME.vtt (subtitles that players and
     browsers load beside the video). Videos that cannot be read are named; then the exit code is 3.
     """
-    import torch
-
     from figclip.cli.progress import ProgressDisplay
+    from figclip.runtime.device import pick_device
 
     _check_names(videos)
     quiet_libraries()
@@ -46,7 +45,7 @@ def describe(
             run,
             videos,
             cache=cache_folder(),
-            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+            device=pick_device(cpu=cpu),
             on_progress=display.update,
         )
         write_descriptions(out / "descriptions.json", descriptions)

@@ -147,14 +147,13 @@ def evaluate(
 
 def _run(score: Callable[..., EvaluationResult], *, cpu: bool) -> EvaluationResult:
     """Score with a progress display, on the device there is."""
-    import torch
-
     from figclip.cli.progress import ProgressDisplay
+    from figclip.runtime.device import pick_device
 
     with going_on(), ProgressDisplay() as display:
         return score(
             cache=cache_folder(),
-            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+            device=pick_device(cpu=cpu),
             on_progress=display.update,
         )
 

@@ -66,9 +66,8 @@ def index(
     again when they change.
     """
     check_ray(ray, workers=workers, cpu=cpu)
-    import torch
-
     from figclip.cli.progress import ProgressDisplay
+    from figclip.runtime.device import pick_device
 
     quiet_libraries()
     from figclip.search.indexing import index as run
@@ -84,7 +83,7 @@ def index(
             prune=prune,
             pooling=pooling,
             num_workers=workers or None,
-            device="cuda" if torch.cuda.is_available() and not cpu else "cpu",
+            device=pick_device(cpu=cpu),
             ray=ray,
             on_plan=lambda plan: _show_plan(plan, out),
             on_progress=display.update,

@@ -120,12 +120,11 @@ def _open(
     cpu: bool,
 ) -> list[Index]:
     """The index and those to compare it with, on the device there is."""
-    import torch
-
     from figclip.cli.progress import ProgressDisplay
+    from figclip.runtime.device import pick_device
     from figclip.search.index import Index
 
-    device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+    device = pick_device(cpu=cpu)
     with going_on("nothing was changed"), ProgressDisplay() as display:
         index = Index.open(
             path,

@@ -20,7 +20,7 @@ MAX_LAYERS = 48
 TemplateName = Literal["default", "srl_clip", "figclip_v1"]
 NegativePolicy = Literal["balanced", "matched", "uniform"]
 Adaptation = Literal["lora_image", "lora_text", "lora_both", "full"]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Keep = Literal["best", "last"]
 
 
@@ -197,10 +197,18 @@ class TrainConfig(Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     clip_norm: NotNegative = 1.0
     """Gradient norm above which gradients are scaled down; 0 for no clipping."""
-    precision: Precision = "fp32"
-    """Autocast of the towers' forward passes; weights and losses stay fp32."""
+    precision: Precision = "auto"
+    """Autocast of the towers' forward passes; weights and losses stay fp32.
+
+    `auto` is bf16 on a GPU that has it, and fp32 otherwise.
+    """
     micro_batch: Count = 16
     """Frames, or texts, that pass through a tower at once. Changes memory, not gradients."""
+    activations_gib: NotNegative = 0.0
+    """GiB that activations may take; what does not fit is computed twice, to the same gradients.
+
+    0 takes a share of what is free when the run starts: half of it, on a GPU four fifths.
+    """
     validate_every: Steps = 0
     """Steps between validations; 0: once an epoch."""
     checkpoint_every: Steps = 0

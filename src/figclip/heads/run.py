@@ -192,13 +192,13 @@ class HeadTrainee(ABC, Generic[Head]):
 
     def accumulate_gradients(
         self, batch: Sequence[BatchItem], *, loss_scale: float
-    ) -> Mapping[str, float]:
+    ) -> Mapping[str, Tensor]:
         """Gradients of the weighted sum of the losses."""
         self.head.train()
         losses = self._losses(batch)
         total = torch.stack([getattr(self._loss, part) * one for part, one in losses.items()]).sum()
         (total * loss_scale).backward()
-        return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in losses.items()}}
+        return {"loss": total, **{f"loss/{name}": part for name, part in losses.items()}}
 
     def after_step(self) -> None:
         """Nothing is bounded."""

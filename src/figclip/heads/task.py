@@ -43,6 +43,7 @@ from figclip.heads.run import (
 )
 from figclip.model.folder import SeenMedia, medium_hash
 from figclip.runtime.checked_json import load_checked
+from figclip.runtime.device import pick_device
 from figclip.runtime.files import write_json
 from figclip.runtime.launcher import require_one_process
 from figclip.runtime.locks import one_writer
@@ -175,7 +176,7 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         run = RunFolder(out)
         check_run(run, config, resume=resume)
         self.check_training(data, config, cache=cache)
-        device = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+        device = pick_device(cpu=cpu)
         models, notices = load_frozen_models(
             model, base=base, cache=cache, device=device, on_progress=on_progress
         )

@@ -186,33 +186,34 @@ class FactTrainee:
         heads = self.heads.named_parameters(prefix="heads")
         return _groups("vision", {**dict(tower), **dict(heads)}, self._rates)
 
-    def accumulate_gradients(self, batch: StillBatch, *, loss_scale: float) -> Mapping[str, float]:
+    def accumulate_gradients(self, batch: StillBatch, *, loss_scale: float) -> Mapping[str, Tensor]:
         """Sum of the facts' cross entropies, in nats; with the share answered right."""
         losses, right = self._answer(batch)
         loss = torch.stack(list(losses.values())).sum()
         (loss * loss_scale).backward()
-        return {"loss": loss.item(), **{f"right/{name}": share for name, share in right.items()}}
+        return {"loss": loss, **{f"right/{name}": share for name, share in right.items()}}
 
     @torch.no_grad()
     def accuracy(self, batch: StillBatch) -> dict[str, float]:
         """Share of each fact answered right, and their mean as `score`."""
         _, right = self._answer(batch)
-        return {**right, "score": sum(right.values()) / len(right)}
+        shares = {name: share.item() for name, share in right.items()}
+        return {**shares, "score": sum(shares.values()) / len(shares)}
 
-    def _answer(self, batch: StillBatch) -> tuple[dict[str, Tensor], dict[str, float]]:
+    def _answer(self, batch: StillBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Loss, and share right, of each fact."""
         mean, std = (self._backbone.get_buffer(f"pixel_{name}") for name in ("mean", "std"))
         with _autocast():
             pixels = (batch.frames_NHWC.permute(0, 3, 1, 2).float() / 255 - mean) / std
             pooled = self._backbone.clip.vision_model(pixel_values=pixels.contiguous())
         losses: dict[str, Tensor] = {}
-        right: dict[str, float] = {}
+        right: dict[str, Tensor] = {}
         for name, question in QUESTIONS.items():
             answers = [question.answers.index(question.read(s)) for s in batch.situations]
             labels_N = torch.tensor(answers)
             logits = self.heads[name](pooled.pooler_output.float())
             losses[name] = F.cross_entropy(logits, labels_N)
-            right[name] = (logits.argmax(dim=1) == labels_N).float().mean().item()
+            right[name] = (logits.argmax(dim=1) == labels_N).float().mean()
         return losses, right
 
     def after_step(self) -> None:
@@ -237,11 +238,11 @@ class ParaphraseTrainee:
 
     def accumulate_gradients(
         self, batch: ParaphraseBatch, *, loss_scale: float
-    ) -> Mapping[str, float]:
+    ) -> Mapping[str, Tensor]:
         """InfoNCE of anchors and positives, with the negatives; and how often it is right."""
         loss, right = paraphrase_loss(self.backbone, batch)
         (loss * loss_scale).backward()
-        return {"loss": loss.item(), "right": right}
+        return {"loss": loss, "right": right}
 
     def after_step(self) -> None:
         """Nothing is bounded."""
@@ -278,7 +279,7 @@ class WebTrainee:
         )
         return [*_groups("vision", vision, slow), *_groups("rest", rest, self.rates)]
 
-    def accumulate_gradients(self, batch: StillBatch, *, loss_scale: float) -> Mapping[str, float]:
+    def accumulate_gradients(self, batch: StillBatch, *, loss_scale: float) -> Mapping[str, Tensor]:
         """Mean InfoNCE of the stills with each set of captions, and the paraphrases' loss.
 
         Stills with the same caption are no negatives of each other.
@@ -298,11 +299,11 @@ class WebTrainee:
         loss = web + self.paraphrase_weight * paraphrase
         (loss * loss_scale).backward()
         return {
-            "loss": loss.item(),
-            "loss/web": web.item(),
-            "loss/paraphrase": paraphrase.item(),
+            "loss": loss,
+            "loss/web": web,
+            "loss/paraphrase": paraphrase,
             "right/paraphrase": right,
-            "scale": scale.item(),
+            "scale": scale,
         }
 
     def after_step(self) -> None:
@@ -338,7 +339,9 @@ _PHRASES = {
 }
 
 
-def paraphrase_loss(backbone: Backbone, batch: ParaphraseBatch) -> tuple[Float[Tensor, ""], float]:
+def paraphrase_loss(
+    backbone: Backbone, batch: ParaphraseBatch
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """InfoNCE of anchors and positives, and how often an anchor's own positive is nearest.
 
     Negatives that read like their positive are masked.
@@ -361,7 +364,7 @@ def paraphrase_loss(backbone: Backbone, batch: ParaphraseBatch) -> tuple[Float[T
         hard_N = (anchors_ND * negatives_ND).sum(dim=1)
         is_nearest_N = (anchors_ND @ positives_ND.T).argmax(dim=1) == torch.arange(len(own_N))
         beats_negative_N = (own_N > hard_N) | ~present_NK[:, 0]
-        right = (is_nearest_N & beats_negative_N).float().mean().item()
+        right = (is_nearest_N & beats_negative_N).float().mean()
     return loss, right
 
 

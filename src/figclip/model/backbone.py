@@ -16,7 +16,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from figclip.errors import ModelError
 from figclip.model.checked_files import check_files
-from figclip.model.image_tower import encode_pixels
+from figclip.model.image_tower import MergedWeights, encode_pixels, merge_weights
 from figclip.model.open_clip import PREFIX, read_open_clip
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
@@ -46,6 +46,9 @@ class ChannelStatistics:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+
+FLOATS_KEPT = 15
+"""Activations of a token, layer and unit of width that a tower's graph holds (LOG.md)."""
 
 IMAGENET = ChannelStatistics(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """ImageNet's, which some evaluations of CLIP use in place of its own."""
@@ -102,13 +105,34 @@ class Backbone(nn.Module):
         """Where the weights are."""
         return self.clip.logit_scale.device
 
+    @property
+    def frame_activation_bytes(self) -> int:
+        """About what the graph of one frame holds until its backward."""
+        vision = vision_config(self.clip.config)
+        tokens = self.clip.vision_model.embeddings.num_positions
+        return _activation_bytes(tokens, vision.num_hidden_layers, vision.hidden_size)
+
+    @property
+    def text_activation_bytes(self) -> int:
+        """About what the graph of one text of full length holds until its backward."""
+        text = text_config(self.clip.config)
+        return _activation_bytes(self.context_length, text.num_hidden_layers, text.hidden_size)
+
+    def merge_weights(self) -> MergedWeights | None:
+        """Saves `encode_frames` work where many batches are encoded with the weights as now."""
+        return merge_weights(self.clip)
+
     def encode_frames(
-        self, frames_NHWC: UInt8[Tensor, "N H W C"], *, statistics: ChannelStatistics | None = None
+        self,
+        frames_NHWC: UInt8[Tensor, "N H W C"],
+        *,
+        statistics: ChannelStatistics | None = None,
+        merged: MergedWeights | None = None,
     ) -> Float[Tensor, "N D"]:
         """Embed frames that are already resized and cropped to the image size.
 
         Frames are RGB, 0 to 255, H = W = `preprocessing.image_size`. They are normalised with
-        `statistics`, or with the model's own.
+        `statistics`, or with the model's own. `merged` is of `merge_weights`.
 
         Returns:
             Projected embeddings, fp32, not normalised.
@@ -131,7 +155,7 @@ class Backbone(nn.Module):
                 for values in (statistics.mean, statistics.std)
             )
         pixels = (pixels - mean) / std
-        return _at_least_fp32(encode_pixels(self.clip, pixels))
+        return _at_least_fp32(encode_pixels(self.clip, pixels, merged=merged))
 
     def encode_tokens(self, tokens: TokenBatch) -> Float[Tensor, "N D"]:
         """Projected embeddings of tokenised texts, fp32, not normalised."""
@@ -177,6 +201,11 @@ class Backbone(nn.Module):
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for start in range(0, len(order), size):
             yield order[start : start + size]
+
+
+def _activation_bytes(tokens: int, layers: int, width: int) -> int:
+    """What the graph of a sequence of tokens holds."""
+    return FLOATS_KEPT * 4 * tokens * layers * width
 
 
 def _at_least_fp32(embedding: Tensor) -> Tensor:

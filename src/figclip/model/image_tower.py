@@ -7,7 +7,7 @@ token alone, the only one that is read; patches are embedded by a matrix product
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -27,23 +27,48 @@ ADAPTER_NAME = "default"
 
 QUICK_GELU_FACTOR = 1.702
 
+MergedWeights: TypeAlias = tuple[Tensor, ...]
+"""Weights of query, key and value of each layer, joined, with LoRA in them."""
 
-def encode_pixels(clip: CLIPModel, pixels_NCHW: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D"]:
+
+def merge_weights(clip: CLIPModel) -> MergedWeights | None:
+    """What `encode_pixels` would join and merge again for every batch, as the weights are now.
+
+    Returns:
+        None where a product depends on more than these: trained weights, or half precision.
+    """
+    attentions = [_attention_of(layer) for layer in clip.vision_model.encoder.layers]
+    projections = [[a.q_proj, a.k_proj, a.v_proj] for a in attentions]
+    linears = [_linear(one) for layer in projections for one in layer]
+    trained = any(one.weight.requires_grad for one in linears)
+    if trained or torch.is_autocast_enabled(clip.device.type):
+        return None
+    with torch.no_grad():
+        return tuple(_merged(layer) for layer in projections)
+
+
+def encode_pixels(
+    clip: CLIPModel,
+    pixels_NCHW: Float[Tensor, "N C H W"],
+    *,
+    merged: MergedWeights | None = None,
+) -> Float[Tensor, "N D"]:
     """What `clip.vision_model` pools, projected into the joint embedding; not normalised.
 
     The CLIP may have LoRA on queries, keys and values. Pixels are normalised, and the embeddings
-    are of the type of the products.
+    are of the type of the products. `merged`, of `merge_weights` since the weights changed last,
+    saves work where many batches are encoded; it changes nothing.
 
     Source:
         transformers 5.23, `CLIPVisionModel.forward`, the oracle of tests/model/test_image_tower.py.
     """
     tower = clip.vision_model
     tokens_NLC = tower.pre_layrnorm(_embed_patches(tower, pixels_NCHW))
-    *layers, last = tower.encoder.layers
-    for layer in layers:
-        tokens_NLC = _layer(layer, tokens_NLC, num_read=tokens_NLC.shape[1])
-    class_NC = _layer(last, tokens_NLC, num_read=1)[:, 0]
-    return clip.visual_projection(tower.post_layernorm(class_NC))
+    layers = tower.encoder.layers
+    for layer, weight in zip(layers, merged or [None] * len(layers), strict=True):
+        num_read = 1 if layer is layers[-1] else tokens_NLC.shape[1]
+        tokens_NLC = _layer(layer, tokens_NLC, num_read=num_read, merged=weight)
+    return clip.visual_projection(tower.post_layernorm(tokens_NLC[:, 0]))
 
 
 def _embed_patches(tower: CLIPVisionModel, pixels_NCHW: Tensor) -> Tensor:
@@ -59,23 +84,33 @@ def _embed_patches(tower: CLIPVisionModel, pixels_NCHW: Tensor) -> Tensor:
     return torch.cat([class_NLC, patches_NPC], dim=1) + embeddings.position_embedding.weight
 
 
-def _layer(layer: nn.Module, tokens_NLC: Tensor, *, num_read: int) -> Tensor:
+def _layer(layer: nn.Module, tokens_NLC: Tensor, *, num_read: int, merged: Tensor | None) -> Tensor:
     """One layer's output for the first `num_read` tokens."""
     assert isinstance(layer, CLIPEncoderLayer)
-    attended_NLC = _attention(layer.self_attn, layer.layer_norm1(tokens_NLC), num_read=num_read)
+    attended_NLC = _attention(
+        layer.self_attn, layer.layer_norm1(tokens_NLC), num_read=num_read, merged=merged
+    )
     tokens_NLC = tokens_NLC[:, :num_read] + attended_NLC
     return tokens_NLC + _mlp(layer.mlp, layer.layer_norm2(tokens_NLC))
 
 
-def _attention(attention: CLIPAttention, tokens_NLC: Tensor, *, num_read: int) -> Tensor:
+def _attention(
+    attention: CLIPAttention, tokens_NLC: Tensor, *, num_read: int, merged: Tensor | None
+) -> Tensor:
     """Self-attention of the first `num_read` tokens to all."""
-    query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
+    layers = [attention.q_proj, attention.k_proj, attention.v_proj]
     if num_read == tokens_NLC.shape[1]:
-        projected = _project(tokens_NLC, [query, key, value])
+        projected = _project(tokens_NLC, layers, merged=merged)
     else:
+        # Views of the weights, not copies.
+        query, rest = (None, None) if merged is None else merged.tensor_split([len(merged) // 3])
+        read_NLC = tokens_NLC[:, :num_read]
+        if _linear(layers[0]).weight.requires_grad:
+            # Or torch would round otherwise with a graph than without one.
+            read_NLC = read_NLC.contiguous()
         projected = [
-            *_project(tokens_NLC[:, :num_read], [query]),
-            *_project(tokens_NLC, [key, value]),
+            *_project(read_NLC, layers[:1], merged=query),
+            *_project(tokens_NLC, layers[1:], merged=rest),
         ]
     query_NHLC, key_NHLC, value_NHLC = (
         one.unflatten(-1, (-1, attention.head_dim)).transpose(1, 2) for one in projected
@@ -97,26 +132,47 @@ def _mlp(mlp: CLIPMLP, tokens_NLC: Tensor) -> Tensor:
     return out.view(tokens_NLC.shape)
 
 
-def _project(tokens_NLC: Tensor, layers: Sequence[nn.Module]) -> tuple[Tensor, ...]:
+def _project(
+    tokens_NLC: Tensor, layers: Sequence[nn.Module], *, merged: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """Several projections of the same tokens, by one product."""
     adapted = [one for one in layers if isinstance(one, LoraLinear)]
-    assert len(adapted) in (0, len(layers)), "LoRA is on all of query, key and value, or on none"
     plain = [_linear(one) for one in layers]
     device = tokens_NLC.device.type
     autocast = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if autocast else plain[0].weight.dtype
     tokens = tokens_NLC.to(dtype)
-    weight = torch.cat([one.weight for one in plain]).to(dtype)
     bias = torch.cat([one.bias for one in plain]).to(dtype)
     if not adapted:
+        weight = _joined(plain).to(dtype) if merged is None else merged
         out = functional.linear(tokens, weight, bias)
-    else:
-        a_MRD, b_MDR = (torch.stack(tuple(matrices)).to(dtype) for matrices in _low_rank(adapted))
+    elif autocast:
         # Half precision would round a small adaptation away if it were added to the weights.
-        project = _unmerged if autocast else _MergedProjections.apply
-        out = project(tokens, weight, bias, a_MRD, b_MDR)
+        a_MRD, b_MDR = (matrices.to(dtype) for matrices in _low_rank(adapted))
+        out = _unmerged(tokens, _joined(plain).to(dtype), bias, a_MRD, b_MDR)
+    else:
+        if merged is None:
+            with torch.no_grad():
+                merged = _merged(layers)
+        out = _MergedProjections.apply(tokens, merged, bias, *_low_rank(adapted))
         assert isinstance(out, Tensor)
     return tuple(out.chunk(len(layers), dim=-1))
+
+
+def _merged(layers: Sequence[nn.Module]) -> Tensor:
+    """Weights of several projections, one below the other, with LoRA in them."""
+    adapted = [one for one in layers if isinstance(one, LoraLinear)]
+    assert len(adapted) in (0, len(layers)), "LoRA is on all of query, key and value, or on none"
+    weight = _joined([_linear(one) for one in layers])
+    if not adapted:
+        return weight
+    a_MRD, b_MDR = _low_rank(adapted)
+    return weight + torch.bmm(b_MDR, a_MRD).flatten(0, 1)
+
+
+def _joined(layers: Sequence[nn.Linear]) -> Tensor:
+    """Weights, one below the other."""
+    return torch.cat([one.weight for one in layers])
 
 
 def _unmerged(
@@ -136,14 +192,20 @@ def _linear(layer: nn.Module) -> nn.Linear:
     return plain
 
 
-def _low_rank(layers: Sequence[LoraLinear]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """A of each, and B of each times LoRA's own scale."""
-    a = [one.lora_A[ADAPTER_NAME].get_parameter("weight") for one in layers]
+def _attention_of(layer: nn.Module) -> CLIPAttention:
+    """The self-attention of a layer."""
+    assert isinstance(layer, CLIPEncoderLayer)
+    return layer.self_attn
+
+
+def _low_rank(layers: Sequence[LoraLinear]) -> tuple[Tensor, Tensor]:
+    """A of each, and B of each times LoRA's own scale: M, R, D and M, D, R."""
+    a: list[Tensor] = [one.lora_A[ADAPTER_NAME].get_parameter("weight") for one in layers]
     b = [
         one.lora_B[ADAPTER_NAME].get_parameter("weight") * one.scaling[ADAPTER_NAME]
         for one in layers
     ]
-    return a, b
+    return torch.stack(a), torch.stack(b)
 
 
 class _MergedProjections(torch.autograd.Function):
@@ -151,10 +213,9 @@ class _MergedProjections(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor, a_MRD: Tensor, b_MDR: Tensor
+        ctx: Any, tokens: Tensor, merged: Tensor, bias: Tensor, a_MRD: Tensor, b_MDR: Tensor
     ) -> Tensor:
-        """M products side by side; `weight` and `bias` are frozen."""
-        merged = weight + torch.bmm(b_MDR, a_MRD).flatten(0, 1)
+        """M products side by side; `merged` is W + B A of each, `bias` is frozen."""
         ctx.save_for_backward(tokens, merged, a_MRD, b_MDR)
         return functional.linear(tokens, merged, bias)
 

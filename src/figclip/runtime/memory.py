@@ -1,9 +1,23 @@
-"""How much memory a process has taken."""
+"""How much memory a process has taken, and how much there is to take."""
 
+import os
 import resource
 import sys
+from pathlib import Path
 
+import psutil
 import torch
+
+_CONTROL_GROUPS = {
+    Path("/sys/fs/cgroup"): ("memory.max", "memory.current", "inactive_file"),
+    Path("/sys/fs/cgroup/memory"): (
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+}
+"""Where Linux says what a container may take, what it has taken, and what of that are files that
+make room: in the second and the first version of control groups."""
 
 
 def peak_memory_bytes(device: torch.device) -> int:
@@ -12,3 +26,32 @@ def peak_memory_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def free_memory_bytes(device: torch.device) -> int:
+    """What this process may still take: of the GPU, where it works on one.
+
+    On a CPU the processes that were launched together share what the machine, or the container,
+    has left.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free
+    free = min([psutil.virtual_memory().available, *_left_in_container()])
+    return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _left_in_container() -> list[int]:
+    """What a container's limit leaves; nothing where there is none."""
+    left: list[int] = []
+    for folder, (limit, used, files) in _CONTROL_GROUPS.items():
+        if (folder / limit).is_file() and (most := _read(folder / limit)).isdecimal():
+            statistics = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
+            taken = int(_read(folder / used)) - int(statistics[files])
+            left.append(max(0, int(most) - taken))
+    return left
+
+
+def _read(path: Path) -> str:
+    """The text of a file that the kernel writes."""
+    return path.read_text(encoding="ascii").strip()

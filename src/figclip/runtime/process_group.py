@@ -14,6 +14,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import distributed
 
 from figclip.errors import ConfigError
+from figclip.runtime.device import use_tensor_cores
 from figclip.runtime.launcher import num_processes
 
 Value = TypeVar("Value")
@@ -75,6 +76,8 @@ def start_accelerator(*, cpu: bool) -> Accelerator:
             f"{num_processes()} processes cannot share a run on {accelerator.device.type}",
             fix="Start it without torchrun, or add --cpu",
         )
+    if accelerator.device.type == "cuda":
+        use_tensor_cores()
     return accelerator
 
 

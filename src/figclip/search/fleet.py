@@ -12,11 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-import torch
-
 from figclip.errors import ModelError, VideoError
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.prepare import decode_all
+from figclip.runtime.device import pick_device
 from figclip.runtime.fleet import run_on_ray
 from figclip.runtime.progress import no_progress
 from figclip.search.addresses import local_copy
@@ -84,8 +83,7 @@ def _read_part(files: Sequence[IndexedFile], num_cpus: int, *, reading: Reading)
 @cache
 def _load_model(spec: IndexSpec) -> FiGCLIP:
     """The model of an index, once per process."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = FiGCLIP.from_pretrained(spec.model, device=device)
+    model = FiGCLIP.from_pretrained(spec.model, device=pick_device())
     if not is_model_of(spec, model):
         where, fix = f"{spec.model} on {platform.node()}", "Copy the model there"
         raise ModelError("is another model than here", where=where, fix=fix)

@@ -19,6 +19,7 @@ from figclip.annotations.texts import MASKED, EventTexts, TextTable
 from figclip.config import RunConfig
 from figclip.model.backbone import Backbone, TokenBatch
 from figclip.model.contextualizer import VideoContextualizer
+from figclip.runtime.device import compute_dtype
 from figclip.training.batches import ClipBatch, rank_slice, segment_index
 from figclip.training.gradient_cache import GradientCache
 from figclip.training.loop import ParameterGroup, decay_groups
@@ -27,13 +28,8 @@ from figclip.training.losses import equal_mask, info_nce, keep_loss, mean_of_seg
 MAX_LOG_SCALE = float(np.log(100.0))
 """CLIP's own bound on its temperature."""
 
-KEPT_MICRO_BATCHES = 4
-"""Micro-batches whose activations are held at once: their frames are encoded once, not twice."""
-
 TEXTS_A_STEP = 64
 """Texts that pictures are compared with in a step where the text tower is trained."""
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,13 @@ class Teacher:
     text_MD: Float[Tensor, "M D"]
 
 
+def num_kept(config: RunConfig, row_bytes: int, *, activation_bytes: int) -> int:
+    """Micro-batches of one tower whose activations are held at once, of `row_bytes` a row."""
+    # Those of texts are held beside those of frames.
+    towers = config.model.trains_image_tower + config.model.trains_text_tower
+    return max(1, activation_bytes // (towers * row_bytes * config.train.micro_batch))
+
+
 class ClipTrainee:
     """A CLIP being adapted; implements `training.loop.Trainee`.
 
@@ -86,6 +89,9 @@ class ClipTrainee:
     is no contextualizer when the recipe has no loss for it. `text_embeddings_MD` are those of
     `texts.texts`, normalised, when the text tower is frozen; None when it is trained, and texts are
     embedded in every step.
+
+    Micro-batches whose activations fit into `activation_bytes` are encoded once a step, the others
+    twice; one is always held. It changes no bit of the gradients.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class ClipTrainee:
         video_ids: Sequence[str],
         accelerator: Accelerator,
         teacher: Teacher | None = None,
+        activation_bytes: int = 0,
     ) -> None:
         self.backbone = backbone
         self.contextualizer = contextualizer
@@ -108,6 +115,7 @@ class ClipTrainee:
         self._video_ids = video_ids
         self._accelerator = accelerator
         self.teacher = teacher
+        self._activation_bytes = activation_bytes
         self._base_scale = backbone.clip.logit_scale.detach().exp()
         backbone.clip.logit_scale.requires_grad_(config.loss.learn_logit_scale)
         # No dropout anywhere: micro-batches are encoded twice and must agree with themselves.
@@ -140,7 +148,7 @@ class ClipTrainee:
             )
         return groups
 
-    def accumulate_gradients(self, batch: ClipBatch, *, loss_scale: float) -> Mapping[str, float]:
+    def accumulate_gradients(self, batch: ClipBatch, *, loss_scale: float) -> Mapping[str, Tensor]:
         """Gradients of the global loss, summed over processes, exact at any micro-batch size."""
         frames = self._embed_frames(batch)
         event_ND, picture_ND = frames.embeddings_ND.tensor_split([len(batch.frames_NHWC)])
@@ -159,7 +167,7 @@ class ClipTrainee:
         if texts is not None:
             texts.backward()
         self._sum_gradients()
-        return {"loss": total.item(), **{f"loss/{k}": v.item() for k, v in parts.items()}}
+        return {"loss": total, **{f"loss/{name}": part for name, part in parts.items()}}
 
     def after_step(self) -> None:
         """Keep the temperature within CLIP's bound."""
@@ -184,23 +192,29 @@ class ClipTrainee:
 
     def _autocast(self) -> torch.autocast:
         """Autocast of the towers' forward passes."""
-        dtype = _DTYPES[self._config.train.precision]
-        return torch.autocast(
-            self._accelerator.device.type, dtype=dtype, enabled=dtype != torch.float32
-        )
+        device = self._accelerator.device
+        dtype = compute_dtype(self._config.train.precision, device)
+        return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
 
     def _embed_frames(self, batch: ClipBatch) -> GradientCache[Tensor]:
         """This process's frames through the image tower, those of videos before pictures."""
+        with self._autocast():
+            merged = self.backbone.merge_weights()
 
         def encode(part_NHWC: Tensor) -> Tensor:
             with self._autocast():
-                return self.backbone.encode_frames(part_NHWC)
+                return self.backbone.encode_frames(part_NHWC, merged=merged)
 
         frames_NHWC = batch.frames_NHWC
         if batch.pictures is not None:
             frames_NHWC = torch.cat([frames_NHWC, batch.pictures.frames_NHWC])
         parts = frames_NHWC.split(self._config.train.micro_batch)
-        return GradientCache(encode, parts, keep=KEPT_MICRO_BATCHES)
+        keep = self._num_kept(self.backbone.frame_activation_bytes)
+        return GradientCache(encode, parts, keep=keep)
+
+    def _num_kept(self, row_bytes: int) -> int:
+        """Micro-batches whose activations are held."""
+        return num_kept(self._config, row_bytes, activation_bytes=self._activation_bytes)
 
     def _kept_texts(self, step: int) -> Int[np.ndarray, " K"]:
         """Indices of the teacher's texts that this step compares pictures with."""
@@ -269,7 +283,8 @@ class ClipTrainee:
         cache, local_ND = None, self.backbone.clip.logit_scale.new_zeros(0, self.backbone.dim)
         if own:
             tokens = [self.backbone.tokenize(part) for part in own]
-            cache = GradientCache(encode, tokens, keep=KEPT_MICRO_BATCHES)
+            keep = self._num_kept(self.backbone.text_activation_bytes)
+            cache = GradientCache(encode, tokens, keep=keep)
             local_ND = cache.embeddings_ND
         rows_MD = self._gather_rows(local_ND, [sum(map(len, share)) for share in shares])
         order = torch.tensor([i for share in shares for part in share for i in part])

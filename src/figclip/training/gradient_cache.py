@@ -17,7 +17,8 @@ class GradientCache(Generic[Part]):
     memory. The caller builds any loss on `embeddings_ND`, whose rows are in the order of the parts,
     and calls its backward; `backward` then encodes each other part again, deterministically (no
     dropout), and passes its share of the gradient on. Kept parts are encoded once: with few parts
-    this *is* the one-shot forward.
+    this *is* the one-shot forward. Gradients are summed from the last part to the first, so that
+    `keep` changes no bit of them.
 
     Source:
         Gao et al., "Scaling deep contrastive learning batch size under memory limited setup",
@@ -30,9 +31,9 @@ class GradientCache(Generic[Part]):
         assert parts, "nothing to encode"
         assert keep > 0, "the last part is always kept"
         self._encode = encode
-        self._early_parts = parts[:-keep]
+        self._parts = parts
         with torch.no_grad():
-            early = [encode(part) for part in self._early_parts]
+            early = [encode(part) for part in parts[:-keep]]
         self._kept = [encode(part) for part in parts[-keep:]]
         rows = [*early, *(kept_ND.detach() for kept_ND in self._kept)]
         self._sizes = [len(part_ND) for part_ND in rows]
@@ -43,7 +44,7 @@ class GradientCache(Generic[Part]):
         gradient_ND = self.embeddings_ND.grad
         assert gradient_ND is not None, "call the loss's backward first"
         shares = gradient_ND.split(self._sizes)
-        while self._kept:  # popped: a part's activations are freed before the next one's gradient
-            self._kept.pop().backward(shares[len(self._early_parts) + len(self._kept)])
-        for part, share in zip(self._early_parts, shares, strict=False):
-            self._encode(part).backward(share)
+        for part, share in zip(reversed(self._parts), reversed(shares), strict=True):
+            # Popped: a part's activations are freed before the next one's gradient.
+            rows_ND = self._kept.pop() if self._kept else self._encode(part)
+            rows_ND.backward(share)

@@ -24,6 +24,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
+from figclip.config import Precision
 from figclip.errors import CheckpointError, TrainingError
 from figclip.runtime.files import check_room, make_folder, write_json
 from figclip.runtime.memory import peak_memory_bytes
@@ -84,7 +85,7 @@ class LoopSettings:
     warmup_steps: int
     schedule: Literal["cosine", "constant"]
     clip_norm: float
-    precision: Literal["fp32", "bf16", "fp16"]
+    precision: Precision
     validate_every: int
     checkpoint_every: int
     keep_checkpoints: int
@@ -124,11 +125,12 @@ class Trainee(Protocol[BatchIn]):
         """All trained parameters; the same names in the same order on every call."""
         ...
 
-    def accumulate_gradients(self, batch: BatchIn, *, loss_scale: float) -> Mapping[str, float]:
+    def accumulate_gradients(self, batch: BatchIn, *, loss_scale: float) -> Mapping[str, Tensor]:
         """Add the gradients of loss_scale times the loss, summed over processes, to `.grad`.
 
         Returns:
-            The unscaled losses, with the total under `loss`.
+            The unscaled losses, with the total under `loss`: scalars, left on their device, so that
+            a step waits for a GPU once.
         """
         ...
 
@@ -308,12 +310,13 @@ class TrainingLoop(Generic[Batch]):
         for group, live in zip(self._groups, self._optimizer.param_groups, strict=True):
             live["lr"] = group.lr * factor
         self._optimizer.zero_grad(set_to_none=True)
-        losses = dict(
-            self._trainee.accumulate_gradients(batch, loss_scale=self._scaler.get_scale())
-        )
+        scalars = self._trainee.accumulate_gradients(batch, loss_scale=self._scaler.get_scale())
         self._scaler.unscale_(self._optimizer)
         limit = self._settings.clip_norm or math.inf
-        norm = float(nn.utils.clip_grad_norm_(self._parameters.values(), limit))
+        gradient_norm = nn.utils.clip_grad_norm_(self._parameters.values(), limit)
+        values = torch.stack([*(one.detach() for one in scalars.values()), gradient_norm])
+        *found, norm = values.tolist()
+        losses = dict(zip(scalars, found, strict=True))
         # An overflow is mended by a smaller scale; at scale 1 there was none, and NaN would repeat.
         overflow = self._scaler.is_enabled() and self._scaler.get_scale() > 1.0
         if not math.isfinite(losses["loss"]) or not (math.isfinite(norm) or overflow):

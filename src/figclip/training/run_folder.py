@@ -195,7 +195,14 @@ def _is_cut(line: bytes) -> bool:
 RUN_FORMAT = 1
 ENVIRONMENT_FORMAT = 2
 
-FREE_SETTINGS = frozenset({"train.micro_batch", "train.keep_checkpoints", "data.loader_workers"})
+FREE_SETTINGS = frozenset(
+    {
+        "train.micro_batch",
+        "train.activations_gib",
+        "train.keep_checkpoints",
+        "data.loader_workers",
+    }
+)
 """Settings that a resumed run may change: they move memory and disk, gradients only by rounding."""
 
 

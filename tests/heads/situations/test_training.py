@@ -196,7 +196,8 @@ def test_weights_leave_parts_out(tmp_path):
             config=replace(CONFIG, loss=loss),
         )
         batch = next(iter(_batches(records)))
-        losses = trainee.accumulate_gradients(batch, loss_scale=1.0)
+        found = trainee.accumulate_gradients(batch, loss_scale=1.0)
+        losses = {name: loss.item() for name, loss in found.items()}
         assert set(losses) == named
         assert losses["loss"] == pytest.approx(sum(v for k, v in losses.items() if k != "loss"))
         judged = trainee.validate(list(features.rows))

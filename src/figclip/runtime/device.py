@@ -1,0 +1,31 @@
+"""Where models run, and how exact the products are there."""
+
+import torch
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(*, cpu: bool = False) -> str:
+    """`cuda` where there is a GPU and it is not forbidden, else `cpu`.
+
+    A GPU's fp32 products are TF32's from then on, in the whole process: ten binary digits of 23, at
+    several times the speed.
+    """
+    if cpu or not torch.cuda.is_available():
+        return "cpu"
+    use_tensor_cores()
+    return "cuda"
+
+
+def use_tensor_cores() -> None:
+    """Let fp32 products of a GPU be TF32's; does nothing to those of a CPU."""
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+
+
+def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The type of the towers' products in training: `auto` is bf16 on a GPU that has it."""
+    if precision != "auto":
+        return _DTYPES[precision]
+    on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if on_gpu else torch.float32
