@@ -43,35 +43,34 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 import machine
-from figclip.annotations.texts import TextTable
-from figclip.config import RunConfig
 from figclip.config.recipes import build_recipe
-from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD, build_mini_clip
-from figclip.model.backbone import Backbone, Preprocessing, TokenBatch
-from figclip.model.contextualizer import VideoContextualizer
-from figclip.model.lora import TOWER_PATTERNS, add_adaptation
-from figclip.records import Annotation, Event, VideoRecord
-from figclip.training.batches import BatchItem, ClipBatch, PictureBatch, segment_index
-from figclip.training.clip_trainee import ClipTrainee, Teacher
-from figclip.training.losses import equal_mask, info_nce, mean_of_segments
-from machine import Product
+from figclip.model.backbone import TokenBatch
+from figclip.training.clip_trainee import Teacher
+from step_jobs import (
+    NUM_EVENTS,
+    Job,
+    Step,
+    build_backbone,
+    build_clip,
+    build_job,
+    ours,
+    plain_loop,
+    random_rows,
+    random_texts,
+    step_products,
+)
 
-NUM_EVENTS = 5
 CHUNK = 40
 """Frames at a time of `chunks`."""
 PEERS = {"figclip": "one-shot", "figclip-small": "chunks"}
@@ -111,20 +110,6 @@ sys.argv = sys.argv[1:]
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-
-Step = tuple[dict[str, nn.Parameter], Callable[[], float]]
-"""Trained parameters by name, and what sets their gradients and returns the loss."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Job:
-    """Weights and data, the same in every process; of the batch, `figclip` leaves the pictures."""
-
-    clip: CLIPModel
-    contextualizer: VideoContextualizer
-    batch: ClipBatch
-    texts: TextTable
-    config: RunConfig
 
 
 def main() -> None:
@@ -240,7 +225,8 @@ def gradient_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> flo
 
 def measure(options: argparse.Namespace) -> None:
     """Time steps of one variant, save the gradients of the last one, print the rest as JSON."""
-    job = build_job(options.recipe, options.videos, micro_batch=options.micro_batch)
+    clip = build_clip(options.recipe)
+    job = build_job(clip, options.recipe, options.videos, micro_batch=options.micro_batch)
     if options.only == "limit":
         seconds = machine.product_seconds(step_products(job))
         print(json.dumps({"wall_s": seconds, "cpu_s": 0.0, "peak_bytes": 0, "loss": 0.0}))
@@ -278,99 +264,6 @@ def num_frames(options: argparse.Namespace) -> int:
     return options.videos * NUM_EVENTS * build_recipe(options.recipe).data.frames_per_event
 
 
-def step_products(job: Job) -> dict[Product, float]:
-    """Matrix products that a step cannot do without, and how many of each."""
-    vision, rank = job.clip.vision_model.config, job.config.model.lora_rank
-    micro_batch, width = job.config.train.micro_batch, vision.hidden_size
-    patches = (vision.image_size // vision.patch_size) ** 2
-    rows, heads = micro_batch * (patches + 1), vision.num_attention_heads
-    scores = Product(patches + 1, width // heads, patches + 1, batch=micro_batch * heads)
-    mixed = Product(patches + 1, patches + 1, width // heads, batch=micro_batch * heads)
-    parts, layers = len(job.batch.frames_NHWC) / micro_batch, vision.num_hidden_layers
-    a_layer = {
-        Product(rows, width, 3 * width): 1,  # queries, keys and values
-        scores: 1 + 2,  # and to queries and keys
-        mixed: 1 + 2,  # and to values and scores
-        Product(rows, width, width): 2,  # and back
-        Product(rows, width, vision.intermediate_size): 2,  # and back from the second
-        Product(rows, vision.intermediate_size, width): 2,
-        Product(rows, 3 * width, width): 1,  # queries, keys and values back
-        Product(rows, width, 3 * rank): 1,  # LoRA: A's output, its gradient, A's and B's
-        Product(rows, width, rank): 3,
-        Product(3 * rank, rows, width): 1,
-        Product(width, rows, rank): 3,
-    }
-    patch = Product(micro_batch * patches, 3 * vision.patch_size**2, width)
-    return {patch: parts} | {shape: n * layers * parts for shape, n in a_layer.items()}
-
-
-def build_job(recipe: str, num_videos: int, *, micro_batch: int) -> Job:
-    """Random weights and frames; LoRA is added by each variant, and then filled by `fill_lora`."""
-    torch.manual_seed(0)
-    config = build_recipe(recipe)
-    config = dataclasses.replace(
-        config, train=dataclasses.replace(config.train, micro_batch=micro_batch)
-    )
-    clip = build_mini_clip(seed=0).clip if recipe == "mini" else CLIPModel(CLIPConfig())
-    clip = clip.eval().requires_grad_(False)
-    contextualizer = VideoContextualizer(
-        clip.visual_projection.out_features,
-        num_layers=config.model.contextualizer_layers,
-        head_dim=config.model.contextualizer_head_dim,
-    )
-    num_frames = num_videos * NUM_EVENTS * config.data.frames_per_event
-    size = image_size(clip)
-    frames = torch.randint(256, (num_frames, size, size, 3), dtype=torch.uint8)
-    shown = torch.randint(256, (config.keep.pictures, size, size, 3), dtype=torch.uint8)
-    batch = ClipBatch(
-        step=1,
-        items=tuple(BatchItem(i, 0) for i in range(num_videos)),
-        first=0,
-        num_local=num_videos,
-        frames_NHWC=frames,
-        pictures=PictureBatch(tuple(range(config.keep.pictures)), 0, shown),
-    )
-    return Job(clip, contextualizer, batch, build_texts(config, num_videos), config)
-
-
-def build_texts(config: RunConfig, num_videos: int) -> TextTable:
-    """Rows of texts that are all different."""
-    records = [
-        VideoRecord(
-            id=f"v{video}",
-            video=f"v{video}.mp4",
-            split="train",
-            group="",
-            annotations=(
-                Annotation(
-                    events=tuple(
-                        Event(start_s=2.0 * i, end_s=2.0 * i + 2, verb=f"verb {video} {i}")
-                        for i in range(NUM_EVENTS)
-                    )
-                ),
-            ),
-        )
-        for video in range(num_videos)
-    ]
-    return TextTable(
-        records,
-        caption=lambda event: event.verb,
-        negatives=lambda event, _record, _key: [
-            f"not {event.verb} {k}" for k in range(config.text.verb_negatives)
-        ],
-    )
-
-
-def random_texts(job: Job) -> Tensor:
-    """A unit vector for every text."""
-    return random_rows(len(job.texts.texts), job)
-
-
-def random_rows(num: int, job: Job) -> Tensor:
-    """So many unit vectors."""
-    return normalize(torch.randn(num, job.clip.visual_projection.out_features), dim=-1)
-
-
 def embed_texts(job: Job) -> Tensor:
     """Random tokens of the lengths of dense captions through the frozen text tower."""
     backbone = build_backbone(job.clip)
@@ -385,37 +278,6 @@ def embed_texts(job: Job) -> Tensor:
     return torch.cat(rows).clone()
 
 
-def build_backbone(clip: CLIPModel) -> Backbone:
-    """The CLIP as figclip sees it; nothing here reads texts as strings, so without a tokenizer."""
-    preprocessing = Preprocessing(image_size=image_size(clip), mean=CLIP_MEAN, std=CLIP_STD)
-    return Backbone(clip, tokenizer=cast(CLIPTokenizer, None), preprocessing=preprocessing, name="")
-
-
-def image_size(clip: CLIPModel) -> int:
-    """Edge of the pictures that a CLIP takes, in pixels."""
-    return cast(int, clip.vision_model.embeddings.image_size)
-
-
-def fill_lora(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Give A and B the same values in both variants; B not zero, or A would have no gradient.
-
-    Returns:
-        The trained parameters, by their names in the image tower.
-    """
-    generator = torch.Generator().manual_seed(1)
-    found: dict[str, nn.Parameter] = {}
-    for name, parameter in model.named_parameters():
-        if ".lora_" in name:
-            nn.init.normal_(parameter, std=0.02, generator=generator)
-            found[name.partition("encoder.")[2]] = parameter
-    return found
-
-
-def context_parameters(job: Job) -> dict[str, nn.Parameter]:
-    """The contextualizer's, by name."""
-    return {f"contextualizer.{n}": p for n, p in job.contextualizer.named_parameters()}
-
-
 def held(job: Job, table_MD: Tensor) -> Step:
     """What `figclip adapt` does in a step that holds the model to its base."""
     teacher = Teacher(
@@ -424,102 +286,6 @@ def held(job: Job, table_MD: Tensor) -> Step:
         text_MD=random_rows(job.config.keep.texts, job),
     )
     return ours(job, table_MD, teacher=teacher)
-
-
-def ours(
-    job: Job, table_MD: Tensor, *, teacher: Teacher | None = None, activations_gib: float = 1e6
-) -> Step:
-    """What `figclip adapt` does in a step."""
-    backbone = build_backbone(job.clip)
-    model = job.config.model
-    add_adaptation(
-        backbone, model.adaptation, rank=model.lora_rank, lora_alpha=model.lora_alpha, seed=0
-    )
-    named = fill_lora(backbone.clip) | context_parameters(job)
-    trainee = ClipTrainee(
-        backbone,
-        job.contextualizer,
-        config=job.config,
-        texts=job.texts,
-        text_embeddings_MD=table_MD,
-        video_ids=[],
-        accelerator=Accelerator(cpu=True),
-        teacher=teacher,
-        activation_bytes=int(activations_gib * 2**30),
-    )
-    batch = job.batch if teacher else dataclasses.replace(job.batch, pictures=None)
-    return named, lambda: trainee.accumulate_gradients(batch, loss_scale=1.0)["loss"].item()
-
-
-def plain_loop(job: Job, table_MD: Tensor, *, chunk: int) -> Step:
-    """Transformers and PEFT alone; in chunks, embeddings first and then each chunk's gradient."""
-    model = job.config.model
-    lora = LoraConfig(
-        r=model.lora_rank,
-        lora_alpha=int(model.lora_alpha),
-        target_modules=TOWER_PATTERNS["lora_image"].removeprefix(r"vision_model\."),
-    )
-    tower = get_peft_model(job.clip.vision_model, lora)
-    named = fill_lora(tower) | context_parameters(job)
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
-
-    def embed(frames_NHWC: Tensor) -> Tensor:
-        pixels = (frames_NHWC.permute(0, 3, 1, 2) / 255 - mean) / std
-        return job.clip.visual_projection(tower(pixel_values=pixels).pooler_output)
-
-    def accumulate() -> float:
-        chunks = job.batch.frames_NHWC.split(chunk)
-        if len(chunks) == 1:
-            loss = plain_loss(job, embed(chunks[0]), table_MD)
-            loss.backward()
-            return loss.item()
-        with torch.no_grad():
-            embedded = torch.cat([embed(one) for one in chunks])
-        loss = plain_loss(job, embedded.requires_grad_(), table_MD)
-        loss.backward()
-        assert embedded.grad is not None
-        for one, gradient in zip(chunks, embedded.grad.split(chunk), strict=True):
-            embed(one).backward(gradient)
-        return loss.item()
-
-    return named, accumulate
-
-
-def plain_loss(job: Job, embeddings_ND: Tensor, table_MD: Tensor) -> Tensor:
-    """The losses of the main job; every video has the same number of events, nothing is masked."""
-    num_videos, scale = job.batch.num_local, job.clip.logit_scale.exp()
-    frames = normalize(embeddings_ND, dim=-1).unflatten(0, (num_videos, NUM_EVENTS, -1))
-    rows = [job.texts.event_texts(i, 0) for i in range(num_videos)]
-    captions = table_MD[np.concatenate([r.caption_P for r in rows])]
-    negatives = table_MD[np.concatenate([r.negative_PK for r in rows])]
-    hashes = torch.from_numpy(np.concatenate([r.hash_P for r in rows]))
-    video_of = segment_index([NUM_EVENTS] * num_videos)
-    contexts = job.contextualizer(
-        frames, frame_mask_BPT=torch.ones(frames.shape[:3], dtype=torch.bool)
-    )
-
-    def by_event(visual: Tensor) -> Tensor:
-        return info_nce(
-            visual,
-            captions,
-            logit_scale=scale,
-            excluded_NN=equal_mask(hashes),
-            negatives_NKD=negatives,
-            negative_present_NK=torch.ones(negatives.shape[:2], dtype=torch.bool),
-        )
-
-    def by_video(visual: Tensor) -> Tensor:
-        text = normalize(mean_of_segments(captions, video_of, num_segments=num_videos), dim=-1)
-        excluded = torch.zeros(num_videos, num_videos, dtype=torch.bool)
-        return info_nce(visual, text, logit_scale=scale, excluded_NN=excluded)
-
-    weights = job.config.loss
-    return (
-        weights.event * by_event(normalize(frames.mean(dim=2).flatten(0, 1), dim=-1))
-        + weights.event_context * by_event(contexts.event_BPD.flatten(0, 1))
-        + weights.video * by_video(normalize(frames.mean(dim=(1, 2)), dim=-1))
-        + weights.video_context * by_video(contexts.video_BD)
-    )
 
 
 def cpu_seconds() -> float:

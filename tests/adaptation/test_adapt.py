@@ -191,7 +191,9 @@ def test_less_memory_for_activations_is_planned_for(world: World, tmp_path: Path
         )
         out = tmp_path / gib
         adapt(config, data=[world.store], out=out, cpu=True, on_plan=plans.append)
-    a_frame = load_backbone(str(world.base)).frame_activation_bytes
+    base = load_backbone(str(world.base))
+    base.requires_grad_(False)
+    a_frame = base.frame_activation_bytes()
     more = plans[1].memory_bytes - plans[0].memory_bytes
     assert more == (plans[1].batch_frames - 1) * a_frame
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from figclip.config import Adaptation
@@ -86,19 +87,47 @@ def test_its_gradients_are_those_of_transformers_and_peft(adaptation: Adaptation
 
 
 @pytest.mark.parametrize("adaptation", ["lora_image", "lora_text"])
-def test_weights_merged_beforehand_change_no_bit(adaptation: Adaptation):
+def test_neither_weights_merged_beforehand_nor_lean_graphs_change_a_bit(adaptation: Adaptation):
     clip = adapted(build_clip(), adaptation)
     merged = merge_weights(clip)
     assert merged is not None and not any(one.requires_grad for one in merged)
     found: list[list[Tensor]] = []
-    for given in (None, merged):
+    for given, lean in ((None, False), (merged, False), (merged, True)):
         clip.zero_grad()
         frames = pixels().requires_grad_()
-        encode_pixels(clip, frames, merged=given).square().sum().backward()
+        encode_pixels(clip, frames, merged=given, lean=lean).square().sum().backward()
         trained = [p.grad for p in clip.vision_model.parameters() if p.grad is not None]
         assert frames.grad is not None
         found.append([frames.grad, *trained])
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("adaptation", ["lora_image", "full"])
+def test_a_lean_graph_holds_less_and_computes_less_than_all_again(adaptation: Adaptation):
+    clip = adapted(build_clip(layers=4), adaptation)
+    held: dict[bool, int] = {}
+    products: dict[bool, int] = {}
+    for lean in (False, True):
+        sizes: dict[int, int] = {}
+
+        def pack(tensor: Tensor, sizes: dict[int, int] = sizes) -> Tensor:
+            storage = tensor.untyped_storage()
+            sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor.detach()
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            out = encode_pixels(clip, pixels(64), lean=lean)
+        weights = {p.untyped_storage().data_ptr() for p in clip.parameters()}
+        held[lean] = sum(size for pointer, size in sizes.items() if pointer not in weights)
+        with FlopCounterMode(display=False) as counter:
+            out.square().sum().backward()
+        products[lean] = counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        encode_pixels(clip, pixels(64))
+    forward = counter.get_total_flops()
+    assert held[True] < (held[False] / 3 if adaptation == "lora_image" else held[False])
+    assert 0 < products[True] - products[False] < 0.75 * forward
 
 
 def test_what_is_merged_is_as_the_weights_are_then():

@@ -24,7 +24,8 @@ from figclip.config import (
     TrainConfig,
 )
 from figclip.model.backbone import Backbone, load_backbone
-from figclip.training.clip_trainee import ClipTrainee, num_kept
+from figclip.training.clip_trainee import ClipTrainee, held_frames, held_texts
+from figclip.training.gradient_cache import Held
 from tests.small_runs import (
     KEPT_TEXTS,
     SmallRun,
@@ -303,25 +304,29 @@ def test_dropout_is_off_however_the_backbone_comes(clip_folder: Path):
     assert not any(module.training for module in trainee.backbone.modules())
 
 
-@pytest.mark.parametrize(("num_fitting", "num_encoded"), [(0, 7), (1, 7), (3, 5), (4, 4), (9, 4)])
+@pytest.mark.parametrize(
+    ("whole", "lean", "num_encoded"), [(0, 0, 7), (1, 0, 7), (1, 2, 5), (1, 3, 4), (4, 0, 4)]
+)
 def test_what_fits_is_encoded_once_and_the_rest_twice(
-    clip_folder: Path, monkeypatch: pytest.MonkeyPatch, num_fitting: int, num_encoded: int
+    clip_folder: Path, monkeypatch: pytest.MonkeyPatch, whole: int, lean: int, num_encoded: int
 ):
     """36 frames in four parts; one is always held."""
     config = with_micro_batch(CONFIG, 9)
-    backbone = load_backbone(str(clip_folder))
-    room = num_fitting * 9 * backbone.frame_activation_bytes
+    backbone = make_run(clip_folder, config).trainee.backbone
+    room = 9 * whole * backbone.frame_activation_bytes()
+    room += 9 * lean * backbone.frame_activation_bytes(lean=True)
     run = make_run(clip_folder, config, activation_bytes=room)
-    sizes: list[int] = []
+    encoded: list[bool] = []
     encode = Backbone.encode_frames
 
     def counted(backbone: Backbone, frames_NHWC: Tensor, **options: Any) -> Tensor:
-        sizes.append(len(frames_NHWC))
+        assert len(frames_NHWC) == 9
+        encoded.append(options["lean"])
         return encode(backbone, frames_NHWC, **options)
 
     monkeypatch.setattr(Backbone, "encode_frames", counted)
     run.trainee.accumulate_gradients(run.batch, loss_scale=1.0)
-    assert sizes == [9] * num_encoded
+    assert (len(encoded), sum(encoded)) == (num_encoded, lean)
 
 
 @pytest.mark.parametrize("adaptation", ["lora_image", "lora_both", "full"])
@@ -329,18 +334,26 @@ def test_memory_changes_no_bit_of_the_gradients(clip_folder: Path, adaptation):
     """A run goes on elsewhere, with more memory or less, as if nothing had happened."""
     model = dataclasses.replace(CONFIG.model, adaptation=adaptation)
     config = with_micro_batch(dataclasses.replace(CONFIG, model=model), 5)
-    small, _ = gradients(make_run(clip_folder, config))
-    large, _ = gradients(make_run(clip_folder, config, activation_bytes=2**30))
-    assert small.keys() == large.keys()
-    assert all(torch.equal(small[name], large[name]) for name in small)
+    backbone = make_run(clip_folder, config).trainee.backbone
+    lean = 2 * 36 * backbone.frame_activation_bytes(lean=True)
+    small, *others = (
+        gradients(make_run(clip_folder, config, activation_bytes=room))[0]
+        for room in (0, lean, 2**30)
+    )
+    for other in others:
+        assert small.keys() == other.keys()
+        assert all(torch.equal(small[name], other[name]) for name in small)
 
 
-def test_two_trained_towers_share_the_memory():
-    backbone_bytes = 1000
+def test_two_trained_towers_share_the_memory(clip_folder: Path):
+    backbone = load_backbone(str(clip_folder))
     image = with_micro_batch(CONFIG, 4)
     both = dataclasses.replace(image, model=dataclasses.replace(CONFIG.model, adaptation="full"))
-    assert num_kept(image, backbone_bytes, activation_bytes=40_000) == 10
-    assert num_kept(both, backbone_bytes, activation_bytes=40_000) == 5
+    room = 10 * 4 * backbone.text_activation_bytes()
+    assert held_texts(both, backbone, 1000, activation_bytes=room).whole == 5
+    room = 10 * 4 * backbone.frame_activation_bytes()
+    found = [held_frames(one, backbone, 40, activation_bytes=room) for one in (image, both)]
+    assert found[0] == Held(10) and found[1].whole < 5
 
 
 @pytest.mark.parametrize(
@@ -350,8 +363,7 @@ def test_two_trained_towers_share_the_memory():
 def test_products_are_of_the_precision_that_was_set(clip_folder: Path, precision: str, dtype):
     train = dataclasses.replace(CONFIG.train, precision=precision)
     trainee = make_run(clip_folder, dataclasses.replace(CONFIG, train=train)).trainee
-    with trainee._autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+    assert trainee.backbone.compute_dtype == dtype
 
 
 def test_masked_negatives_are_no_text(clip_folder: Path):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.utils.checkpoint import checkpoint
 
-from figclip.training.gradient_cache import GradientCache
+from figclip.training.gradient_cache import GradientCache, Held
 
 SPLITS = [[7], [6, 1], [1, 6], [3, 3, 1], [1] * 7, [2, 5]]
 
@@ -101,11 +104,19 @@ def test_misuse_is_our_own_mistake():
         GradientCache(Encoder(), [inputs()]).backward()
 
 
-def test_what_is_kept_changes_no_bit():
+ROOMS = [Held(1), Held(2), Held(7), Held(1, 3), Held(2, 5), Held(1, 6), Held(100, 100)]
+
+
+def lean(encoder: Encoder) -> Callable[[Tensor], Tensor]:
+    return lambda rows: checkpoint(encoder, rows, use_reentrant=False)
+
+
+def test_what_is_held_changes_no_bit():
     found: list[list[Tensor]] = []
-    for keep in (1, 2, 5, 7):
+    for held in ROOMS:
         encoder = Encoder().float()
-        cache = GradientCache(encoder, inputs().float().split(1), keep=keep)
+        parts = inputs().float().split(1)
+        cache = GradientCache(encoder, parts, held=held, encode_lean=lean(encoder))
         contrastive(cache.embeddings_ND).backward()
         cache.backward()
         found.append([p.grad for p in encoder.parameters() if p.grad is not None])
@@ -117,7 +128,7 @@ def test_what_is_kept_changes_no_bit():
 def test_kept_parts_are_encoded_once_and_change_no_gradient(keep: int):
     one_shot, parted = Encoder(), Encoder()
     contrastive(one_shot(inputs())).backward()
-    cache = GradientCache(parted, inputs().split(1), keep=keep)
+    cache = GradientCache(parted, inputs().split(1), held=Held(keep))
     contrastive(cache.embeddings_ND).backward()
     cache.backward()
     num_early = max(7 - keep, 0)
@@ -126,3 +137,41 @@ def test_kept_parts_are_encoded_once_and_change_no_gradient(keep: int):
     for found, expected in zip(parted.parameters(), one_shot.parameters(), strict=True):
         assert found.grad is not None
         torch.testing.assert_close(found.grad, expected.grad, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (0, Held(1, 0)),  # less than what is always held
+        (100, Held(1, 0)),
+        (119, Held(1, 0)),
+        (120, Held(1, 1)),
+        (179, Held(1, 3)),
+        (260, Held(1, 7)),  # all eight now
+        (340, Held(2, 6)),
+        (800, Held(8, 0)),
+        (10_000, Held(8, 0)),
+    ],
+)
+def test_lean_graphs_for_all_come_before_whole_ones(room: int, expected: Held):
+    """Eight parts, of 100 bytes or 20 lean."""
+    found = Held.fitting(8, room_bytes=room, whole_bytes=100, lean_bytes=20)
+    assert found == expected
+
+
+@given(num=st.integers(1, 40), room=st.floats(0, 1e4), lean=st.floats(1, 99))
+def test_what_is_held_fits_and_nothing_more_would(num: int, room: float, lean: float):
+    held = Held.fitting(num, room_bytes=room, whole_bytes=100, lean_bytes=lean)
+    used = 100 * held.whole + lean * held.lean
+    assert held.whole >= 1 and held.whole + held.lean <= num
+    assert used <= max(room, 100) + 1e-6
+    if held.whole + held.lean < num:
+        assert used + lean > room - 1e-6, "another lean one would fit"
+    elif held.lean:
+        assert used + 100 - lean > room - 1e-6, "another whole one would fit"
+
+
+def test_without_lean_graphs_whole_ones_fill_the_room():
+    assert Held.fitting(8, room_bytes=399, whole_bytes=100, lean_bytes=None) == Held(3)
+    assert Held.fitting(2, room_bytes=399, whole_bytes=100, lean_bytes=None) == Held(2)
+    assert Held.fitting(2, room_bytes=0, whole_bytes=100, lean_bytes=None) == Held(1)

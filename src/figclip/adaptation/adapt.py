@@ -46,7 +46,7 @@ from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_retrieval import DenseValidation, build_validation
 from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch, PicturePlan
-from figclip.training.clip_trainee import ClipTrainee, num_kept
+from figclip.training.clip_trainee import ClipTrainee, held_frames, held_texts
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.training.run_folder import RunFolder, check_run
 from figclip.video.store import StoreSpec
@@ -192,15 +192,14 @@ def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> i
     batch_frames += config.keep.pictures if config.keep.weight else 0
     frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
 
-    def kept(row_bytes: int) -> int:
-        parts_kept = num_kept(config, row_bytes, activation_bytes=parts.activation_bytes)
-        return parts_kept * config.train.micro_batch
-
-    frame_bytes = parts.backbone.frame_activation_bytes
-    held = min(kept(frame_bytes), batch_frames) * frame_bytes
+    room, micro_batch = parts.activation_bytes, config.train.micro_batch
+    of_frames = held_frames(config, parts.backbone, batch_frames, activation_bytes=room)
+    whole, lean = (parts.backbone.frame_activation_bytes(lean=lean) for lean in (False, True))
+    held = min(of_frames.whole * micro_batch, batch_frames) * whole
+    held += of_frames.lean * micro_batch * lean
     if config.model.trains_text_tower:
-        text_bytes = parts.backbone.text_activation_bytes
-        held += min(kept(text_bytes), texts) * text_bytes
+        of_texts = held_texts(config, parts.backbone, texts, activation_bytes=room)
+        held += min(of_texts.whole * micro_batch, texts) * parts.backbone.text_activation_bytes()
     return 4 * weights + 12 * trained + held + frames
 
 
@@ -349,6 +348,7 @@ def _plan_batches(
         workers=config.data.loader_workers,
         rank=processes.rank,
         num_ranks=processes.num,
+        pinned=parts.backbone.device.type == "cuda",
         pictures=keeping
         and PicturePlan(
             source=keeping.pictures.source,

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from figclip.config import Precision
 from figclip.errors import ModelError
 from figclip.model.checked_files import check_files
 from figclip.model.image_tower import MergedWeights, encode_pixels, merge_weights
 from figclip.model.open_clip import PREFIX, read_open_clip
+from figclip.runtime.device import half_precision
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
 """Hub organisations whose CLIPs were all trained with QuickGELU."""
@@ -47,8 +50,11 @@ class ChannelStatistics:
     std: tuple[float, float, float]
 
 
-FLOATS_KEPT = 15
-"""Activations of a token, layer and unit of width that a tower's graph holds (LOG.md)."""
+FRAME_FLOATS, LEAN_FRAME_FLOATS, TEXT_FLOATS = 11.0, 2.5, 15.5
+"""Activations of a token, layer and unit of width that a graph holds, with LoRA (LOG.md)."""
+
+INPUT_FLOATS = 8.0
+"""And what more, where all weights are trained: the inputs of all products."""
 
 IMAGENET = ChannelStatistics(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """ImageNet's, which some evaluations of CLIP use in place of its own."""
@@ -70,6 +76,7 @@ class Backbone(nn.Module):
     """A CLIP with the preprocessing and the tokenizer that belong to it.
 
     `name` is its hub id, or empty for a local folder: what may be written into files for others.
+    `precision` is that of the towers' products: of `config.Precision`, at first `auto`.
     """
 
     def __init__(
@@ -80,6 +87,7 @@ class Backbone(nn.Module):
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.name = name
+        self.precision: Precision = "auto"
         mean, std = (torch.tensor(v) for v in (preprocessing.mean, preprocessing.std))
         # transformers rescales by 1/255, then subtracts the mean and divides by std, in this order.
         self.register_buffer("pixel_mean", mean.view(1, 3, 1, 1), persistent=False)
@@ -106,21 +114,27 @@ class Backbone(nn.Module):
         return self.clip.logit_scale.device
 
     @property
-    def frame_activation_bytes(self) -> int:
-        """About what the graph of one frame holds until its backward."""
-        vision = vision_config(self.clip.config)
-        tokens = self.clip.vision_model.embeddings.num_positions
-        return _activation_bytes(tokens, vision.num_hidden_layers, vision.hidden_size)
+    def compute_dtype(self) -> torch.dtype:
+        """The type of the towers' products."""
+        return half_precision(self.precision, self.device) or self.clip.dtype
 
-    @property
+    def frame_activation_bytes(self, *, lean: bool = False) -> int:
+        """About what the graph of one frame holds until its backward."""
+        tower, config = self.clip.vision_model, vision_config(self.clip.config)
+        kept = LEAN_FRAME_FLOATS if lean else FRAME_FLOATS + _more_floats(tower)
+        tokens = tower.embeddings.num_positions
+        return int(4 * kept * tokens * config.num_hidden_layers * config.hidden_size)
+
     def text_activation_bytes(self) -> int:
         """About what the graph of one text of full length holds until its backward."""
-        text = text_config(self.clip.config)
-        return _activation_bytes(self.context_length, text.num_hidden_layers, text.hidden_size)
+        tower, config = self.clip.text_model, text_config(self.clip.config)
+        kept = TEXT_FLOATS + _more_floats(tower)
+        return int(4 * kept * self.context_length * config.num_hidden_layers * config.hidden_size)
 
     def merge_weights(self) -> MergedWeights | None:
         """Saves `encode_frames` work where many batches are encoded with the weights as now."""
-        return merge_weights(self.clip)
+        with self._autocast():
+            return merge_weights(self.clip)
 
     def encode_frames(
         self,
@@ -128,11 +142,13 @@ class Backbone(nn.Module):
         *,
         statistics: ChannelStatistics | None = None,
         merged: MergedWeights | None = None,
+        lean: bool = False,
     ) -> Float[Tensor, "N D"]:
         """Embed frames that are already resized and cropped to the image size.
 
         Frames are RGB, 0 to 255, H = W = `preprocessing.image_size`. They are normalised with
-        `statistics`, or with the model's own. `merged` is of `merge_weights`.
+        `statistics`, or with the model's own. `merged` is of `merge_weights`; a `lean` graph holds
+        little, and costs more in backward.
 
         Returns:
             Projected embeddings, fp32, not normalised.
@@ -147,7 +163,8 @@ class Backbone(nn.Module):
                 fix="Prepare the frames for this model.",
             )
         dtype = self.clip.logit_scale.dtype
-        pixels = frames_NHWC.to(self.device).permute(0, 3, 1, 2).to(dtype) * (1 / 255)
+        frames_NHWC = frames_NHWC.to(self.device, non_blocking=True)
+        pixels = frames_NHWC.permute(0, 3, 1, 2).to(dtype) * (1 / 255)
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         if statistics is not None:
             mean, std = (
@@ -155,15 +172,22 @@ class Backbone(nn.Module):
                 for values in (statistics.mean, statistics.std)
             )
         pixels = (pixels - mean) / std
-        return _at_least_fp32(encode_pixels(self.clip, pixels, merged=merged))
+        with self._autocast():
+            return _at_least_fp32(encode_pixels(self.clip, pixels, merged=merged, lean=lean))
 
     def encode_tokens(self, tokens: TokenBatch) -> Float[Tensor, "N D"]:
         """Projected embeddings of tokenised texts, fp32, not normalised."""
-        pooled = self.clip.text_model(
-            input_ids=tokens.ids_NL.to(self.device),
-            attention_mask=tokens.present_NL.to(self.device),
-        ).pooler_output
-        return _at_least_fp32(self.clip.text_projection(pooled))
+        with self._autocast():
+            pooled = self.clip.text_model(
+                input_ids=tokens.ids_NL.to(self.device),
+                attention_mask=tokens.present_NL.to(self.device),
+            ).pooler_output
+            return _at_least_fp32(self.clip.text_projection(pooled))
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        """Lets products be of half precision; changes nothing otherwise, nor an outer autocast."""
+        half = half_precision(self.precision, self.device)
+        return nullcontext() if half is None else torch.autocast(self.device.type, dtype=half)
 
     def tokenize(self, texts: Sequence[str], *, max_tokens: int | None = None) -> TokenBatch:
         """Tokenise at least one text, cutting what is too long; what is cut is reported.
@@ -203,9 +227,10 @@ class Backbone(nn.Module):
             yield order[start : start + size]
 
 
-def _activation_bytes(tokens: int, layers: int, width: int) -> int:
-    """What the graph of a sequence of tokens holds."""
-    return FLOATS_KEPT * 4 * tokens * layers * width
+def _more_floats(tower: nn.Module) -> float:
+    """Of activations, where more than LoRA is trained."""
+    is_whole = all(parameter.requires_grad for parameter in tower.parameters())
+    return INPUT_FLOATS if is_whole else 0.0
 
 
 def _at_least_fp32(embedding: Tensor) -> Tensor:

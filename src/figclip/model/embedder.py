@@ -267,7 +267,7 @@ def _computation(config: CLIPTextConfig | CLIPVisionConfig) -> tuple[Any, ...]:
 
 def _hardware(backbone: Backbone) -> tuple[Any, ...]:
     """What changes the last bits."""
-    return backbone.device.type, backbone.clip.dtype
+    return backbone.device.type, backbone.compute_dtype
 
 
 def normalised(rows_ND: Float32[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:

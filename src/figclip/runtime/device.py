@@ -2,7 +2,7 @@
 
 import torch
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_HALVES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(*, cpu: bool = False) -> str:
@@ -23,9 +23,12 @@ def use_tensor_cores() -> None:
     torch.backends.cudnn.allow_tf32 = True
 
 
-def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type of the towers' products in training: `auto` is bf16 on a GPU that has it."""
+def half_precision(precision: str, device: torch.device) -> torch.dtype | None:
+    """What products are computed in; None for the type of the weights.
+
+    `auto` is bf16 on a GPU that has it.
+    """
     if precision != "auto":
-        return _DTYPES[precision]
+        return _HALVES[precision]
     on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if on_gpu else torch.float32
+    return torch.bfloat16 if on_gpu else None

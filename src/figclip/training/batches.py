@@ -4,11 +4,13 @@ Everything but the frames is a pure function of (records, seed, step), so that e
 the whole global batch without being told, and a resumed run sees the same batches.
 """
 
+from __future__ import annotations
+
 import hashlib
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -69,6 +71,10 @@ class PictureBatch:
     first: int
     frames_NHWC: UInt8[Tensor, "N H W C"]
 
+    def pin_memory(self) -> PictureBatch:
+        """As `ClipBatch.pin_memory`."""
+        return replace(self, frames_NHWC=self.frames_NHWC.pin_memory())
+
 
 @dataclass(frozen=True, slots=True)
 class ClipBatch:
@@ -89,6 +95,11 @@ class ClipBatch:
     num_local: int
     frames_NHWC: UInt8[Tensor, "N H W C"]
     pictures: PictureBatch | None = None
+
+    def pin_memory(self) -> ClipBatch:
+        """The same, where a GPU can copy it from while it computes; a DataLoader calls this."""
+        pictures = self.pictures and self.pictures.pin_memory()
+        return replace(self, frames_NHWC=self.frames_NHWC.pin_memory(), pictures=pictures)
 
 
 class BatchPlan:
@@ -164,7 +175,7 @@ class BatchLoader(Dataset[ClipBatch | FigclipError]):
     """Reads the batches of a run, ahead of training, in worker processes.
 
     T frames of each event are read, by so many workers (0: in this process). `num_ranks` processes
-    share each batch, with which unlabelled pictures may come.
+    share each batch, with which unlabelled pictures may come. `pinned` batches go to a GPU faster.
 
     Raises:
         ConfigError: More processes than videos in the smallest batch.
@@ -178,6 +189,7 @@ class BatchLoader(Dataset[ClipBatch | FigclipError]):
     rank: int = 0
     num_ranks: int = 1
     pictures: PicturePlan | None = None
+    pinned: bool = False
 
     def __post_init__(self) -> None:
         if self.plan.smallest_batch < self.num_ranks:
@@ -224,6 +236,7 @@ class BatchLoader(Dataset[ClipBatch | FigclipError]):
             batch_size=None,
             sampler=list(range(first_step + 1, self.num_steps + 1)),
             num_workers=self.workers,
+            pin_memory=self.pinned,
             # fork would copy the locks of a process that already runs torch's threads.
             multiprocessing_context="spawn" if self.workers else None,
             # Its own: a DataLoader takes a number from torch's, which would move with each resume.

@@ -7,6 +7,7 @@ loss is formed everywhere. Summing the processes' gradients then gives the gradi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,9 +20,8 @@ from figclip.annotations.texts import MASKED, EventTexts, TextTable
 from figclip.config import RunConfig
 from figclip.model.backbone import Backbone, TokenBatch
 from figclip.model.contextualizer import VideoContextualizer
-from figclip.runtime.device import compute_dtype
 from figclip.training.batches import ClipBatch, rank_slice, segment_index
-from figclip.training.gradient_cache import GradientCache
+from figclip.training.gradient_cache import GradientCache, Held
 from figclip.training.loop import ParameterGroup, decay_groups
 from figclip.training.losses import equal_mask, info_nce, keep_loss, mean_of_segments
 
@@ -75,11 +75,35 @@ class Teacher:
     text_MD: Float[Tensor, "M D"]
 
 
-def num_kept(config: RunConfig, row_bytes: int, *, activation_bytes: int) -> int:
-    """Micro-batches of one tower whose activations are held at once, of `row_bytes` a row."""
-    # Those of texts are held beside those of frames.
-    towers = config.model.trains_image_tower + config.model.trains_text_tower
-    return max(1, activation_bytes // (towers * row_bytes * config.train.micro_batch))
+def held_frames(
+    config: RunConfig, backbone: Backbone, num_frames: int, *, activation_bytes: int
+) -> Held:
+    """The micro-batches of frames whose activations fit."""
+    micro_batch = config.train.micro_batch
+    return Held.fitting(
+        -(-num_frames // micro_batch),
+        room_bytes=activation_bytes / _num_trained_towers(config),
+        whole_bytes=micro_batch * backbone.frame_activation_bytes(),
+        lean_bytes=micro_batch * backbone.frame_activation_bytes(lean=True),
+    )
+
+
+def held_texts(
+    config: RunConfig, backbone: Backbone, num_texts: int, *, activation_bytes: int
+) -> Held:
+    """The micro-batches of texts whose activations fit, beside those of frames."""
+    micro_batch = config.train.micro_batch
+    return Held.fitting(
+        -(-num_texts // micro_batch),
+        room_bytes=activation_bytes / _num_trained_towers(config),
+        whole_bytes=micro_batch * backbone.text_activation_bytes(),
+        lean_bytes=None,
+    )
+
+
+def _num_trained_towers(config: RunConfig) -> int:
+    """Between how many the memory is shared."""
+    return config.model.trains_image_tower + config.model.trains_text_tower
 
 
 class ClipTrainee:
@@ -91,7 +115,7 @@ class ClipTrainee:
     embedded in every step.
 
     Micro-batches whose activations fit into `activation_bytes` are encoded once a step, the others
-    twice; one is always held. It changes no bit of the gradients.
+    twice or almost. It changes no bit of the gradients.
     """
 
     def __init__(
@@ -118,6 +142,7 @@ class ClipTrainee:
         self._activation_bytes = activation_bytes
         self._base_scale = backbone.clip.logit_scale.detach().exp()
         backbone.clip.logit_scale.requires_grad_(config.loss.learn_logit_scale)
+        backbone.precision = config.train.precision
         # No dropout anywhere: micro-batches are encoded twice and must agree with themselves.
         backbone.eval()
 
@@ -190,31 +215,24 @@ class ClipTrainee:
         }
         return {name: weight for name, weight in weights.items() if weight > 0}
 
-    def _autocast(self) -> torch.autocast:
-        """Autocast of the towers' forward passes."""
-        device = self._accelerator.device
-        dtype = compute_dtype(self._config.train.precision, device)
-        return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
-
     def _embed_frames(self, batch: ClipBatch) -> GradientCache[Tensor]:
         """This process's frames through the image tower, those of videos before pictures."""
-        with self._autocast():
-            merged = self.backbone.merge_weights()
+        merged = self.backbone.merge_weights()
 
-        def encode(part_NHWC: Tensor) -> Tensor:
-            with self._autocast():
-                return self.backbone.encode_frames(part_NHWC, merged=merged)
+        def encode(part_NHWC: Tensor, *, lean: bool = False) -> Tensor:
+            return self.backbone.encode_frames(part_NHWC, merged=merged, lean=lean)
 
-        frames_NHWC = batch.frames_NHWC
-        if batch.pictures is not None:
-            frames_NHWC = torch.cat([frames_NHWC, batch.pictures.frames_NHWC])
+        shown = [batch.frames_NHWC, *([batch.pictures.frames_NHWC] if batch.pictures else [])]
+        device = self._accelerator.device
+        frames_NHWC = torch.cat([one.to(device, non_blocking=True) for one in shown])
+        held = held_frames(
+            self._config,
+            self.backbone,
+            len(frames_NHWC),
+            activation_bytes=self._activation_bytes,
+        )
         parts = frames_NHWC.split(self._config.train.micro_batch)
-        keep = self._num_kept(self.backbone.frame_activation_bytes)
-        return GradientCache(encode, parts, keep=keep)
-
-    def _num_kept(self, row_bytes: int) -> int:
-        """Micro-batches whose activations are held."""
-        return num_kept(self._config, row_bytes, activation_bytes=self._activation_bytes)
+        return GradientCache(encode, parts, held=held, encode_lean=partial(encode, lean=True))
 
     def _kept_texts(self, step: int) -> Int[np.ndarray, " K"]:
         """Indices of the teacher's texts that this step compares pictures with."""
@@ -268,10 +286,6 @@ class ClipTrainee:
         if self._text_embeddings_MD is not None:
             return None, self._text_embeddings_MD[torch.from_numpy(needed)].to(device), row_of
 
-        def encode(part: TokenBatch) -> Tensor:
-            with self._autocast():
-                return self.backbone.encode_tokens(part)
-
         strings = [self._texts.texts[row] for row in needed]
         if self.teacher is not None:
             strings += [self.teacher.texts[i] for i in kept]
@@ -283,8 +297,13 @@ class ClipTrainee:
         cache, local_ND = None, self.backbone.clip.logit_scale.new_zeros(0, self.backbone.dim)
         if own:
             tokens = [self.backbone.tokenize(part) for part in own]
-            keep = self._num_kept(self.backbone.text_activation_bytes)
-            cache = GradientCache(encode, tokens, keep=keep)
+            held = held_texts(
+                self._config,
+                self.backbone,
+                sum(map(len, own)),
+                activation_bytes=self._activation_bytes,
+            )
+            cache = GradientCache(self.backbone.encode_tokens, tokens, held=held)
             local_ND = cache.embeddings_ND
         rows_MD = self._gather_rows(local_ND, [sum(map(len, share)) for share in shares])
         order = torch.tensor([i for share in shares for part in share for i in part])

@@ -47,7 +47,12 @@ class GroupedOptimizer(torch.optim.Optimizer):
         for method in get_args(Method):
             # The parts hold the very same groups and states: a rate set here reaches them.
             if chosen := [group for group in self.param_groups if group["method"] == method]:
-                part = (torch.optim.AdamW if method == "adamw" else torch.optim.Muon)(chosen)
+                on_gpu = all(p.is_cuda for group in chosen for p in group["params"])
+                part = (
+                    torch.optim.AdamW(chosen, fused=on_gpu or None)
+                    if method == "adamw"
+                    else torch.optim.Muon(chosen)
+                )
                 part.state = self.state
                 self._parts.append(part)
 
@@ -414,8 +419,7 @@ class TrainingLoop(Generic[Batch]):
                 if key.startswith("optimizer/") and key.split("/", 2)[2] == name
             }
             self._optimizer.state[parameter] = {
-                key: value.to("cpu" if key == "step" else parameter.device)
-                for key, value in saved.items()
+                key: value.to(parameter.device) for key, value in saved.items()
             }
         try:
             self._scaler.load_state_dict(checkpoint.state["scaler"])
