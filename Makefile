@@ -82,8 +82,16 @@ wheel: setup
 	build/wheel-env/bin/figclip --version
 	build/wheel-env/bin/python -I tests/slow/from_wheel.py build/quickstart
 
-bench: setup
+# figclip against what one would use instead, and against the machine; an hour on two idle cores.
+bench: .venv/.ready-bench
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/image_tower.py --threads 2
+	$(BIN)/python benchmarks/decoding.py
+	$(BIN)/python benchmarks/store_reading.py
+
+.venv/.ready-bench: .venv/.ready
+	$(BIN)/pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[dev,bench]"
+	@touch $@
 
 # Hours on two cores; goes on where it stopped. Writes docs/ablations.md.
 ablations: setup

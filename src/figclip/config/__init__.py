@@ -202,7 +202,7 @@ class TrainConfig(Section):
 
     `auto` is bf16 on a GPU that has it, and fp32 otherwise.
     """
-    micro_batch: Count = 16
+    micro_batch: Count = 40
     """Frames, or texts, that pass through a tower at once. Changes memory, not gradients."""
     activations_gib: NotNegative = 0.0
     """GiB that activations may take; what does not fit is computed twice, to the same gradients.

@@ -50,7 +50,7 @@ class ChannelStatistics:
     std: tuple[float, float, float]
 
 
-FRAME_FLOATS, LEAN_FRAME_FLOATS, TEXT_FLOATS = 11.0, 2.5, 15.5
+FRAME_FLOATS, LEAN_FRAME_FLOATS, TEXT_FLOATS = 11.0, 2.0, 15.5
 """Activations of a token, layer and unit of width that a graph holds, with LoRA (LOG.md)."""
 
 INPUT_FLOATS = 8.0

@@ -32,6 +32,9 @@ QUICK_GELU_FACTOR = 1.702
 MergedWeights: TypeAlias = tuple[Tensor, ...]
 """Weights of query, key and value of each layer, joined, with LoRA in them."""
 
+_Branch: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
+"""Adds to tokens what a function makes of them."""
+
 
 def merge_weights(clip: CLIPModel) -> MergedWeights | None:
     """What `encode_pixels` would join and merge again for every batch, as the weights are now.
@@ -70,9 +73,13 @@ def encode_pixels(
     tower = clip.vision_model
     tokens_NLC = tower.pre_layrnorm(_embed_patches(tower, pixels_NCHW))
     layers = tower.encoder.layers
+    # Taken before what comes and goes: held between that, it would leave holes in the heap that
+    # are several times its size (glibc's malloc).
+    places = [torch.empty_like(tokens_NLC) for _ in range(2 * len(layers) - 2)] if lean else []
     for layer, weight in zip(layers, merged or [None] * len(layers), strict=True):
         num_read = 1 if layer is layers[-1] else tokens_NLC.shape[1]
-        tokens_NLC = _layer(layer, tokens_NLC, num_read=num_read, merged=weight, lean=lean)
+        run = partial(_computed_again, places=places) if lean else _added
+        tokens_NLC = _layer(layer, tokens_NLC, num_read=num_read, merged=weight, run=run)
     return clip.visual_projection(tower.post_layernorm(tokens_NLC[:, 0]))
 
 
@@ -90,7 +97,7 @@ def _embed_patches(tower: CLIPVisionModel, pixels_NCHW: Tensor) -> Tensor:
 
 
 def _layer(
-    layer: nn.Module, tokens_NLC: Tensor, *, num_read: int, merged: Tensor | None, lean: bool
+    layer: nn.Module, tokens_NLC: Tensor, *, num_read: int, merged: Tensor | None, run: _Branch
 ) -> Tensor:
     """One layer's output for the first `num_read` tokens."""
     assert isinstance(layer, CLIPEncoderLayer)
@@ -102,15 +109,25 @@ def _layer(
     def think(tokens_NLC: Tensor) -> Tensor:
         return _mlp(layer.mlp, layer.layer_norm2(tokens_NLC))
 
-    # Computing again stops at what the graph holds: the last product of each is not computed twice.
-    run = partial(checkpoint, use_reentrant=False, preserve_rng_state=False) if lean else _call
-    tokens_NLC = tokens_NLC[:, :num_read] + run(attend, tokens_NLC)
-    return tokens_NLC + run(think, tokens_NLC)
+    return run(think, run(attend, tokens_NLC))
 
 
-def _call(function: Callable[[Tensor], Tensor], tokens_NLC: Tensor) -> Tensor:
-    """What `checkpoint` gives, with the whole graph."""
-    return function(tokens_NLC)
+def _added(branch: Callable[[Tensor], Tensor], tokens_NLC: Tensor) -> Tensor:
+    """Tokens, of which a branch may read the first only, and what it makes of them."""
+    out_NLC = branch(tokens_NLC)
+    return tokens_NLC[:, : out_NLC.shape[1]] + out_NLC
+
+
+def _computed_again(
+    branch: Callable[[Tensor], Tensor], tokens_NLC: Tensor, *, places: list[Tensor]
+) -> Tensor:
+    """`_added` with a graph that holds the tokens only, in a place taken beforehand.
+
+    Computing again stops at what the graph holds: a branch's last product is not computed twice.
+    """
+    again = partial(checkpoint, branch, use_reentrant=False, preserve_rng_state=False)
+    added_NLC = _added(again, tokens_NLC)
+    return places.pop().copy_(added_NLC) if places else added_NLC
 
 
 def _attention(
@@ -123,12 +140,8 @@ def _attention(
     else:
         # Views of the weights, not copies.
         query, rest = (None, None) if merged is None else merged.tensor_split([len(merged) // 3])
-        read_NLC = tokens_NLC[:, :num_read]
-        if _linear(layers[0]).weight.requires_grad:
-            # Or torch would round otherwise with a graph than without one.
-            read_NLC = read_NLC.contiguous()
         projected = [
-            *_project(read_NLC, layers[:1], merged=query),
+            *_project(tokens_NLC[:, :num_read], layers[:1], merged=query),
             *_project(tokens_NLC, layers[1:], merged=rest),
         ]
     query_NHLC, key_NHLC, value_NHLC = (

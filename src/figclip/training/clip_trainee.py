@@ -219,8 +219,12 @@ class ClipTrainee:
         """This process's frames through the image tower, those of videos before pictures."""
         merged = self.backbone.merge_weights()
 
+        trains_all = self._config.model.adaptation == "full"
+
         def encode(part_NHWC: Tensor, *, lean: bool = False) -> Tensor:
-            return self.backbone.encode_frames(part_NHWC, merged=merged, lean=lean)
+            # Products with trained weights round otherwise where no graph is made (torch 2.13).
+            with torch.set_grad_enabled(trains_all or torch.is_grad_enabled()):
+                return self.backbone.encode_frames(part_NHWC, merged=merged, lean=lean)
 
         shown = [batch.frames_NHWC, *([batch.pictures.frames_NHWC] if batch.pictures else [])]
         device = self._accelerator.device

@@ -70,7 +70,7 @@ class GradientCache(Generic[Part]):
         last = max(0, len(parts) - held.whole)
         first = max(0, last - held.lean)
         with torch.no_grad():
-            early = [encode(part) for part in parts[:first]]
+            early = [encode(part).detach() for part in parts[:first]]
         self._kept = [encode_lean(part) for part in parts[first:last]] if encode_lean else []
         self._kept += [encode(part) for part in parts[last:]]
         rows = [*early, *(kept_ND.detach() for kept_ND in self._kept)]
