@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from figclip.annotations import texts
 from figclip.annotations.captions import TEMPLATES, caption_event, caption_video_hash, text_hash
+from figclip.annotations.counterfactuals import build_counterfeit_pools
 from figclip.annotations.texts import MASKED, TextTable, build_text_table
 from figclip.annotations.verb_negatives import build_sense_pool, negative_events
 from figclip.config import NegativePolicy
-from figclip.records import Annotation, Event, VideoRecord, event_key
+from figclip.records import Annotation, Event, Role, VideoRecord, event_key
 from tests.small_runs import make_records
 
 TEMPLATE = TEMPLATES["default"]
@@ -113,6 +117,102 @@ def test_no_negatives_are_columns_of_width_zero() -> None:
     texts = table_of([video("a", "run sit")], num_negatives=0).event_texts(0, 0)
     assert texts.negative_PK.shape == (2, 0)
     assert texts.negative_PK.dtype == np.int64
+
+
+@pytest.mark.parametrize("policy", get_args(NegativePolicy))
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_captions_under_other_verbs_are_those_of_negative_events(
+    policy: NegativePolicy, name: str
+) -> None:
+    def event(verb: str, *roles: tuple[str, str, str], scene: str = "") -> Event:
+        made = tuple(Role(slot=slot, name=called, text=text) for slot, called, text in roles)
+        return Event(start_s=0, end_s=1, verb=verb, gloss=f"to {verb}", roles=made, scene=scene)
+
+    man, dog = ("Arg0", "walker (who)", "old  man"), ("Arg1", "thing", "dog")
+    events = [
+        event("walk", man, dog, ("ArgM", "manner (how)", "slowly"), scene=" park"),
+        event("chase", ("Arg0", "chaser", "cat"), ("ArgM", "manner (how)", "fast"), scene="yard"),
+        event("hit", ("Arg0", "hitter", "boy"), ("Arg1", "", "ball"), ("Arg2", "with", "bat")),
+        event("kick", ("Arg0", "", "girl"), ("Arg1", "kicked", "can"), ("Arg2", "by", "-")),
+        event("see  it", ("Arg0", "seer", "<none>"), ("ArgM", "", "from afar"), scene="-"),
+        event("hear", ("Arg0", "hearer", "unknown"), ("ArgM", "", "\u00e9t\u00e9"), scene="N/A"),
+    ]
+    records = [
+        VideoRecord(
+            id=f"v{i}",
+            video="",
+            split="train",
+            group="",
+            annotations=(Annotation(events=(one,)), Annotation(events=(events[i % 2], one))),
+        )
+        for i, one in enumerate(events * 2)
+    ]
+    template, pool = TEMPLATES[name], build_sense_pool(records)
+
+    def negatives(event: Event, record: VideoRecord, key: str) -> list[str | None]:
+        drawn = negative_events(
+            event, video=record, pool=pool, policy=policy, num_negatives=3, seed=5, key=key
+        )
+        return [None if one is None else caption_event(one, template=template) for one in drawn]
+
+    slow = TextTable(
+        records, caption=lambda event: caption_event(event, template=template), negatives=negatives
+    )
+    table = build_text_table(
+        records,
+        template=template,
+        policy=policy,
+        verb_negatives=3,
+        filler_negatives_per_event=0,
+        seed=5,
+    )
+    assert table.texts == slow.texts
+    assert np.array_equal(table.rows.negative_NK, slow.rows.negative_NK)
+    assert (table.rows.negative_NK != MASKED).any()
+
+
+def test_a_table_knows_its_events_and_annotations() -> None:
+    table = table_of([video("a", "run sit", "sit"), video("b", "run walk run")])
+    assert table.num_annotations.tolist() == [2, 1]
+    assert table.most_events.tolist() == [2, 3]
+    assert table.num_events == 6
+
+
+def test_each_event_is_worded_once_and_pools_are_not_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As often as there are events, so that a table takes twice as long for twice as many."""
+    calls: Counter[str] = Counter()
+
+    def counted(name: str) -> None:
+        real = getattr(texts, name)
+
+        def call(*given: Any, **named: Any) -> Any:
+            calls[name] += 1
+            return real(*given, **named)
+
+        monkeypatch.setattr(texts, name, call)
+
+    for name in ("build_sense_pool", "caption_event", "negative_senses", "text_hash"):
+        counted(name)
+    records = make_records([2, 3, 1, 2, 2])
+    build(records)
+    once = {"caption_event": 10, "negative_senses": 10, "text_hash": 10}
+    assert calls == {"build_sense_pool": 1, **once}
+    calls.clear()
+    texts.masked_negatives(records)
+    assert calls == {"build_sense_pool": 1, "negative_senses": 10}
+    calls.clear()
+    build_text_table(
+        records,
+        template=TEMPLATE,
+        policy="matched",
+        verb_negatives=3,
+        filler_negatives_per_event=1,
+        seed=0,
+        pools=build_counterfeit_pools(records),
+    )
+    assert calls["build_sense_pool"] == 0
 
 
 def test_a_built_table_holds_captions_and_drawn_negatives() -> None:

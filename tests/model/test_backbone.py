@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -56,6 +58,11 @@ def plain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plain")
     write_small_clip(folder, seed=3, image_size=16, patch_size=8, width=32, layers=1)
     return folder
+
+
+@pytest.fixture(scope="module")
+def small(plain_folder: Path) -> Backbone:
+    return load_backbone(str(plain_folder))
 
 
 def picture(mode: str, width: int, height: int) -> Image.Image:
@@ -159,6 +166,27 @@ def test_texts_are_cut_at_the_context_length_and_counted(plain_folder: Path):
     assert tokens.ids_NL[3].tolist() == [start, *[letter] * 75, end]
     assert torch.equal(tokens.ids_NL[1], tokens.ids_NL[2])
     assert tokens.ids_NL[4, :3].tolist() == [start, letter, end]
+    assert backbone.count_cut(texts) == 2
+
+
+@settings(max_examples=20)
+@given(
+    texts=st.lists(
+        st.lists(
+            st.sampled_from(
+                ["man,", "(who)", "", "\n", "the\tdog", "<|endoftext|>", "\u0301", "Σ", "3rd"]
+            )
+            | st.text(max_size=5)
+        ).map(" ".join),
+        max_size=6,
+    ),
+    limit=st.integers(3, 20),
+)
+def test_texts_are_counted_word_by_word_as_they_are_cut(
+    small: Backbone, texts: list[str], limit: int
+):
+    cut = small.tokenize(texts, max_tokens=limit).truncated if texts else ()
+    assert small.count_cut(texts, max_tokens=limit) == len(cut)
 
 
 def test_micro_batches_hold_every_text_once_short_ones_first(plain_folder: Path):

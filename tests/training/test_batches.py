@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from figclip.errors import ConfigError, StoreError
 from figclip.records import Annotation, Event, VideoRecord
+from figclip.training import batches
 from figclip.training.batches import (
     BatchItem,
     BatchLoader,
@@ -102,6 +103,31 @@ def test_an_epoch_has_every_video_once_in_even_batches(
     assert len(sizes) == -(-len(counts) // per_batch)
     for batch in batches:
         assert all(0 <= item.annotation_idx < counts[item.video_idx] for item in batch)
+
+
+@pytest.mark.parametrize(("num", "per_batch"), [(23, 5), (20, 5), (3, 7)])
+def test_batches_are_even_parts_of_an_order_that_is_drawn_once_an_epoch(
+    num: int, per_batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng
+    steps = -(-num // per_batch)
+    expected = [
+        part.tolist()
+        for epoch in range(3)
+        for part in np.array_split(draw([7, epoch]).permutation(num), steps)
+    ]
+    drawn: list[Any] = []
+
+    def counted(seed: Any) -> np.random.Generator:
+        drawn.append(seed)
+        return draw(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", counted)
+    batches._drawn_order.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    made = plan(num, per_batch=per_batch, seed=7)
+    found = [[one.video_idx for one in made.batch(step)] for step in range(1, 3 * steps + 1)]
+    assert found == expected
+    assert drawn == [[7, 0], [7, 1], [7, 2]]
 
 
 def test_a_batch_depends_on_seed_and_step_alone() -> None:

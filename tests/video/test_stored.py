@@ -5,17 +5,18 @@ import hashlib
 import json
 import pickle
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from figclip.annotations.archive import pack_source
+from figclip.annotations.archive import pack_source, record_to_json
 from figclip.annotations.own_files import load_annotations
 from figclip.errors import StoreError
 from figclip.records import VideoRecord
 from figclip.training.batches import FrameReader
-from figclip.video.store import FrameStoreWriter, StoreSpec
+from figclip.video.store import FrameStore, FrameStoreWriter, RecordRow, StoreSpec
 from figclip.video.stored import open_stored_videos
 from tests.dense_sets import write_store
 from tests.small_runs import IMAGE_SIZE, make_records
@@ -62,8 +63,8 @@ def test_a_subset_reads_the_frames_of_its_own_videos(two: list[Path]) -> None:
     for position, video_idx in enumerate([3, 0]):
         assert np.array_equal(subset.read(position, TIMES_S), videos.read(video_idx, TIMES_S))
         assert subset.content_key(position, 0.5) == videos.content_key(video_idx, 0.5)
-    assert subset.subset([1]).records == (RECORDS[2],)
-    assert videos.subset([]).records == ()
+    assert list(subset.subset([1]).records) == [RECORDS[2]]
+    assert list(videos.subset([]).records) == []
 
 
 def test_frames_with_equal_keys_are_equal(tmp_path: Path, two: list[Path]) -> None:
@@ -77,6 +78,68 @@ def test_frames_with_equal_keys_are_equal(tmp_path: Path, two: list[Path]) -> No
     other = write_store(tmp_path / "other.store", RECORDS[2:], pipeline="swscale")
     changed = open_stored_videos([other], size=IMAGE_SIZE)
     assert changed.content_key(0, 0.5) != videos.content_key(0, 0.5)
+
+
+def test_records_are_read_when_they_are_asked_for(two: list[Path]) -> None:
+    """In memory, and in what goes to another process, is what tells them apart."""
+    videos = open_stored_videos(two, size=IMAGE_SIZE)
+    mixed = videos.subset([3, 0, 2, 1])
+    assert list(mixed.records) == [RECORDS[1], RECORDS[2], RECORDS[0], RECORDS[3]]
+    assert [mixed.records[i] for i in (3, 0)] == [RECORDS[3], RECORDS[1]]
+    assert list(mixed.records[1:3]) == [RECORDS[2], RECORDS[0]]
+    assert mixed.in_memory().records == tuple(mixed.records)
+    assert mixed.in_memory().heads == tuple(mixed.records)
+    assert [(one.id, one.split, one.group) for one in mixed.heads] == [
+        (one.id, one.split, one.group) for one in mixed.records
+    ]
+    pickled = pickle.dumps(mixed)
+    assert b"start_s" not in pickled and b"red ball" not in pickled
+    assert list(pickle.loads(pickled).records) == list(mixed.records)
+
+
+def test_records_are_read_by_the_hundred(two: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going through all takes a query for many, and each is parsed once."""
+    videos = open_stored_videos(two, size=IMAGE_SIZE)
+    asked: list[int] = []
+    parsed: list[str] = []
+    find, parse = FrameStore.find_records, RecordRow.parse
+
+    def found(store: FrameStore, ids: Sequence[str]) -> list[RecordRow]:
+        asked.append(len(ids))
+        return find(store, ids)
+
+    def read(row: RecordRow) -> VideoRecord:
+        parsed.append(row.id)
+        return parse(row)
+
+    monkeypatch.setattr(FrameStore, "find_records", found)
+    monkeypatch.setattr(RecordRow, "parse", read)
+    assert len(list(videos.records)) == 4
+    assert (sorted(asked), sorted(parsed)) == ([2, 2], ["v0", "v1", "v2", "v3"])
+    _ = videos.content_hash
+    assert len(parsed) == 4
+
+
+def test_the_hash_of_stored_records_is_that_of_records_in_memory(tmp_path: Path) -> None:
+    """It is of the text in the store; runs of earlier versions hashed what they had parsed."""
+    strange = ',"group":"",'
+    records = [
+        dataclasses.replace(RECORDS[0], group="", id=f'a{strange}"'),
+        dataclasses.replace(RECORDS[1], group="", video=strange),
+        dataclasses.replace(RECORDS[2], group=strange),
+        RECORDS[3],
+    ]
+    videos = open_stored_videos([write_store(tmp_path / "a.store", records)], size=IMAGE_SIZE)
+    assert list(videos.record_texts()) == [record_to_json(one) for one in videos.records]
+    assert videos.content_hash == videos.in_memory().content_hash
+
+
+def test_a_lost_record_is_named(two: list[Path]) -> None:
+    videos = open_stored_videos(two, size=IMAGE_SIZE)
+    with sqlite3.connect(two[0]) as connection:
+        connection.execute("DELETE FROM records WHERE id = 'v3'")
+    with pytest.raises(StoreError, match=r"b.store, v3: the record of a video is damaged"):
+        list(videos.records)
 
 
 def test_videos_go_to_another_process(two: list[Path]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from figclip.adaptation.strength import (
     write_choice,
 )
 from figclip.annotations.captions import TEMPLATES
-from figclip.annotations.counterfactuals import build_counterfeit_pools
+from figclip.annotations.counterfactuals import CounterfeitPools, build_counterfeit_pools
 from figclip.annotations.splits import why_none_held_back
 from figclip.annotations.texts import MASKED_WARNING, masked_warning
 from figclip.config import RunConfig
@@ -45,7 +45,13 @@ from figclip.runtime.tracking import Tracker, require_tracker, tracked
 from figclip.runtime.versions import package_versions
 from figclip.tasks.base import FrameTextEmbedder
 from figclip.tasks.dense_retrieval import DenseValidation, build_validation
-from figclip.training.batches import BatchLoader, BatchPlan, ClipBatch, PicturePlan
+from figclip.training.batches import (
+    BatchLoader,
+    BatchPlan,
+    ClipBatch,
+    PicturePlan,
+    PlannedVideo,
+)
 from figclip.training.clip_trainee import ClipTrainee, held_frames, held_texts
 from figclip.training.loop import LoopSettings, Outcome, StepReport, TrainingLoop
 from figclip.training.run_folder import RunFolder, check_run
@@ -117,17 +123,14 @@ def describe_run(
     kept: Sequence[KeptTest],
 ) -> AdaptationPlan:
     """The plan in numbers, with warnings."""
-    annotations = [a for record in parts.train.records for a in record.annotations]
     batch_videos = min(config.data.videos_per_batch, len(parts.train.records))
-    largest = sorted(
-        max(len(a.events) for a in record.annotations) for record in parts.train.records
-    )[-batch_videos:]
-    batch_frames = sum(largest) * config.data.frames_per_event
+    largest = np.sort(parts.texts.most_events)[-batch_videos:]
+    batch_frames = int(largest.sum()) * config.data.frames_per_event
     trained = [p for p in parts.backbone.parameters() if p.requires_grad]
     return AdaptationPlan(
         num_videos=len(parts.train.records),
         num_val_videos=len(parts.val.records),
-        num_events=sum(len(annotation.events) for annotation in annotations),
+        num_events=parts.texts.num_events,
         num_texts=len(parts.texts.texts),
         masked_negatives=parts.texts.masked_fraction,
         num_steps=settings.num_steps,
@@ -155,7 +158,7 @@ def _warnings(config: RunConfig, parts: RunParts, kept: Sequence[KeptTest]) -> l
         warnings.append(masked_warning(masked))
     fraction = config.data.val_fraction
     if fraction and not parts.val.records:
-        groups = {record.group for record in parts.train.records}
+        groups = {head.group for head in parts.train.heads}
         warnings.append(
             why_none_held_back(len(groups), val_fraction=fraction, setting="data.val_fraction")
         )
@@ -278,9 +281,8 @@ def adapt(
     check_run(run, config, resume=resume)
     planned = plan_kept(keep, config, cache=cache)
     to_keep = plan_keeping(keep_images, keep_texts, config.keep, out=out)
-    device = accelerator.device
     parts = assemble(
-        config, data, cache=cache, on_texts=on_texts, device=device, processes=processes
+        config, data, cache=cache, on_texts=on_texts, device=accelerator.device, processes=processes
     )
     check_parts(run, parts, num_kept=0 if planned is None else planned.num_tests)
     accelerator.wait_for_everyone()  # before the main process writes what the others check
@@ -294,6 +296,8 @@ def adapt(
     if on_plan is not None:
         on_plan(describe_run(config, parts, settings, keeping=keeping, kept=tests))
     loop = _build_loop(config, parts, keeping, settings, accelerator, run=run, on_step=on_step)
+    # What follows looks at few of them: memory does not grow with their number.
+    parts = replace(parts, records=parts.train.records, pools=None)
     with tracked(accelerator, track, out=out, config=asdict(config)):
         outcome = loop.run(batches, resume=resume)
     if outcome.interrupted_by is not None:
@@ -337,9 +341,12 @@ def _plan_batches(
     config: RunConfig, parts: RunParts, keeping: Keeping | None, processes: Processes
 ) -> BatchLoader:
     """This process's share of the batches of all epochs."""
-    plan = BatchPlan(
-        parts.train.records, videos_per_batch=config.data.videos_per_batch, seed=config.train.seed
-    )
+    counts = parts.texts.num_annotations.tolist()
+    planned = [
+        PlannedVideo(head.id, range(count))
+        for head, count in zip(parts.train.heads, counts, strict=True)
+    ]
+    plan = BatchPlan(planned, videos_per_batch=config.data.videos_per_batch, seed=config.train.seed)
     return BatchLoader(
         plan=plan,
         frames=parts.train,
@@ -408,7 +415,7 @@ def _build_trainee(
         config=config,
         texts=parts.texts,
         text_embeddings_MD=_text_embeddings(config, parts),
-        video_ids=[record.id for record in parts.train.records],
+        video_ids=[head.id for head in parts.train.heads],
         accelerator=accelerator,
         teacher=keeping and keeping.build_teacher(parts.text_embedder),
         activation_bytes=parts.activation_bytes,
@@ -483,7 +490,7 @@ def _measure_pooling(
     merged = embedder(alpha)
     parts.contextualizer.eval()
     return measure_text_pooling(
-        _build_validation(config, parts),
+        _draw_validation(config, parts),
         merged=merged,
         trained=merged if alpha == 1 else embedder(1.0),
         contextualizer=parts.contextualizer,
@@ -554,14 +561,26 @@ def _val_scorer(
     config: RunConfig, parts: RunParts
 ) -> Callable[[FrameTextEmbedder], Mapping[str, float]]:
     """Scores on val, which choose the checkpoint and the strength; drawn once, asked often."""
-    return _build_validation(config, parts).scores
+    if parts.pools is not None:
+        return _build_validation(config, parts, parts.pools).scores
+    # A resumed run may be long in coming to it, and has to read all annotations for it.
+    drawn = cache(lambda: _draw_validation(config, parts))
+    return lambda embedder: drawn().scores(embedder)
 
 
-def _build_validation(config: RunConfig, parts: RunParts) -> DenseValidation:
+def _draw_validation(config: RunConfig, parts: RunParts) -> DenseValidation:
+    """What is asked about the held-back videos, from annotations that are read for it."""
+    records = parts.train.in_memory().records
+    return _build_validation(config, parts, build_counterfeit_pools(records))
+
+
+def _build_validation(
+    config: RunConfig, parts: RunParts, pools: CounterfeitPools
+) -> DenseValidation:
     """What is asked about the held-back videos."""
     return build_validation(
-        parts.val,
-        pools=build_counterfeit_pools(parts.train.records),
+        parts.val.in_memory(),
+        pools=pools,
         frames_per_event=config.data.frames_per_event,
         seed=config.train.seed,
     )

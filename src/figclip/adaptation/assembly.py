@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 
 from figclip.annotations.captions import TEMPLATES
+from figclip.annotations.counterfactuals import CounterfeitPools, build_counterfeit_pools
 from figclip.annotations.splits import split_training
 from figclip.annotations.texts import TextTable, build_text_table
 from figclip.config import RunConfig
@@ -19,6 +20,7 @@ from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.embedder import Embedder
 from figclip.model.folder import SeenMedia, read_info, resolve_model
 from figclip.model.lora import add_adaptation
+from figclip.records import VideoRecord
 from figclip.runtime.files import write_json
 from figclip.runtime.memory import free_memory_bytes
 from figclip.runtime.process_group import ALONE, Processes
@@ -44,7 +46,11 @@ class RunParts:
         contextualizer: None when no loss needs one.
         base_hash: `weights_hash` of the base.
         base_seen: What the base was adapted on before, if it was.
-        videos: Those of the stores; `val` are held back to choose the checkpoint.
+        videos: Those of the stores; `val` are held back to choose the checkpoint. Annotations are
+            read when they are asked for.
+        records: Annotations of `train`, in memory until the run begins.
+        pools: What the held-back videos are asked about is drawn from these; None where there are
+            no such videos, or the pools are to be made when they are needed.
         texts: Captions and negatives of `train`.
         text_embedder: Embeds texts with the base, through the cache.
         activation_bytes: What the towers' activations may take in a step.
@@ -58,6 +64,8 @@ class RunParts:
     videos: StoredVideos
     train: StoredVideos
     val: StoredVideos
+    records: Sequence[VideoRecord]
+    pools: CounterfeitPools | None
     texts: TextTable
     text_embedder: Embedder
     activation_bytes: int
@@ -81,16 +89,19 @@ def assemble(
     base = resolve_model(config.model.base)
     backbone = load_backbone(base).to(device)
     videos = open_stored_videos(data, size=backbone.preprocessing.image_size)
-    videos.require_frames(config.data.frames_per_event)
-    split = split_training(videos.records, val_fraction=config.data.val_fraction)
-    train = videos.subset(split.train)
+    split = split_training(videos.heads, val_fraction=config.data.val_fraction)
+    read = videos.in_memory()
+    read.require_frames(config.data.frames_per_event)
+    records = read.subset(split.train).records
+    pools = build_counterfeit_pools(records) if split.val else None
     texts = build_text_table(
-        train.records,
+        records,
         template=TEMPLATES[config.text.template],
         policy=config.text.negative_policy,
         verb_negatives=config.text.verb_negatives,
         filler_negatives_per_event=config.text.filler_negatives,
         seed=seed,
+        pools=pools,
     )
     # Both hash and cache belong to the plain base: taken before LoRA renames its weights.
     base_hash = weights_hash(backbone.clip)
@@ -118,8 +129,10 @@ def assemble(
         # Nothing is known of what a plain CLIP has seen.
         base_seen=SeenMedia() if info is None else info.seen,
         videos=videos,
-        train=train,
+        train=videos.subset(split.train),
         val=videos.subset(split.val),
+        records=records,
+        pools=pools,
         texts=texts,
         text_embedder=text_embedder,
         activation_bytes=_activation_bytes(config, device),
@@ -188,8 +201,8 @@ def write_run_files(
         "format": RUN_FORMAT,
         "hash": parts.videos.content_hash,
         "base": parts.base_hash,
-        "train": [record.id for record in parts.train.records],
-        "val": [record.id for record in parts.val.records],
+        "train": [head.id for head in parts.train.heads],
+        "val": [head.id for head in parts.val.heads],
         "stores": stores,
         **held,
     }

@@ -204,10 +204,12 @@ def open_keeping(
         StoreError: a store of earlier runs cannot be used.
     """
     seed = config.train.seed
-    texts = choose_texts(plan.texts, parts.train.records, limit=config.keep.texts, seed=seed)
+    texts = choose_texts(plan.texts, parts.records, limit=config.keep.texts, seed=seed)
     if plan.files is None:
         frames_per_event = config.data.frames_per_event
-        pictures = training_frames(parts.train, frames_per_event=frames_per_event, seed=seed)
+        pictures = training_frames(
+            parts.train, parts.records, frames_per_event=frames_per_event, seed=seed
+        )
     else:
         spec = StoreSpec(
             pipeline=parts.videos.stores[0].spec.pipeline,
@@ -330,7 +332,9 @@ def open_pictures(
     )
 
 
-def training_frames(train: StoredVideos, *, frames_per_event: int, seed: int) -> KeptPictures:
+def training_frames(
+    train: StoredVideos, records: Sequence[VideoRecord], *, frames_per_event: int, seed: int
+) -> KeptPictures:
     """Frames of the training videos, where no pictures are given.
 
     They show nothing beyond what is trained on, so they hold less; a store has no frames outside
@@ -338,7 +342,7 @@ def training_frames(train: StoredVideos, *, frames_per_event: int, seed: int) ->
     """
     frames = [
         (video_idx, time_s)
-        for video_idx, record in enumerate(train.records)
+        for video_idx, record in enumerate(records)
         for annotation in record.annotations[:1]
         for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
     ]

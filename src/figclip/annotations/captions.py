@@ -9,8 +9,9 @@ person might write them.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from figclip.annotations.roles import clean_filler, filled_roles, filled_scene
 from figclip.records import Event, Role
@@ -60,11 +61,40 @@ def caption_clauses(event: Event, *, template: Template) -> tuple[str, ...]:
     The opening with the verb, then one clause for each role that says something, in order, then one
     for the scene if it says something.
     """
-    clauses = [f"In this photo, the action is {clean_filler(event.verb)}"]
-    clauses += (_role_clause(role, template) for role in filled_roles(event))
-    if scene := filled_scene(event):
+    named = [(role.name, role) for role in filled_roles(event)]
+    return tuple(_clauses(event.verb, named, filled_scene(event), template))
+
+
+def caption_under(
+    roles: Iterable[Role],
+    scene: str,
+    *,
+    verb: str,
+    role_names: Mapping[str, str],
+    template: Template,
+) -> str:
+    """As `caption_event`, of an event of which filled roles and scene are known, under a verb.
+
+    `role_names` are the verb's own, by slot; numbered roles in other slots are left out.
+    """
+    named = [
+        (role.name if role.is_modifier else role_names[role.slot], role)
+        for role in roles
+        if role.is_modifier or role.slot in role_names
+    ]
+    return ", ".join(_clauses(verb, named, scene, template))
+
+
+def _clauses(
+    verb: str, named: Iterable[tuple[str, Role]], scene: str, template: Template
+) -> list[str]:
+    """Verb, roles under their names, and scene if there is one, in clauses."""
+    trims = template.trims_role_names
+    clauses = [_verb_clause(verb)]
+    clauses += [f"{_opening(name, role.is_modifier, trims)}{role.text}" for name, role in named]
+    if scene:
         clauses.append(f"{template.scene_name} is {scene}")
-    return tuple(clauses)
+    return clauses
 
 
 def text_hash(text: str) -> int:
@@ -80,10 +110,15 @@ def caption_video_hash(captions: Sequence[str]) -> int:
 
     The order is ignored because the text embedding of a video is the mean over its events.
     """
-    hashes = sorted(text_hash(caption) for caption in captions)
-    return _hash_64(b"".join(value.to_bytes(8, "little", signed=True) for value in hashes))
+    return video_hash_of([text_hash(caption) for caption in captions])
 
 
+def video_hash_of(hashes: Sequence[int]) -> int:
+    """`caption_video_hash` of captions by their `text_hash`."""
+    return _hash_64(b"".join(value.to_bytes(8, "little", signed=True) for value in sorted(hashes)))
+
+
+@lru_cache(maxsize=8192)
 def trimmed_role_name(name: str) -> str:
     """A role name without the parentheses at its end, nested ones included.
 
@@ -106,14 +141,21 @@ def _opening_parenthesis(name: str) -> int | None:
     return None
 
 
-def _role_clause(role: Role, template: Template) -> str:
-    """`the {name} is {text}`, without the article for modifiers; the bare text if unnamed."""
-    name = clean_filler(role.name)
-    if template.trims_role_names:
+@lru_cache(maxsize=8192)
+def _verb_clause(verb: str) -> str:
+    """The clause that a caption begins with."""
+    return f"In this photo, the action is {clean_filler(verb)}"
+
+
+@lru_cache(maxsize=8192)
+def _opening(name: str, is_modifier: bool, trims: bool) -> str:
+    """What stands before a role's text: `the {name} is `, no article for modifiers, or nothing."""
+    name = clean_filler(name)
+    if trims:
         name = trimmed_role_name(name)
     if not name:
-        return role.text
-    return f"{name} is {role.text}" if role.is_modifier else f"the {name} is {role.text}"
+        return ""
+    return f"{name} is " if is_modifier else f"the {name} is "
 
 
 def _hash_64(content: bytes) -> int:

@@ -40,7 +40,6 @@ def clean_filler(text: str) -> str:
     return " ".join(text.split())
 
 
-@lru_cache(maxsize=65536)
 def says_nothing(text: str) -> bool:
     """True when a role's text stands for "no filler", in any way that the real files write it.
 
@@ -54,20 +53,29 @@ def says_nothing(text: str) -> bool:
 
     Whatever says more is a filler: `unknown man`, `nothing but a towel`, `none of them`, `m&ms`.
     """
+    return not told_text(text)
+
+
+@lru_cache(maxsize=65536)
+def told_text(text: str) -> str:
+    """The cleaned text; empty when it says nothing."""
     cleaned = clean_filler(text)
     if not any(character.isalnum() for character in cleaned):
-        return True
-    if _REMARK.fullmatch(cleaned):
-        return True
-    return _SAYS_NOTHING.fullmatch(cleaned.casefold()) is not None
+        return ""
+    if _REMARK.fullmatch(cleaned) or _SAYS_NOTHING.fullmatch(cleaned.casefold()):
+        return ""
+    return cleaned
 
 
 def filled_roles(event: Event) -> tuple[Role, ...]:
     """The roles whose text says something, texts cleaned, in the order of the annotation."""
+    # Most texts are clean already, and a role that is made anew costs more than all else here.
     return tuple(
-        Role(name=role.name, text=clean_filler(role.text), slot=role.slot)
-        for role in event.roles
-        if not says_nothing(role.text)
+        [
+            role if text == role.text else Role(name=role.name, text=text, slot=role.slot)
+            for role in event.roles
+            if (text := told_text(role.text))
+        ]
     )
 
 
@@ -80,7 +88,7 @@ def filled_slots(event: Event) -> frozenset[str]:
 
 def filled_scene(event: Event) -> str:
     """The cleaned scene, empty when it is missing or says nothing."""
-    return "" if says_nothing(event.scene) else clean_filler(event.scene)
+    return told_text(event.scene)
 
 
 SCENE_ROLE, SCENE_KEY = "Scene of the Event", "AScn"
@@ -118,5 +126,5 @@ def roles_by_key(event: Event) -> dict[str, str]:
 
 def told_roles(event: Event) -> dict[str, str]:
     """Cleaned texts by key of the roles that say something."""
-    roles = {key: clean_filler(text) for key, text in roles_by_key(event).items()}
-    return {key: text for key, text in roles.items() if not says_nothing(text)}
+    roles = {key: told_text(text) for key, text in roles_by_key(event).items()}
+    return {key: text for key, text in roles.items() if text}

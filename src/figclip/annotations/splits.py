@@ -5,9 +5,9 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from figclip.errors import DataError
-from figclip.records import VideoRecord
 
 TRAIN_SPLIT = "train"
 """What is trained on; also the split of own annotations that name none."""
@@ -15,6 +15,21 @@ EVALUATED_SPLIT = "valid"
 """What is evaluated unless told otherwise, where the annotations have it."""
 MIN_GROUPS = 40
 """Fewer groups than this are too few to choose by: nothing is held back, nothing is chosen."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """What is known of a video before its annotations are read."""
+
+    @property
+    def split(self) -> str:
+        """The official one, or what the user calls it."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """Videos of one group are never parted."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +43,7 @@ class TrainingSplit:
     val: tuple[int, ...]
 
 
-def split_training(records: Sequence[VideoRecord], *, val_fraction: float) -> TrainingSplit:
+def split_training(records: Sequence[Grouped], *, val_fraction: float) -> TrainingSplit:
     """Hold back whole groups of the train split, chosen by the hash of their names.
 
     Other splits than `train` are never trained on. `val_fraction` is a share of the groups; 0 holds

@@ -1,7 +1,7 @@
 """All texts of a run, each once, and which rows belong to which event."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from statistics import median
@@ -10,18 +10,21 @@ import numpy as np
 from jaxtyping import Int64
 
 from figclip.annotations.captions import (
-    TEMPLATES,
     Template,
     caption_clauses,
     caption_event,
-    caption_video_hash,
+    caption_under,
     text_hash,
+    video_hash_of,
 )
+from figclip.annotations.counterfactuals import CounterfeitPools
 from figclip.annotations.filler_negatives import build_filler_pool, filler_negatives
+from figclip.annotations.roles import filled_roles, filled_scene
 from figclip.annotations.splits import EVALUATED_SPLIT
-from figclip.annotations.verb_negatives import build_sense_pool, negative_events
+from figclip.annotations.verb_negatives import build_sense_pool, negative_events, negative_senses
 from figclip.config import NegativePolicy, TextConfig
 from figclip.records import AnnotationSet, Event, VideoRecord, event_key
+from figclip.runtime.garbage import uncollected
 
 MASKED = -1
 """Row of a hard negative that could not be drawn."""
@@ -48,6 +51,22 @@ class EventTexts:
     video_hash: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRows:
+    """Rows of the texts of N events, which belong to A annotations of B videos, all in order.
+
+    `event_A` and `annotation_B` say where the events of an annotation, and the annotations of a
+    video, begin; their last entry is where all end.
+    """
+
+    caption_N: Int64[np.ndarray, " N"]
+    negative_NK: Int64[np.ndarray, "N K"]
+    hash_N: Int64[np.ndarray, " N"]
+    video_hash_A: Int64[np.ndarray, " A"]
+    event_A: Int64[np.ndarray, " _"]
+    annotation_B: Int64[np.ndarray, " _"]
+
+
 Caption = Callable[[Event], str]
 Negatives = Callable[[Event, VideoRecord, str], Sequence[str | None]]
 
@@ -56,54 +75,79 @@ class TextTable:
     """Captions and hard negatives of all annotations of all videos.
 
     `caption` renders an event; `negatives` are those of (event, its record, its key), None where
-    masked, always the same number.
+    masked, always the same number. `texts` has each text once; `rows` say whose they are.
     """
 
     def __init__(
-        self, records: Sequence[VideoRecord], *, caption: Caption, negatives: Negatives
+        self, records: Iterable[VideoRecord], *, caption: Caption, negatives: Negatives
     ) -> None:
-        self.texts: list[str] = []
-        self._row_of: dict[str, int] = {}
-        self._events = [
-            [
-                self._add(record, annotation_idx, caption, negatives)
-                for annotation_idx in range(len(record.annotations))
-            ]
-            for record in records
-        ]
+        row_of: dict[str, int] = {}
+        captions: list[int] = []
+        drawn: list[list[int]] = []
+        hashes: list[int] = []
+        video_hashes: list[int] = []
+        event_A, annotation_B = [0], [0]
+
+        def row(text: str) -> int:
+            return row_of.setdefault(text, len(row_of))
+
+        with uncollected():
+            for record in records:
+                for annotation_idx in range(len(record.annotations)):
+                    events = _keyed_events(record, annotation_idx)
+                    texts = [caption(event) for _, event in events]
+                    false = [negatives(event, record, key) for key, event in events]
+                    drawn += [
+                        [MASKED if one is None else row(one) for one in each] for each in false
+                    ]
+                    captions += map(row, texts)
+                    own = [text_hash(text) for text in texts]
+                    hashes += own
+                    video_hashes.append(video_hash_of(own))
+                    event_A.append(len(captions))
+                annotation_B.append(len(video_hashes))
+        self.texts: tuple[str, ...] = tuple(row_of)
+        self.rows = TextRows(
+            caption_N=np.array(captions, np.int64),
+            negative_NK=np.array(drawn, np.int64).reshape(len(drawn), len(next(iter(drawn), ()))),
+            hash_N=np.array(hashes, np.int64),
+            video_hash_A=np.array(video_hashes, np.int64),
+            event_A=np.array(event_A, np.int64),
+            annotation_B=np.array(annotation_B, np.int64),
+        )
 
     def event_texts(self, video_idx: int, annotation_idx: int) -> EventTexts:
         """Rows of an annotation's texts."""
-        return self._events[video_idx][annotation_idx]
+        rows = self.rows
+        annotation = int(rows.annotation_B[video_idx]) + annotation_idx
+        events = slice(rows.event_A[annotation], rows.event_A[annotation + 1])
+        return EventTexts(
+            rows.caption_N[events],
+            rows.negative_NK[events],
+            rows.hash_N[events],
+            int(rows.video_hash_A[annotation]),
+        )
+
+    @property
+    def num_annotations(self) -> Int64[np.ndarray, " B"]:
+        """Annotations of each video."""
+        return np.diff(self.rows.annotation_B)
+
+    @property
+    def num_events(self) -> int:
+        """Events of all annotations."""
+        return len(self.rows.caption_N)
+
+    @property
+    def most_events(self) -> Int64[np.ndarray, " B"]:
+        """Events of the annotation of each video that has most."""
+        return np.maximum.reduceat(np.diff(self.rows.event_A), self.rows.annotation_B[:-1])
 
     @property
     def masked_fraction(self) -> float:
         """Share of hard negatives that could not be drawn; 0 when none were asked for."""
-        rows = [texts.negative_PK for video in self._events for texts in video]
-        total = sum(row.size for row in rows)
-        return sum(int((row == MASKED).sum()) for row in rows) / total if total else 0.0
-
-    def _add(
-        self, record: VideoRecord, annotation_idx: int, caption: Caption, negatives: Negatives
-    ) -> EventTexts:
-        """Add one annotation's texts."""
-        events = _keyed_events(record, annotation_idx)
-        captions = [caption(event) for _, event in events]
-        drawn = [negatives(event, record, key) for key, event in events]
-        rows = [[MASKED if text is None else self._row(text) for text in each] for each in drawn]
-        return EventTexts(
-            np.array([self._row(text) for text in captions], np.int64),
-            np.array(rows, np.int64).reshape(len(captions), -1),
-            np.array([text_hash(text) for text in captions], np.int64),
-            caption_video_hash(captions),
-        )
-
-    def _row(self, text: str) -> int:
-        """Row of a text, added when new."""
-        row = self._row_of.setdefault(text, len(self.texts))
-        if row == len(self.texts):
-            self.texts.append(text)
-        return row
+        rows_NK = self.rows.negative_NK
+        return int((rows_NK == MASKED).sum()) / rows_NK.size if rows_NK.size else 0.0
 
 
 def build_text_table(
@@ -114,13 +158,19 @@ def build_text_table(
     verb_negatives: int,
     filler_negatives_per_event: int,
     seed: int,
+    pools: CounterfeitPools | None = None,
 ) -> TextTable:
-    """Captions and hard negatives of a set of videos, which are also what these are drawn from."""
-    senses = build_sense_pool(records)
-    fillers = build_filler_pool(records) if filler_negatives_per_event else None
+    """Captions and hard negatives of a set of videos, which are also what these are drawn from.
+
+    `pools` are those of the videos, where they are needed for more; None: what is needed is made.
+    """
+    senses = build_sense_pool(records) if pools is None else pools.senses
+    fillers = None
+    if filler_negatives_per_event:
+        fillers = build_filler_pool(records) if pools is None else pools.fillers
 
     def draw(event: Event, record: VideoRecord, key: str) -> list[str | None]:
-        drawn = negative_events(
+        drawn = negative_senses(
             event,
             video=record,
             pool=senses,
@@ -129,8 +179,15 @@ def build_text_table(
             seed=seed,
             key=key,
         )
+        # Not by `negative_events`: of an event, all but the verb is written the same each time.
+        roles, scene = filled_roles(event), filled_scene(event)
+        texts: list[str | None] = [
+            caption_under(roles, scene, verb=one.verb, role_names=one.role_names, template=template)
+            for one in (senses.frames[sense] for sense in drawn)
+        ]
+        texts += [None] * (verb_negatives - len(drawn))
         if fillers is not None:
-            drawn += filler_negatives(
+            others = filler_negatives(
                 event,
                 video=record,
                 pool=fillers,
@@ -138,7 +195,10 @@ def build_text_table(
                 seed=seed,
                 key=key,
             )
-        return [None if one is None else caption_event(one, template=template) for one in drawn]
+            texts += [
+                None if one is None else caption_event(one, template=template) for one in others
+            ]
+        return texts
 
     return TextTable(
         records, caption=lambda event: caption_event(event, template=template), negatives=draw
@@ -146,17 +206,29 @@ def build_text_table(
 
 
 def masked_negatives(records: Sequence[VideoRecord]) -> float:
-    """Share of hard negatives that the default settings cannot draw from these videos."""
-    text = TextConfig()
-    table = build_text_table(
-        records,
-        template=TEMPLATES[text.template],
-        policy=text.negative_policy,
-        verb_negatives=text.verb_negatives,
-        filler_negatives_per_event=0,
-        seed=0,
-    )
-    return table.masked_fraction
+    """Share of hard negatives that the default settings cannot draw from these videos.
+
+    As `TextTable.masked_fraction`, but nothing is put into words.
+    """
+    text, pool = TextConfig(), build_sense_pool(records)
+    drawn = [
+        len(
+            negative_senses(
+                event,
+                video=record,
+                pool=pool,
+                policy=text.negative_policy,
+                num_negatives=text.verb_negatives,
+                seed=0,
+                key=key,
+            )
+        )
+        for record in records
+        for annotation_idx in range(len(record.annotations))
+        for key, event in _keyed_events(record, annotation_idx)
+    ]
+    total = text.verb_negatives * len(drawn)
+    return (total - sum(drawn)) / total if total else 0.0
 
 
 def masked_warning(share: float) -> str:

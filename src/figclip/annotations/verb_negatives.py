@@ -18,7 +18,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -47,13 +47,13 @@ def event_shape(event: Event) -> EventShape:
     """The shape of an event."""
     roles = filled_roles(event)
     return EventShape(
-        slots=filled_slots(event),
+        slots=frozenset(role.slot for role in roles if not role.is_modifier),
         modifiers=frozenset(trimmed_role_name(role.name) for role in roles if role.is_modifier),
         has_scene=bool(filled_scene(event)),
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SenseExchange:
     """The exchange among the senses of the events of one shape.
 
@@ -68,16 +68,26 @@ class SenseExchange:
     share_SS: Float64[np.ndarray, "S S"]
     count_S: Float64[np.ndarray, " S"]
 
-    def shares_for(self, sense: int) -> dict[int, float]:
+    def shares_for(self, sense: int) -> Mapping[int, float]:
         """Share of each sense among the negatives of a true one, sense by position in the pool.
 
         A sense that no event of the pool has in this shape gets the others as often as they occur.
         """
-        if sense in self.senses:
-            row_S = self.share_SS[self.senses.index(sense)]
-        else:
+        position = self._position_of.get(sense)
+        if position not in self._shares:
             row_S = self.count_S / self.count_S.sum()
-        return {other: float(share) for other, share in zip(self.senses, row_S, strict=True)}
+            row_S = row_S if position is None else self.share_SS[position]
+            self._shares[position] = dict(zip(self.senses, row_S.tolist(), strict=True))
+        return self._shares[position]
+
+    @cached_property
+    def _position_of(self) -> Mapping[int, int]:
+        return {sense: position for position, sense in enumerate(self.senses)}
+
+    @cached_property
+    def _shares(self) -> dict[int | None, dict[int, float]]:
+        """Shares that were asked for, by position of the true sense; None for those without one."""
+        return {}
 
 
 def balance_senses(counts: Mapping[int, int], excluded: Sequence[frozenset[int]]) -> SenseExchange:
@@ -211,8 +221,9 @@ def build_sense_pool(records: Iterable[VideoRecord]) -> SensePool:
     for event in (event for annotation in annotations for event in annotation.events):
         key = sense_key(event)
         counts[key] += 1
-        filled[filled_slots(event), key] += 1
-        shaped[event_shape(event), key] += 1
+        shape = event_shape(event)
+        filled[shape.slots, key] += 1
+        shaped[shape, key] += 1
         for role in event.roles:
             if not role.is_modifier:
                 names[key][role.slot][role.name] += 1
@@ -230,6 +241,7 @@ def sense_key(event: Event) -> SenseKey:
     return event.verb, event.gloss, event.sense
 
 
+@lru_cache(maxsize=8192)
 def normalised(text: str) -> str:
     """Verbs and glosses are equal when case-folded and with single spaces they are."""
     return " ".join(text.split()).casefold()
@@ -355,20 +367,40 @@ def negative_events(
 
     None among the K events marks a masked column; these come last.
     """
+    drawn = negative_senses(
+        event,
+        video=video,
+        pool=pool,
+        policy=policy,
+        num_negatives=num_negatives,
+        seed=seed,
+        key=key,
+    )
+    negatives = [replace_verb(event, pool.frames[sense]) for sense in drawn]
+    return (*negatives, *[None] * (num_negatives - len(negatives)))
+
+
+def negative_senses(
+    event: Event,
+    *,
+    video: VideoRecord,
+    pool: SensePool,
+    policy: NegativePolicy,
+    num_negatives: int,
+    seed: int,
+    key: str,
+) -> list[int]:
+    """As `negative_events`: the senses that they have, by position in the pool; masked are none."""
     rng = random.Random(event_seed(seed, key))
     excluded = _senses_of_video(video, pool)
     if policy == "uniform":
         candidates = [sense for sense in range(len(pool.frames)) if sense not in excluded]
-        drawn = rng.sample(candidates, min(num_negatives, len(candidates)))
-    else:
-        if gloss := normalised(event.gloss):
-            excluded |= pool.senses_by_gloss.get(gloss, frozenset())
-        if policy == "balanced":
-            drawn = _balanced_senses(event, excluded, pool, num_negatives, rng)
-        else:
-            drawn = _matched_senses(filled_slots(event), excluded, pool, num_negatives, rng)
-    negatives = [replace_verb(event, pool.frames[sense]) for sense in drawn]
-    return (*negatives, *[None] * (num_negatives - len(negatives)))
+        return rng.sample(candidates, min(num_negatives, len(candidates)))
+    if gloss := normalised(event.gloss):
+        excluded |= pool.senses_by_gloss.get(gloss, frozenset())
+    if policy == "balanced":
+        return _balanced_senses(event, excluded, pool, num_negatives, rng)
+    return _matched_senses(filled_slots(event), excluded, pool, num_negatives, rng)
 
 
 def event_seed(seed: int, key: str) -> int:

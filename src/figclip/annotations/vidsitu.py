@@ -30,6 +30,7 @@ from figclip.annotations.reading import (
 from figclip.annotations.roles import SCENE_ROLE
 from figclip.errors import shown
 from figclip.records import Annotation, AnnotationSet, Event, Role, VideoRecord
+from figclip.runtime.garbage import uncollected
 
 SUBFOLDERS = ("", "vseg_ann_files", "split_files", "vinfo_files", "vsitu_vocab")
 
@@ -200,7 +201,8 @@ def load_source(path: Traversable) -> AnnotationSet:
     Raises:
         AnnotationError: Lists every problem of the source.
     """
-    return load_vidsitu(path) if path.is_dir() else load_annotations(path)
+    with uncollected():
+        return load_vidsitu(path) if path.is_dir() else load_annotations(path)
 
 
 def load_vidsitu(folder: Traversable) -> AnnotationSet:

@@ -123,46 +123,68 @@ def build(kind: type[Config], value: object, *, where: str = "") -> Config:
     Raises:
         ConfigError: Anything else; it names the field.
     """
+    return _built(kind, value, (where,))
+
+
+_Path = tuple[str | int, ...]
+"""Fields and positions that lead to a value; spelt out only where something is wrong with it, as
+annotations have millions of values."""
+
+
+def _built(kind: type[Config], value: object, path: _Path) -> Config:
+    """The record at a path."""
     if not isinstance(value, dict):
-        raise ConfigError("is not an object", where=where)
+        raise ConfigError("is not an object", where=_spelt(path))
     table, hints = cast(dict[str, Any], value), _hints(kind)
-    unknown = sorted(table.keys() - hints)
-    missing = sorted(hints.keys() - table - _LATER_SECTIONS)
-    if unknown or missing:
-        listed = ", ".join(shown(one) for one in unknown[:_MAX_LISTED])
-        what = f"unknown fields [{listed}], missing fields {missing}"
-        raise ConfigError(what, where=where or "config")
+    if table.keys() != hints.keys():
+        _check_fields(table, hints, path)
     return kind(
         **{
-            name: _checked(table[name], expected, where=f"{where}.{name}".lstrip("."))
+            name: table[name]
+            if type(table[name]) is expected
+            else _checked(table[name], expected, (*path, name))
             for name, expected in hints.items()
             if name in table
         }
     )
 
 
+def _check_fields(table: dict[str, Any], hints: dict[str, Any], path: _Path) -> None:
+    """Refuse fields that are unknown, or missing."""
+    unknown = sorted(table.keys() - hints)
+    missing = sorted(hints.keys() - table - _LATER_SECTIONS)
+    if unknown or missing:
+        listed = ", ".join(shown(one) for one in unknown[:_MAX_LISTED])
+        what = f"unknown fields [{listed}], missing fields {missing}"
+        raise ConfigError(what, where=_spelt(path) or "config")
+
+
+def _spelt(path: _Path) -> str:
+    """A path for people: `annotations[0].events`."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).lstrip(".")
+
+
 _hints = cache(get_type_hints)
 
 
-def _checked(value: Any, kind: Any, *, where: str) -> Any:
+def _checked(value: Any, kind: Any, path: _Path) -> Any:
     """The value, if it is of the field's type."""
     if type(value) is kind:
         return value
     if dataclasses.is_dataclass(kind):
-        return build(cast(type[Any], kind), value, where=where)
+        return _built(cast(type[Any], kind), value, path)
     if kind is float and type(value) is int:
         try:
             return float(value)
         except OverflowError as error:
-            raise ConfigError("is too large a number", where=where) from error
+            raise ConfigError("is too large a number", where=_spelt(path)) from error
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return value  # the owning class checks choices, for JSON and Python alike
     if origin is tuple and isinstance(value, list):
         members = cast(list[Any], value)
-        return tuple(
-            _checked(one, parts[0], where=f"{where}[{i}]") for i, one in enumerate(members)
-        )
+        return tuple([_checked(one, parts[0], (*path, i)) for i, one in enumerate(members)])
     if origin not in (Union, types.UnionType) or type(value) not in parts:
-        raise ConfigError(f"{shown(value)} is not of type {kind}", where=where)
+        raise ConfigError(f"{shown(value)} is not of type {kind}", where=_spelt(path))
     return value

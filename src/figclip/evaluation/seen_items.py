@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from figclip.annotations.archive import record_to_json
 from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.evaluation.plan import Work
@@ -190,8 +189,8 @@ def items_hash(content: Content) -> str:
     """Hash of items and of the files they are about: equal whatever frames and pixels are taken."""
     digest = hashlib.blake2b(digest_size=16)
     if isinstance(content, StoredVideos):
-        for record, video_hash in zip(content.records, content.key_of, strict=True):
-            digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
+        for text, video_hash in zip(content.record_texts(), content.key_of, strict=True):
+            digest.update(f"{video_hash}{text}\n".encode())
         return digest.hexdigest()
     clips = content.clips
     for item in content.benchmark.items:

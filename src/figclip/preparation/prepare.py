@@ -237,7 +237,8 @@ def _decode_on_ray(
 ) -> Generator[tuple[VideoJob, DecodedVideo | VideoError]]:
     """The same on other machines, which are told what the store has: they cannot look into it."""
     with FrameStore.open(writer.path) as stored:
-        known = {one.video_hash: stored.frame_times_us(one.video_hash) for one in stored.records()}
+        hashes = {row.video_hash for row in stored.record_rows()}
+        known = {one: stored.frame_times_us(one) for one in hashes}
     decode = partial(
         decode_video,
         known_times_us=partial(_times_us_in, known=known),
@@ -452,8 +453,7 @@ def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationRep
     """Coverage of every split that has annotations."""
     annotations = found.annotations
     store = FrameStore.open(out)
-    stored = [entry.record for entry in store.records()]
-    stored_ids = {record.id for record in stored}
+    stored_ids = {row.id for row in store.record_rows()}
     quarantine = tuple(store.quarantine())
     store.close()
     quarantined_ids = {entry.id for entry in quarantine}
@@ -476,7 +476,9 @@ def _report(found: FoundVideos, out: Path, *, num_reused: int) -> PreparationRep
         splits=splits,
         quarantine=quarantine,
         num_reused=num_reused,
-        masked_negatives=masked_negatives(stored),
+        masked_negatives=masked_negatives(
+            [record for record in annotations.records if record.id in stored_ids]
+        ),
         notices=annotations.notices,
         missing=missing,
     )

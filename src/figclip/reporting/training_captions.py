@@ -57,14 +57,14 @@ def caption_training_video(
     with damage_named(data_file):
         trained_on = set(map(str, data["train"]))
     videos = open_stored_videos([store], size=FrameStore.open(store).spec.size)
-    train = [i for i, record in enumerate(videos.records) if record.id in trained_on]
+    train = [i for i, head in enumerate(videos.heads) if head.id in trained_on]
     if not train:
         raise DataError(
             "holds no training video of the run",
             where=str(store),
             fix=f"{data_file} names the stores it was trained on",
         )
-    videos = videos.subset(train)
+    videos = videos.subset(train).in_memory()
     texts = build_text_table(
         videos.records,
         template=TEMPLATES[config.text.template],
@@ -139,7 +139,7 @@ def open_annotated_videos(source: DataSource) -> AnnotatedVideos:
 
 def open_store(path: Path) -> AnnotatedVideos:
     """The videos of a frame store; a `StoreError` if it cannot be used."""
-    videos = open_stored_videos([path], size=FrameStore.open(path).spec.size)
+    videos = open_stored_videos([path], size=FrameStore.open(path).spec.size).in_memory()
     position = {record.id: i for i, record in enumerate(videos.records)}
     return AnnotatedVideos(
         where=str(path),

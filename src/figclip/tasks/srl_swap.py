@@ -93,7 +93,7 @@ def text_only_accuracy(
         return {}
     fold_of_video = group_folds(groups, num_folds=num_folds)
     pools = [
-        build_counterfeit_pools(records[i] for i in np.flatnonzero(fold_of_video == fold))
+        build_counterfeit_pools(records[i] for i in np.flatnonzero(fold_of_video == fold).tolist())
         for fold in range(num_folds)
     ]
     pool_of_video = [pools[fold] for fold in fold_of_video]

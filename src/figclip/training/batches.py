@@ -11,6 +11,7 @@ import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -50,6 +51,14 @@ class AnnotatedVideo(Protocol):
     def annotations(self) -> Sequence[object]:
         """At least one, of which an epoch draws one."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVideo:
+    """A video whose annotations are known by number only; an `AnnotatedVideo`."""
+
+    id: str
+    annotations: range
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +131,11 @@ class BatchPlan:
     def batch(self, step: int) -> tuple[BatchItem, ...]:
         """Videos of a step, counted from 1."""
         epoch, batch_idx = divmod(step - 1, self.steps_per_epoch)
-        rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(len(self._annotations_of))
-        chosen = np.array_split(order, self.steps_per_epoch)[batch_idx]
+        order = _drawn_order((self._seed, epoch), len(self._annotations_of))
+        # The first batches have a video more where they cannot all be equal.
+        num_larger = len(order) % self.steps_per_epoch
+        first = batch_idx * self.smallest_batch + min(batch_idx, num_larger)
+        chosen = order[first : first + self.smallest_batch + (batch_idx < num_larger)]
         return tuple(BatchItem(int(v), self._draw_annotation(epoch, int(v))) for v in chosen)
 
     def _draw_annotation(self, epoch: int, video_idx: int) -> int:
@@ -132,6 +143,12 @@ class BatchPlan:
         video_id, count = self._annotations_of[video_idx]
         key = f"{self._seed}/{epoch}/{video_id}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) % count
+
+
+@lru_cache(maxsize=4)
+def _drawn_order(seeds: tuple[int, ...], num: int) -> Int64[np.ndarray, " N"]:
+    """An order of so many; kept, as all steps of an epoch ask for the same."""
+    return np.random.default_rng(list(seeds)).permutation(num)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +169,11 @@ class PicturePlan:
         total = len(self.pictures)
         num = min(self.num_a_step, total)
         places = range((step - 1) * num, step * num)
-        orders = {place // total: self._order(place // total) for place in places}
-        return tuple(int(orders[place // total][place % total]) for place in places)
-
-    def _order(self, turn: int) -> Int64[np.ndarray, " N"]:
-        """The pictures' order in a turn; other numbers than those that order the videos."""
-        return np.random.default_rng([self.seed, turn, 1]).permutation(len(self.pictures))
+        # The 1: other numbers than those that order the videos.
+        return tuple(
+            int(_drawn_order((self.seed, place // total, 1), total)[place % total])
+            for place in places
+        )
 
     def read(self, step: int, *, rank: int, num_ranks: int) -> PictureBatch:
         """A process's share of a step's pictures."""

@@ -19,7 +19,7 @@ import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -33,6 +33,7 @@ from figclip.annotations.archive import open_source, record_from_json, record_to
 from figclip.errors import ConfigError, StoreError
 from figclip.records import VideoRecord
 from figclip.runtime.files import make_folder
+from figclip.runtime.garbage import uncollected
 from figclip.runtime.sqlite_file import (
     connect,
     is_sqlite,
@@ -139,6 +140,21 @@ class StoredRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """A stored record as it lies in the file: `text` is what `record_to_json` wrote."""
+
+    id: str
+    video_hash: str
+    split: str
+    group: str
+    text: str
+
+    def parse(self) -> VideoRecord:
+        """The record; a `StoreError` if it is damaged."""
+        return record_from_json(self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantinedVideo:
     """A record that was left out.
 
@@ -218,10 +234,36 @@ class FrameStore:
         Raises:
             StoreError: A record is damaged.
         """
-        return [
-            StoredRecord(record=record_from_json(text), video_hash=video_hash)
-            for _, video_hash, _, _, text in self._table("records")
-        ]
+        with uncollected():
+            return [
+                StoredRecord(record=row.parse(), video_hash=row.video_hash)
+                for row in self.record_rows()
+            ]
+
+    def record_rows(self) -> Generator[RecordRow]:
+        """All records by id, one at a time, without looking into their annotations.
+
+        Raises:
+            StoreError: One is damaged, or lost.
+        """
+        for values in self._table("records"):
+            yield self._record_row(values)
+
+    def find_records(self, ids: Sequence[str]) -> list[RecordRow]:
+        """Records by their ids, in the order asked for.
+
+        Raises:
+            StoreError: One is damaged, or not there.
+        """
+        sql = "SELECT * FROM records WHERE id IN (SELECT value FROM json_each(?))"
+        found: dict[str, RecordRow] = {}
+        for values in self._rows(sql, json.dumps(list(ids))):
+            row = self._record_row(self._checked("records", values))
+            found[row.id] = row
+        for name in ids:
+            if name not in found:
+                raise self._damaged("the record of a video", name)
+        return [found[name] for name in ids]
 
     def find_video(self, video_hash: str) -> StoredVideo | None:
         """A stored video by its hash; a `StoreError` if its description is damaged."""
@@ -326,17 +368,18 @@ class FrameStore:
                 raise self._damaged_frame(video_hash, time_us, str(error)) from error
         return frames_NHWC
 
-    def _table(self, table: str) -> list[Any]:
-        """All rows of a table by their key, checked and counted."""
+    def _table(self, table: str) -> Generator[Sequence[Any]]:
+        """The rows of a table by their key, checked, and counted at the end."""
         key = _CHECKED[table][0]
-        with named_errors(self.path, kind=_KIND), self._connection() as connection:
-            connection.execute("BEGIN")  # rows and their number at one moment
-            meta = _read_meta(connection, path=self.path)
-            rows = connection.execute(f"SELECT * FROM {table} ORDER BY {key}").fetchall()
-            expected = _json_object(meta, "counts").get(table)
-        if expected not in (None, len({row[0] for row in rows})):
+        with named_errors(self.path, kind=_KIND), closing(connect(self.path, mode="ro")) as db:
+            db.execute("BEGIN")  # rows and their number at one moment
+            meta = _read_meta(db, path=self.path)
+            expected, names = _json_object(meta, "counts").get(table), set[str]()
+            for row in db.execute(f"SELECT * FROM {table} ORDER BY {key}"):
+                names.add(row[0])
+                yield self._checked(table, row)
+        if expected not in (None, len(names)):
             raise self._damaged(f"table {table}, which had {expected} rows,")
-        return [self._checked(table, row) for row in rows]
 
     def _checked(self, table: str, row: Sequence[Any]) -> Sequence[Any]:
         """The values of a row that matches its checksum, or has none."""
@@ -345,6 +388,13 @@ class FrameStore:
         if checks not in ((), (None,), (row_check(*values),)):
             raise self._damaged(f"a row of {table}", str(row[0]))
         return values
+
+    def _record_row(self, values: Sequence[Any]) -> RecordRow:
+        """A checked row of `records`."""
+        name, video_hash, split, group, text = values
+        if not all(isinstance(value, str) for value in values):
+            raise self._damaged("a row of records", str(name))
+        return RecordRow(id=name, video_hash=video_hash, split=split, group=group, text=text)
 
     def _damaged(self, what: str, key: str = "") -> StoreError:
         where = f"{self.path}, {key[:12]}" if key else str(self.path)

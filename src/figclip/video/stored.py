@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,9 +21,10 @@ from figclip.annotations.vidsitu import load_source
 from figclip.datasets.records import Medium, MediumKind
 from figclip.errors import StoreError
 from figclip.records import VideoRecord
+from figclip.runtime.garbage import uncollected
 from figclip.video.decoding import to_time_us
 from figclip.video.sampling import frame_times_s
-from figclip.video.store import FrameStore
+from figclip.video.store import FrameStore, RecordRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +54,107 @@ class StoredFrames:
         return self.stores[self.store_of[idx]].content_key(self.key_of[idx], time_s)
 
 
+@dataclass(frozen=True, slots=True)
+class RecordHead:
+    """What tells a record from others, without its annotations."""
+
+    id: str
+    split: str
+    group: str
+
+
+_ROWS_AT_ONCE = 256
+_NO_GROUP = ',"group":"",'
+"""In the JSON of a record that has none. Within a text, quotation marks follow a backslash."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRecords(Sequence[VideoRecord]):
+    """Records that are read from their stores whenever they are asked for.
+
+    A head of each is in memory, some hundred bytes. Pickled, it is these: another process reads
+    annotations for itself.
+
+    Attributes:
+        store_of: Index in `stores` of each record.
+        heads: One without a group has its video's hash as group.
+    """
+
+    stores: tuple[FrameStore, ...]
+    store_of: tuple[int, ...]
+    heads: tuple[RecordHead, ...]
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    @overload
+    def __getitem__(self, index: int) -> VideoRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> StoredRecords: ...
+    def __getitem__(self, index: int | slice) -> VideoRecord | StoredRecords:
+        if isinstance(index, slice):
+            return self.subset(range(len(self))[index])
+        head = self.heads[index]
+        (row,) = self.stores[self.store_of[index]].find_records([head.id])
+        return _parse(row, head)
+
+    def __iter__(self) -> Iterator[VideoRecord]:
+        return map(_parse, self._rows(), self.heads)
+
+    def subset(self, idxs: Sequence[int]) -> StoredRecords:
+        """Only these, in the order given."""
+        return StoredRecords(
+            stores=self.stores,
+            store_of=tuple(self.store_of[i] for i in idxs),
+            heads=tuple(self.heads[i] for i in idxs),
+        )
+
+    def texts(self) -> Iterator[str]:
+        """`record_to_json` of each, which is what the stores hold."""
+        for row, head in zip(self._rows(), self.heads, strict=True):
+            group = f',"group":{json.dumps(head.group)},'
+            yield row.text if row.group else row.text.replace(_NO_GROUP, group, 1)
+
+    def _rows(self) -> Iterator[RecordRow]:
+        """All rows in order."""
+        for first in range(0, len(self), _ROWS_AT_ONCE):
+            places = range(first, min(first + _ROWS_AT_ONCE, len(self)))
+            found: dict[int, Iterator[RecordRow]] = {}
+            for store_idx in {self.store_of[i] for i in places}:
+                ids = [self.heads[i].id for i in places if self.store_of[i] == store_idx]
+                found[store_idx] = iter(self.stores[store_idx].find_records(ids))
+            yield from (next(found[self.store_of[i]]) for i in places)
+
+
+def _parse(row: RecordRow, head: RecordHead) -> VideoRecord:
+    """A record with its group."""
+    record = row.parse()
+    return record if record.group else dataclasses.replace(record, group=head.group)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredVideos(StoredFrames):
     """Annotated videos; implements `batches.FrameReader`.
 
-    `records`: One without a group has its video's hash as group.
+    `records`: In memory, or read when they are asked for. One without a group has its video's hash
+    as group.
     """
 
-    records: tuple[VideoRecord, ...]
+    records: Sequence[VideoRecord]
+
+    @property
+    def heads(self) -> Sequence[RecordHead | VideoRecord]:
+        """Id, split and group of each record; its annotations are not read."""
+        return self.records.heads if isinstance(self.records, StoredRecords) else self.records
+
+    def in_memory(self) -> StoredVideos:
+        """The same with all records in memory, for going through them more than once.
+
+        Raises:
+            StoreError: a record is damaged.
+        """
+        with uncollected():
+            return dataclasses.replace(self, records=tuple(self.records))
 
     def read_events(
         self, video_idx: int, annotation_idx: int, *, frames_per_event: int
@@ -84,8 +180,13 @@ class StoredVideos(StoredFrames):
     @property
     def hash_by_id(self) -> dict[str, str]:
         """Content hash of each record's video, by the record's id."""
-        ids = (record.id for record in self.records)
-        return dict(zip(ids, self.key_of, strict=True))
+        return {head.id: key for head, key in zip(self.heads, self.key_of, strict=True)}
+
+    def record_texts(self) -> Iterator[str]:
+        """`record_to_json` of each record, with what is its group here."""
+        if isinstance(self.records, StoredRecords):
+            return self.records.texts()
+        return map(record_to_json, self.records)
 
     @property
     def content_hash(self) -> str:
@@ -93,8 +194,8 @@ class StoredVideos(StoredFrames):
         digest = hashlib.blake2b(digest_size=16)
         for store in self.stores:
             digest.update(repr(store.spec).encode())
-        for record, video_hash in zip(self.records, self.key_of, strict=True):
-            digest.update(f"{video_hash}{record_to_json(record)}\n".encode())
+        for text, video_hash in zip(self.record_texts(), self.key_of, strict=True):
+            digest.update(f"{video_hash}{text}\n".encode())
         return digest.hexdigest()
 
     def whole_split(self) -> StoredVideos:
@@ -110,7 +211,7 @@ class StoredVideos(StoredFrames):
         Raises:
             StoreError: the annotation files are damaged.
         """
-        splits = {record.split for record in self.records}
+        splits = {head.split for head in self.heads}
         listed: dict[str, VideoRecord] = {}
         for store in self.stores:
             files = store.source()
@@ -130,16 +231,19 @@ class StoredVideos(StoredFrames):
 
     def subset(self, video_idxs: Sequence[int]) -> StoredVideos:
         """Only these videos, renumbered in the order given."""
+        records = self.records
         return StoredVideos(
             stores=self.stores,
-            records=tuple(self.records[i] for i in video_idxs),
+            records=records.subset(video_idxs)
+            if isinstance(records, StoredRecords)
+            else tuple(records[i] for i in video_idxs),
             store_of=tuple(self.store_of[i] for i in video_idxs),
             key_of=tuple(self.key_of[i] for i in video_idxs),
         )
 
 
 def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
-    """Open stores whose frames fit a model.
+    """Open stores whose frames fit a model; records are read when they are asked for.
 
     Raises:
         StoreError: not a store, frames of another size, stores of different pipelines, one id in
@@ -150,31 +254,31 @@ def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
         wanted = dataclasses.replace(store.spec, size=size)
         pipeline = dataclasses.replace(wanted, pipeline=stores[0].spec.pipeline)
         FrameStore.open(store.path, require=pipeline)
-    records: list[VideoRecord] = []
+    heads: list[RecordHead] = []
     store_of: list[int] = []
     key_of: list[str] = []
     first_seen: dict[str, Path] = {}
     for store_idx, store in enumerate(stores):
-        for stored in store.records():
-            record = stored.record
-            if record.id in first_seen:
+        for row in store.record_rows():
+            if row.id in first_seen:
                 raise StoreError(
-                    f"video {record.id!r} is also in {first_seen[record.id]}",
+                    f"video {row.id!r} is also in {first_seen[row.id]}",
                     where=str(store.path),
                     fix="Give each video in one store only.",
                 )
-            first_seen[record.id] = store.path
-            records.append(dataclasses.replace(record, group=record.group or stored.video_hash))
+            first_seen[row.id] = store.path
+            heads.append(RecordHead(row.id, row.split, row.group or row.video_hash))
             store_of.append(store_idx)
-            key_of.append(stored.video_hash)
-    if not records:
+            key_of.append(row.video_hash)
+    if not heads:
         raise StoreError(
             "no video is ready",
             where=", ".join(map(str, paths)),
             fix="Look at the coverage that `figclip prepare` prints.",
         )
+    records = StoredRecords(stores=tuple(stores), store_of=tuple(store_of), heads=tuple(heads))
     return StoredVideos(
-        stores=tuple(stores), store_of=tuple(store_of), key_of=tuple(key_of), records=tuple(records)
+        stores=records.stores, store_of=records.store_of, key_of=tuple(key_of), records=records
     )
 
 
