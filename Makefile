@@ -11,8 +11,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dis
 CHECKED := --jaxtyping-packages=figclip,tests.typechecking.check --cov=figclip \
   --cov-report=term:skip-covered --cov-fail-under=90
 
-.PHONY: setup quickstart check test only-tests test-slow torture test-real test-lowest wheel bench \
-  ablations mutants clean
+.PHONY: setup quickstart check test only-tests test-slow torture test-real test-gpu test-lowest wheel \
+  bench ablations mutants clean
 
 setup: .venv/.ready
 
@@ -59,6 +59,10 @@ ifdef FIGCLIP_REAL_DATA
 else
 	@echo "skipped: FIGCLIP_REAL_DATA is not set (the folder with data/vidsitu and data/videos)"
 endif
+
+# What a GPU computes; skipped, and said so, without one. The rest is for benchmarks/gpu_check.py.
+test-gpu: setup
+	$(BIN)/python -m pytest -q -m gpu tests/gpu
 
 # The default tests on the lowest versions that pyproject.toml promises, in .venv-lowest.
 test-lowest: .venv-lowest/.ready

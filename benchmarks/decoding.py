@@ -68,7 +68,7 @@ def made_videos(folder: Path) -> Iterator[Path]:
     """Videos of each size."""
     for width, height in SIZES:
         path = folder / f"{width} x {height}.mp4"
-        write_h264(str(path), moving_picture(width, height))
+        write_h264(str(path), moving_picture(width, height), fps=FPS)
         yield path
 
 
@@ -79,7 +79,7 @@ def moving_picture(width: int, height: int) -> Iterator[np.ndarray]:
     large = cv2.resize(small, (2 * width, height), interpolation=cv2.INTER_CUBIC)
     for number in range(FPS * SECONDS):
         start = number * width // (FPS * SECONDS)
-        noise = rng.integers(0, 12, (height, width, 1), dtype=np.uint8)
+        noise = rng.integers(0, 4, (height, width, 1), dtype=np.uint8)
         yield np.ascontiguousarray(cv2.add(large[:, start : start + width], np.repeat(noise, 3, 2)))
 
 

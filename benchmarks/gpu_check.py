@@ -37,6 +37,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from transformers import CLIPModel
 
+import figclip
 from figclip.miniworld.annotated_videos import write_vidsitu
 from figclip.miniworld.mini_clip import load_mini_clip, write_mini_clip
 from figclip.miniworld.painting import PaintOrders, paint
@@ -100,7 +101,7 @@ TINY = Scale(
     steps=1,
     product_side=256,
     num_embedded=16,
-    adapted_videos=8,
+    adapted_videos=24,
     epochs=2,
 )
 
@@ -204,7 +205,7 @@ def precision_rows(device: torch.device, scale: Scale) -> Iterator[tuple[str, st
         backbone.precision = precision
         with torch.inference_mode():
             embedded = backbone.encode_frames(job.batch.frames_NHWC[:16])
-        found[precision] = gradient.cpu(), embedded.cpu()
+        found[precision] = gradient.cpu().double(), embedded.cpu().double()
         del job, named, accumulate, backbone
         free()
     use_tensor_cores()
@@ -282,22 +283,24 @@ def embedding_rows(name: str, clip: CLIPModel, *, num: int) -> Iterator[tuple[st
 def adaptation_rows(out: Path, scale: Scale, *, frames_a_step: float) -> Iterator[tuple[str, str]]:
     """`prepare` and `adapt` by the command line."""
     rng, orders = random.Random(0), PaintOrders()
-    stories = [sample_story(rng, held_out=None) for _ in range(scale.adapted_videos + 2)]
-    write_vidsitu(out / "world", train=stories[2:], valid=stories[:2], painter=orders, seed=0)
+    num_valid = scale.adapted_videos // 2
+    stories = [sample_story(rng, held_out=None) for _ in range(scale.adapted_videos + num_valid)]
+    train, valid = stories[num_valid:], stories[:num_valid]
+    write_vidsitu(out / "world", train=train, valid=valid, painter=orders, seed=0)
     paint(orders.orders, workers=2, on_progress=lambda done, total: None)
     write_mini_clip(out / "base", load_mini_clip(0))
     start = time.perf_counter()
-    run_figclip("prepare", str(out / "world"), "--videos", str(out / "world" / "videos"),
-                "--out", str(out / "store"), "--size", "64")  # fmt: skip
-    num_frames = scale.adapted_videos * NUM_EVENTS * 4
+    source, videos = (str(out / "world" / name) for name in ("annotations", "videos"))
+    run_figclip("prepare", source, "--videos", videos, "--out", str(out / "store"), "--size", "64")
+    num_frames = len(stories) * NUM_EVENTS * 4
     yield (
         "`prepare`",
         f"{num_frames / (time.perf_counter() - start):,.0f} frames a second, start included; the "
         f"last step above takes {frames_a_step:,.0f}",
     )
     runs = {name: adapt(out, name, scale, precision=name) for name in ("fp32", "bf16")}
-    scores = [last_validation(run) for run in runs.values()]
-    yield "validation after `adapt`, fp32 and bf16", " and ".join(f"{s:.4f}" for s in scores)
+    scores = " and ".join(f"{found_events(run, out / 'store'):.4f}" for run in runs.values())
+    yield "events found by their captions after `adapt` (R@1), fp32 and bf16", scores
     yield "weights, bf16 stopped and resumed", resumed_row(out, scale, whole=runs["bf16"])
     if torch.cuda.device_count() > 1:
         two = adapt(out, "two", scale, precision="fp32", processes=2)
@@ -353,11 +356,13 @@ def furthest(run: Path, other: Path) -> float:
     return max(float((one[name] - two[name]).abs().max()) for name in one)
 
 
-def last_validation(run: Path) -> float:
-    """The score of the last validation."""
-    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    scores = [json.loads(line).get("val/score") for line in lines]
-    return [score for score in scores if score is not None][-1]
+def found_events(run: Path, store: Path) -> float:
+    """Share of held-out events that their captions find first."""
+    data = [figclip.parse_source(f"events:{store},split=valid")]
+    result = figclip.evaluate(
+        run, data=data, out=run / "eval", tasks=["dense_retrieval"], device=pick_device()
+    )
+    return result.tasks[0].metrics["events t2v R@1"].adapted.official
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import figclip
 import machine
-from decoding import SECONDS, moving_picture
+from decoding import FPS, SECONDS, moving_picture
 from figclip.video.container import video_duration_s, write_h264
 from figclip.video.decoding import decode_frames, sample_midpoints
 from figclip.video.pixels import PixelPipeline
@@ -54,7 +54,7 @@ def main() -> None:
 
 def made(path: Path) -> Path:
     """A video."""
-    write_h264(str(path), moving_picture(640, 360))
+    write_h264(str(path), moving_picture(640, 360), fps=FPS)
     return path
 
 
