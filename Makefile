@@ -50,7 +50,7 @@ test-slow: .venv/.ready-slow
 # Disks that fail and kills at every change of every writer, damaged files before every reader
 # (FIGCLIP_FUZZ_CASES=1000000), seeded; hours. `test-slow` does a little.
 torture: setup
-	FIGCLIP_TORTURE=full $(PYTEST) -m slow tests/torture
+	FIGCLIP_TORTURE=full $(PYTEST) --dist load -m slow tests/torture
 
 # Real annotations and videos: FIGCLIP_REAL_DATA=/path make test-real
 test-real: setup

@@ -18,7 +18,7 @@ from pathlib import Path
 from figclip.search import index_file
 from figclip.video import store
 from tests.processes import run_forked
-from tests.torture.contents import broken, contents, digest
+from tests.torture.contents import broken, contents, digest, is_aside
 from tests.torture.faults import Fault, armed, changes, struck_call
 from tests.torture.writers import WRITERS, World, Writer, warm_up
 
@@ -28,8 +28,12 @@ _DONE_WITHOUT = re.compile(r"fdatasync [^.]*|open(64)? .*\.(sqlite|store|index)"
 
 @dataclass
 class Report:
-    """What came of faults: how many struck, and what was wrong after which."""
+    """What came of faults: how many of them struck, and what was wrong after which.
 
+    `changes` is how many there are without a fault.
+    """
+
+    changes: int
     struck: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -55,7 +59,10 @@ class Case:
 
     def kept(self) -> dict[str, str]:
         """What says the folder that is whole at every moment."""
-        return {} if self.writer.always is None else contents(self.out / self.writer.always)
+        if self.writer.always is None:
+            return {}
+        found = contents(self.out / self.writer.always)
+        return {name: said for name, said in found.items() if not is_aside(Path(name))}
 
     def run_again(self) -> subprocess.CompletedProcess[str]:
         """The same command, with `--resume` where it asks for it."""
@@ -72,7 +79,7 @@ def torture(case: Case, *, num: int, seed: int) -> Report:
     case.writer.lay_out(case.world, case.out)
     before = case.kept()
     done, kinds = case.run()
-    report, rng = Report(), random.Random(seed)
+    report, rng = Report(len(kinds)), random.Random(seed)
     if done.returncode:
         report.problems.append(f"undisturbed: {done.stderr[-2000:]}")
         return report

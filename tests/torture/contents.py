@@ -37,12 +37,17 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
+def is_aside(name: Path) -> bool:
+    """Whether a file below a folder is hidden, as what is being written."""
+    return any(part.startswith(".") for part in name.parts)
+
+
 def broken(folder: Path) -> list[str]:
-    """Files that are half-written; hidden ones, written aside, may be."""
+    """Files that are half-written; hidden ones may be."""
     found = []
     for path in sorted(folder.rglob("*")):
-        is_aside = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not is_aside and not path.name.endswith("-journal"):
+        is_hidden = is_aside(path.relative_to(folder))
+        if path.is_file() and not is_hidden and not path.name.endswith("-journal"):
             try:
                 _said_by(path)
             except Exception as error:  # noqa: BLE001 - named by whoever asked

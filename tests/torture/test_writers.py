@@ -54,7 +54,7 @@ def test_faults_are_named_and_lose_nothing(library: Path, world: World, tmp_path
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    print(name, report["struck"])
+    print(name, report["changes"], report["struck"])
     assert not report["problems"], "\n".join(report["problems"])
     assert all(report["struck"].values())
 
