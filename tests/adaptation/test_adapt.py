@@ -22,6 +22,7 @@ from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.checked_json import load_checked
 from figclip.training.loop import StepReport
+from figclip.video.stored import StoredVideos
 from tests.adapted_world import IMAGE_SIZE, World, make_world
 from tests.small_clip import write_small_clip
 
@@ -91,7 +92,9 @@ def stop_at(step: int):
     return on_step
 
 
-def test_interrupted_and_resumed_equals_undisturbed(world: World, tmp_path: Path):
+def test_interrupted_and_resumed_equals_undisturbed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     config = world.config("train.epochs=3", "train.checkpoint_every=4")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     adapt(config, data=[world.store], out=whole, cpu=True)
@@ -100,6 +103,8 @@ def test_interrupted_and_resumed_equals_undisturbed(world: World, tmp_path: Path
     assert first.outcome.interrupted_by == signal.SIGINT
     assert first.outcome.step == 3
     assert first.model is None
+    # However many videos there are, resuming does not read all their annotations.
+    monkeypatch.delattr(StoredVideos, "in_memory")
     second = adapt(config, data=[world.store], out=broken, cpu=True, resume=True)
     assert second.outcome.step == 6
     expected = load_file(whole / "model" / "model.safetensors")
@@ -147,15 +152,18 @@ def test_resuming_on_another_base_is_refused(world: World, tmp_path: Path):
     assert adapt(config, data=[world.store], out=out, cpu=True, resume=True).model is not None
 
 
-def test_a_run_that_does_not_say_its_base_is_resumed(world: World, tmp_path: Path):
+def test_a_run_that_says_neither_its_base_nor_its_texts_is_resumed(world: World, tmp_path: Path):
     out = tmp_path / "run"
     config = world.config("train.epochs=1")
     adapt(config, data=[world.store], out=out, cpu=True)
     data = load_checked((out / "data.json").read_text())
     base = data.pop("base")
     (out / "data.json").write_text(json.dumps(data))
+    texts = (out / "texts.safetensors").read_bytes()
+    (out / "texts.safetensors").unlink()
     adapt(config, data=[world.store], out=out, cpu=True, resume=True)
     assert load_checked((out / "data.json").read_text())["base"] == base
+    assert (out / "texts.safetensors").read_bytes() == texts
 
 
 def test_runs_are_not_overwritten_nor_resumed_under_other_settings(world: World, tmp_path: Path):

@@ -14,6 +14,7 @@ from torch import nn
 from figclip.adaptation.assembly import RunParts, assemble, check_parts, write_run_files
 from figclip.adaptation.keeping import Keeping, KeepingPlan, open_keeping, plan_keeping
 from figclip.adaptation.pooling import measure_text_pooling
+from figclip.adaptation.run_texts import RunTexts, read_run_texts, write_run_texts
 from figclip.adaptation.strength import (
     KeptPlan,
     KeptTest,
@@ -170,11 +171,11 @@ def _warnings(config: RunConfig, parts: RunParts, kept: Sequence[KeptTest]) -> l
             "It is not known which images and videos the base learnt from, as an earlier version "
             "wrote its folder: nor will it be of the result."
         )
-    cut = parts.backbone.count_cut(parts.texts.texts)
-    if cut:
+    if parts.num_cut:
         warnings.append(
-            f"{cut:,} of {len(parts.texts.texts):,} texts are longer than the text tower's "
-            f"{parts.backbone.context_length} tokens and are cut; `figclip preview` shows which."
+            f"{parts.num_cut:,} of {len(parts.texts.texts):,} texts are longer than the text "
+            f"tower's {parts.backbone.context_length} tokens and are cut; `figclip preview` shows "
+            "which."
         )
     return warnings
 
@@ -281,9 +282,7 @@ def adapt(
     check_run(run, config, resume=resume)
     planned = plan_kept(keep, config, cache=cache)
     to_keep = plan_keeping(keep_images, keep_texts, config.keep, out=out)
-    parts = assemble(
-        config, data, cache=cache, on_texts=on_texts, device=accelerator.device, processes=processes
-    )
+    parts = _assemble(run, config, data, cache, on_texts, accelerator)
     check_parts(run, parts, num_kept=0 if planned is None else planned.num_tests)
     accelerator.wait_for_everyone()  # before the main process writes what the others check
     keeping = _open_keeping(to_keep, config, parts, cache or out, processes, on_progress)
@@ -293,6 +292,7 @@ def adapt(
     if processes.is_main:
         held = {"kept": [test.hash for test in tests], **(keeping.facts if keeping else {})}
         write_run_files(run, config, parts, data=data, held=held, num_processes=processes.num)
+        _write_texts(run, parts, to_keep, keeping)
     if on_plan is not None:
         on_plan(describe_run(config, parts, settings, keeping=keeping, kept=tests))
     loop = _build_loop(config, parts, keeping, settings, accelerator, run=run, on_step=on_step)
@@ -306,6 +306,26 @@ def adapt(
     done = _finish(run, config, parts, keeping, tests, on_progress, processes, outcome)
     accelerator.wait_for_everyone()
     return done
+
+
+def _assemble(
+    run: RunFolder,
+    config: RunConfig,
+    data: Sequence[Path],
+    cache: Path | None,
+    on_texts: CountProgress | None,
+    accelerator: Accelerator,
+) -> RunParts:
+    """The parts of a run, with the texts that it began with if it has begun."""
+    return assemble(
+        config,
+        data,
+        cache=cache,
+        on_texts=on_texts,
+        device=accelerator.device,
+        processes=processes_of(accelerator),
+        before=read_run_texts(run),
+    )
 
 
 def _build_loop(
@@ -381,6 +401,23 @@ def _open_tests(
     )
     seen = SeenMedia(trained_on=_trained_on(parts, keeping), validated_on=media_in(parts.val))
     return processes.once(lambda: open_kept(planned, spec, seen=seen, on_progress=on_progress))
+
+
+def _write_texts(
+    run: RunFolder, parts: RunParts, planned: KeepingPlan | None, keeping: Keeping | None
+) -> None:
+    """What has been made of all annotations, for resuming, unless it is there."""
+    if parts.before is not None:
+        return
+    drawn = (False, False) if planned is None else (planned.texts is None, planned.files is None)
+    texts = RunTexts(
+        data=parts.videos.content_hash,
+        table=parts.texts,
+        num_cut=parts.num_cut,
+        kept_texts=keeping.texts if keeping and drawn[0] else (),
+        kept_frames=keeping.pictures.frames if keeping and drawn[1] else (),
+    )
+    write_run_texts(run, texts)
 
 
 def _open_keeping(

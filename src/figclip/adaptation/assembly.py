@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
+from figclip.adaptation.run_texts import RunTexts
 from figclip.annotations.captions import TEMPLATES
 from figclip.annotations.counterfactuals import CounterfeitPools, build_counterfeit_pools
 from figclip.annotations.splits import split_training
@@ -52,6 +53,8 @@ class RunParts:
         pools: What the held-back videos are asked about is drawn from these; None where there are
             no such videos, or the pools are to be made when they are needed.
         texts: Captions and negatives of `train`.
+        num_cut: Those of them that are longer than the text tower reads.
+        before: What the run wrote of its texts when it began; None while it begins.
         text_embedder: Embeds texts with the base, through the cache.
         activation_bytes: What the towers' activations may take in a step.
     """
@@ -67,6 +70,8 @@ class RunParts:
     records: Sequence[VideoRecord]
     pools: CounterfeitPools | None
     texts: TextTable
+    num_cut: int
+    before: RunTexts | None
     text_embedder: Embedder
     activation_bytes: int
 
@@ -79,8 +84,9 @@ def assemble(
     on_texts: CountProgress | None,
     device: torch.device,
     processes: Processes = ALONE,
+    before: RunTexts | None = None,
 ) -> RunParts:
-    """Load base and data, add the adaptation, write the texts.
+    """Load base and data, add the adaptation, write the texts, or take those of the run `before`.
 
     The processes share the embedding of texts. For the other arguments see `adapt`.
     """
@@ -90,19 +96,16 @@ def assemble(
     backbone = load_backbone(base).to(device)
     videos = open_stored_videos(data, size=backbone.preprocessing.image_size)
     split = split_training(videos.heads, val_fraction=config.data.val_fraction)
-    read = videos.in_memory()
-    read.require_frames(config.data.frames_per_event)
-    records = read.subset(split.train).records
-    pools = build_counterfeit_pools(records) if split.val else None
-    texts = build_text_table(
-        records,
-        template=TEMPLATES[config.text.template],
-        policy=config.text.negative_policy,
-        verb_negatives=config.text.verb_negatives,
-        filler_negatives_per_event=config.text.filler_negatives,
-        seed=seed,
-        pools=pools,
-    )
+    train, pools = videos.subset(split.train), None
+    if before is None:
+        read = videos.in_memory()
+        read.require_frames(config.data.frames_per_event)
+        train = read.subset(split.train)
+        pools = build_counterfeit_pools(train.records) if split.val else None
+        texts = _write_texts(config, train.records, pools)
+        num_cut = backbone.count_cut(texts.texts)
+    else:  # the frames were there when the run began
+        texts, num_cut = before.table, before.num_cut
     # Both hash and cache belong to the plain base: taken before LoRA renames its weights.
     base_hash = weights_hash(backbone.clip)
     text_embedder = Embedder(
@@ -131,9 +134,11 @@ def assemble(
         videos=videos,
         train=videos.subset(split.train),
         val=videos.subset(split.val),
-        records=records,
+        records=train.records,
         pools=pools,
         texts=texts,
+        num_cut=num_cut,
+        before=before,
         text_embedder=text_embedder,
         activation_bytes=_activation_bytes(config, device),
     )
@@ -144,6 +149,21 @@ def _activation_bytes(config: RunConfig, device: torch.device) -> int:
     if config.train.activations_gib:
         return int(config.train.activations_gib * 2**30)
     return int(free_memory_bytes(device) * (0.8 if device.type == "cuda" else 0.5))
+
+
+def _write_texts(
+    config: RunConfig, records: Sequence[VideoRecord], pools: CounterfeitPools | None
+) -> TextTable:
+    """Captions and negatives as the configuration has them."""
+    return build_text_table(
+        records,
+        template=TEMPLATES[config.text.template],
+        policy=config.text.negative_policy,
+        verb_negatives=config.text.verb_negatives,
+        filler_negatives_per_event=config.text.filler_negatives,
+        seed=config.train.seed,
+        pools=pools,
+    )
 
 
 def _check_stores(data: Sequence[Path]) -> None:

@@ -204,12 +204,16 @@ def open_keeping(
         StoreError: a store of earlier runs cannot be used.
     """
     seed = config.train.seed
-    texts = choose_texts(plan.texts, parts.records, limit=config.keep.texts, seed=seed)
+    before = parts.before
+    if plan.texts is None and before is not None and before.kept_texts:
+        texts = before.kept_texts
+    else:
+        texts = choose_texts(plan.texts, parts.records, limit=config.keep.texts, seed=seed)
     if plan.files is None:
+        frames = () if before is None else before.kept_frames
         frames_per_event = config.data.frames_per_event
-        pictures = training_frames(
-            parts.train, parts.records, frames_per_event=frames_per_event, seed=seed
-        )
+        frames = frames or draw_frames(parts.records, frames_per_event=frames_per_event, seed=seed)
+        pictures = training_frames(parts.train, frames)
     else:
         spec = StoreSpec(
             pipeline=parts.videos.stores[0].spec.pipeline,
@@ -332,24 +336,28 @@ def open_pictures(
     )
 
 
-def training_frames(
-    train: StoredVideos, records: Sequence[VideoRecord], *, frames_per_event: int, seed: int
-) -> KeptPictures:
-    """Frames of the training videos, where no pictures are given.
-
-    They show nothing beyond what is trained on, so they hold less; a store has no frames outside
-    the annotated events.
-    """
+def draw_frames(
+    records: Sequence[VideoRecord], *, frames_per_event: int, seed: int
+) -> tuple[FrameRef, ...]:
+    """Frames of the videos' first annotations, of too many so many as are drawn by the seed."""
     frames = [
         (video_idx, time_s)
         for video_idx, record in enumerate(records)
         for annotation in record.annotations[:1]
         for time_s in frame_times_s(annotation, frames_per_event=frames_per_event)
     ]
-    frames = _draw(frames, MAX_PICTURES, seed=seed, what="kept frames")
+    return tuple(_draw(frames, MAX_PICTURES, seed=seed, what="kept frames"))
+
+
+def training_frames(train: StoredVideos, frames: tuple[FrameRef, ...]) -> KeptPictures:
+    """Frames of the training videos, where no pictures are given.
+
+    They show nothing beyond what is trained on, so they hold less; a store has no frames outside
+    the annotated events.
+    """
     return KeptPictures(
         source=train,
-        frames=tuple(frames),
+        frames=frames,
         media=media_in(train),
         hash=_hash_of(train, frames),
         name=f"{len(frames):,} frames of the training videos, as no {IMAGES_OPTION} is given",

@@ -201,6 +201,7 @@ _NAMED_PART = re.compile(rf"({'|'.join(_PREPOSITION_OF)})\b")
 _SAID_PREPOSITION = re.compile(r"\w(?:ed|en|wn)[ -](at|by|for|from|in|into|on|over|to|with)\b")
 
 _IRREGULAR = {"be": "is", "have": "has"}
+_FIRST_WORD = re.compile(r"\w*")
 _SIBILANT = re.compile(r"(?:s|x|z|ch|sh|[^aeiou]o)$")
 _CONSONANT_Y = re.compile(r"[^aeiou]y$")
 _PARTICLES = frozenset("away back by down in off on out over through up".split())
@@ -273,8 +274,10 @@ def _preposition(role: Role) -> str:
 
 def _with_preposition(text: str, preposition: str) -> str:
     """The text after a preposition, unless it begins with one."""
-    [first] = re.findall(r"^\w*", text.casefold())
-    return text if not preposition or first in _OPENERS else f"{preposition} {text}"
+    if not preposition:
+        return text
+    first = _FIRST_WORD.match(text.casefold())
+    return text if first and first[0] in _OPENERS else f"{preposition} {text}"
 
 
 def _modifier_rank(role: Role) -> int:

@@ -81,7 +81,7 @@ def filler_negatives(
     None among the `num_negatives` events marks a masked column; these come last.
     """
     rng = random.Random(event_seed(seed, f"filler/{key}"))
-    told = {_words(text) for _, text in _fillers_of_video(video)}
+    told = _told_words(video)
     offers = {
         position: _Offer(pool[place], told, _words(text))
         for position, place, text in _filled_places(event)
@@ -102,7 +102,7 @@ class _Offer:
     """What one place of an event can be filled with instead, each text once."""
 
     def __init__(
-        self, fillers: PlaceFillers, told: set[frozenset[str]], true_words: frozenset[str]
+        self, fillers: PlaceFillers, told: frozenset[frozenset[str]], true_words: frozenset[str]
     ) -> None:
         self._fillers = fillers
         self._told = told
@@ -152,6 +152,12 @@ def _fillers_of_video(video: VideoRecord) -> Iterator[tuple[Place, str]]:
         for event in annotation.events:
             for _, place, text in _filled_places(event):
                 yield place, text
+
+
+@lru_cache(maxsize=16)
+def _told_words(video: VideoRecord) -> frozenset[frozenset[str]]:
+    """All that a video says; asked for every place of every event of it."""
+    return frozenset(_words(text) for _, text in _fillers_of_video(video))
 
 
 @lru_cache(maxsize=65536)

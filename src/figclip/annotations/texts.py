@@ -1,5 +1,7 @@
 """All texts of a run, each once, and which rows belong to which event."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -115,6 +117,13 @@ class TextTable:
             event_A=np.array(event_A, np.int64),
             annotation_B=np.array(annotation_B, np.int64),
         )
+
+    @classmethod
+    def restore(cls, texts: tuple[str, ...], rows: TextRows) -> TextTable:
+        """A table that was made before, of its parts."""
+        table = cls.__new__(cls)
+        table.texts, table.rows = texts, rows
+        return table
 
     def event_texts(self, video_idx: int, annotation_idx: int) -> EventTexts:
         """Rows of an annotation's texts."""

@@ -59,6 +59,7 @@ class RunFolder:
         self.environment = path / "environment.json"
         self.data = path / "data.json"
         self.metrics = path / "metrics.jsonl"
+        self.texts = path / "texts.safetensors"
         self.model = path / "model"
         self._checkpoints = path / "checkpoints"
 
