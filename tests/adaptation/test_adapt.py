@@ -175,12 +175,16 @@ def test_runs_are_not_overwritten_nor_resumed_under_other_settings(world: World,
         "train.epochs=1",
         "train.micro_batch=3",
         "train.activations_gib=0.5",
+        "train.precision=fp32",  # what `auto` is on a CPU
         "data.loader_workers=1",
     )
     assert adapt(free, data=[world.store], out=out, cpu=True, resume=True).kept_step == 2
     with pytest.raises(CheckpointError, match="no run to resume"):
         adapt(free, data=[world.store], out=tmp_path / "typo", cpu=True, resume=True)
     assert not (tmp_path / "typo").exists()
+    with pytest.raises(CheckpointError, match=r"train\.precision: '\w+' -> 'bf16'"):
+        half = world.config("train.epochs=1", "train.precision=bf16")
+        adapt(half, data=[world.store], out=out, cpu=True, resume=True)
     with pytest.raises(CheckpointError, match=r"train\.lr: 0\.005 -> 0\.1"):
         adapt(
             world.config("train.epochs=1", "train.lr=0.1"),

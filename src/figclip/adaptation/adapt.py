@@ -279,7 +279,7 @@ def adapt(
     if not processes.is_main:
         on_plan = on_texts = on_progress = None
     run = RunFolder(out)
-    check_run(run, config, resume=resume)
+    check_run(run, config, resume=resume, device=accelerator.device)
     planned = plan_kept(keep, config, cache=cache)
     to_keep = plan_keeping(keep_images, keep_texts, config.keep, out=out)
     parts = _assemble(run, config, data, cache, on_texts, accelerator)

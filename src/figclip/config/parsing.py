@@ -13,8 +13,8 @@ from figclip.runtime.reading import DAMAGES
 
 FORMAT = 1
 _MAX_LISTED = 20
-_LATER_SECTIONS = {"keep"}
-"""Sections that config.json of earlier versions lacks: what they set did not exist."""
+_LATER = {"keep", "activations_gib"}
+"""Sections and settings that config.json of earlier versions lacks: what they set did not exist."""
 
 Config = TypeVar("Config")
 """A dataclass of sections, each a dataclass of settings: `RunConfig`, or that of a head."""
@@ -152,7 +152,7 @@ def _built(kind: type[Config], value: object, path: _Path) -> Config:
 def _check_fields(table: dict[str, Any], hints: dict[str, Any], path: _Path) -> None:
     """Refuse fields that are unknown, or missing."""
     unknown = sorted(table.keys() - hints)
-    missing = sorted(hints.keys() - table - _LATER_SECTIONS)
+    missing = sorted(hints.keys() - table - _LATER)
     if unknown or missing:
         listed = ", ".join(shown(one) for one in unknown[:_MAX_LISTED])
         what = f"unknown fields [{listed}], missing fields {missing}"

@@ -28,6 +28,7 @@ from torch import Tensor
 from figclip.config import parsing
 from figclip.errors import CheckpointError
 from figclip.runtime.checked_json import dump_checked, load_checked, read_checked
+from figclip.runtime.device import half_precision
 from figclip.runtime.files import (
     make_folder,
     named_failures,
@@ -193,6 +194,16 @@ def _is_cut(line: bytes) -> bool:
     return end == len(line)
 
 
+_CPU = torch.device("cpu")
+
+
+def _differ(name: str, before: Any, now: Any, *, device: torch.device) -> bool:
+    """Whether a setting is another one; `auto` is the precision that the device has."""
+    if name == "train.precision":
+        return half_precision(before, device) != half_precision(now, device)
+    return before != now
+
+
 RUN_FORMAT = 1
 ENVIRONMENT_FORMAT = 2
 
@@ -207,8 +218,10 @@ FREE_SETTINGS = frozenset(
 """Settings that a resumed run may change: they move memory and disk, gradients only by rounding."""
 
 
-def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
+def check_run(run: RunFolder, config: Any, *, resume: bool, device: torch.device = _CPU) -> None:
     """Refuse to overwrite a run, to resume one under another config, or a folder out of reach.
+
+    `device` is where it goes on.
 
     Raises:
         CheckpointError: the folder holds a run that must not be touched this way.
@@ -237,7 +250,8 @@ def check_run(run: RunFolder, config: Any, *, resume: bool) -> None:
         for section, fields in before.items()
         if isinstance(fields, dict)
         for name, old in fields.items()
-        if now[section][name] != old and f"{section}.{name}" not in FREE_SETTINGS
+        if f"{section}.{name}" not in FREE_SETTINGS
+        and _differ(f"{section}.{name}", old, now[section][name], device=device)
     ]
     if changed or before["recipe"] != now["recipe"]:
         raise CheckpointError(
