@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -24,17 +24,17 @@ class Held:
     @classmethod
     def fitting(
         cls, num_parts: int, *, room_bytes: float, whole_bytes: float, lean_bytes: float | None
-    ) -> Self:
+    ) -> "Held":
         """What fits and saves the most work; `lean_bytes` is None without lean graphs.
 
         A lean graph saves less work than a whole one, but takes far less: all parts get one first.
         """
         if lean_bytes is None:
-            return cls(_within(room_bytes / whole_bytes, 1, num_parts))
+            return Held(_within(room_bytes / whole_bytes, 1, num_parts))
         left = room_bytes - num_parts * lean_bytes
         whole = _within(left / (whole_bytes - lean_bytes), 1, num_parts)
         lean = _within((room_bytes - whole * whole_bytes) / lean_bytes, 0, num_parts - whole)
-        return cls(whole, lean)
+        return Held(whole, lean)
 
 
 class GradientCache(Generic[Part]):
