@@ -16,7 +16,8 @@ from figclip.runtime.checked_json import load_checked
 DATABASES = (".store", ".sqlite", ".index")
 """Where SQLite lays rows depends on when they are committed."""
 _TIMED = ("environment.json", "metrics.jsonl")
-_DURATION = re.compile(rb"[\d.]+ s\b")
+_MEASURED = re.compile(rb"[\d.]+ s\b|[\d,.]+ MiB of memory")
+"""Times, and the most memory that a process has held, as a page tells them."""
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -76,7 +77,7 @@ def _said_by(path: Path) -> str:
     elif path.suffix == ".json":
         said = json.loads(path.read_bytes())
     elif path.suffix == ".html":
-        said = hashlib.sha256(_DURATION.sub(b"", path.read_bytes())).hexdigest()
+        said = hashlib.sha256(_MEASURED.sub(b"", path.read_bytes())).hexdigest()
     else:
         said = hashlib.sha256(path.read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
