@@ -208,6 +208,7 @@ def ours(
 ) -> Step:
     """What `figclip adapt` does in a step."""
     backbone = build_backbone(job.clip)
+    backbone.precision = job.config.train.precision
     model = job.config.model
     add_adaptation(
         backbone, model.adaptation, rank=model.lora_rank, lora_alpha=model.lora_alpha, seed=0

@@ -14,9 +14,11 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import normalize
 from transformers import CLIPModel
 
 from figclip.adaptation.adapt import AdaptationPlan, adapt
+from figclip.adaptation.assembly import assemble
 from figclip.errors import CheckpointError, FigclipError, StoreError, TrainingError
 from figclip.model.backbone import load_backbone, weights_hash
 from figclip.model.figclip import FiGCLIP
@@ -193,6 +195,19 @@ def test_runs_are_not_overwritten_nor_resumed_under_other_settings(world: World,
             cpu=True,
             resume=True,
         )
+
+
+def test_texts_are_embedded_in_the_precision_that_is_set(world: World, tmp_path: Path):
+    """Also those of a frozen tower, before the first step."""
+    config = world.config("train.epochs=1", "train.precision=bf16")
+    parts = assemble(config, [world.store], cache=None, on_texts=None, device=torch.device("cpu"))
+    assert parts.backbone.compute_dtype == torch.bfloat16
+    exact = load_backbone(str(world.base))
+    texts = list(parts.texts.texts[:4])
+    with torch.no_grad():
+        expected = normalize(exact.encode_tokens(exact.tokenize(texts)), dim=-1)
+    found = torch.from_numpy(parts.text_embedder.embed_texts(texts))
+    assert 1e-5 < (found - expected).abs().max() < 0.05
 
 
 def test_less_memory_for_activations_is_planned_for(world: World, tmp_path: Path):

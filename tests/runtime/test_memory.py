@@ -61,6 +61,11 @@ def test_a_container_without_a_limit_leaves_the_machine(groups: Path):
     assert free_memory_bytes(CPU) == 1000
 
 
+def test_what_a_sandbox_leaves_out_counts_as_nothing(groups: Path):
+    write(groups / "second", memory__max="400", memory__current="100")
+    assert free_memory_bytes(CPU) == 300
+
+
 def test_a_container_over_its_limit_leaves_nothing(groups: Path):
     write(groups / "second", memory__max="4", memory__current="5", memory__stat="inactive_file 0")
     assert free_memory_bytes(CPU) == 0

@@ -94,6 +94,7 @@ def assemble(
     seed = config.train.seed
     base = resolve_model(config.model.base)
     backbone = load_backbone(base).to(device)
+    backbone.precision = config.train.precision  # before anything is embedded, and cached by it
     videos = open_stored_videos(data, size=backbone.preprocessing.image_size)
     split = split_training(videos.heads, val_fraction=config.data.val_fraction)
     train, pools = videos.subset(split.train), None

@@ -1,6 +1,7 @@
 """How much memory a process has taken, and how much there is to take."""
 
 import os
+import re
 import resource
 import sys
 from pathlib import Path
@@ -46,12 +47,12 @@ def _left_in_container() -> list[int]:
     left: list[int] = []
     for folder, (limit, used, files) in _CONTROL_GROUPS.items():
         if (folder / limit).is_file() and (most := _read(folder / limit)).isdecimal():
-            statistics = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
-            taken = int(_read(folder / used)) - int(statistics[files])
+            room = re.search(rf"^{files} (\d+)$", _read(folder / "memory.stat"), re.MULTILINE)
+            taken = int(_read(folder / used) or 0) - (int(room[1]) if room else 0)
             left.append(max(0, int(most) - taken))
     return left
 
 
 def _read(path: Path) -> str:
-    """The text of a file that the kernel writes."""
-    return path.read_text(encoding="ascii").strip()
+    """The text of a file that the kernel writes; empty where a sandbox leaves it out."""
+    return path.read_text(encoding="ascii").strip() if path.is_file() else ""

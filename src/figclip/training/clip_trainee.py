@@ -142,7 +142,6 @@ class ClipTrainee:
         self._activation_bytes = activation_bytes
         self._base_scale = backbone.clip.logit_scale.detach().exp()
         backbone.clip.logit_scale.requires_grad_(config.loss.learn_logit_scale)
-        backbone.precision = config.train.precision
         # No dropout anywhere: micro-batches are encoded twice and must agree with themselves.
         backbone.eval()
 
