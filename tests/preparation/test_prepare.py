@@ -31,6 +31,7 @@ from figclip.video.decoding import decode_frames
 from figclip.video.store import FrameStore, StoreSpec
 from tests.annotation_files import YOUTUBE_IDS, own_event, segment_id, write_jsonl, write_vidsitu
 from tests.processes import Start
+from tests.ray_workers import kill_busy_worker, pretended_machines
 from tests.videos import (
     draw_video,
     read_number,
@@ -628,3 +629,28 @@ def test_a_cluster_decodes_the_rows_of_one_process(
     assert run(tmp_path, lines, ray="local") == here
     assert content(tmp_path / "own.store") == before
     assert run(tmp_path, lines, ray="local").num_reused == 3
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray warns of itself
+def test_killed_workers_of_a_cluster_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    monkeypatch.setattr("figclip.preparation.prepare._VIDEOS_AT_ONCE", 2)
+    lines = [line(name) for name in draw_distinct(tmp_path / "videos", 16)]
+    here = run(tmp_path, lines)
+    before = content(tmp_path / "own.store")
+    (tmp_path / "own.store").unlink()
+    num_killed = 0
+
+    def kill(num_done: int, num_videos: int, num_quarantined: int) -> None:
+        nonlocal num_killed
+        if num_done % 4 == 0 and num_done < num_videos:
+            num_killed += kill_busy_worker()
+
+    with pretended_machines(2) as address:
+        report = run(tmp_path, lines, ray=address, num_workers=None, on_video=kill)
+    assert num_killed >= 1
+    assert report == here and report.num_stored == 15
+    assert content(tmp_path / "own.store") == before

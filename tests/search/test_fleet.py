@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Generator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
 from pathlib import Path
 
-import psutil
 import pytest
 
 from figclip.errors import ConfigError
 from figclip.search.index_file import IndexFile
 from figclip.search.indexing import IndexReport, index
+from tests.ray_workers import kill_busy_worker, pretended_machines
 from tests.search.test_indexing import contents
 from tests.small_runs import write_tiny_clip
 from tests.videos import draw_video, regular_stamps
@@ -62,13 +59,8 @@ def here(model: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def two_machines() -> Generator[str]:
-    """Address of a cluster of two pretended machines of one core each."""
-    cluster = import_module("ray.cluster_utils").Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1}
-    )
-    cluster.add_node(num_cpus=1)
-    yield cluster.address
-    cluster.shutdown()
+    with pretended_machines(2) as address:
+        yield address
 
 
 def numbers(report: IndexReport) -> tuple[int, ...]:
@@ -102,16 +94,13 @@ def test_addresses_are_read_as_files_are(model: Path, clips: Path, tmp_path: Pat
 def test_killed_workers_lose_nothing(
     model: Path, clips: Path, here: Path, tmp_path: Path, two_machines: str
 ):
-    killed: list[int] = []
+    num_killed = 0
     is_over = threading.Event()
 
     def kill_now_and_then() -> None:
-        while not is_over.wait(0.7) and len(killed) < NUM_KILLS:
-            for process in psutil.process_iter(["name", "cmdline"]):
-                if "ray::_call" in " ".join(process.info["cmdline"] or ()):
-                    killed.append(process.pid)
-                    os.kill(process.pid, signal.SIGKILL)
-                    break
+        nonlocal num_killed
+        while not is_over.wait(0.7) and num_killed < NUM_KILLS:
+            num_killed += kill_busy_worker()
 
     killer = threading.Thread(target=kill_now_and_then)
     killer.start()
@@ -120,8 +109,8 @@ def test_killed_workers_lose_nothing(
     report = index(model, [clips], out=out, ray=two_machines)
     is_over.set()
     killer.join()
-    print(f"{len(killed)} workers killed in {time.monotonic() - started_s:.0f} s")
-    assert len(killed) >= 3 and report.num_videos == NUM_VIDEOS
+    print(f"{num_killed} workers killed in {time.monotonic() - started_s:.0f} s")
+    assert num_killed >= 3 and report.num_videos == NUM_VIDEOS
     assert contents(out) == contents(here)
 
 
