@@ -208,6 +208,8 @@ def test_stores_of_other_pixels_are_refused_before_anything_is_decoded(tmp_path:
     check_stores(given, [SPEC])  # its own pipeline and codec will do
     with pytest.raises(StoreError, match="224 px frames"):
         check_stores(given, [SPEC, StoreSpec(size=224)])
+    with pytest.raises(StoreError, match="pipeline pil-squash as raw is needed"):
+        check_stores(given, [dataclasses.replace(SPEC, pipeline="pil-squash")])
     filled = DataSource(name="events", path=tmp_path / "x", videos=tmp_path, store=path)
     with pytest.raises(StoreError, match="pipeline swscale as raw, but .* pipeline pil as jpeg"):
         check_stores(filled, [SPEC])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from figclip.errors import ConfigError, VideoError
 from figclip.video.pixels import (
@@ -93,6 +95,46 @@ def test_swscale_is_near_the_reference_and_exactly_repeatable() -> None:
     assert np.abs(fast.astype(int) - exact).mean() < 3
     again = frame_to_pixels(frame, pipeline=PixelPipeline(name="swscale", size=64))
     assert np.array_equal(fast, again)
+
+
+SQUASHING = {"pil-squash": 3, "pil-squash-bilinear": 2}
+"""PIL's number of the filter, by pipeline."""
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(sorted(SQUASHING)),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    size=st.integers(1, 48),
+    seed=st.integers(0, 99),
+)
+def test_squashing_is_what_siglips_processor_makes(
+    name: str, height: int, width: int, size: int, seed: int
+) -> None:
+    processor = SiglipImageProcessorPil(
+        size={"height": size, "width": size},
+        resample=SQUASHING[name],
+        do_rescale=False,
+        do_normalize=False,
+    )
+    rgb_HWC = noise(height, width, seed=seed)
+    (expected_CHW,) = processor(Image.fromarray(rgb_HWC))["pixel_values"]
+    pixels = rgb_to_pixels(rgb_HWC, pipeline=PixelPipeline(name=name, size=size))
+    assert np.array_equal(pixels, expected_CHW.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("name", sorted(SQUASHING))
+def test_fast_squashing_is_near_the_reference(name: str) -> None:
+    y, x = np.mgrid[0:180, 0:320]
+    rgb_HWC = np.stack([x % 256, (y * 255 // 180), (x + y) // 2 % 256], -1).astype(np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgb_HWC, format="rgb24").reformat(format="yuv420p")
+    fast = PixelPipeline(name=name.replace("pil", "swscale"), size=64)
+    assert fast.reference == name
+    found, exact = (frame_to_pixels(frame, pipeline=p) for p in (fast, replace(fast, name=name)))
+    cropped = frame_to_pixels(frame, pipeline=PixelPipeline(size=64))
+    assert np.abs(found.astype(int) - exact).mean() < 3
+    assert np.abs(cropped.astype(int) - exact).mean() > 10
 
 
 def slow_vificlip(rgb_HWC: np.ndarray, size: int) -> np.ndarray:
@@ -180,8 +222,12 @@ def test_pil_frame_is_stretched_then_turned_then_processed() -> None:
 @pytest.mark.parametrize("name", PIPELINE_NAMES)
 def test_what_would_not_fit_in_memory_is_refused(name: str) -> None:
     thin = Image.fromarray(noise(1, 10000))
-    with pytest.raises(VideoError, match="too-large: a picture of 10000x1 px"):
-        image_to_pixels(thin, pipeline=PixelPipeline(name=name, size=224))
+    pipeline = PixelPipeline(name=name, size=224)
+    if name in ("pil-squash", "pil-squash-bilinear", "swscale-squash-bilinear"):
+        assert image_to_pixels(thin, pipeline=pipeline).shape == (224, 224, 3)
+    else:
+        with pytest.raises(VideoError, match="too-large: a picture of 10000x1 px"):
+            image_to_pixels(thin, pipeline=pipeline)
     frame = av.VideoFrame.from_ndarray(noise(64, 64), format="rgb24")
     with pytest.raises(VideoError, match="too-large"):
         frame_to_pixels(

@@ -157,6 +157,10 @@ def test_other_pixels_are_refused_with_the_command_that_makes_the_right_ones(
     other = write_store(tmp_path / "c.store", [make_records([1] * 6)[5]], pipeline="swscale")
     with pytest.raises(StoreError, match=r"c.store: .*swscale.*--pipeline pil"):
         open_stored_videos([*two, other], size=IMAGE_SIZE)
+    cropped = open_stored_videos([other], size=IMAGE_SIZE, pipeline="pil")
+    assert cropped.stores[0].spec.pipeline == "swscale"
+    with pytest.raises(StoreError, match=r"swscale as raw, but .*--pipeline pil-squash --size"):
+        open_stored_videos([other], size=IMAGE_SIZE, pipeline="pil-squash")
 
 
 def test_one_id_in_two_stores_is_refused(two: list[Path], tmp_path: Path) -> None:

@@ -19,7 +19,11 @@ def prepare(
     size: Annotated[int, typer.Option(help="Image size of the model, in pixels.")] = 224,
     frames: Annotated[int, typer.Option(help="Frames per event; adapt's frames_per_event.")] = 4,
     pipeline: Annotated[
-        str, typer.Option(help="pil: exactly transformers' pixels; swscale: faster.")
+        str,
+        typer.Option(
+            help="pil: exactly transformers' pixels; swscale: faster. For SigLIP pil-squash or "
+            "swscale-squash, for SigLIP 2 these with -bilinear."
+        ),
     ] = "pil",
     codec: Annotated[str, typer.Option(help="jpeg (quality 95) or raw (exact).")] = "jpeg",
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0: one per core.")] = 0,

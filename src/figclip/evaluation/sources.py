@@ -36,6 +36,7 @@ from figclip.preparation.prepare import find_videos, name_some, prepare
 from figclip.runtime.progress import Progress, no_progress
 from figclip.tasks.base import Face
 from figclip.tasks.media import MediaSet, files_of
+from figclip.video.pixels import PixelPipeline
 from figclip.video.store import FrameStore, StoreSpec, is_store
 from figclip.video.stored import StoredClips, StoredVideos, open_stored_videos
 
@@ -309,8 +310,8 @@ def check_stores(source: DataSource, specs: Sequence[StoreSpec]) -> None:
     """Find out whether the store of annotated events holds the pixels that models take."""
     if is_store(source.path):
         held = FrameStore.open(source.path).spec
-        for spec in specs:  # its own pipeline and codec will do
-            FrameStore.open(source.path, require=replace(held, size=spec.size))
+        for spec in specs:
+            FrameStore.open(source.path, require=spec.like(held))
     elif source.store is not None:
         if len(specs) > 1:
             raise DataError(
@@ -394,6 +395,7 @@ def open_benchmark(
     clips = decoded.subset(media)
     if not clips.clip_of:
         raise _none_usable(source, clips.absent)
+    of_pictures = PixelPipeline(name=pipeline).reference
     content_hash = hashlib.blake2b(repr(benchmark).encode(), digest_size=16)
     content_hash.update(clips.content_hash.encode())
     return OpenedSource(
@@ -402,7 +404,7 @@ def open_benchmark(
         left_out=(),
         coverage=clips.coverage,
         hash=content_hash.hexdigest(),
-        pipeline=pipeline if any(one.kind == "video" for one in media) else "pil",
+        pipeline=pipeline if any(one.kind == "video" for one in media) else of_pictures,
         notices=benchmark.notices,
     )
 

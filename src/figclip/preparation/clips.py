@@ -51,9 +51,9 @@ def prepare_clips(
 ) -> StoredClips:
     """Find and decode images and whole videos. Can be killed and run again.
 
-    Images are stored exactly, as CLIP's own processor makes their pixels; video frames as JPEG, of
-    this `pipeline`. Frames are named by the file's content and their time, so that any benchmarks
-    and samplings share the two stores, and what is there is not decoded again.
+    Images are stored exactly, as the model's own processor makes their pixels; video frames as
+    JPEG, of this `pipeline`. Frames are named by the file's content and their time, so that any
+    benchmarks and samplings share the two stores, and what is there is not decoded again.
 
     `stores` is made when absent. One process per core decodes, unless `num_workers` says how many,
     and one file may take `limit_s` seconds.
@@ -270,7 +270,7 @@ class _Decoder:
         """A clip, or the reason why there is none, for each key."""
         spec = StoreSpec(pipeline=self.pipeline, size=self.size, codec="jpeg")
         if kind == "image":
-            spec = StoreSpec(pipeline="pil", size=self.size, codec="raw")
+            spec = StoreSpec(pipeline=spec.pixels.reference, size=self.size, codec="raw")
         store = self.stores / f"{kind}s-{spec.pipeline}-{spec.size}.store"
         decode = partial(decode_clip, spec=spec, sampling=self.sampling, limit_s=self.limit_s)
         with FrameStoreWriter(store, spec=spec) as writer:

@@ -4,6 +4,10 @@
 whole frame before it rescales and normalises (shortest edge to S with PIL's bicubic, centre crop).
 `swscale` is faster: libswscale scales the decoder's picture straight to the resized size, so the
 full-size RGB frame is never made; it differs from the reference by a few grey levels.
+`pil-squash` is the reference of models that see the whole picture, its shape lost: bit for bit what
+transformers 5's PIL SigLIP image processor makes (both edges to S with PIL's bicubic, no crop);
+`pil-squash-bilinear` does so with PIL's bilinear filter, as SigLIP 2's. `swscale-squash` and
+`swscale-squash-bilinear` are their faster forms.
 `vificlip` is how ViFi-CLIP's evaluation treats whole frames: shortest edge to 8/7 S, bilinear
 without antialiasing, centre crop. It is for comparing with published numbers, not for training.
 
@@ -15,6 +19,7 @@ from fractions import Fraction
 from typing import cast
 
 import numpy as np
+from av.error import ArgumentError
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from jaxtyping import Float32, Int64, UInt8
@@ -22,20 +27,23 @@ from PIL import Image
 
 from figclip.errors import ConfigError, VideoError
 
-PIPELINE_NAMES = ("pil", "swscale", "vificlip")
+PIPELINE_NAMES = (
+    *("pil", "swscale", "vificlip"),
+    *("pil-squash", "swscale-squash", "pil-squash-bilinear", "swscale-squash-bilinear"),
+)
 MAX_PIXELS = 100_000_000
 """Largest picture, in pixels, that is decoded or made on the way (100 megapixels)."""
 
 # ACCURATE_RND and BITEXACT: without them x86 code paths round differently from others, and a store
 # made on one machine would differ from one made on another.
-_SWSCALE_BICUBIC = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_SWSCALE_FLAGS = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelPipeline:
     """How full frames become pixels; the name is written into stores, models and indexes.
 
-    It is `pil` (reference), `swscale` or `vificlip`. `size` is the side S of the square in pixels.
+    It is one of `PIPELINE_NAMES`. `size` is the side S of the square in pixels.
     """
 
     name: str = "pil"
@@ -52,6 +60,38 @@ class PixelPipeline:
                 f"image size {self.size} is not between 1 and 4096 px",
                 fix="Use the model's image size, for example 224",
             )
+
+    @property
+    def reference(self) -> str:
+        """Name of the pipeline of PIL that this one stands for: `pil`, or one that squashes."""
+        return "pil" if self.name == "vificlip" else self.name.replace("swscale", "pil")
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether libswscale does it."""
+        return self.name.startswith("swscale")
+
+    @property
+    def squashes(self) -> bool:
+        """Whether the whole picture becomes the square, without a crop."""
+        return "-squash" in self.name
+
+    @property
+    def is_bilinear(self) -> bool:
+        """Whether the filter is bilinear; bicubic otherwise."""
+        return self.name.endswith("-bilinear")
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a picture before the crop, if there is one.
+
+        Raises:
+            VideoError: `too-large`, when the picture before or after exceeds MAX_PIXELS.
+        """
+        if not self.squashes:
+            return resized_size(height, width, size=self.size)
+        if height * width > MAX_PIXELS:
+            raise too_large(height, width)
+        return self.size, self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +130,16 @@ def rgb_to_pixels(
     """Pixels of an upright RGB picture with square pixels; as `image_to_pixels`."""
     if pipeline.name == "vificlip":
         return _centre_crop(_vificlip_resized(rgb_HWC, size=pipeline.size), size=pipeline.size)
-    height, width = resized_size(rgb_HWC.shape[0], rgb_HWC.shape[1], size=pipeline.size)
-    if pipeline.name == "pil":
-        resized = Image.fromarray(np.ascontiguousarray(rgb_HWC)).resize(
-            (width, height), resample=Image.Resampling.BICUBIC
-        )
-        return _centre_crop(np.asarray(resized), size=pipeline.size)
-    frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
-    return _centre_crop(_swscale(frame, height=height, width=width), size=pipeline.size)
+    height, width = pipeline.resized(rgb_HWC.shape[0], rgb_HWC.shape[1])
+    if pipeline.is_fast:
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
+        scaled_HWC = _swscale(frame, height=height, width=width, is_bilinear=pipeline.is_bilinear)
+        return _centre_crop(scaled_HWC, size=pipeline.size)
+    resample = Image.Resampling.BILINEAR if pipeline.is_bilinear else Image.Resampling.BICUBIC
+    resized = Image.fromarray(np.ascontiguousarray(rgb_HWC)).resize(
+        (width, height), resample=resample
+    )
+    return _centre_crop(np.asarray(resized), size=pipeline.size)
 
 
 def frame_to_pixels(
@@ -110,7 +152,7 @@ def frame_to_pixels(
     """Pixels of a decoded frame, turned upright and stretched to square pixels.
 
     `pixel_aspect` is width over height of one coded pixel. The side that is too short is stretched,
-    so that no line of the picture is lost. With `swscale` one scaling does it all; with the others
+    so that no line of the picture is lost. With libswscale one scaling does it all; with the others
     the full-size square-pixel frame is made first and then treated like a picture. ViFi-CLIP's
     decoder (decord) leaves the pixel aspect as it is.
 
@@ -119,10 +161,10 @@ def frame_to_pixels(
     """
     height, width = _square_pixel_size(frame, pixel_aspect)
     frame = _without_alpha(frame)
-    if pipeline.name == "swscale":
-        height, width = resized_size(height, width, size=pipeline.size)
-        upright = orientation.apply(_swscale(frame, height=height, width=width))
-        return _centre_crop(upright, size=pipeline.size)
+    if pipeline.is_fast:
+        height, width = pipeline.resized(height, width)
+        scaled_HWC = _swscale(frame, height=height, width=width, is_bilinear=pipeline.is_bilinear)
+        return _centre_crop(orientation.apply(scaled_HWC), size=pipeline.size)
     rgb_HWC = frame.to_ndarray(format="rgb24", threads=1)
     if (height, width) != rgb_HWC.shape[:2]:
         stretched = Image.fromarray(rgb_HWC).resize(
@@ -202,11 +244,21 @@ def _without_alpha(frame: VideoFrame) -> VideoFrame:
     return VideoFrame.from_ndarray(np.asarray(_to_rgb(rgba)), format="rgb24")
 
 
-def _swscale(frame: VideoFrame, *, height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
-    """RGB of the frame scaled with libswscale's bicubic filter."""
-    scaled = frame.reformat(
-        width=width, height=height, format="rgb24", interpolation=_SWSCALE_BICUBIC, threads=1
-    )
+def _swscale(
+    frame: VideoFrame, *, height: int, width: int, is_bilinear: bool = False
+) -> UInt8[np.ndarray, "H W 3"]:
+    """RGB of the frame scaled with libswscale's bicubic or bilinear filter."""
+    method = Interpolation.BILINEAR if is_bilinear else Interpolation.BICUBIC
+    try:
+        scaled = frame.reformat(
+            width=width,
+            height=height,
+            format="rgb24",
+            interpolation=method | _SWSCALE_FLAGS,
+            threads=1,
+        )
+    except ArgumentError as error:  # its filters have a longest length: 10,000 x 4 px to 224 x 224
+        raise too_large(frame.height, frame.width) from error
     return cast(np.ndarray, scaled.to_ndarray())
 
 

@@ -112,6 +112,12 @@ class StoreSpec:
         """The pipeline to decode with."""
         return PixelPipeline(name=self.pipeline, size=self.size)
 
+    def like(self, held: StoreSpec) -> StoreSpec:
+        """The same pixels as another store may hold them: in its codec, and as fast or exact."""
+        stands_for_the_same = held.pixels.reference == self.pixels.reference
+        pipeline = held.pipeline if stands_for_the_same else self.pipeline
+        return StoreSpec(pipeline=pipeline, size=self.size, codec=held.codec)
+
     @property
     def prepare_command(self) -> str:
         """The command that makes such a store."""

@@ -24,7 +24,7 @@ from figclip.records import VideoRecord
 from figclip.runtime.garbage import uncollected
 from figclip.video.decoding import to_time_us
 from figclip.video.sampling import frame_times_s
-from figclip.video.store import FrameStore, RecordRow
+from figclip.video.store import FrameStore, RecordRow, StoreSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,18 +242,27 @@ class StoredVideos(StoredFrames):
         )
 
 
-def open_stored_videos(paths: Sequence[Path], *, size: int) -> StoredVideos:
+def open_stored_videos(
+    paths: Sequence[Path], *, size: int, pipeline: str | None = None
+) -> StoredVideos:
     """Open stores whose frames fit a model; records are read when they are asked for.
 
+    Args:
+        paths: Frame stores.
+        size: Edge of the frames that the model takes, in pixels.
+        pipeline: The model's own pixel pipeline, for which the stores' must stand; None: any.
+
     Raises:
-        StoreError: not a store, frames of another size, stores of different pipelines, one id in
-            two stores, or no video with events at all.
+        StoreError: not a store, frames of another size or of no such pipeline, stores of different
+            pipelines, one id in two stores, or no video with events at all.
     """
     stores = [FrameStore.open(path) for path in paths]
+    taken = stores[0].spec.pipeline
+    if pipeline is not None:
+        taken = StoreSpec(pipeline=pipeline, size=size).like(stores[0].spec).pipeline
     for store in stores:
-        wanted = dataclasses.replace(store.spec, size=size)
-        pipeline = dataclasses.replace(wanted, pipeline=stores[0].spec.pipeline)
-        FrameStore.open(store.path, require=pipeline)
+        wanted = dataclasses.replace(store.spec, size=size, pipeline=taken)
+        FrameStore.open(store.path, require=wanted)
     heads: list[RecordHead] = []
     store_of: list[int] = []
     key_of: list[str] = []
