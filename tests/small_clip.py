@@ -9,8 +9,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD
-from figclip.model.backbone import Preprocessing
 from figclip.model.folder import write_clip_files
+from figclip.model.preprocessing import Preprocessing
 
 
 def write_small_clip(

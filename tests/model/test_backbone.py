@@ -23,7 +23,7 @@ from transformers import CLIPModel, CLIPProcessor, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from figclip.errors import ModelError
-from figclip.model import backbone
+from figclip.model import tokenizers
 from figclip.model.backbone import Backbone, load_backbone, load_tokenizer, weights_hash
 from figclip.model.figclip import FiGCLIP
 from tests.small_clip import write_small_clip
@@ -345,10 +345,10 @@ def test_what_is_not_a_whole_clip_is_refused_by_name(
 
 
 def test_our_own_mistakes_are_no_damage(plain_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    def mistaken(*_: object) -> None:
+    def mistaken(*_: object, **__: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr(backbone, "_check_tokenizer", mistaken)
+    monkeypatch.setattr(tokenizers, "check_tokenizer", mistaken)
     for load in (load_backbone, load_tokenizer):
         with pytest.raises(TypeError, match="a bug"):
             load(str(plain_folder))

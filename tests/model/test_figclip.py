@@ -489,7 +489,7 @@ def test_a_hub_out_of_reach_is_said_in_short(monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise OSError("We couldn't connect") from LocalEntryNotFoundError("no connection")
 
-    monkeypatch.setattr("figclip.model.backbone.CLIPConfig.from_pretrained", fail)
+    monkeypatch.setattr("transformers.PreTrainedConfig.get_config_dict", fail)
     with pytest.raises(ModelError, match="^nobody/nothing: is not a folder here, and the hub"):
         FiGCLIP.from_pretrained("nobody/nothing")
 

@@ -11,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
+from transformers import SiglipConfig, SiglipModel
 
 from figclip.config import ModelConfig, RunConfig, TextConfig, TrainConfig
-from figclip.training import clip_trainee as adaptation
-from figclip.training.losses import equal_mask, info_nce, keep_loss, mean_of_segments
+from figclip.training import losses
+from figclip.training.losses import (
+    equal_mask,
+    info_nce,
+    keep_loss,
+    mean_of_segments,
+    sigmoid_loss,
+)
 from tests.small_runs import make_run, write_tiny_clip
 
 # At this scale a similarity of 1 weighs 3 in a softmax, of 0 weighs 1, of -1 weighs 1/3.
@@ -177,6 +184,60 @@ def test_clips_largest_temperature_neither_overflows_nor_loses_precision():
     assert value(found) == pytest.approx(exact.item(), rel=1e-6)
 
 
+def test_sigmoid_pairs_by_hand():
+    # Right pairs have the logit log 3, hence 3/4; wrong ones the logit 0, hence 1/2.
+    nothing = torch.tensor(0.0)
+    loss = sigmoid_loss(AXES, AXES, logit_scale=LOG_3, logit_bias=nothing, excluded_NN=NOTHING)
+    assert value(loss) == pytest.approx(math.log(4 / 3) + math.log(2), abs=1e-6)
+    biased = sigmoid_loss(AXES, AXES, logit_scale=LOG_3, logit_bias=-LOG_3, excluded_NN=NOTHING)
+    assert value(biased) == pytest.approx(math.log(2) + math.log(4 / 3), abs=1e-6)
+    one = torch.tensor([[False, True], [False, False]])
+    loss = sigmoid_loss(AXES, AXES, logit_scale=LOG_3, logit_bias=nothing, excluded_NN=one)
+    assert value(loss) == pytest.approx(math.log(4 / 3) + math.log(2) / 2, abs=1e-6)
+
+
+def test_sigmoid_hard_negatives_are_more_wrong_pairs_by_hand():
+    negatives = torch.stack([AXES, -AXES], dim=1)
+    for present, added in (
+        (torch.ones(2, 2, dtype=torch.bool), math.log(4) + math.log(4 / 3)),
+        (torch.tensor([[True, False], [False, False]]), math.log(4) / 2),
+    ):
+        loss = sigmoid_loss(
+            AXES,
+            AXES,
+            logit_scale=LOG_3,
+            logit_bias=torch.tensor(0.0),
+            excluded_NN=NOTHING,
+            negatives_NKD=negatives,
+            negative_present_NK=present,
+        )
+        assert value(loss) == pytest.approx(math.log(4 / 3) + math.log(2) + added, abs=1e-6)
+
+
+def test_sigmoid_loss_is_that_of_transformers():
+    config = SiglipConfig(
+        text_config={"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+                     "num_attention_heads": 2, "vocab_size": 9, "bos_token_id": None,
+                     "eos_token_id": None},
+        vision_config={"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+                       "num_attention_heads": 2, "image_size": 4, "patch_size": 2},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = SiglipModel(config).eval()
+    with torch.no_grad():
+        model.logit_scale.fill_(1.5)
+        model.logit_bias.fill_(-2.0)
+        out = model(torch.arange(6).view(3, 2), torch.randn(3, 3, 4, 4), return_loss=True)
+        found = sigmoid_loss(
+            out.image_embeds,
+            out.text_embeds,
+            logit_scale=model.logit_scale.exp().reshape(()),
+            logit_bias=model.logit_bias.reshape(()),
+            excluded_NN=torch.zeros(3, 3, dtype=torch.bool),
+        )
+    assert value(found) == pytest.approx(out.loss.item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_towers_hand_fp32_to_the_losses(
     precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -188,7 +249,7 @@ def test_half_precision_towers_hand_fp32_to_the_losses(
         seen.append((visual_ND.dtype, loss.dtype, torch.is_autocast_enabled("cpu")))
         return loss
 
-    monkeypatch.setattr(adaptation, "info_nce", spy)
+    monkeypatch.setattr(losses, "info_nce", spy)
     config = RunConfig(
         recipe="test",
         text=TextConfig(verb_negatives=1),

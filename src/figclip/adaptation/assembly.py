@@ -95,7 +95,8 @@ def assemble(
     base = resolve_model(config.model.base)
     backbone = load_backbone(base).to(device)
     backbone.precision = config.train.precision  # before anything is embedded, and cached by it
-    videos = open_stored_videos(data, size=backbone.preprocessing.image_size)
+    pixels = backbone.preprocessing
+    videos = open_stored_videos(data, size=pixels.image_size, pipeline=pixels.pipeline)
     split = split_training(videos.heads, val_fraction=config.data.val_fraction)
     train, pools = videos.subset(split.train), None
     if before is None:

@@ -101,7 +101,7 @@ class Comparer:
     def _scores(self, model: FiGCLIP, seen_D: Tensor, sentences: Sequence[str]) -> list[Score]:
         """What one model makes of each."""
         similarity_N = model.encode_text(sentences) @ seen_D
-        scale = model.backbone.clip.logit_scale.exp().item()
+        scale = model.backbone.logit_scale.item()
         shares = torch.softmax(similarity_N * scale, dim=0).tolist()
         found: list[float] = similarity_N.tolist()
         others = [[*found[:n], *found[n + 1 :]] for n in range(len(found))]

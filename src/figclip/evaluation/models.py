@@ -93,15 +93,16 @@ class ColumnLoader:
                 where=str(self.model),
                 fix="Leave --sweep-alpha out",
             )
-        pipeline = "pil" if adapted.info is None else adapted.info.pixel_pipeline
+        spec = _spec(adapted)
         if self.pooling in ("vc", "both"):
             adapted.require_contextualizer()
         base, notices = self._load_base(adapted)
         columns: dict[str, Column] = {}
         if base is not None:
-            columns["base"] = self._column("base", base, self.base or self.model, pipeline)
+            like = _spec(base).like(spec)
+            columns["base"] = self._column("base", base, self.base or self.model, like)
         role = Path(self.model).name if base is None else "adapted"
-        columns["adapted"] = self._column(role, adapted, self.model, pipeline)
+        columns["adapted"] = self._column(role, adapted, self.model, spec)
         if not 0 <= adapted.alpha <= 1:
             notices.append(f"Strength {adapted.alpha:g} is beyond what was trained, 0 to 1.")
         expected = None if adapted.info is None else adapted.info.base_hash
@@ -113,7 +114,7 @@ class ColumnLoader:
         """The model at a strength."""
         model = self._at(alpha)
         assert model.info is not None, "a plain CLIP has no strength"
-        return self._column(f"alpha {alpha:g}", model, self.model, model.info.pixel_pipeline)
+        return self._column(f"alpha {alpha:g}", model, self.model, _spec(model))
 
     def _at(self, alpha: float | None) -> FiGCLIP:
         return FiGCLIP.from_pretrained(self.model, alpha=alpha, base=self.base, device=self.device)
@@ -129,7 +130,7 @@ class ColumnLoader:
             return None, [f"{self.model} is a full fine-tune: give --base {hint} to compare it."]
         return FiGCLIP.from_pretrained(self.model, alpha=0.0, device=self.device), []
 
-    def _column(self, role: str, model: FiGCLIP, name: str | Path, pipeline: str) -> Column:
+    def _column(self, role: str, model: FiGCLIP, name: str | Path, spec: StoreSpec) -> Column:
         """A model ready to embed; `role` is for progress, and `base` is without context."""
 
         def report(done: int, total: int) -> None:
@@ -161,12 +162,16 @@ class ColumnLoader:
             hash=weights_hash(model.backbone.clip),
             alpha=model.alpha,
         )
-        size = model.backbone.preprocessing.image_size
         return Column(
             info=info,
             events=embedder,
             clips=clips,
-            spec=StoreSpec(pipeline=pipeline, size=size),
+            spec=spec,
             seen=SeenMedia() if model.info is None else model.info.seen,
             context=context,
         )
+
+
+def _spec(model: FiGCLIP) -> StoreSpec:
+    """The pixels that a model takes of videos."""
+    return StoreSpec(pipeline=model.video_pipeline.name, size=model.video_pipeline.size)

@@ -54,8 +54,8 @@ class ClipModule(InputModule):
         self.tokenizer = backbone.tokenizer
         self.preset = preset
         self.pixel_pipeline = pixel_pipeline
-        size = backbone.preprocessing.image_size
-        self._image_pipeline = PixelPipeline(name="pil", size=size)
+        size, own = backbone.preprocessing.image_size, backbone.preprocessing.pipeline
+        self._image_pipeline = PixelPipeline(name=own, size=size)
         self._video_pipeline = PixelPipeline(name=pixel_pipeline, size=size)
 
     @property

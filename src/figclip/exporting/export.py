@@ -15,7 +15,7 @@ from figclip.exporting.onnx_folder import ONNX, TRANSFORMERS_JS
 from figclip.exporting.open_clip_folder import OPEN_CLIP
 from figclip.exporting.run_facts import read_facts
 from figclip.exporting.sentence_transformers_folder import SENTENCE_TRANSFORMERS
-from figclip.exporting.targets import Target, check_installed
+from figclip.exporting.targets import Target, check_family, check_installed
 from figclip.model.backbone import weights_hash
 from figclip.model.card import build_card
 from figclip.model.checked_files import CARD_FILE
@@ -75,7 +75,8 @@ def export(
         on_stage: Told what is being done.
 
     Raises:
-        ConfigError: no such target, its library is not installed, or `out` holds something.
+        ConfigError: no such target, its library is not installed, it cannot hold such a model, or
+            `out` holds something.
         ModelError: not a CLIP, or the library's embeddings are others.
         DataError: a file of the run is damaged.
         OutputError: `out` cannot be written, or not be pushed.
@@ -89,6 +90,7 @@ def export(
     say = on_stage or (lambda stage: None)
     source = resolve_model(str(model))
     loaded = FiGCLIP.from_pretrained(source, alpha=alpha, base=base)
+    check_family(to, target, loaded.backbone.family)
     weights = weights_hash(loaded.backbone.clip)
     facts = read_facts(Path(source).absolute(), loaded.info, weights=weights)
     with staged_folder(out) as folder:

@@ -8,17 +8,18 @@ from typing import Any
 
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPModel, CLIPProcessor
+from transformers import AutoModel, AutoProcessor
 
 from figclip.exporting.agreement import Loaded
 from figclip.exporting.targets import Target
 from figclip.model.card import TRANSFORMERS
+from figclip.model.families import family_of
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import write_clip_files
 
 
 def write_hf(model: FiGCLIP, folder: Path) -> None:
-    """Write what `CLIPModel.from_pretrained` and `CLIPProcessor.from_pretrained` read."""
+    """Write what `from_pretrained` of `CLIPModel`, or of the family's model, reads."""
     backbone = model.backbone
     write_clip_files(
         folder,
@@ -31,17 +32,19 @@ def write_hf(model: FiGCLIP, folder: Path) -> None:
 
 def _load(folder: Path) -> list[Loaded]:
     """As transformers' documentation has it."""
-    clip: Any = CLIPModel.from_pretrained(folder).eval()
-    processor: Any = CLIPProcessor.from_pretrained(folder)
+    clip: Any = AutoModel.from_pretrained(folder).eval()
+    processor: Any = AutoProcessor.from_pretrained(folder)
+    padding = "max_length" if family_of(clip.config).texts.pads else True
 
     def embed_images(images: Sequence[Image.Image]) -> Tensor:
-        return clip(**processor(text=[""], images=list(images), return_tensors="pt")).image_embeds
+        inputs = processor(images=list(images), return_tensors="pt")
+        return clip.get_image_features(**inputs).pooler_output
 
     def embed_texts(texts: Sequence[str]) -> Tensor:
         inputs = processor.tokenizer(
-            list(texts), padding=True, truncation=True, return_tensors="pt"
+            list(texts), padding=padding, truncation=True, return_tensors="pt"
         )
-        return clip.text_projection(clip.text_model(**inputs).pooler_output)
+        return clip.get_text_features(**inputs).pooler_output
 
     return [Loaded(precision="fp32", embed_images=embed_images, embed_texts=embed_texts)]
 

@@ -25,6 +25,7 @@ from figclip.exporting.agreement import Loaded
 from figclip.exporting.hf import write_hf
 from figclip.exporting.targets import Target
 from figclip.model.card import Library
+from figclip.model.families import CLIP
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.files import make_folder
 
@@ -68,6 +69,7 @@ def _write(model: FiGCLIP, folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     make_folder(folder / "onnx")
     clip, size = model.backbone.clip, model.backbone.preprocessing.image_size
+    assert isinstance(clip, CLIPModel)
     tokens = model.backbone.tokenize(["a man", "a man pushes a woman"])
     end: Any = model.backbone.tokenizer.eos_token_id
     batch = torch.export.Dim("batch")
@@ -157,6 +159,7 @@ def _target(library: Library) -> Target:
         library=library,
         needs=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
+        families=(CLIP.name,),
         write=_write,
         load=_load,
     )

@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers import CLIPConfig
 
 from figclip.exporting.agreement import Loaded
 from figclip.exporting.targets import Target
 from figclip.model.card import Library
+from figclip.model.families import CLIP
 from figclip.model.figclip import FiGCLIP
 from figclip.model.open_clip import CONFIG_FILE, WEIGHTS_FILE, open_clip_config, to_open_clip
 
@@ -26,8 +28,9 @@ def _write(model: FiGCLIP, folder: Path) -> None:
     state = to_open_clip(backbone.clip.state_dict())
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(on_cpu, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-    preprocessing = backbone.preprocessing
-    config = open_clip_config(backbone.clip.config, mean=preprocessing.mean, std=preprocessing.std)
+    settings, preprocessing = backbone.clip.config, backbone.preprocessing
+    assert isinstance(settings, CLIPConfig)
+    config = open_clip_config(settings, mean=preprocessing.mean, std=preprocessing.std)
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     backbone.tokenizer.save_pretrained(folder)
 
@@ -61,6 +64,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:THIS_FOLDER")""",
     ),
     needs=("open_clip",),
     extra="open_clip",
+    families=(CLIP.name,),
     write=_write,
     load=_load,
 )

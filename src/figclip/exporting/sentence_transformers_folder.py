@@ -23,7 +23,6 @@ MODULE = "figclip.exporting.clip_module.ClipModule"
 def _write(model: FiGCLIP, folder: Path) -> None:
     """A plain CLIP, and what sentence-transformers looks for beside it."""
     write_hf(model, folder)
-    pipeline = "pil" if model.info is None else model.info.pixel_pipeline
     files: dict[str, Any] = {
         "modules.json": [{"idx": 0, "name": "0", "path": "", "type": MODULE}],
         "config_sentence_transformers.json": {
@@ -34,7 +33,7 @@ def _write(model: FiGCLIP, folder: Path) -> None:
         },
         # Only for hubs and mteb, which look here for what a model takes.
         "sentence_bert_config.json": {"modality_config": {"text": {}, "image": {}, "video": {}}},
-        "figclip_module.json": {"preset": "figclip", "pixel_pipeline": pipeline},
+        "figclip_module.json": {"preset": "figclip", "pixel_pipeline": model.video_pipeline.name},
     }
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n")

@@ -11,6 +11,7 @@ from typing import Any
 from figclip.errors import ConfigError
 from figclip.exporting.agreement import Loaded
 from figclip.model.card import Library
+from figclip.model.families import Family
 from figclip.model.figclip import FiGCLIP
 
 
@@ -24,6 +25,7 @@ class Target:
         extra: The extra of figclip that installs them.
         write: Writes the files into an existing folder.
         load: Loads them by the library's own documented call, once for each precision.
+        families: Names of the families of models that it can hold; None for all.
     """
 
     library: Library
@@ -31,6 +33,17 @@ class Target:
     extra: str = ""
     write: Callable[[FiGCLIP, Path], None]
     load: Callable[[Path], list[Loaded]]
+    families: tuple[str, ...] | None = None
+
+
+def check_family(name: str, target: Target, family: Family) -> None:
+    """Refuse a model that the target cannot hold; a `ConfigError`."""
+    if target.families is not None and family.name not in target.families:
+        raise ConfigError(
+            f"cannot hold a {family.title}: figclip knows no names for its parts there",
+            where=f"--to {name}",
+            fix="Take --to hf or --to sentence-transformers",
+        )
 
 
 def check_installed(name: str, target: Target) -> None:

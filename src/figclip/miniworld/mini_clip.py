@@ -22,8 +22,9 @@ from figclip.annotations.captions import TEMPLATES
 from figclip.errors import ModelError
 from figclip.miniworld.situations import Story, sample_story
 from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_sentence, web_caption
-from figclip.model.backbone import Backbone, Preprocessing
+from figclip.model.backbone import Backbone
 from figclip.model.folder import write_clip_files
+from figclip.model.preprocessing import Preprocessing
 from figclip.runtime.files import staged_folder, write_atomically
 
 CONTEXT_LENGTH = 77

@@ -35,7 +35,7 @@ from figclip.miniworld.situations import (
 )
 from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_sentence, web_caption
 from figclip.model.backbone import Backbone
-from figclip.training.clip_trainee import MAX_LOG_SCALE
+from figclip.model.families import vision_config
 from figclip.training.loop import ParameterGroup
 from figclip.training.losses import equal_mask, info_nce
 
@@ -173,7 +173,7 @@ class FactTrainee:
     def __init__(self, backbone: Backbone, *, rates: Rates, seed: int) -> None:
         self._backbone = backbone
         self._rates = rates
-        width = backbone.clip.visual_projection.in_features
+        width = vision_config(backbone.clip.config).hidden_size
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.heads = nn.ModuleDict(
@@ -308,7 +308,7 @@ class WebTrainee:
 
     def after_step(self) -> None:
         """Keep the temperature within CLIP's bound."""
-        self.backbone.clip.logit_scale.data.clamp_(max=MAX_LOG_SCALE)
+        self.backbone.clip.logit_scale.data.clamp_(max=self.backbone.family.max_log_scale)
 
     def name_items(self, batch: StillBatch) -> list[str]:
         """The captions."""

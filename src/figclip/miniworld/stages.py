@@ -34,13 +34,9 @@ from figclip.miniworld.world_files import (
     WorldSize,
     draw_world,
 )
-from figclip.model.backbone import (
-    Backbone,
-    load_backbone,
-    text_config,
-    vision_config,
-    weights_hash,
-)
+from figclip.model.backbone import Backbone, load_backbone, weights_hash
+from figclip.model.families import text_config, vision_config
+from figclip.model.tokenizers import tokenizer_content
 from figclip.preparation.prepare import prepare
 from figclip.reporting.result_files import damage_named
 from figclip.runtime.checked_json import read_checked
@@ -139,7 +135,7 @@ def _all_of(mini_clip: Backbone) -> tuple[object, ...]:
     clip, tokenizer = mini_clip.clip, mini_clip.tokenizer
     return (
         weights_hash(clip),
-        tokenizer.backend_tokenizer.to_str(),
+        tokenizer_content(tokenizer),
         (tokenizer.pad_token_id, tokenizer.eos_token_id),
         mini_clip.preprocessing,
         *(

@@ -1,46 +1,39 @@
-"""Any `transformers` CLIP, loaded with its preprocessing and tokenizer, and checked."""
+"""Any CLIP of `transformers`, loaded with its preprocessing and tokenizer, and checked."""
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers import CLIPModel
 
 from figclip.config import Precision
 from figclip.errors import ModelError
 from figclip.model.checked_files import check_files
+from figclip.model.families import (
+    DualConfig,
+    DualEncoder,
+    family_of,
+    load_config,
+    logit_parameters,
+    projection,
+    text_config,
+    vision_config,
+)
 from figclip.model.image_tower import MergedWeights, encode_pixels, merge_weights
+from figclip.model.loading import load_part
 from figclip.model.open_clip import PREFIX, read_open_clip
+from figclip.model.preprocessing import Preprocessing
+from figclip.model.tokenizers import Tokenizer, check_clip_tokenizer
 from figclip.runtime.device import half_precision
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
 """Hub organisations whose CLIPs were all trained with QuickGELU."""
-
-LEGACY_EOS = 2
-"""Configurations with this end token pool at the highest token id, whatever it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preprocessing:
-    """What happens to a frame before the image tower.
-
-    `image_size` is the edge in pixels after bicubic resize of the shortest edge and centre crop.
-    Mean and standard deviation are of each RGB channel, in [0, 1].
-    """
-
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +56,7 @@ IMAGENET = ChannelStatistics(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.22
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Texts as token ids, start and end included, padded to the longest.
+    """Texts as token ids, start and end included, padded to the longest, or as the family pads.
 
     `present_NL` is 1 where a token is not padding; `truncated` are the indices of the texts cut.
     """
@@ -76,15 +69,17 @@ class TokenBatch:
 class Backbone(nn.Module):
     """A CLIP with the preprocessing and the tokenizer that belong to it.
 
-    `name` is its hub id, or empty for a local folder: what may be written into files for others.
-    `precision` is that of the towers' products: of `config.Precision`, at first `auto`.
+    It may be of any family of `model.families`. `name` is its hub id, or empty for a local folder:
+    what may be written into files for others. `precision` is that of the towers' products: of
+    `config.Precision`, at first `auto`.
     """
 
     def __init__(
-        self, clip: CLIPModel, *, tokenizer: CLIPTokenizer, preprocessing: Preprocessing, name: str
+        self, clip: DualEncoder, *, tokenizer: Tokenizer, preprocessing: Preprocessing, name: str
     ) -> None:
         super().__init__()
         self.clip = clip
+        self.family = family_of(clip.config)
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.name = name
@@ -97,7 +92,10 @@ class Backbone(nn.Module):
     @property
     def dim(self) -> int:
         """D, the width of the joint embedding."""
-        return self.clip.visual_projection.out_features
+        last = projection(self.clip, "visual")
+        if isinstance(last, nn.Linear):
+            return last.out_features
+        return vision_config(self.clip.config).hidden_size
 
     @property
     def context_length(self) -> int:
@@ -108,6 +106,17 @@ class Backbone(nn.Module):
     def activation(self) -> str:
         """The activation of both towers, `quick_gelu` or `gelu`."""
         return vision_config(self.clip.config).hidden_act
+
+    @property
+    def logit_scale(self) -> Float[Tensor, ""]:
+        """What similarities are multiplied with."""
+        return self.clip.logit_scale.exp().reshape(())
+
+    @property
+    def logit_bias(self) -> Float[Tensor, ""] | None:
+        """What is added then, in the families that have it."""
+        bias = logit_parameters(self.clip).get("logit_bias")
+        return None if bias is None else bias.reshape(())
 
     @property
     def device(self) -> torch.device:
@@ -145,7 +154,7 @@ class Backbone(nn.Module):
         merged: MergedWeights | None = None,
         lean: bool = False,
     ) -> Float[Tensor, "N D"]:
-        """Embed frames that are already resized and cropped to the image size.
+        """Embed frames that went through the pixel pipeline already.
 
         Frames are RGB, 0 to 255, H = W = `preprocessing.image_size`. They are normalised with
         `statistics`, or with the model's own. `merged` is of `merge_weights`; a `lean` graph holds
@@ -178,12 +187,12 @@ class Backbone(nn.Module):
 
     def encode_tokens(self, tokens: TokenBatch) -> Float[Tensor, "N D"]:
         """Projected embeddings of tokenised texts, fp32, not normalised."""
+        mask = None if self.family.texts.pads else tokens.present_NL.to(self.device)
         with self._autocast():
             pooled = self.clip.text_model(
-                input_ids=tokens.ids_NL.to(self.device),
-                attention_mask=tokens.present_NL.to(self.device),
+                input_ids=tokens.ids_NL.to(self.device), attention_mask=mask
             ).pooler_output
-            return _at_least_fp32(self.clip.text_projection(pooled))
+            return _at_least_fp32(projection(self.clip, "text")(pooled))
 
     def _autocast(self) -> AbstractContextManager[object]:
         """Lets products be of half precision; changes nothing otherwise, nor an outer autocast."""
@@ -197,12 +206,11 @@ class Backbone(nn.Module):
         length.
         """
         assert texts, "nothing to tokenise"
-        # Not verbose: it would warn of "indexing errors" before the rows are cut.
-        encoded = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        encoded = self._token_ids(texts)
         limit = self._limit(max_tokens)
         end = self.tokenizer.eos_token_id
         rows = [ids if len(ids) <= limit else [*ids[: limit - 1], end] for ids in encoded]
-        longest = max(map(len, rows))
+        longest = self.context_length if self.family.texts.pads else max(map(len, rows))
         pad = self.tokenizer.pad_token_id
         return TokenBatch(
             torch.tensor([row + [pad] * (longest - len(row)) for row in rows], dtype=torch.long),
@@ -215,9 +223,13 @@ class Backbone(nn.Module):
     def count_cut(self, texts: Sequence[str], *, max_tokens: int | None = None) -> int:
         """Number of texts that `tokenize` cuts.
 
-        CLIP's tokens never reach beyond a space: each word is tokenised once, however many texts
+        Where tokens never reach beyond a space each word is tokenised once, however many texts
         have it (42,000 captions: 0.6 s instead of 9 s, 2026-11-29).
         """
+        if not self.family.texts.splits_at_spaces:
+            limit = self._limit(max_tokens)
+            parts = (texts[start : start + 4096] for start in range(0, len(texts), 4096))
+            return sum(len(ids) > limit for part in parts for ids in self._token_ids(part))
         room = self._limit(max_tokens) - 2  # start and end
         tokens_of: dict[str, int] = {}
         num_cut = 0
@@ -229,6 +241,13 @@ class Backbone(nn.Module):
                 tokens_of.update(zip(fresh, map(len, found), strict=True))
             num_cut += sum(sum(map(tokens_of.__getitem__, row)) > room for row in rows)
         return num_cut
+
+    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Whole texts as ids."""
+        # Not verbose: it would warn of "indexing errors" before the rows are cut.
+        encoded = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        assert isinstance(encoded, list)
+        return encoded
 
     def _limit(self, max_tokens: int | None) -> int:
         """Most tokens of a text."""
@@ -261,21 +280,17 @@ def load_backbone(source: str) -> Backbone:
 
     Raises:
         ModelError: no such folder or hub id, not a CLIP, weights missing or of other shapes, an
-            image processor that does something else than resize, centre crop, rescale, normalise,
-            an activation that cannot be right, or a file that is not as figclip wrote it.
+            image processor that does something else than its family's, an activation that cannot
+            be right, or a file that is not as figclip wrote it.
+        ConfigError: a library that its tokenizer needs is not installed.
     """
     if source.startswith(PREFIX):
         return _load_open_clip(source)
     check_files(Path(source))
-    config = _load_config(source)
-    if config.model_type != "clip":
-        raise ModelError(
-            f"is a {config.model_type!r} model, not a CLIP",
-            where=source,
-            fix="Give a folder or hub id whose config.json says model_type clip.",
-        )
+    config = load_config(source)
+    family = family_of(config)
     _check_activation(config, source)
-    clip, info = _load_part(CLIPModel, source, dtype=torch.float32, output_loading_info=True)
+    clip, info = load_part(family.model, source, dtype=torch.float32, output_loading_info=True)
     wrong = {
         "missing": sorted(info["missing_keys"]),
         "of another shape": sorted(str(key) for key in info["mismatched_keys"]),
@@ -290,12 +305,13 @@ def load_backbone(source: str) -> Backbone:
                 where=source,
                 fix="The model would be partly random or cut; get a complete checkpoint.",
             )
-    tokenizer = _load_part(CLIPTokenizer, source)
-    _check_tokenizer(tokenizer, text_config(config), source)
+    image_size = vision_config(config).image_size
+    if not isinstance(image_size, int):
+        raise ModelError(f"takes pictures of {image_size}, not squares", where=source)
     return Backbone(
         clip.eval(),
-        tokenizer=tokenizer,
-        preprocessing=_read_preprocessing(source, vision_config(config)),
+        tokenizer=family.texts.load(source, text_config(config)),
+        preprocessing=family.pictures.read(source, image_size),
         name="" if Path(source).exists() else source,
     )
 
@@ -310,7 +326,7 @@ def _load_open_clip(source: str) -> Backbone:
         raise ModelError(
             f"its weights are not those of a CLIP with its settings ({error})", where=source
         ) from error
-    _check_tokenizer(found.tokenizer, text_config(found.config), source)
+    check_clip_tokenizer(found.tokenizer, text_config(found.config), source)
     size = vision_config(found.config).image_size
     assert isinstance(size, int)
     return Backbone(
@@ -321,7 +337,7 @@ def _load_open_clip(source: str) -> Backbone:
     )
 
 
-def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
+def load_tokenizer(source: str) -> tuple[Tokenizer, int]:
     """Only the tokenizer of a CLIP, and the most tokens that its text tower reads.
 
     Raises:
@@ -332,10 +348,9 @@ def load_tokenizer(source: str) -> tuple[CLIPTokenizer, int]:
         backbone = _load_open_clip(source)
         return backbone.tokenizer, backbone.context_length
     check_files(Path(source))
-    config = text_config(_load_config(source))
-    tokenizer = _load_part(CLIPTokenizer, source)
-    _check_tokenizer(tokenizer, config, source)
-    return tokenizer, config.max_position_embeddings
+    whole = load_config(source)
+    config = text_config(whole)
+    return family_of(whole).texts.load(source, config), config.max_position_embeddings
 
 
 def weights_hash(clip: nn.Module) -> str:
@@ -352,48 +367,7 @@ def state_hash(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def vision_config(config: CLIPConfig) -> CLIPVisionConfig:
-    """The image tower's part of a CLIP's configuration."""
-    assert isinstance(config.vision_config, CLIPVisionConfig)
-    return config.vision_config
-
-
-def text_config(config: CLIPConfig) -> CLIPTextConfig:
-    """The text tower's part of a CLIP's configuration."""
-    assert isinstance(config.text_config, CLIPTextConfig)
-    return config.text_config
-
-
-def _load_part(kind: Any, source: str, **options: Any) -> Any:
-    """`kind.from_pretrained`, with the failures of hubs and files as ModelError."""
-    try:
-        return kind.from_pretrained(source, **options)
-    except Exception as error:  # tokenizers raises nothing more special for a damaged file
-        if isinstance(error.__cause__, LocalEntryNotFoundError):
-            raise ModelError(
-                "is not a folder here, and the hub cannot be reached to fetch it",
-                where=source,
-                fix="Give the folder of a CLIP, or try again with a network.",
-            ) from error
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no details"
-        raise ModelError(
-            f"cannot be loaded as {kind.__name__} ({type(error).__name__}: {first_line})",
-            where=source,
-            fix="Give a folder that CLIPModel.save_pretrained wrote with its processor, or a hub "
-            "id that this machine can reach.",
-        ) from error
-
-
-def _load_config(source: str) -> CLIPConfig:
-    """The configuration; transformers would build ViT-B/32's for a folder that has none."""
-    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
-        raise ModelError(
-            "has no config.json", where=source, fix="Give a folder or hub id of a whole CLIP."
-        )
-    return _load_part(CLIPConfig, source)
-
-
-def _check_activation(config: CLIPConfig, source: str) -> None:
+def _check_activation(config: DualConfig, source: str) -> None:
     """Both towers must agree, and OpenAI's weights need QuickGELU: a GELU is silently worse."""
     activations = (vision_config(config).hidden_act, text_config(config).hidden_act)
     if activations[0] != activations[1]:
@@ -408,80 +382,3 @@ def _check_activation(config: CLIPConfig, source: str) -> None:
             where=source,
             fix="Correct hidden_act in config.json.",
         )
-
-
-def _check_tokenizer(tokenizer: CLIPTokenizer, config: CLIPTextConfig, source: str) -> None:
-    """Ids must be within the tower's vocabulary, and texts end with the token it pools at.
-
-    transformers makes a tokenizer of two entries where the files are absent, and a tower that never
-    sees its end token pools at the start token: both give embeddings that mean nothing.
-    """
-    fix = "Use the tokenizer files that belong to the weights."
-    if len(tokenizer) > config.vocab_size:
-        raise ModelError(
-            f"the tokenizer has {len(tokenizer)} entries, the text tower only {config.vocab_size}",
-            where=source,
-            fix=fix,
-        )
-    legacy = config.eos_token_id == LEGACY_EOS
-    end = config.vocab_size - 1 if legacy else config.eos_token_id
-    if tokenizer.eos_token_id != end:
-        raise ModelError(
-            f"the tokenizer ends texts with token {tokenizer.eos_token_id}, the text tower reads "
-            f"them at token {end}",
-            where=source,
-            fix=f"{fix} If they do, correct text_config.eos_token_id in config.json.",
-        )
-
-
-def _read_preprocessing(source: str, config: CLIPVisionConfig) -> Preprocessing:
-    """The image processor's settings, refused where figclip would do something else."""
-    processor = _load_part(CLIPImageProcessorPil, source)
-    image_size = config.image_size
-    if not isinstance(image_size, int):
-        raise ModelError(f"takes pictures of {image_size}, not squares", where=source)
-    expected: dict[str, Any] = {
-        "do_resize": True,
-        "do_center_crop": True,
-        "do_rescale": True,
-        "do_normalize": True,
-        "resample": 3,
-        "rescale_factor": 1 / 255,
-    }
-    for name, value in expected.items():
-        found = getattr(processor, name)
-        if found != value:
-            raise ModelError(
-                f"its image processor has {name}={found}, figclip's pixel pipelines need {value}",
-                where=source,
-                fix="Correct preprocessor_config.json.",
-            )
-    size = (dict(processor.size), dict(processor.crop_size))
-    crops = list(size[1].values())
-    if size[0].get("shortest_edge") != image_size or crops != [image_size] * max(1, len(crops)):
-        raise ModelError(
-            f"its image processor resizes to {size[0]} and crops to {size[1]}, "
-            f"the image tower takes {image_size}",
-            where=source,
-            fix="Correct preprocessor_config.json.",
-        )
-    mean, std = (_channels(processor, name, source) for name in ("image_mean", "image_std"))
-    if min(std) <= 0:
-        raise ModelError(f"its image processor has image_std={std}, must be above 0", where=source)
-    return Preprocessing(image_size=image_size, mean=mean, std=std)
-
-
-def _channels(
-    processor: CLIPImageProcessorPil, name: str, source: str
-) -> tuple[float, float, float]:
-    """A setting of the image processor that is one number an RGB channel."""
-    values = getattr(processor, name)
-    numbers = isinstance(values, (list, tuple)) and len(values) == 3
-    if not numbers or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
-        raise ModelError(
-            f"its image processor has {name}={values}, must be three numbers",
-            where=source,
-            fix="Correct preprocessor_config.json.",
-        )
-    red, green, blue = map(float, values)
-    return red, green, blue

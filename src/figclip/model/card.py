@@ -91,10 +91,10 @@ TRANSFORMERS = Library(
     name="transformers",
     pipeline_tag="zero-shot-image-classification",
     usage="""\
-from transformers import CLIPModel, CLIPProcessor
+from transformers import AutoModel, AutoProcessor
 
-model = CLIPModel.from_pretrained("THIS_FOLDER")
-processor = CLIPProcessor.from_pretrained("THIS_FOLDER")""",
+model = AutoModel.from_pretrained("THIS_FOLDER")
+processor = AutoProcessor.from_pretrained("THIS_FOLDER")""",
 )
 
 _LIMITS = (

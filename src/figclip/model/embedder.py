@@ -13,17 +13,17 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformers import CLIPTextConfig, CLIPVisionConfig
 
-from figclip.model.backbone import (
-    IMAGENET,
-    Backbone,
-    ChannelStatistics,
+from figclip.model.backbone import IMAGENET, Backbone, ChannelStatistics, weights_hash
+from figclip.model.embedding_cache import EmbeddingCache
+from figclip.model.families import (
+    TextConfig,
+    VisionConfig,
+    projection,
     text_config,
     vision_config,
-    weights_hash,
 )
-from figclip.model.embedding_cache import EmbeddingCache
+from figclip.model.tokenizers import tokenizer_content
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import CountProgress, no_progress
 from figclip.video.sampling import PRESETS, Preset
@@ -241,10 +241,10 @@ def _image_identity(backbone: Backbone) -> str:
 
 def _text_parts(backbone: Backbone) -> tuple[Any, ...]:
     config = text_config(backbone.clip.config)
-    tokenizer = hashlib.blake2b(backbone.tokenizer.backend_tokenizer.to_str().encode())
+    tokenizer = hashlib.blake2b(tokenizer_content(backbone.tokenizer))
     return (
         weights_hash(backbone.clip.text_model),
-        weights_hash(backbone.clip.text_projection),
+        weights_hash(projection(backbone.clip, "text")),
         tokenizer.hexdigest(),
         config.eos_token_id,
         *_computation(config),
@@ -254,13 +254,13 @@ def _text_parts(backbone: Backbone) -> tuple[Any, ...]:
 def _image_parts(backbone: Backbone) -> tuple[Any, ...]:
     return (
         weights_hash(backbone.clip.vision_model),
-        weights_hash(backbone.clip.visual_projection),
+        weights_hash(projection(backbone.clip, "visual")),
         repr(backbone.preprocessing),
         *_computation(vision_config(backbone.clip.config)),
     )
 
 
-def _computation(config: CLIPTextConfig | CLIPVisionConfig) -> tuple[Any, ...]:
+def _computation(config: TextConfig | VisionConfig) -> tuple[Any, ...]:
     """What else changes a tower's results: weights do not tell the number of heads."""
     return config.hidden_act, config.num_attention_heads, config.layer_norm_eps
 

@@ -64,9 +64,9 @@ class FiGCLIP:
         self.alpha = alpha
         self.contextualizer = contextualizer
         self.trained = trained or backbone
-        size = backbone.preprocessing.image_size
-        self._image_pipeline = PixelPipeline(name="pil", size=size)
-        name = "pil" if info is None else info.pixel_pipeline
+        size, own = backbone.preprocessing.image_size, backbone.preprocessing.pipeline
+        self._image_pipeline = PixelPipeline(name=own, size=size)
+        name = own if info is None else info.pixel_pipeline
         self.video_pipeline = PixelPipeline(name=name, size=size)
         self._micro_batch = micro_batch
 

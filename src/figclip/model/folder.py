@@ -1,8 +1,8 @@
 """The model folder: a plain CLIP for everyone, and beside it what figclip needs to scale it.
 
-config.json, model.safetensors,           transformers.CLIPModel, version 5 and 4
-preprocessor_config.json,                 CLIPProcessor
-tokenizer files, vocab.json, merges.txt   CLIPTokenizer
+config.json, model.safetensors,           transformers.CLIPModel, version 5 and 4, or the family's
+preprocessor_config.json,                 CLIPProcessor, likewise
+tokenizer files, vocab.json, merges.txt   CLIPTokenizer, likewise
 adapter/                                  PEFT's files (LoRA only)
 contextualizer.safetensors                the Video Contextualizer (if trained)
 figclip.json                              format, activation, alpha, pixels, provenance, and the
@@ -28,11 +28,10 @@ from typing import Any, get_args
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPTokenizer
 
 from figclip.config import MAX_LAYERS, MAX_POSITIONS, Adaptation
 from figclip.errors import ModelError
-from figclip.model.backbone import Backbone, Preprocessing
+from figclip.model.backbone import Backbone
 from figclip.model.checked_files import (
     CARD_FILE,
     INFO_FILE,
@@ -41,10 +40,13 @@ from figclip.model.checked_files import (
     read_info_file,
     unreadable,
 )
+from figclip.model.families import DualConfig, family_of
 from figclip.model.image_tower import ADAPTER_NAME
 from figclip.model.lora import plain_state
 from figclip.model.open_clip import PREFIX
 from figclip.model.pooling import MeasuredPooling, Pooling, TextPooling
+from figclip.model.preprocessing import Preprocessing
+from figclip.model.tokenizers import Tokenizer
 from figclip.runtime.checked_json import read_checked
 from figclip.runtime.files import make_folder, staged_folder, write_atomically, write_json
 from figclip.runtime.reading import DAMAGES
@@ -140,30 +142,27 @@ def write_clip_files(
     path: Path,
     *,
     state: Mapping[str, Tensor],
-    config: CLIPConfig,
-    tokenizer: CLIPTokenizer,
+    config: DualConfig,
+    tokenizer: Tokenizer,
     preprocessing: Preprocessing,
 ) -> None:
-    """Write the files that make a folder a plain CLIP.
+    """Write the files that make a folder a plain CLIP, or whatever the family is.
 
     Written by hand where transformers 5 writes what version 4 does not read: weights under their
-    plain names, `preprocessor_config.json`, and the tokenizer's vocabulary and merges.
+    plain names, `preprocessor_config.json`, and the vocabulary and merges of CLIP's tokenizer.
     """
+    family = family_of(config)
     make_folder(path)
     _save_tensors(state, path / "model.safetensors", metadata={"format": "pt"})
-    config.architectures = ["CLIPModel"]
+    config.architectures = [family.model.__name__]
     config.save_pretrained(path)
     tokenizer.save_pretrained(path)
-    tokenizer.backend_tokenizer.model.save(str(path))
-    size = preprocessing.image_size
+    family.texts.write(tokenizer, path)
     processor = {
-        "image_processor_type": "CLIPImageProcessor",
-        "processor_class": "CLIPProcessor",
+        "image_processor_type": family.pictures.processor,
+        "processor_class": family.processor,
         "do_resize": True,
-        "size": {"shortest_edge": size},
-        "resample": 3,
-        "do_center_crop": True,
-        "crop_size": {"height": size, "width": size},
+        **family.pictures.write(preprocessing),
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,

@@ -1,9 +1,10 @@
-"""CLIP's image tower, computed with less work than module by module; the same numbers but rounding.
+"""An image tower, computed with less work than module by module; the same numbers but rounding.
 
 Four things are done otherwise than in `transformers`, whose modules and weights stay as they are:
 query, key and value become one product, with LoRA merged into its weights; QuickGELU's
 factor is folded into the products beside it; the last layer computes its output for the class
-token alone, the only one that is read; patches are embedded by a matrix product.
+token alone, where it is the only one that is read (SigLIP pools all patches); patches are embedded
+by a matrix product.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +17,20 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
-from transformers import CLIPModel
-from transformers.models.clip.modeling_clip import (
-    CLIPMLP,
-    CLIPAttention,
-    CLIPEncoderLayer,
-    CLIPVisionModel,
+from transformers import SiglipVisionModel
+from transformers.models.clip.modeling_clip import CLIPMLP, CLIPAttention, CLIPEncoderLayer
+from transformers.models.metaclip_2.modeling_metaclip_2 import (
+    MetaClip2Attention,
+    MetaClip2EncoderLayer,
+    MetaClip2MLP,
 )
+from transformers.models.siglip.modeling_siglip import (
+    SiglipAttention,
+    SiglipEncoderLayer,
+    SiglipMLP,
+)
+
+from figclip.model.families import DualEncoder, VisionTower, projection
 
 ADAPTER_NAME = "default"
 """PEFT's name of the one adapter."""
@@ -32,11 +40,15 @@ QUICK_GELU_FACTOR = 1.702
 MergedWeights: TypeAlias = tuple[Tensor, ...]
 """Weights of query, key and value of each layer, joined, with LoRA in them."""
 
+_Layer: TypeAlias = CLIPEncoderLayer | MetaClip2EncoderLayer | SiglipEncoderLayer
+_Attention: TypeAlias = CLIPAttention | MetaClip2Attention | SiglipAttention
+_Mlp: TypeAlias = CLIPMLP | MetaClip2MLP | SiglipMLP
+
 _Branch: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 """Adds to tokens what a function makes of them."""
 
 
-def merge_weights(clip: CLIPModel) -> MergedWeights | None:
+def merge_weights(clip: DualEncoder) -> MergedWeights | None:
     """What `encode_pixels` would join and merge again for every batch, as the weights are now.
 
     Returns:
@@ -53,7 +65,7 @@ def merge_weights(clip: CLIPModel) -> MergedWeights | None:
 
 
 def encode_pixels(
-    clip: CLIPModel,
+    clip: DualEncoder,
     pixels_NCHW: Float[Tensor, "N C H W"],
     *,
     merged: MergedWeights | None = None,
@@ -68,39 +80,52 @@ def encode_pixels(
     forward, to the same bits.
 
     Source:
-        transformers 5.23, `CLIPVisionModel.forward`, the oracle of tests/model/test_image_tower.py.
+        transformers 5.23, `CLIPVisionModel.forward` and `SiglipVisionModel.forward`, the oracles of
+        tests/model/test_image_tower.py.
     """
     tower = clip.vision_model
-    tokens_NLC = tower.pre_layrnorm(_embed_patches(tower, pixels_NCHW))
+    tokens_NLC = _embed_patches(tower, pixels_NCHW)
     layers = tower.encoder.layers
     # Taken before what comes and goes: held between that, it would leave holes in the heap that
     # are several times its size (glibc's malloc).
     places = [torch.empty_like(tokens_NLC) for _ in range(2 * len(layers) - 2)] if lean else []
     for layer, weight in zip(layers, merged or [None] * len(layers), strict=True):
-        num_read = 1 if layer is layers[-1] else tokens_NLC.shape[1]
+        num_read = tokens_NLC.shape[1]
+        if layer is layers[-1] and not isinstance(tower, SiglipVisionModel):
+            num_read = 1  # the class token
         run = partial(_computed_again, places=places) if lean else _added
         tokens_NLC = _layer(layer, tokens_NLC, num_read=num_read, merged=weight, run=run)
-    return clip.visual_projection(tower.post_layernorm(tokens_NLC[:, 0]))
+    if isinstance(tower, SiglipVisionModel):
+        return tower.get_submodule("head")(tower.post_layernorm(tokens_NLC))
+    return projection(clip, "visual")(tower.post_layernorm(tokens_NLC[:, 0]))
 
 
-def _embed_patches(tower: CLIPVisionModel, pixels_NCHW: Tensor) -> Tensor:
-    """The class token and the patches, with their positions: N, L, C."""
+def _embed_patches(tower: VisionTower, pixels_NCHW: Tensor) -> Tensor:
+    """What the layers read: patches with their positions, behind the class token if there is one.
+
+    The layer norm before the layers is in it; N, L, C.
+    """
     embeddings = tower.embeddings
-    weight = embeddings.patch_embedding.weight
-    side = weight.shape[-1]
-    num, channels, height, width = pixels_NCHW.shape
-    grid = pixels_NCHW.reshape(num, channels, height // side, side, width // side, side)
+    patch = embeddings.patch_embedding
+    side = patch.weight.shape[-1]
+    num, channels, *edges = pixels_NCHW.shape
+    rows, columns = (edge // side for edge in edges)
+    whole_NCHW = pixels_NCHW[:, :, : rows * side, : columns * side]  # a rest is not looked at
+    grid = whole_NCHW.reshape(num, channels, rows, side, columns, side)
     patches_NPX = grid.permute(0, 2, 4, 1, 3, 5).reshape(num, -1, channels * side * side)
-    patches_NPC = functional.linear(patches_NPX, weight.flatten(1))
-    class_NLC = embeddings.class_embedding.to(patches_NPC.dtype).expand(num, 1, -1)
-    return torch.cat([class_NLC, patches_NPC], dim=1) + embeddings.position_embedding.weight
+    patches_NPC = functional.linear(patches_NPX, patch.weight.flatten(1), patch.bias)
+    if isinstance(tower, SiglipVisionModel):
+        return patches_NPC + embeddings.position_embedding.weight
+    class_NLC = tower.embeddings.class_embedding.to(patches_NPC.dtype).expand(num, 1, -1)
+    tokens_NLC = torch.cat([class_NLC, patches_NPC], dim=1) + embeddings.position_embedding.weight
+    return tower.pre_layrnorm(tokens_NLC)
 
 
 def _layer(
     layer: nn.Module, tokens_NLC: Tensor, *, num_read: int, merged: Tensor | None, run: _Branch
 ) -> Tensor:
     """One layer's output for the first `num_read` tokens."""
-    assert isinstance(layer, CLIPEncoderLayer)
+    assert isinstance(layer, _Layer)
 
     def attend(tokens_NLC: Tensor) -> Tensor:
         normed_NLC = layer.layer_norm1(tokens_NLC)
@@ -131,7 +156,7 @@ def _computed_again(
 
 
 def _attention(
-    attention: CLIPAttention, tokens_NLC: Tensor, *, num_read: int, merged: Tensor | None
+    attention: _Attention, tokens_NLC: Tensor, *, num_read: int, merged: Tensor | None
 ) -> Tensor:
     """Self-attention of the first `num_read` tokens to all."""
     layers = [attention.q_proj, attention.k_proj, attention.v_proj]
@@ -153,7 +178,7 @@ def _attention(
     return attention.out_proj(mixed_NHLC.transpose(1, 2).flatten(2))
 
 
-def _mlp(mlp: CLIPMLP, tokens_NLC: Tensor) -> Tensor:
+def _mlp(mlp: _Mlp, tokens_NLC: Tensor) -> Tensor:
     """Two products with an activation between; x sigmoid(f x) is silu(f x) / f."""
     if mlp.config.hidden_act != "quick_gelu":
         return mlp.fc2(mlp.activation_fn(mlp.fc1(tokens_NLC)))
@@ -224,9 +249,9 @@ def _linear(layer: nn.Module) -> nn.Linear:
     return plain
 
 
-def _attention_of(layer: nn.Module) -> CLIPAttention:
+def _attention_of(layer: nn.Module) -> _Attention:
     """The self-attention of a layer."""
-    assert isinstance(layer, CLIPEncoderLayer)
+    assert isinstance(layer, _Layer)
     return layer.self_attn
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from figclip.config import Adaptation
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone
+from figclip.model.families import logit_parameters
 from figclip.model.image_tower import ADAPTER_NAME
 
 TOWER_PATTERNS = {
@@ -41,7 +42,8 @@ def add_adaptation(
     """
     if adaptation == "full":
         backbone.clip.requires_grad_(True)
-        backbone.clip.logit_scale.requires_grad_(False)
+        for parameter in logit_parameters(backbone.clip).values():
+            parameter.requires_grad_(False)
         return None
     config = LoraConfig(
         r=rank,

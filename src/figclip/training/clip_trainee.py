@@ -20,13 +20,16 @@ from figclip.annotations.texts import MASKED, EventTexts, TextTable
 from figclip.config import RunConfig
 from figclip.model.backbone import Backbone, TokenBatch
 from figclip.model.contextualizer import VideoContextualizer
+from figclip.model.families import logit_parameters
 from figclip.training.batches import ClipBatch, rank_slice, segment_index
 from figclip.training.gradient_cache import GradientCache, Held
 from figclip.training.loop import ParameterGroup, decay_groups
-from figclip.training.losses import equal_mask, info_nce, keep_loss, mean_of_segments
-
-MAX_LOG_SCALE = float(np.log(100.0))
-"""CLIP's own bound on its temperature."""
+from figclip.training.losses import (
+    contrastive_loss,
+    equal_mask,
+    keep_loss,
+    mean_of_segments,
+)
 
 TEXTS_A_STEP = 64
 """Texts that pictures are compared with in a step where the text tower is trained."""
@@ -140,8 +143,9 @@ class ClipTrainee:
         self._accelerator = accelerator
         self.teacher = teacher
         self._activation_bytes = activation_bytes
-        self._base_scale = backbone.clip.logit_scale.detach().exp()
-        backbone.clip.logit_scale.requires_grad_(config.loss.learn_logit_scale)
+        self._base_scale = backbone.logit_scale.detach()
+        for parameter in logit_parameters(backbone.clip).values():
+            parameter.requires_grad_(config.loss.learn_logit_scale)
         # No dropout anywhere: micro-batches are encoded twice and must agree with themselves.
         backbone.eval()
 
@@ -151,7 +155,7 @@ class ClipTrainee:
         towers = {
             f"clip.{name}": parameter
             for name, parameter in self.backbone.clip.named_parameters()
-            if parameter.requires_grad and name != "logit_scale"
+            if parameter.requires_grad and name not in logit_parameters(self.backbone.clip)
         }
         groups = decay_groups("towers", towers, lr=train.lr, weight_decay=train.weight_decay)
         if self.contextualizer is not None:
@@ -166,7 +170,10 @@ class ClipTrainee:
                 weight_decay=train.weight_decay,
             )
         if self._config.loss.learn_logit_scale:
-            scale = {"clip.logit_scale": self.backbone.clip.logit_scale}
+            scale = {
+                f"clip.{name}": parameter
+                for name, parameter in logit_parameters(self.backbone.clip).items()
+            }
             groups.append(
                 ParameterGroup(name="logit_scale", parameters=scale, lr=train.lr, weight_decay=0.0)
             )
@@ -194,9 +201,9 @@ class ClipTrainee:
         return {"loss": total, **{f"loss/{name}": part for name, part in parts.items()}}
 
     def after_step(self) -> None:
-        """Keep the temperature within CLIP's bound."""
+        """Keep the temperature within the family's own bound."""
         if self._config.loss.learn_logit_scale:
-            self.backbone.clip.logit_scale.data.clamp_(max=MAX_LOG_SCALE)
+            self.backbone.clip.logit_scale.data.clamp_(max=self.backbone.family.max_log_scale)
 
     def name_items(self, batch: ClipBatch) -> list[str]:
         """Video ids of the global batch, with the annotation drawn."""
@@ -387,9 +394,9 @@ class ClipTrainee:
         """The losses that are switched on, by name."""
         text = self._config.text
         num_videos = len(targets.video_hash_B)
-        scale = self.backbone.clip.logit_scale.exp()
+        contrast = contrastive_loss(self.backbone.logit_scale, self.backbone.logit_bias)
         excluded_NN = torch.zeros(
-            (len(targets.event_hash_N),) * 2, dtype=torch.bool, device=scale.device
+            (len(targets.event_hash_N),) * 2, dtype=torch.bool, device=self.backbone.device
         )
         excluded_BB = excluded_NN.new_zeros(num_videos, num_videos)
         if text.mask_equal_texts:
@@ -399,10 +406,9 @@ class ClipTrainee:
             excluded_NN = excluded_NN | equal_mask(targets.video_of_N)
 
         def by_event(visual_ND: Tensor) -> Tensor:
-            return info_nce(
+            return contrast(
                 visual_ND,
                 targets.caption_ND,
-                logit_scale=scale,
                 excluded_NN=excluded_NN,
                 negatives_NKD=targets.negative_NKD,
                 negative_present_NK=targets.negative_present_NK,
@@ -415,7 +421,7 @@ class ClipTrainee:
         video_text_BD = mean_by_video(targets.caption_ND)
 
         def by_video(visual_BD: Tensor) -> Tensor:
-            return info_nce(visual_BD, video_text_BD, logit_scale=scale, excluded_NN=excluded_BB)
+            return contrast(visual_BD, video_text_BD, excluded_NN=excluded_BB)
 
         weights = self._weights()
         losses: dict[str, Tensor] = {}
@@ -453,5 +459,5 @@ class ClipTrainee:
 
 
 def _is_whole(name: str) -> bool:
-    """Whether every process holds a parameter's whole gradient: the global loss has one scale."""
-    return name == "clip.logit_scale"
+    """Whether every process holds a parameter's whole gradient: a global loss has one of them."""
+    return name in ("clip.logit_scale", "clip.logit_bias")

@@ -4,6 +4,9 @@ Shapes: N events or videos of the global batch, K hard negatives, D embedding (s
 All embeddings are L2-normalised fp32; `logit_scale` is exp of CLIP's parameter.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from jaxtyping import Bool, Float, Int
@@ -53,6 +56,52 @@ def info_nce(
         hard_NK = logit_scale * torch.einsum("nd,nkd->nk", visual_ND, negatives_NKD)
         to_text = torch.cat([logits_NN, hard_NK.masked_fill(~negative_present_NK, -torch.inf)], 1)
     return (F.cross_entropy(to_text, labels_N) + F.cross_entropy(logits_NN.T, labels_N)) / 2
+
+
+def sigmoid_loss(
+    visual_ND: Float[Tensor, "N D"],
+    text_ND: Float[Tensor, "N D"],
+    *,
+    logit_scale: Float[Tensor, ""],
+    logit_bias: Float[Tensor, ""],
+    excluded_NN: Bool[Tensor, "N N"],
+    negatives_NKD: Float[Tensor, "N K D"] | None = None,
+    negative_present_NK: Bool[Tensor, "N K"] | None = None,
+) -> Float[Tensor, ""]:
+    """SigLIP's loss: each pair of a picture and a text fits or does not, whatever the others do.
+
+    The arguments are those of `info_nce`. Pairs of `excluded_NN` are left out, and each hard
+    negative is one more pair that does not fit, with its own item only.
+
+    Returns:
+        Mean over items of the sum of the binary cross entropies of their pairs, in nats.
+
+    Source:
+        SigLIP (Zhai et al. 2023, arXiv 2303.15343), algorithm 1; hard negatives and excluded pairs
+        are ours.
+    """
+    logits_NN = logit_scale * visual_ND @ text_ND.T + logit_bias
+    signs_NN = 2 * torch.eye(len(logits_NN), device=logits_NN.device) - 1
+    pairs_NN = F.logsigmoid(signs_NN.to(logits_NN.dtype) * logits_NN)
+    total = pairs_NN.masked_fill(excluded_NN, 0).sum()
+    if negatives_NKD is not None:
+        assert negative_present_NK is not None, "hard negatives need their mask"
+        hard_NK = logit_scale * torch.einsum("nd,nkd->nk", visual_ND, negatives_NKD) + logit_bias
+        total = total + F.logsigmoid(-hard_NK).masked_fill(~negative_present_NK, 0).sum()
+    return -total / len(logits_NN)
+
+
+def contrastive_loss(
+    logit_scale: Float[Tensor, ""], logit_bias: Float[Tensor, ""] | None
+) -> Callable[..., Float[Tensor, ""]]:
+    """The loss that a base was trained with: the sigmoid loss if its logits have a bias.
+
+    Returns:
+        `info_nce` or `sigmoid_loss`, which lacks only embeddings and masks.
+    """
+    if logit_bias is None:
+        return partial(info_nce, logit_scale=logit_scale)
+    return partial(sigmoid_loss, logit_scale=logit_scale, logit_bias=logit_bias)
 
 
 def keep_loss(
