@@ -163,7 +163,7 @@ def write_small_metaclip(path: Path, seed: int, image_size: int) -> None:
         "intermediate_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
-        "projection_dim": 24,
+        "projection_dim": 48,
     }
     config = MetaClip2Config(
         text_config={
@@ -174,7 +174,7 @@ def write_small_metaclip(path: Path, seed: int, image_size: int) -> None:
             "eos_token_id": 2,
         },
         vision_config={**tower, "image_size": image_size, "patch_size": 8},
-        projection_dim=24,
+        projection_dim=48,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
