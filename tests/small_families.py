@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,28 @@ def gemma_tokenizer() -> AnyTokenizer:
     return tokenizer
 
 
+def sentencepiece_tokenizer() -> AnyTokenizer:
+    """The tokenizer of the first SigLIPs: SentencePiece's, no capitals, no punctuation."""
+    library = import_module("sentencepiece")
+    module = import_module("transformers.models.siglip.tokenization_siglip")
+    written = io.BytesIO()
+    library.SentencePieceTrainer.train(
+        sentence_iterator=iter(_SENTENCES * 20),
+        model_writer=written,
+        vocab_size=80,
+        hard_vocab_limit=False,
+        pad_id=-1,
+        bos_id=-1,
+        eos_id=1,
+        unk_id=2,
+        minloglevel=2,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "spiece.model"
+        file.write_bytes(written.getvalue())
+        return module.SiglipTokenizer(str(file), model_input_names=["input_ids"])
+
+
 def xlm_tokenizer() -> AnyTokenizer:
     """XLM-RoBERTa's, of single letters and a few words."""
     words = sorted({word for sentence in _SENTENCES for word in sentence.split()})
@@ -119,8 +143,12 @@ def write_small_siglip(
     *,
     tokenizer: AnyTokenizer | None = None,
     pipeline: str = "pil-squash-bilinear",
+    config: SiglipConfig | None = None,
 ) -> None:
-    """Write a SigLIP, by default as SigLIP 2 has its tokenizer and pictures."""
+    """Write a SigLIP, by default as SigLIP 2 has its tokenizer and pictures.
+
+    Without a configuration it is a small one.
+    """
     tokenizer = tokenizer or gemma_tokenizer()
     tower = {
         "hidden_size": 32,
@@ -128,7 +156,7 @@ def write_small_siglip(
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
     }
-    config = SiglipConfig(
+    config = config or SiglipConfig(
         text_config={
             **tower,
             "vocab_size": len(tokenizer) + 3,
@@ -155,8 +183,13 @@ def write_small_siglip(
     )
 
 
-def write_small_metaclip(path: Path, seed: int, image_size: int) -> None:
-    """Write a MetaCLIP 2; its end token is 2, which it pools at as it is."""
+def write_small_metaclip(
+    path: Path, seed: int, image_size: int, *, config: MetaClip2Config | None = None
+) -> None:
+    """Write a MetaCLIP 2; its end token is 2, which it pools at as it is.
+
+    Without a configuration it is a small one.
+    """
     tokenizer = xlm_tokenizer()
     tower = {
         "hidden_size": 32,
@@ -165,7 +198,7 @@ def write_small_metaclip(path: Path, seed: int, image_size: int) -> None:
         "num_attention_heads": 2,
         "projection_dim": 48,
     }
-    config = MetaClip2Config(
+    config = config or MetaClip2Config(
         text_config={
             **tower,
             "vocab_size": len(tokenizer),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
 from figclip.config import Adaptation
-from figclip.errors import ModelError
+from figclip.errors import ConfigError, ModelError
 from figclip.model.backbone import Backbone, load_backbone, load_tokenizer
 from figclip.model.families import FAMILIES
 from figclip.model.figclip import FiGCLIP
@@ -181,6 +181,14 @@ def test_the_filter_is_that_of_the_image_processor(tmp_path: Path, pipeline: str
     assert load_backbone(str(tmp_path)).preprocessing.pipeline == pipeline
 
 
+def test_the_first_siglips_need_sentencepiece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_small_siglip(tmp_path, 0, 16)
+    (tmp_path / "spiece.model").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(ConfigError, match=r"pip install \"figclip\[siglip\]\""):
+        load_backbone(str(tmp_path))
+
+
 def change(path: Path, **changes: Any) -> None:
     content = json.loads(path.read_text())
     for name, value in changes.items():
@@ -235,4 +243,3 @@ def test_a_tokenizer_without_end_is_refused(tmp_path: Path):
     file.write_text(json.dumps({**json.loads(file.read_text()), "post_processor": None}))
     with pytest.raises(ModelError, match="does not end a text with its end token"):
         load_backbone(str(tmp_path))
-    shutil.rmtree(tmp_path)

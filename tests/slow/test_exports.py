@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
+from figclip.errors import ConfigError
 from figclip.exporting.agreement import TEXTS, _pictures
 from figclip.exporting.export import TARGETS, export
 from figclip.model.backbone import load_backbone
@@ -21,6 +22,7 @@ from figclip.model.figclip import FiGCLIP
 from tests.full_size_clips import write_vit_b_32
 from tests.model_folders import adapt_at_random
 from tests.small_clip import write_small_clip
+from tests.small_families import SMALL_FAMILIES, SmallFamily
 from tests.videos import draw_video
 
 pytestmark = pytest.mark.slow
@@ -51,6 +53,22 @@ def documented(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_video(folder / "clip.mp4", stamps=range(45))
     Image.new("RGB", (90, 70), (200, 30, 40)).save(folder / "picture.png")
     return folder
+
+
+@pytest.mark.parametrize("family", SMALL_FAMILIES, ids=lambda one: one.name)
+@pytest.mark.parametrize("name", TARGETS)
+def test_families_agree_or_are_refused(family: SmallFamily, tmp_path: Path, name: str):
+    family.write(tmp_path / "base", 0, 24)
+    adapted = adapt_at_random(tmp_path / "base", layers=0)
+    model = adapted.write(tmp_path / "model")
+    families = TARGETS[name].families
+    if families is not None and adapted.backbone.family.name not in families:
+        with pytest.raises(ConfigError, match="cannot hold a"):
+            export(model, to=name, out=tmp_path / name)
+        assert not (tmp_path / name).exists()
+    else:
+        done = export(model, to=name, out=tmp_path / name)
+        assert done.agreements[0].precision == "fp32" and done.agreements[0].holds
 
 
 # The folder for transformers.js is that for ONNX.
