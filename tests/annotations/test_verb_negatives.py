@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 from dataclasses import replace
 from typing import get_args
@@ -11,7 +12,9 @@ from figclip.annotations.verb_negatives import (
     SensePool,
     build_sense_pool,
     event_seed,
+    event_shape,
     negative_events,
+    sense_key,
 )
 from figclip.config import NegativePolicy
 from figclip.records import Annotation, Event, Role, VideoRecord
@@ -161,6 +164,34 @@ def test_balanced_draws_for_a_sense_that_the_pool_lacks_as_often_as_senses_occur
     for verb, count in counts.items():
         # Standard deviation of a share over 4,000 draws: at most 0.008.
         assert drawn[verb] / 4000 == pytest.approx(count / 24, abs=0.03)
+
+
+def test_balanced_draws_are_those_of_random_choices():
+    rng = random.Random(0)
+    verbs = [f"verb{number:02d}" for number in range(40)]
+    videos = [
+        video(f"v{n}", [event(rng.choice(verbs), rng.choice(["0", "01", "1"])) for _ in range(4)])
+        for n in range(60)
+    ]
+    pool = build_sense_pool(videos)
+    num_drawn = 0
+    for number, one in enumerate(videos):
+        true = one.annotations[0].events[0]
+        exchange = pool.exchanges[event_shape(true)]
+        shares = exchange.shares_for(pool.position_of[sense_key(true)])
+        own = {each.verb for each in one.annotations[0].events}
+        allowed = {
+            pool.frames[sense].verb: share
+            for sense, share in zip(exchange.senses, shares.share_S.tolist(), strict=True)
+            if pool.frames[sense].verb not in own
+        }
+        rng = random.Random(event_seed(3, f"{number}"))
+        num_filled = sum(rng.random() < shares.filled for _ in range(6))
+        expected = rng.choices(list(allowed), list(allowed.values()), k=num_filled)
+        found = drawn_verbs(true, one, pool, 6, policy="balanced", seed=3, key=f"{number}")
+        assert found == [*expected, *[None] * (6 - num_filled)]
+        num_drawn += num_filled
+    assert num_drawn > 200
 
 
 def test_balanced_masks_what_cannot_be_exchanged():

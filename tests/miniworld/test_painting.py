@@ -65,7 +65,7 @@ def test_what_is_there_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         paint_orders,
         "_paint_all",
-        lambda part: painted.extend(order.path for order in part) or original(part),
+        lambda part, **size: painted.extend(o.path for o in part) or original(part, **size),
     )
     paint(orders, workers=0, on_progress=lambda done, total: None)
     assert painted == [tmp_path / "videos/1.mp4"]
@@ -102,3 +102,12 @@ def test_stopped_in_the_middle_it_leaves_whole_files_only(tmp_path: Path):
     for path in files:
         with av.open(str(path)) as video:
             assert video.streams.video[0].frames == 2 * FPS
+
+
+def test_pictures_and_videos_may_be_larger(tmp_path: Path):
+    paint(ordered(tmp_path).orders, workers=0, on_progress=lambda done, total: None, size_px=32)
+    with (
+        Image.open(next(tmp_path.rglob("*.png"))) as image,
+        av.open(tmp_path / "videos/1.mp4") as video,
+    ):
+        assert image.size == (video.streams.video[0].width,) * 2 == (32, 32)

@@ -9,12 +9,12 @@ person might write them.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from figclip.annotations.roles import clean_filler, filled_roles, filled_scene
-from figclip.records import Event, Role
+from figclip.annotations.roles import clean_filler, filled_roles, filled_scene, told_text
+from figclip.records import MODIFIER_SLOT, Event, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,40 +61,58 @@ def caption_clauses(event: Event, *, template: Template) -> tuple[str, ...]:
     The opening with the verb, then one clause for each role that says something, in order, then one
     for the scene if it says something.
     """
-    named = [(role.name, role) for role in filled_roles(event)]
-    return tuple(_clauses(event.verb, named, filled_scene(event), template))
-
-
-def caption_under(
-    roles: Iterable[Role],
-    scene: str,
-    *,
-    verb: str,
-    role_names: Mapping[str, str],
-    template: Template,
-) -> str:
-    """As `caption_event`, of an event of which filled roles and scene are known, under a verb.
-
-    `role_names` are the verb's own, by slot; numbered roles in other slots are left out.
-    """
-    named = [
-        (role.name if role.is_modifier else role_names[role.slot], role)
-        for role in roles
-        if role.is_modifier or role.slot in role_names
-    ]
-    return ", ".join(_clauses(verb, named, scene, template))
-
-
-def _clauses(
-    verb: str, named: Iterable[tuple[str, Role]], scene: str, template: Template
-) -> list[str]:
-    """Verb, roles under their names, and scene if there is one, in clauses."""
     trims = template.trims_role_names
-    clauses = [_verb_clause(verb)]
-    clauses += [f"{_opening(name, role.is_modifier, trims)}{role.text}" for name, role in named]
-    if scene:
+    clauses = [_verb_clause(event.verb)]
+    clauses += [
+        _opening(role.name, is_modifier=role.slot == MODIFIER_SLOT, trims=trims) + text
+        for role in event.roles
+        if (text := told_text(role.text))
+    ]
+    if scene := filled_scene(event):
         clauses.append(f"{template.scene_name} is {scene}")
-    return clauses
+    return tuple(clauses)
+
+
+class CaptionFrame:
+    """A verb, and the openings that it gives to its numbered roles by slot, in a template."""
+
+    def __init__(self, verb: str, role_names: Mapping[str, str], *, template: Template) -> None:
+        trims = template.trims_role_names
+        self.clause = _verb_clause(verb)
+        self.openings = {
+            slot: _opening(name, is_modifier=False, trims=trims)
+            for slot, name in role_names.items()
+        }
+
+
+class CaptionParts:
+    """What captions of an event under any verb are made of: `caption_event` of a changed event.
+
+    Of an event, all but the verb and the names of the numbered roles is written the same each time.
+    """
+
+    def __init__(self, event: Event, *, template: Template) -> None:
+        trims = template.trims_role_names
+        # Slot and text of a numbered role; a modifier's whole clause, which needs no slot.
+        self._roles: list[tuple[str | None, str]] = [
+            (None, _opening(role.name, is_modifier=True, trims=trims) + text)
+            if role.slot == MODIFIER_SLOT
+            else (role.slot, text)
+            for role in event.roles
+            if (text := told_text(role.text))
+        ]
+        scene = filled_scene(event)
+        self._scene = [f"{template.scene_name} is {scene}"] if scene else []
+
+    def caption(self, frame: CaptionFrame) -> str:
+        """The caption under a verb; numbered roles in slots that the verb lacks are left out."""
+        openings = frame.openings
+        clauses = [
+            text if slot is None else openings[slot] + text
+            for slot, text in self._roles
+            if slot is None or slot in openings
+        ]
+        return ", ".join([frame.clause, *clauses, *self._scene])
 
 
 def text_hash(text: str) -> int:
@@ -148,7 +166,7 @@ def _verb_clause(verb: str) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _opening(name: str, is_modifier: bool, trims: bool) -> str:
+def _opening(name: str, *, is_modifier: bool, trims: bool) -> str:
     """What stands before a role's text: `the {name} is `, no article for modifiers, or nothing."""
     name = clean_filler(name)
     if trims:

@@ -60,7 +60,7 @@ def says_nothing(text: str) -> bool:
 def told_text(text: str) -> str:
     """The cleaned text; empty when it says nothing."""
     cleaned = clean_filler(text)
-    if not any(character.isalnum() for character in cleaned):
+    if not any(map(str.isalnum, cleaned)):
         return ""
     if _REMARK.fullmatch(cleaned) or _SAYS_NOTHING.fullmatch(cleaned.casefold()):
         return ""

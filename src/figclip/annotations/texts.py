@@ -12,16 +12,16 @@ import numpy as np
 from jaxtyping import Int64
 
 from figclip.annotations.captions import (
+    CaptionFrame,
+    CaptionParts,
     Template,
     caption_clauses,
     caption_event,
-    caption_under,
     text_hash,
     video_hash_of,
 )
 from figclip.annotations.counterfactuals import CounterfeitPools
 from figclip.annotations.filler_negatives import build_filler_pool, filler_negatives
-from figclip.annotations.roles import filled_roles, filled_scene
 from figclip.annotations.splits import EVALUATED_SPLIT
 from figclip.annotations.verb_negatives import build_sense_pool, negative_events, negative_senses
 from figclip.config import NegativePolicy, TextConfig
@@ -178,6 +178,8 @@ def build_text_table(
     if filler_negatives_per_event:
         fillers = build_filler_pool(records) if pools is None else pools.fillers
 
+    frames = [CaptionFrame(one.verb, one.role_names, template=template) for one in senses.frames]
+
     def draw(event: Event, record: VideoRecord, key: str) -> list[str | None]:
         drawn = negative_senses(
             event,
@@ -189,11 +191,8 @@ def build_text_table(
             key=key,
         )
         # Not by `negative_events`: of an event, all but the verb is written the same each time.
-        roles, scene = filled_roles(event), filled_scene(event)
-        texts: list[str | None] = [
-            caption_under(roles, scene, verb=one.verb, role_names=one.role_names, template=template)
-            for one in (senses.frames[sense] for sense in drawn)
-        ]
+        parts = CaptionParts(event, template=template)
+        texts: list[str | None] = [parts.caption(frames[sense]) for sense in drawn]
         texts += [None] * (verb_negatives - len(drawn))
         if fillers is not None:
             others = filler_negatives(

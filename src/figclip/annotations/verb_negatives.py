@@ -13,6 +13,8 @@ Also here: the pool of verb senses of an annotated set (their role names, and ho
 and the single edits of an event that other tests build on (exchange two roles, replace a filler).
 """
 
+from __future__ import annotations
+
 import hashlib
 import random
 from collections import Counter, defaultdict
@@ -25,9 +27,9 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from figclip.annotations.captions import text_hash, trimmed_role_name
-from figclip.annotations.roles import filled_roles, filled_scene, filled_slots
+from figclip.annotations.roles import filled_roles, filled_slots, told_text
 from figclip.config import NegativePolicy
-from figclip.records import Event, Role, VideoRecord
+from figclip.records import MODIFIER_SLOT, Event, Role, VideoRecord
 
 _NUM_ROUNDS = 100
 """On VidSitu valid the shares then fill 72.8 % of the places, which is the most that can be
@@ -45,11 +47,21 @@ class EventShape:
 
 def event_shape(event: Event) -> EventShape:
     """The shape of an event."""
-    roles = filled_roles(event)
+    told = [role for role in event.roles if told_text(role.text)]
+    return _shape(
+        tuple([role.slot for role in told if role.slot != MODIFIER_SLOT]),
+        tuple([role.name for role in told if role.slot == MODIFIER_SLOT]),
+        bool(told_text(event.scene)),
+    )
+
+
+@lru_cache(maxsize=8192)
+def _shape(slots: tuple[str, ...], modifiers: tuple[str, ...], has_scene: bool) -> EventShape:
+    """A shape; there are few, and their sets remember their hashes."""
     return EventShape(
-        slots=frozenset(role.slot for role in roles if not role.is_modifier),
-        modifiers=frozenset(trimmed_role_name(role.name) for role in roles if role.is_modifier),
-        has_scene=bool(filled_scene(event)),
+        slots=frozenset(slots),
+        modifiers=frozenset(map(trimmed_role_name, modifiers)),
+        has_scene=has_scene,
     )
 
 
@@ -68,26 +80,35 @@ class SenseExchange:
     share_SS: Float64[np.ndarray, "S S"]
     count_S: Float64[np.ndarray, " S"]
 
-    def shares_for(self, sense: int) -> Mapping[int, float]:
+    def shares_for(self, sense: int) -> SenseShares:
         """Share of each sense among the negatives of a true one, sense by position in the pool.
 
         A sense that no event of the pool has in this shape gets the others as often as they occur.
         """
-        position = self._position_of.get(sense)
+        position = self.position_of.get(sense)
         if position not in self._shares:
             row_S = self.count_S / self.count_S.sum()
             row_S = row_S if position is None else self.share_SS[position]
-            self._shares[position] = dict(zip(self.senses, row_S.tolist(), strict=True))
+            self._shares[position] = SenseShares(row_S, sum(row_S.tolist()))
         return self._shares[position]
 
     @cached_property
-    def _position_of(self) -> Mapping[int, int]:
+    def position_of(self) -> Mapping[int, int]:
+        """Position of each sense in `senses`."""
         return {sense: position for position, sense in enumerate(self.senses)}
 
     @cached_property
-    def _shares(self) -> dict[int | None, dict[int, float]]:
+    def _shares(self) -> dict[int | None, SenseShares]:
         """Shares that were asked for, by position of the true sense; None for those without one."""
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class SenseShares:
+    """Shares of the senses of an exchange, in their order, and their sum."""
+
+    share_S: Float64[np.ndarray, " S"]
+    filled: float
 
 
 def balance_senses(counts: Mapping[int, int], excluded: Sequence[frozenset[int]]) -> SenseExchange:
@@ -212,21 +233,24 @@ class SensePool:
 
 def build_sense_pool(records: Iterable[VideoRecord]) -> SensePool:
     """Collect the senses of all events of all annotations."""
-    counts: Counter[SenseKey] = Counter()
-    names: defaultdict[SenseKey, defaultdict[str, Counter[str]]]
-    names = defaultdict(lambda: defaultdict(Counter))
-    filled: Counter[tuple[frozenset[str], SenseKey]] = Counter()
     shaped: Counter[tuple[EventShape, SenseKey]] = Counter()
+    named: Counter[tuple[SenseKey, tuple[tuple[str, str], ...]]] = Counter()
     annotations = (annotation for record in records for annotation in record.annotations)
     for event in (event for annotation in annotations for event in annotation.events):
         key = sense_key(event)
-        counts[key] += 1
-        shape = event_shape(event)
-        filled[shape.slots, key] += 1
-        shaped[shape, key] += 1
-        for role in event.roles:
-            if not role.is_modifier:
-                names[key][role.slot][role.name] += 1
+        shaped[event_shape(event), key] += 1
+        slots = [(one.slot, one.name) for one in event.roles if one.slot != MODIFIER_SLOT]
+        named[key, tuple(slots)] += 1
+    counts: Counter[SenseKey] = Counter()
+    filled: Counter[tuple[frozenset[str], SenseKey]] = Counter()
+    for (shape, key), count in shaped.items():
+        counts[key] += count
+        filled[shape.slots, key] += count
+    names: defaultdict[SenseKey, defaultdict[str, Counter[str]]]
+    names = defaultdict(lambda: defaultdict(Counter))
+    for (key, slots), count in named.items():
+        for slot, name in slots:
+            names[key][slot][name] += count
     keys = sorted(counts)
     return SensePool(
         frames=tuple(_frame(key, names[key]) for key in keys),
@@ -419,13 +443,17 @@ def _balanced_senses(
     if exchange is None:
         return []
     shares = exchange.shares_for(pool.position_of.get(sense_key(event), _NOT_IN_POOL))
-    allowed = {sense: share for sense, share in shares.items() if sense not in excluded}
-    if not any(allowed.values()):
+    position_of, allowed_S = exchange.position_of, shares.share_S.copy()
+    allowed_S[[position_of[sense] for sense in excluded if sense in position_of]] = 0
+    below_S = allowed_S.cumsum()
+    total = float(below_S[-1])
+    if not total:
         return []
     # What the video's own verbs would have taken goes to the others.
-    filled = sum(shares.values())
-    num_filled = sum(rng.random() < filled for _ in range(num_draws))
-    return rng.choices(list(allowed), list(allowed.values()), k=num_filled)
+    num_filled = sum(rng.random() < shares.filled for _ in range(num_draws))
+    # As `rng.choices`, which would add up hundreds of shares for each event in Python.
+    drawn = [rng.random() * total for _ in range(num_filled)]
+    return [exchange.senses[i] for i in below_S.searchsorted(drawn, side="right").tolist()]
 
 
 def _matched_senses(

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -123,7 +123,59 @@ def build(kind: type[Config], value: object, *, where: str = "") -> Config:
     Raises:
         ConfigError: Anything else; it names the field.
     """
-    return _built(kind, value, (where,))
+    try:
+        return _reader(kind)(value)
+    except _OddError:
+        return _built(kind, value, (where,))
+
+
+class _OddError(Exception):
+    """A value is not just as its type says: `_built` takes it all the same, or tells why not."""
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What makes a value of a type, or raises an `_OddError`.
+
+    As `_built`, several times as fast: annotations have millions of values, and next to none of
+    them is odd.
+    """
+    if dataclasses.is_dataclass(kind):
+        make = cast(type[Any], kind)
+        hints = _hints(make)
+        readers = [(name, expected, _reader(expected)) for name, expected in hints.items()]
+
+        def read_record(value: Any) -> Any:
+            if type(value) is not dict:
+                raise _OddError
+            table = cast(dict[str, Any], value)
+            if table.keys() != hints.keys():
+                raise _OddError
+            return make(
+                **{
+                    name: found if type(found := table[name]) is expected else read(found)
+                    for name, expected, read in readers
+                }
+            )
+
+        return read_record
+    if get_origin(kind) is tuple:
+        member: Any = get_args(kind)[0]
+        read_member = _reader(member)
+
+        def read_list(value: Any) -> Any:
+            if type(value) is not list:
+                raise _OddError
+            members = cast(list[Any], value)
+            return tuple([one if type(one) is member else read_member(one) for one in members])
+
+        return read_list
+    return _refuse_odd
+
+
+def _refuse_odd(value: Any) -> Any:
+    """No value but those of the very type is plain."""
+    raise _OddError
 
 
 _Path = tuple[str | int, ...]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from figclip.errors import FigclipError
@@ -47,8 +48,16 @@ class PaintOrders:
         assert self.by_path.setdefault(path, order) == order, f"{path}: two pictures"
 
 
-def paint(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) -> None:
+def paint(
+    orders: Sequence[Order],
+    *,
+    workers: int,
+    on_progress: CountProgress,
+    size_px: int = PICTURE_PX,
+) -> None:
     """Draws what does not exist yet. Every file is whole or absent, also when this is killed.
+
+    `size_px` is the side of what is drawn; the mini world has the default.
 
     Raises:
         FigclipError: a process died or hung.
@@ -61,7 +70,7 @@ def paint(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) 
     num_done = len(orders) - len(missing)
     on_progress(num_done, len(orders))
     try:
-        with closing(_painted(parts, workers=workers)) as painted:
+        with closing(_painted(parts, workers=workers, size_px=size_px)) as painted:
             for num_painted in painted:
                 num_done += num_painted
                 on_progress(num_done, len(orders))
@@ -71,12 +80,13 @@ def paint(orders: Sequence[Order], *, workers: int, on_progress: CountProgress) 
             unfinished.unlink()
 
 
-def _painted(parts: Sequence[Sequence[Order]], *, workers: int) -> Generator[int]:
+def _painted(parts: Sequence[Sequence[Order]], *, workers: int, size_px: int) -> Generator[int]:
     """Draws; yields how many files each part had, in no particular order."""
+    paint_part = partial(_paint_all, size_px=size_px)
     if not workers:
-        yield from map(_paint_all, parts)
+        yield from map(paint_part, parts)
         return
-    with closing(run_jobs(parts, _paint_all, num_workers=workers, limit_s=_LIMIT_S)) as outcomes:
+    with closing(run_jobs(parts, paint_part, num_workers=workers, limit_s=_LIMIT_S)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Lost):
                 raise FigclipError(
@@ -87,18 +97,18 @@ def _painted(parts: Sequence[Sequence[Order]], *, workers: int) -> Generator[int
             yield outcome.result
 
 
-def _paint_all(orders: Sequence[Order]) -> int:
+def _paint_all(orders: Sequence[Order], *, size_px: int) -> int:
     """Draws some files; returns their number."""
     for order in orders:
         if isinstance(order.shown, Situation):
-            picture = draw_still(order.shown, seed=order.seed, size_px=PICTURE_PX)
+            picture = draw_still(order.shown, seed=order.seed, size_px=size_px)
             aside = order.path.with_name(f"{order.path.name}.part")
             with named_failures(order.path):
                 # Less than half the time of the usual level, for files 6 % larger.
                 picture.save(aside, format=order.path.suffix[1:], compress_level=1)
                 aside.replace(order.path)
         else:
-            frames = draw_film(order.shown, seed=order.seed, fps=FPS, size_px=PICTURE_PX)
+            frames = draw_film(order.shown, seed=order.seed, fps=FPS, size_px=size_px)
             with named_failures(order.path):
                 write_video(order.path, frames, fps=FPS)
     return len(orders)

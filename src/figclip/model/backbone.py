@@ -231,13 +231,17 @@ class Backbone(nn.Module):
             parts = (texts[start : start + 4096] for start in range(0, len(texts), 4096))
             return sum(len(ids) > limit for part in parts for ids in self._token_ids(part))
         room = self._limit(max_tokens) - 2  # start and end
+        # Of the tokens only their number is wanted: a quarter of the time of `self.tokenizer(…)`.
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
         tokens_of: dict[str, int] = {}
         num_cut = 0
         for start in range(0, len(texts), 4096):
             rows = [text.split(" ") for text in texts[start : start + 4096]]
             fresh = list(set(chain.from_iterable(rows)) - tokens_of.keys())
             if fresh:
-                found = self.tokenizer(fresh, add_special_tokens=False, verbose=False)["input_ids"]
+                found = backend.encode_batch_fast(fresh, add_special_tokens=False)
                 tokens_of.update(zip(fresh, map(len, found), strict=True))
             num_cut += sum(sum(map(tokens_of.__getitem__, row)) > room for row in rows)
         return num_cut
