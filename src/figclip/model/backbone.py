@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -232,7 +233,7 @@ class Backbone(nn.Module):
             return sum(len(ids) > limit for part in parts for ids in self._token_ids(part))
         room = self._limit(max_tokens) - 2  # start and end
         # Of the tokens only their number is wanted: a quarter of the time of `self.tokenizer(…)`.
-        backend = self.tokenizer.backend_tokenizer
+        backend: Any = self.tokenizer.backend_tokenizer
         backend.no_truncation()
         backend.no_padding()
         tokens_of: dict[str, int] = {}
