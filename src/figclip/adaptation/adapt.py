@@ -546,7 +546,8 @@ def _card(info: ModelInfo, parts: RunParts, choice: StrengthChoice | None) -> st
         price=None if choice is None else choice.price,
     )
     weights = state_hash(plain_state(parts.backbone.clip, alpha=info.alpha))
-    return build_card(info, weights=weights, alpha=info.alpha, facts=facts)
+    notes = parts.backbone.family.notes
+    return build_card(info, weights=weights, alpha=info.alpha, facts=facts, notes=notes)
 
 
 def _text_embeddings(config: RunConfig, parts: RunParts) -> torch.Tensor | None:

@@ -101,7 +101,12 @@ def export(
             check_agreement(loaded, one, where=f"{out} ({to})") for one in target.load(folder)
         ]
         card = build_card(
-            loaded.info, weights=weights, alpha=loaded.alpha, facts=facts, library=target.library
+            loaded.info,
+            weights=weights,
+            alpha=loaded.alpha,
+            facts=facts,
+            library=target.library,
+            notes=loaded.backbone.family.notes,
         )
         write_atomically(folder / CARD_FILE, card)
     address = None

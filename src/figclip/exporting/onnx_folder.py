@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import CLIPModel, CLIPProcessor
+from transformers import AutoProcessor, PreTrainedConfig
 
 from figclip.exporting.agreement import Loaded
 from figclip.exporting.hf import write_hf
 from figclip.exporting.targets import Target
 from figclip.model.card import Library
-from figclip.model.families import CLIP
+from figclip.model.families import CLIP, DualEncoder, find_family, projection
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.files import make_folder
 
@@ -35,32 +35,33 @@ SUFFIXES = {"fp32": "", "fp16": "_fp16", "int8": "_quantized"}
 
 
 class _TextTower(nn.Module):
-    """Token ids and their mask to embeddings that are not normalised."""
+    """Token ids and, where padding is masked, their mask to embeddings that are not normalised."""
 
-    def __init__(self, clip: CLIPModel, *, end: int) -> None:
+    def __init__(self, clip: DualEncoder, *, end: int) -> None:
         super().__init__()
         self.clip = clip
         self.end = end
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         # transformers.js 4 cuts a long text without its end, the token that the tower reads.
         has_end = (input_ids == self.end).any(dim=1, keepdim=True)
         ended = torch.cat([input_ids[:, :-1], torch.full_like(input_ids[:, :1], self.end)], dim=1)
         ids = torch.where(has_end, input_ids, ended)
         found = self.clip.text_model(input_ids=ids, attention_mask=attention_mask)
-        return self.clip.text_projection(found.pooler_output)
+        return projection(self.clip, "text")(found.pooler_output)
 
 
 class _ImageTower(nn.Module):
     """Normalised pixels to embeddings that are not normalised."""
 
-    def __init__(self, clip: CLIPModel) -> None:
+    def __init__(self, clip: DualEncoder) -> None:
         super().__init__()
         self.clip = clip
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         # Not `encode_pixels`: what it joins at run time could not be quantised.
-        return self.clip.visual_projection(self.clip.vision_model(pixel_values).pooler_output)
+        pooled = self.clip.vision_model(pixel_values).pooler_output
+        return projection(self.clip, "visual")(pooled)
 
 
 def _write(model: FiGCLIP, folder: Path) -> None:
@@ -69,15 +70,17 @@ def _write(model: FiGCLIP, folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     make_folder(folder / "onnx")
     clip, size = model.backbone.clip, model.backbone.preprocessing.image_size
-    assert isinstance(clip, CLIPModel)
     tokens = model.backbone.tokenize(["a man", "a man pushes a woman"])
     end: Any = model.backbone.tokenizer.eos_token_id
     batch = torch.export.Dim("batch")
-    length = torch.export.Dim("sequence", max=model.backbone.context_length)
+    inputs, shape = {"input_ids": tokens.ids_NL}, {0: batch}
+    if not model.backbone.family.texts.pads:
+        inputs["attention_mask"] = tokens.present_NL
+        shape[1] = torch.export.Dim("sequence", max=model.backbone.context_length)
     _export(
         _TextTower(clip, end=end),
-        {"input_ids": tokens.ids_NL, "attention_mask": tokens.present_NL},
-        {name: {0: batch, 1: length} for name in ("input_ids", "attention_mask")},
+        inputs,
+        dict.fromkeys(inputs, shape),
         folder / "onnx" / "text_model.onnx",
     )
     _export(
@@ -128,7 +131,9 @@ def _export(
 def _load(folder: Path) -> list[Loaded]:
     """Each precision by onnxruntime, behind the processor of transformers."""
     onnxruntime: Any = import_module("onnxruntime")
-    processor: Any = CLIPProcessor.from_pretrained(folder)
+    processor: Any = AutoProcessor.from_pretrained(folder)
+    config = PreTrainedConfig.get_config_dict(folder)[0]
+    pads = find_family(config["model_type"], source=str(folder)).texts.pads
 
     def open_tower(name: str) -> Any:
         return onnxruntime.InferenceSession(
@@ -144,7 +149,10 @@ def _load(folder: Path) -> list[Loaded]:
 
         def embed_texts(texts: Sequence[str]) -> Tensor:
             inputs = processor.tokenizer(
-                list(texts), padding=True, truncation=True, return_tensors="np"
+                list(texts),
+                padding="max_length" if pads else True,
+                truncation=True,
+                return_tensors="np",
             )
             return torch.from_numpy(text.run(None, dict(inputs))[0])
 
@@ -153,13 +161,13 @@ def _load(folder: Path) -> list[Loaded]:
     return [load(precision, suffix) for precision, suffix in SUFFIXES.items()]
 
 
-def _target(library: Library) -> Target:
+def _target(library: Library, *, families: tuple[str, ...] | None) -> Target:
     """The same folder, for one library or the other."""
     return Target(
         library=library,
         needs=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
-        families=(CLIP.name,),
+        families=families,
         write=_write,
         load=_load,
     )
@@ -173,14 +181,15 @@ ONNX = _target(
         pipeline_tag="zero-shot-image-classification",
         usage="""\
 import onnxruntime
-from transformers import CLIPProcessor
+from transformers import AutoProcessor
 
-processor = CLIPProcessor.from_pretrained("THIS_FOLDER")
+processor = AutoProcessor.from_pretrained("THIS_FOLDER")
 tower = onnxruntime.InferenceSession("THIS_FOLDER/onnx/text_model.onnx")
 tokens = processor.tokenizer(["a man pushes a woman"], return_tensors="np")
 (texts,) = tower.run(None, dict(tokens))""",
         limits=(_LIMIT,),
-    )
+    ),
+    families=None,
 )
 
 TRANSFORMERS_JS = _target(
@@ -195,5 +204,6 @@ const model = await CLIPTextModelWithProjection.from_pretrained("THIS_FOLDER", {
 const inputs = tokenizer(["a man pushes a woman"], { padding: true, truncation: true });
 const { text_embeds } = await model(inputs);""",
         limits=(_LIMIT,),
-    )
+    ),
+    families=(CLIP.name,),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -126,6 +126,7 @@ def build_card(
     alpha: float,
     facts: CardFacts,
     library: Library = TRANSFORMERS,
+    notes: Sequence[str] = (),
 ) -> str:
     """The text of a model card.
 
@@ -135,7 +136,9 @@ def build_card(
         alpha: Strength that they are merged at.
         facts: What else is known.
         library: Who loads the folder.
+        notes: What users of models of this family must know.
     """
+    library = replace(library, limits=(*library.limits, *notes))
     head = _metadata(info, facts, library).to_yaml()
     body = "\n\n".join(_sections(info, weights, alpha, facts, library))
     return f"---\n{head}\n---\n\n{body}\n"

@@ -53,6 +53,7 @@ class Family:
         pictures: How it treats pictures.
         texts: How it reads texts.
         max_log_scale: The family's own bound on its log temperature.
+        notes: What a model card must say to its users.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Family:
     pictures: PictureRules = CROPPING
     texts: TextRules
     max_log_scale: float = float(np.log(100.0))
+    notes: tuple[str, ...] = ()
 
 
 CLIP = Family(name="clip", title="CLIP", config=CLIPConfig, model=CLIPModel, texts=CLIP_TEXTS)
@@ -82,6 +84,10 @@ SIGLIP = Family(
     pictures=SQUASHING,
     texts=SIGLIP_TEXTS,
     max_log_scale=float("inf"),
+    notes=(
+        'It reads texts padded to their full length and without a mask: `padding="max_length"`. '
+        "Otherwise their embeddings are others.",
+    ),
 )
 
 FAMILIES = {one.name: one for one in (CLIP, METACLIP_2, SIGLIP)}
