@@ -12,8 +12,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from figclip.annotations.captions import TEMPLATES, caption_event
-from figclip.annotations.texts import TextTable
+from figclip.annotations.captions import TEMPLATES, caption_event, concept_phrases
+from figclip.annotations.texts import TextTable, no_concepts
 from figclip.config import RunConfig
 from figclip.model.backbone import Backbone, load_backbone
 from figclip.model.contextualizer import VideoContextualizer
@@ -65,7 +65,9 @@ def make_records(events_per_video: Sequence[int]) -> list[VideoRecord]:
     return records
 
 
-def make_texts(records: Sequence[VideoRecord], *, num_negatives: int) -> TextTable:
+def make_texts(
+    records: Sequence[VideoRecord], *, num_negatives: int, with_concepts: bool = False
+) -> TextTable:
     """Captions with invented negatives; the last negative of every first event is masked."""
 
     def negatives(event: Event, record: VideoRecord, key: str) -> list[str | None]:
@@ -76,7 +78,10 @@ def make_texts(records: Sequence[VideoRecord], *, num_negatives: int) -> TextTab
 
     template = TEMPLATES["default"]
     return TextTable(
-        records, caption=lambda e: caption_event(e, template=template), negatives=negatives
+        records,
+        caption=lambda e: caption_event(e, template=template),
+        negatives=negatives,
+        concepts=concept_phrases if with_concepts else no_concepts,
     )
 
 
@@ -146,7 +151,11 @@ def make_run(
         ).to(dtype)
     backbone.to(dtype)
     records = make_records(events_per_video)
-    texts = make_texts(records, num_negatives=config.text.verb_negatives)
+    texts = make_texts(
+        records,
+        num_negatives=config.text.verb_negatives,
+        with_concepts=config.loss.concept > 0,
+    )
     table = None
     if not model.trains_text_tower:
         with torch.no_grad():

@@ -80,6 +80,7 @@ CHANGES = (
     "loss.event_context=0",
     "loss.video=0",
     "loss.video_context=0",
+    "loss.concept=0.5",
     "loss.learn_logit_scale=true",
     "keep.temperature=2",
     "keep.weight=0",

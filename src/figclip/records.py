@@ -5,7 +5,7 @@ Shape letters, used as suffixes of tensor names (`frames_BPTD`) and in jaxtyping
     B  videos                 N  items (frames, texts, events: whatever a flat list holds)
     P  events of a video      K  hard negatives of an event
     T  frames of an event     D  embedding
-    C  channels               L  tokens
+    C  channels, or phrases   L  tokens
     H  height                 W  width
     Q  queries                M  rows of a table of texts
     S  tokens of the contextualizer

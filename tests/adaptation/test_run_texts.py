@@ -13,7 +13,7 @@ from figclip.runtime.files import write_json
 from figclip.training.run_folder import RunFolder
 from tests.small_runs import make_records, make_texts
 
-TABLE = make_texts(make_records([2, 1, 3]), num_negatives=2)
+TABLE = make_texts(make_records([2, 1, 3]), num_negatives=2, with_concepts=True)
 TEXTS = RunTexts(
     data="of these videos",
     table=TABLE,
@@ -38,8 +38,8 @@ def test_texts_are_read_as_they_were_written(run: RunFolder) -> None:
     assert found is not None
     assert dataclasses.replace(found, table=TABLE) == TEXTS
     assert found.table.texts == TABLE.texts
-    for name in ("caption_N", "negative_NK", "hash_N", "video_hash_A", "event_A", "annotation_B"):
-        one, other = getattr(found.table.rows, name), getattr(TABLE.rows, name)
+    for field in dataclasses.fields(TABLE.rows):
+        one, other = getattr(found.table.rows, field.name), getattr(TABLE.rows, field.name)
         assert np.array_equal(one, other) and one.dtype == other.dtype
     first = found.table.event_texts(2, 0)
     assert first.video_hash == TABLE.event_texts(2, 0).video_hash

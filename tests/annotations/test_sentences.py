@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.annotations.captions import plain_sentence, third_person
+from figclip.annotations.captions import concept_phrases, plain_sentence, third_person
 from figclip.records import Event, Role
 
 
@@ -138,3 +138,21 @@ def test_any_event_makes_a_single_spaced_sentence(
     sentence = plain_sentence(event(verb, *(role(*one) for one in told), scene=scene))
     assert sentence
     assert sentence == " ".join(sentence.split())
+
+
+def test_phrases_of_an_event_by_hand() -> None:
+    hit = event(
+        "hit",
+        role("Arg0", "hitter", "man  in green"),
+        role("Arg1", "thing hit", "drum"),
+        role("Arg2", "instrument", "stick"),
+        role("ArgM", "manner", "-"),
+        role("ArgM", "direction", "down"),
+        scene="kitchen",
+    )
+    phrases = ("hits drum with stick", "man in green", "drum", "stick", "down", "kitchen")
+    assert concept_phrases(hit) == phrases
+    # Each once, and a verb alone where there is no more.
+    same = event("see", role("Arg0", "seer", "dog"), role("Arg1", "thing seen", "dog"))
+    assert concept_phrases(same) == ("sees dog", "dog")
+    assert concept_phrases(event("wave", role("ArgM", "manner", "unknown"))) == ("waves",)

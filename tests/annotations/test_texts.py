@@ -91,6 +91,42 @@ def test_each_text_has_one_row_and_each_event_its_rows() -> None:
     assert table.event_texts(1, 0).negative_PK.shape == (3, 2)
 
 
+def test_phrases_of_events_are_padded_to_the_longest() -> None:
+    phrases = {"run": ["runs", "man"], "sit": ["sits"], "fly": []}
+    table = TextTable(
+        [video("a", "run sit fly"), video("b", "sit")],
+        caption=lambda event: event.verb,
+        negatives=lambda *_: [],
+        concepts=lambda event: phrases[event.verb],
+    )
+    rows = [row.tolist() for at in (0, 1) for row in table.event_texts(at, 0).concept_PC]
+    told = [[table.texts[row] for row in each if row != MASKED] for each in rows]
+    assert told == [["runs", "man"], ["sits"], [], ["sits"]]
+    assert {len(row) for row in rows} == {2}
+    assert table_of([video("a", "run sit")]).event_texts(0, 0).concept_PC.shape == (2, 0)
+
+
+def test_concepts_add_to_the_texts_and_change_no_other() -> None:
+    records = make_records((2, 1))
+    plain = build(records)
+    options = {"policy": "matched", "verb_negatives": 3, "filler_negatives_per_event": 0}
+    more = build_text_table(
+        records,
+        template=TEMPLATE,
+        seed=0,
+        with_concepts=True,
+        **options,  # pyright: ignore
+    )
+    for video_idx in range(2):
+        before, after = (table.event_texts(video_idx, 0) for table in (plain, more))
+        assert [plain.texts[row] for row in before.caption_P] == [
+            more.texts[row] for row in after.caption_P
+        ]
+        assert negatives_of(plain, video_idx) == negatives_of(more, video_idx)
+    first = more.event_texts(0, 0).concept_PC[0]
+    assert [more.texts[row] for row in first] == ["pushes box", "red ball", "box"]
+
+
 def test_hashes_tell_equal_texts_as_captions_do() -> None:
     table = table_of([video("a", "run sit", "RUN sit"), video("b", "sit run", "run sit run")])
     first, shouted = table.event_texts(0, 0), table.event_texts(0, 1)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from figclip.annotations.texts import MASKED
+from figclip.annotations.texts import MASKED, EventTexts
 from figclip.config import (
     Adaptation,
     KeepConfig,
@@ -58,7 +58,7 @@ def test_micro_batches_give_the_one_shot_gradient(clip_folder: Path, adaptation,
     config = dataclasses.replace(
         CONFIG,
         model=dataclasses.replace(CONFIG.model, adaptation=adaptation),
-        loss=LossConfig(learn_logit_scale=True),
+        loss=LossConfig(learn_logit_scale=True, concept=0.5),
         keep=KeepConfig(weight=0.5),
     )
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-5)):
@@ -150,8 +150,37 @@ def oracle_loss(run: SmallRun, config: RunConfig) -> Tensor:
         + weights.event_context * event_loss(contexts)
         + weights.video * video_loss(videos)
         + weights.video_context * video_loss(video_contexts)
+        + (weights.concept and weights.concept * concept_oracle(run, rows, events, table, scale))
         + config.keep.weight * keep_oracle(run, trains_texts=config.model.trains_text_tower)
     )
+
+
+def concept_oracle(
+    run: SmallRun, rows: list[EventTexts], events: list[Tensor], table: Tensor, scale: Tensor
+) -> Tensor:
+    """Each event's phrases against those of others, and each phrase's events, one by one."""
+    embedded: dict[str, Tensor] = {}
+    said: list[set[str]] = []  # phrases of each event, as the hash of texts sees them
+    for row in rows:
+        for own in row.concept_PC:
+            texts = [run.texts.texts[r] for r in own if r >= 0]
+            said.append({text.casefold() for text in texts})
+            embedded |= {t.casefold(): table[r] for t, r in zip(texts, own, strict=False)}
+    total = torch.zeros((), dtype=table.dtype)
+
+    def cross_entropy(own: Tensor, others: list[Tensor]) -> Tensor:
+        return torch.log(torch.exp(own) + sum(torch.exp(one) for one in others)) - own
+
+    for event, phrases in zip(events, said, strict=True):
+        false = [scale * event @ embedded[other] for other in embedded if other not in phrases]
+        each = [cross_entropy(scale * event @ embedded[one], false) for one in phrases]
+        total = total + sum(each) / len(each) / len(events) / 2
+    for phrase, text in embedded.items():
+        false = [scale * e @ text for e, of in zip(events, said, strict=True) if phrase not in of]
+        true = [scale * e @ text for e, of in zip(events, said, strict=True) if phrase in of]
+        each = [cross_entropy(one, false) for one in true]
+        total = total + sum(each) / len(each) / len(embedded) / 2
+    return total
 
 
 def keep_oracle(run: SmallRun, *, trains_texts: bool) -> Tensor:
@@ -192,7 +221,9 @@ def test_loss_and_gradients_equal_the_formulas(
     )
     # With pictures to keep in half of the cases.
     keep = KeepConfig(weight=0.7 if mask_equal_texts else 0.0)
-    config = dataclasses.replace(CONFIG, text=text, keep=keep)
+    # And with phrases in the other half.
+    loss = LossConfig(concept=0.0 if mask_equal_texts else 0.6)
+    config = dataclasses.replace(CONFIG, text=text, keep=keep, loss=loss)
     options = {"events_per_video": events_per_video, "dtype": torch.float64}
     found, loss = gradients(make_run(clip_folder, config, **options))
     run = make_run(clip_folder, config, **options)
@@ -233,6 +264,7 @@ def test_what_is_kept_is_told_beside_the_other_losses_and_nothing_without(clip_f
         (LossConfig(event=0, event_context=1, video=0, video_context=0), 2),
         (LossConfig(event=0, event_context=0, video=1, video_context=0), 0),
         (LossConfig(event=0, event_context=0, video=0, video_context=1), 2),
+        (LossConfig(event=0, event_context=0, video=0, video_context=0, concept=1), 0),
     ],
 )
 def test_each_loss_can_stand_alone(clip_folder: Path, loss: LossConfig, layers: int):
@@ -241,9 +273,8 @@ def test_each_loss_can_stand_alone(clip_folder: Path, loss: LossConfig, layers: 
     )
     run = make_run(clip_folder, config)
     losses = step_losses(run)
-    active = [
-        name for name in ("event", "event_context", "video", "video_context") if getattr(loss, name)
-    ]
+    names = ("event", "event_context", "video", "video_context", "concept")
+    active = [name for name in names if getattr(loss, name)]
     assert set(losses) == {"loss", f"loss/{active[0]}"}
     assert losses["loss"] == pytest.approx(losses[f"loss/{active[0]}"])
 

@@ -16,6 +16,7 @@ from transformers import SiglipConfig, SiglipModel
 from figclip.config import ModelConfig, RunConfig, TextConfig, TrainConfig
 from figclip.training import losses
 from figclip.training.losses import (
+    concept_loss,
     equal_mask,
     info_nce,
     keep_loss,
@@ -315,3 +316,54 @@ def test_nothing_is_lost_where_nothing_moved_and_a_common_turn_loses_nothing():
             temperature=3,
         )
         assert value(loss) == pytest.approx(0, abs=1e-5)
+
+
+def concepts(visual: Tensor, phrases: Tensor, belongs: list[list[int]]) -> float:
+    mask = torch.tensor(belongs, dtype=torch.bool)
+    return value(concept_loss(visual, phrases, belongs_NM=mask, logit_scale=LOG_3))
+
+
+def test_one_phrase_each_is_info_nce():
+    expected = info_nce(AXES, AXES, logit_scale=LOG_3, excluded_NN=NOTHING)
+    assert concepts(AXES, AXES, [[1, 0], [0, 1]]) == pytest.approx(value(expected), abs=1e-6)
+
+
+def test_phrases_of_one_event_do_not_compete_by_hand():
+    # The first event has both phrases, at weights 3 and 1; the second has the second, at 3.
+    # Its own are no false ones: the first event's loss is 0, the second's log (3 + 1) / 3.
+    # The first phrase has a false event, the second none: log (3 + 1) / 3 and 0.
+    assert concepts(AXES, AXES, [[1, 1], [0, 1]]) == pytest.approx(
+        (math.log(4 / 3) / 2 + math.log(4 / 3) / 2) / 2, abs=1e-6
+    )
+
+
+def test_where_all_is_true_there_is_nothing_to_learn():
+    visual = AXES.clone().requires_grad_()
+    everywhere = torch.ones(2, 2, dtype=torch.bool)
+    loss = concept_loss(visual, AXES, belongs_NM=everywhere, logit_scale=torch.tensor(100.0))
+    loss.backward()
+    assert value(loss.detach()) == 0.0
+    assert visual.grad is not None and not visual.grad.any()
+
+
+def test_all_events_count_alike_however_many_phrases_they_have():
+    # The first event has three phrases like itself, the second one unlike itself.
+    phrases = torch.stack([AXES[0], AXES[0], AXES[0], AXES[0]])
+    found = concepts(AXES, phrases, [[1, 1, 1, 0], [0, 0, 0, 1]])
+    # Weight 3 against a false 3; in the other, 1 against three times 1.
+    by_event = (math.log(2) + math.log(4)) / 2
+    by_phrase = (3 * math.log(4 / 3) + math.log(4)) / 4
+    assert found == pytest.approx((by_event + by_phrase) / 2, abs=1e-6)
+
+
+def test_with_a_bias_each_pair_of_event_and_phrase_stands_alone_by_hand():
+    # Logits are log 3 on the diagonal and 0 off it, minus log 3: 0 and -log 3.
+    loss = concept_loss(
+        AXES,
+        AXES,
+        belongs_NM=torch.tensor([[True, True], [False, True]]),
+        logit_scale=LOG_3,
+        logit_bias=-LOG_3,
+    )
+    # Three true pairs of log 2, log 4 and log 2; one false one of log (4 / 3); two phrases.
+    assert value(loss) == pytest.approx(math.log(2 * 4 * 2 * 4 / 3) / 2, abs=1e-6)

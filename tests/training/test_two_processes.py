@@ -63,7 +63,7 @@ def config_of(adaptation: Adaptation) -> RunConfig:
     return RunConfig(
         recipe="test",
         text=TextConfig(verb_negatives=2),
-        loss=LossConfig(learn_logit_scale=True),
+        loss=LossConfig(learn_logit_scale=True, concept=0.5 if adaptation == "lora_image" else 0),
         model=ModelConfig(
             adaptation=adaptation,
             lora_rank=4,

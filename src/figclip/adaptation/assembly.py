@@ -165,6 +165,7 @@ def _write_texts(
         filler_negatives_per_event=config.text.filler_negatives,
         seed=config.train.seed,
         pools=pools,
+        with_concepts=config.loss.concept > 0,
     )
 
 

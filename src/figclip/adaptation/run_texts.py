@@ -22,7 +22,10 @@ from figclip.runtime.files import write_atomically
 from figclip.runtime.reading import damage_named
 from figclip.training.run_folder import RunFolder, data_before
 
-_ROWS = ("caption_N", "negative_NK", "hash_N", "video_hash_A", "event_A", "annotation_B")
+_ROWS = (
+    *("caption_N", "negative_NK", "concept_NC"),
+    *("hash_N", "video_hash_A", "event_A", "annotation_B"),
+)
 _OTHERS = ("text_bytes", "text_ends", "frame_videos", "frame_times_s")
 _DAMAGED = "Delete the file to go on: it is made again."
 

@@ -246,11 +246,33 @@ def plain_sentence(event: Event) -> str:
     roles = filled_roles(event)
     numbered = [role for role in roles if not role.is_modifier]
     modifiers = sorted((role for role in roles if role.is_modifier), key=_modifier_rank)
-    parts = [numbered[0].text if numbered else _SOMEONE, third_person(clean_filler(event.verb))]
-    parts += (_with_preposition(role.text, _preposition(role)) for role in numbered[1:])
+    parts = [numbered[0].text if numbered else _SOMEONE, _verb_phrase(event.verb, numbered[1:])]
     parts += (_with_preposition(role.text, _preposition(role)) for role in modifiers)
     if scene := filled_scene(event):
         parts.append(_with_preposition(scene, "in"))
+    return " ".join(part for part in parts if part)
+
+
+def concept_phrases(event: Event) -> tuple[str, ...]:
+    """The phrases that an event is made of, each once: what is done, then each role and the scene.
+
+    What is done is the verb with its numbered roles but the first, as in `plain_sentence`: `chases
+    small red cat`. Roles and scene are their texts; what says nothing is left out.
+
+    Source:
+        C2LIP (arXiv 2603.25722) takes the noun phrases of a caption. Here the annotation has them,
+        and phrases of verbs are ours.
+    """
+    roles = filled_roles(event)
+    numbered = [role for role in roles if not role.is_modifier]
+    phrases = [_verb_phrase(event.verb, numbered[1:]), *(role.text for role in roles)]
+    return tuple(dict.fromkeys(one for one in (*phrases, filled_scene(event)) if one))
+
+
+def _verb_phrase(verb: str, objects: Iterable[Role]) -> str:
+    """The verb in the third person and what it is done to, with prepositions."""
+    parts = [third_person(clean_filler(verb))]
+    parts += (_with_preposition(role.text, _preposition(role)) for role in objects)
     return " ".join(part for part in parts if part)
 
 

@@ -17,6 +17,7 @@ from figclip.annotations.captions import (
     Template,
     caption_clauses,
     caption_event,
+    concept_phrases,
     text_hash,
     video_hash_of,
 )
@@ -41,14 +42,16 @@ give away is not drawn."""
 
 @dataclass(frozen=True, slots=True)
 class EventTexts:
-    """Rows of one annotation's texts in the table: each event's caption, and its hard negatives.
+    """Rows of one annotation's texts in the table.
 
-    A negative's row is `MASKED` where there is none. Equal captions have equal hashes; `video_hash`
-    is that of all, in whatever order.
+    Those of each event's caption, of its hard negatives, and of the phrases that it is made of. The
+    row of a negative or phrase is `MASKED` where there is none. Equal captions have equal hashes;
+    `video_hash` is that of all, in whatever order.
     """
 
     caption_P: Int64[np.ndarray, " P"]
     negative_PK: Int64[np.ndarray, "P K"]
+    concept_PC: Int64[np.ndarray, "P C"]
     hash_P: Int64[np.ndarray, " P"]
     video_hash: int
 
@@ -63,6 +66,7 @@ class TextRows:
 
     caption_N: Int64[np.ndarray, " N"]
     negative_NK: Int64[np.ndarray, "N K"]
+    concept_NC: Int64[np.ndarray, "N C"]
     hash_N: Int64[np.ndarray, " N"]
     video_hash_A: Int64[np.ndarray, " A"]
     event_A: Int64[np.ndarray, " _"]
@@ -71,21 +75,34 @@ class TextRows:
 
 Caption = Callable[[Event], str]
 Negatives = Callable[[Event, VideoRecord, str], Sequence[str | None]]
+Concepts = Callable[[Event], Sequence[str]]
+
+
+def no_concepts(_: Event) -> tuple[str, ...]:
+    """`Concepts` of a table that needs none."""
+    return ()
 
 
 class TextTable:
     """Captions and hard negatives of all annotations of all videos.
 
     `caption` renders an event; `negatives` are those of (event, its record, its key), None where
-    masked, always the same number. `texts` has each text once; `rows` say whose they are.
+    masked, always the same number; `concepts` are the phrases of an event. `texts` has each text
+    once; `rows` say whose they are.
     """
 
     def __init__(
-        self, records: Iterable[VideoRecord], *, caption: Caption, negatives: Negatives
+        self,
+        records: Iterable[VideoRecord],
+        *,
+        caption: Caption,
+        negatives: Negatives,
+        concepts: Concepts = no_concepts,
     ) -> None:
         row_of: dict[str, int] = {}
         captions: list[int] = []
         drawn: list[list[int]] = []
+        phrases: list[list[int]] = []
         hashes: list[int] = []
         video_hashes: list[int] = []
         event_A, annotation_B = [0], [0]
@@ -102,6 +119,7 @@ class TextTable:
                     drawn += [
                         [MASKED if one is None else row(one) for one in each] for each in false
                     ]
+                    phrases += [[row(one) for one in concepts(event)] for _, event in events]
                     captions += map(row, texts)
                     own = [text_hash(text) for text in texts]
                     hashes += own
@@ -112,6 +130,7 @@ class TextTable:
         self.rows = TextRows(
             caption_N=np.array(captions, np.int64),
             negative_NK=np.array(drawn, np.int64).reshape(len(drawn), len(next(iter(drawn), ()))),
+            concept_NC=_padded(phrases),
             hash_N=np.array(hashes, np.int64),
             video_hash_A=np.array(video_hashes, np.int64),
             event_A=np.array(event_A, np.int64),
@@ -133,6 +152,7 @@ class TextTable:
         return EventTexts(
             rows.caption_N[events],
             rows.negative_NK[events],
+            rows.concept_NC[events],
             rows.hash_N[events],
             int(rows.video_hash_A[annotation]),
         )
@@ -168,10 +188,12 @@ def build_text_table(
     filler_negatives_per_event: int,
     seed: int,
     pools: CounterfeitPools | None = None,
+    with_concepts: bool = False,
 ) -> TextTable:
     """Captions and hard negatives of a set of videos, which are also what these are drawn from.
 
     `pools` are those of the videos, where they are needed for more; None: what is needed is made.
+    Events have their phrases in the table `with_concepts`.
     """
     senses = build_sense_pool(records) if pools is None else pools.senses
     fillers = None
@@ -209,7 +231,10 @@ def build_text_table(
         return texts
 
     return TextTable(
-        records, caption=lambda event: caption_event(event, template=template), negatives=draw
+        records,
+        caption=lambda event: caption_event(event, template=template),
+        negatives=draw,
+        concepts=concept_phrases if with_concepts else no_concepts,
     )
 
 
@@ -373,6 +398,14 @@ def count_names(records: Sequence[VideoRecord]) -> list[str]:
         if name != EVALUATED_SPLIT and get_close_matches(name, [EVALUATED_SPLIT]):
             lines.append(f'Split "{name}": `eval` looks for "{EVALUATED_SPLIT}"')
     return lines
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Int64[np.ndarray, "N C"]:
+    """Rows of unequal length side by side, `MASKED` where one has ended."""
+    padded_NC = np.full((len(rows), max(map(len, rows), default=0)), MASKED, np.int64)
+    for idx, row in enumerate(rows):
+        padded_NC[idx, : len(row)] = row
+    return padded_NC
 
 
 def _num_carried(

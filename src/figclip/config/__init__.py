@@ -138,7 +138,7 @@ class ModelConfig(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossConfig(Section):
-    """Weights of the four losses (docs/method.md); 0 switches a part off."""
+    """Weights of the losses (docs/method.md); 0 switches a part off."""
 
     section = "loss"
     event: NotNegative = 1.0
@@ -149,12 +149,15 @@ class LossConfig(Section):
     """CV: mean of all frames against the mean of the captions."""
     video_context: NotNegative = 0.25
     """VCV: the contextualizer's video output against the mean of the captions."""
+    concept: NotNegative = 0.0
+    """Mean of an event's frames against each of the phrases that it is made of."""
     learn_logit_scale: bool = False
     """Train CLIP's temperature too; otherwise it keeps its pretrained value."""
 
     def __post_init__(self) -> None:
         Section.__post_init__(self)
-        if not any((self.event, self.event_context, self.video, self.video_context)):
+        weights = (self.event, self.event_context, self.video, self.video_context, self.concept)
+        if not any(weights):
             raise ConfigError("all weights are 0", where="loss", fix="Set one of them above 0.")
 
     @property

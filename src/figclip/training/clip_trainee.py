@@ -1,4 +1,4 @@
-"""The trainee of the main job: a CLIP and its contextualizer under the four losses.
+"""The trainee of the main job: a CLIP and its contextualizer under the losses.
 
 Parallel processes: every process embeds its own videos and its share of the texts, all embeddings
 are gathered without gradient, the process's own rows are put back with theirs, and the same global
@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, distributed
 from torch.nn.functional import normalize
 
+from figclip.annotations.captions import text_hash
 from figclip.annotations.texts import MASKED, EventTexts, TextTable
 from figclip.config import RunConfig
 from figclip.model.backbone import Backbone, TokenBatch
@@ -25,6 +26,7 @@ from figclip.training.batches import ClipBatch, rank_slice, segment_index
 from figclip.training.gradient_cache import GradientCache, Held
 from figclip.training.loop import ParameterGroup, decay_groups
 from figclip.training.losses import (
+    concept_loss,
     contrastive_loss,
     equal_mask,
     keep_loss,
@@ -188,6 +190,8 @@ class ClipTrainee:
         visual = self._gather(self._visual(event_ND, batch), batch)
         targets = self._targets(batch, embeddings_MD, rows)
         parts = self._losses(visual, targets)
+        if self._config.loss.concept:
+            parts["concept"] = self._concept(visual, batch, embeddings_MD, rows)
         if self.teacher is not None:
             parts["keep"] = self._keep(picture_ND, batch, self.teacher, embeddings_MD, kept)
         total = torch.stack([weight * parts[name] for name, weight in self._weights().items()])
@@ -217,6 +221,7 @@ class ClipTrainee:
             "event_context": loss.event_context,
             "video": loss.video,
             "video_context": loss.video_context,
+            "concept": loss.concept,
             "keep": 0.0 if self.teacher is None else self._config.keep.weight,
         }
         return {name: weight for name, weight in weights.items() if weight > 0}
@@ -280,6 +285,30 @@ class ClipTrainee:
             temperature=self._config.keep.temperature,
         )
 
+    def _concept(
+        self,
+        visual: VisualEmbeddings,
+        batch: ClipBatch,
+        embeddings_MD: Float[Tensor, "M D"],
+        row_of: Mapping[int, int],
+    ) -> Tensor:
+        """The loss of the events' phrases; equal ones, of whatever events, are one."""
+        concept_NC = np.concatenate([t.concept_PC for t in self._texts_of(batch)])
+        event_M, place_M = np.nonzero(concept_NC != MASKED)
+        rows, row_M = np.unique(concept_NC[event_M, place_M], return_inverse=True)
+        hashes = [text_hash(self._texts.texts[row]) for row in rows]
+        _, first, phrase_of_row = np.unique(hashes, return_index=True, return_inverse=True)
+        belongs_NM = np.zeros((len(concept_NC), len(first)), bool)
+        belongs_NM[event_M, phrase_of_row[row_M]] = True
+        embedded = torch.tensor([row_of[int(row)] for row in rows[first]])
+        return concept_loss(
+            normalize(visual.event_mean_ND, dim=-1),
+            embeddings_MD[embedded.to(embeddings_MD.device)],
+            belongs_NM=torch.from_numpy(belongs_NM).to(embeddings_MD.device),
+            logit_scale=self.backbone.logit_scale,
+            logit_bias=self.backbone.logit_bias,
+        )
+
     def _embed_texts(
         self, batch: ClipBatch, kept: Int[np.ndarray, " K"]
     ) -> tuple[GradientCache[TokenBatch] | None, Tensor, dict[int, int]]:
@@ -288,7 +317,7 @@ class ClipTrainee:
         Where the text tower is trained, those of the teacher's texts `kept` follow.
         """
         texts = self._texts_of(batch)
-        rows = [one.ravel() for t in texts for one in (t.caption_P, t.negative_PK)]
+        rows = [one.ravel() for t in texts for one in (t.caption_P, t.negative_PK, t.concept_PC)]
         needed = np.unique(np.concatenate(rows))
         needed = needed[needed != MASKED]
         row_of = {int(row): i for i, row in enumerate(needed)}

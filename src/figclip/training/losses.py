@@ -104,6 +104,45 @@ def contrastive_loss(
     return partial(sigmoid_loss, logit_scale=logit_scale, logit_bias=logit_bias)
 
 
+def concept_loss(
+    visual_ND: Float[Tensor, "N D"],
+    concept_MD: Float[Tensor, "M D"],
+    *,
+    belongs_NM: Bool[Tensor, "N M"],
+    logit_scale: Float[Tensor, ""],
+    logit_bias: Float[Tensor, ""] | None = None,
+) -> Float[Tensor, ""]:
+    """InfoNCE of events against phrases, of which each event has several and each several events.
+
+    Every pair of `belongs_NM` is a positive of its own: the others of its event, or of its phrase,
+    are not in its denominator. All events count alike, and in the other direction all phrases,
+    however many pairs they have. Each event has a phrase and each phrase an event.
+
+    With a bias it is SigLIP's loss instead: each pair of an event and a phrase fits or does not.
+
+    Returns:
+        Mean of the two directions' cross entropies, in nats; with a bias the mean over phrases of
+        the sum of the binary cross entropies of their pairs.
+
+    Source:
+        C2LIP (arXiv 2603.25722) aligns images with the noun phrases of their captions, with
+        SigLIP's loss; the form for the softmax of CLIP is ours.
+    """
+    logits_NM = logit_scale * visual_ND @ concept_MD.T
+    if logit_bias is not None:
+        signs_NM = 2 * belongs_NM.to(logits_NM.dtype) - 1
+        pairs_NM = F.logsigmoid(signs_NM * (logits_NM + logit_bias))
+        return -pairs_NM.sum() / len(concept_MD)
+    # Finite, as there is no gradient where all of a denominator is left out.
+    false_NM = logits_NM.masked_fill(belongs_NM, torch.finfo(logits_NM.dtype).min)
+    to_concept_NM = F.softplus(false_NM.logsumexp(dim=1, keepdim=True) - logits_NM)
+    to_event_NM = F.softplus(false_NM.logsumexp(dim=0, keepdim=True) - logits_NM)
+    pairs_NM = belongs_NM.to(logits_NM.dtype)
+    by_event_N = (to_concept_NM * pairs_NM).sum(dim=1) / pairs_NM.sum(dim=1)
+    by_concept_M = (to_event_NM * pairs_NM).sum(dim=0) / pairs_NM.sum(dim=0)
+    return (by_event_N.mean() + by_concept_M.mean()) / 2
+
+
 def keep_loss(
     picture_ND: Float[Tensor, "N D"],
     text_MD: Float[Tensor, "M D"],
