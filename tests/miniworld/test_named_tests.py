@@ -13,8 +13,10 @@ from figclip.miniworld.named_tests import (
     NamedTest,
     detail_tests,
     kept_tests,
+    two_truths_tests,
     write_detail_tests,
     write_kept_tests,
+    write_two_truths,
 )
 from figclip.miniworld.situations import COLOURS, KINDS, SCENES, VERBS
 from tests.layouts.plain_painter import PAINTER, digests
@@ -24,6 +26,7 @@ NUM_PAIRS, NUM_STILLS = 40, 200
 
 def write(out: Path, *, num_pairs: int, num_stills: int, seed: int) -> None:
     write_detail_tests(out / "detail", num_pairs=num_pairs, seed=seed, painter=PAINTER)
+    write_two_truths(out / "detail", num_pairs=num_pairs, seed=seed)
     write_kept_tests(out / "kept", num_stills=num_stills, seed=seed, painter=PAINTER)
 
 
@@ -72,6 +75,23 @@ def test_every_sentence_of_a_pair_is_true_once_and_false_once(folder: Path):
             true[item.group, item.positives[0]] += 1
             false[item.group, item.negatives[0]] += 1
         assert true == false
+
+
+def test_two_truths_say_the_same_in_other_words_of_the_videos_of_the_pairs(folder: Path):
+    pairs = [test for test in detail_tests(folder / "detail")[:7] if test.source.name == "pairs"]
+    for single, double in zip(pairs, two_truths_tests(folder / "detail"), strict=True):
+        assert double.name == f"two truths, {single.name}"
+        of_pairs, items = load(single).items, load(double).items
+        assert [item.media for item in items] == [item.media for item in of_pairs]
+        for item in items:
+            # The false sentence is what the first true one says of the other video of the pair.
+            (false,) = item.negatives
+            assert false not in item.positives and item.positives[0] != item.positives[1]
+            others = [one for one in items if one.group == item.group and one is not item]
+            assert any(one.positives[0] == false for one in others)
+            # The same words, if not in the same order, as far as nothing was edited.
+            first, second = ({*text.split()} for text in item.positives)
+            assert len(first & second) >= 3, item.positives
 
 
 def test_half_of_the_pairs_start_from_new_combinations(folder: Path):

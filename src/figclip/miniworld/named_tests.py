@@ -30,9 +30,11 @@ from figclip.miniworld.situations import (
 )
 from figclip.miniworld.wording import (
     ALL_FACTS,
+    EVALUATION_STYLES,
     Wording,
     evaluation_sentence,
     facts_to_tell,
+    natural_sentence,
     template_sentence,
     web_caption,
 )
@@ -94,6 +96,42 @@ def write_detail_tests(out: Path, *, num_pairs: int, seed: int, painter: Painter
     write_classes(out, deeds, name="verbs-template", label=lambda one: one.verb)
 
 
+def write_two_truths(out: Path, *, num_pairs: int, seed: int) -> None:
+    """Writes `out/{kind}-two-truths.jsonl`, of the videos of `write_detail_tests` with this seed.
+
+    A video has two true sentences in different styles, and a false one in the style of the first;
+    it is right if both true ones are nearer to it than the false one.
+
+    Source:
+        SugarCrepe++ (arXiv 2406.11171), whose true captions differ in their words and whose false
+        one has the words of the first.
+    """
+    pairs = _draw_pairs(num_pairs=num_pairs, seed=seed)
+    for kind in PAIR_TESTS.values():
+        lines: list[dict[str, object]] = []
+        for one in pairs[kind]:
+            rng = random.Random(f"{seed}:two truths:{kind}:{one.clip}")
+            first, second = _two_ways(one.pair, rng)
+            told = (first, second[0]), (second, first[0])
+            lines += [
+                _contrast(side, kind, positives=true, negative=false)
+                for side, (true, false) in zip(one.shown, told, strict=True)
+            ]
+        write_json_lines(out / f"{kind}-two-truths.jsonl", lines)
+
+
+def _two_ways(pair: SituationPair, rng: random.Random) -> tuple[tuple[str, str], ...]:
+    """Two sentences of each situation, in two styles that are not one where little is told."""
+    styles = rng.sample(EVALUATION_STYLES, len(EVALUATION_STYLES))
+    tells = facts_to_tell(pair.kind)
+    sides = [
+        [natural_sentence(situation, style, tells=tells) for style in styles]
+        for situation in (pair.first, pair.second)
+    ]
+    other = next(n for n, texts in enumerate(zip(*sides, strict=True)) if texts[0] != sides[0][0])
+    return tuple((texts[0], texts[other]) for texts in sides)
+
+
 def write_kept_tests(out: Path, *, num_stills: int, seed: int, painter: Painter) -> None:
     """Writes stills of one actor with three classes each, and as many with sparse captions."""
     rng = random.Random(f"{seed}:kept")
@@ -129,6 +167,24 @@ def detail_tests(folder: Path) -> tuple[NamedTest, ...]:
             )
             tests.append(NamedTest(name=name, wording=wording, source=source, metrics=metrics))
     return tuple(tests)
+
+
+def two_truths_tests(folder: Path) -> tuple[NamedTest, ...]:
+    """The tests that `write_two_truths` wrote."""
+    return tuple(
+        NamedTest(
+            name=f"two truths, {name}",
+            wording="natural",
+            source=DataSource(
+                name="pairs",
+                path=folder / f"{kind}-two-truths.jsonl",
+                videos=folder / "videos",
+                face="detail",
+            ),
+            metrics=("accuracy",),
+        )
+        for name, kind in PAIR_TESTS.items()
+    )
 
 
 def kept_tests(folder: Path) -> tuple[NamedTest, ...]:
@@ -261,17 +317,24 @@ def write_pairs(
             assert first != second, f"one sentence of both sides: {first}"
             told = (first, second), (second, first)
             rows[wording] += [
-                {
-                    "id": f"{name} {side.file}",
-                    "video": side.file,
-                    "positives": [true],
-                    "negatives": [false],
-                    "group": side.group,
-                }
+                _contrast(side, name, positives=[true], negative=false)
                 for side, (true, false) in zip(one.shown, told, strict=True)
             ]
     for wording, lines in rows.items():
         write_json_lines(out / f"{name}-{wording}.jsonl", lines)
+
+
+def _contrast(
+    side: Shown, name: str, *, positives: Sequence[str], negative: str
+) -> dict[str, object]:
+    """The line of a video with its true and false sentences."""
+    return {
+        "id": f"{name} {side.file}",
+        "video": side.file,
+        "positives": positives,
+        "negatives": [negative],
+        "group": side.group,
+    }
 
 
 def write_captions(
