@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from figclip.heads.text_decoder import TextDecoder, TextMemory, beam_search
+from figclip.heads.text_decoder import PartOrder, TextDecoder, TextMemory, beam_search
 from figclip.heads.vocabulary import END, PAD, UNKNOWN
 
 WIDTH, TOKENS, LENGTH = 8, 6, 4
@@ -95,3 +95,57 @@ def test_padding_and_unknown_words_are_never_written():
     decoder.token_embedding.weight.data[[PAD, UNKNOWN]] *= 100
     written = {token for row in beam_search(decoder, inputs, beam=2) for token in row}
     assert written.isdisjoint({PAD, UNKNOWN, END})
+
+
+MARKS = (3, 4)
+ORDERS = [[4, 3], [3], [], [3, 4], [4]]
+"""Marks that each row must have; of a vocabulary of two marks and two words."""
+
+
+def make_parts(orders: list[list[int]]) -> PartOrder:
+    rows = [[*one, *[END] * (3 - len(one))] for one in orders]
+    is_mark = [token in MARKS for token in range(TOKENS + 1)]
+    return PartOrder(torch.tensor(rows), torch.tensor(is_mark))
+
+
+def sequences_of(order: list[int], length: int) -> list[list[int]]:
+    """Every sequence with these parts in this order, cut at the length."""
+    words = [5, 6]
+    found = [[]]
+    for mark in order:
+        texts = [list(w) for n in range(1, length) for w in itertools.product(words, repeat=n)]
+        found = [[*one, mark, *text] for one in found for text in texts]
+    return list(map(list, dict.fromkeys(tuple([*one, END][:length]) for one in found)))
+
+
+@torch.no_grad()
+def mean_of_parts(decoder: TextDecoder, about: TextMemory, row: int, tokens: list[int]) -> float:
+    """Mean log-probability where the end of a part is that of whatever else may follow it."""
+    logits = decoder(torch.tensor([tokens]), one_row(about, row))[0]
+    logits[:, [PAD, UNKNOWN]] = -torch.inf
+    each = logits.softmax(dim=-1)
+    ends = [*MARKS, END]
+    chosen = [
+        each[place, ends].sum() if token in ends else each[place, token]
+        for place, token in enumerate(tokens)
+    ]
+    return torch.stack(chosen).log().mean().item()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_parts_come_in_order_and_are_the_best_of_all_that_do(seed: int):
+    torch.manual_seed(seed)
+    decoder = TextDecoder(
+        TOKENS + 1, width=WIDTH, num_layers=1, num_heads=2, dropout=0.0, max_length=6
+    )
+    decoder.token_embedding.weight.data *= 3
+    about = make_inputs(seed)
+    found = beam_search(decoder.eval(), about, beam=500, parts=make_parts(ORDERS))
+    for row, (tokens, order) in enumerate(zip(found, ORDERS, strict=True)):
+        marks = [token for token in tokens if token in MARKS]
+        assert marks == order[: len(marks)] and bool(marks) == bool(order)
+        every = sequences_of(order, 6)
+        best = max(every, key=lambda s: mean_of_parts(decoder, about, row, s))
+        assert tokens == [token for token in best if token != END]
+    alone = make_parts(ORDERS[:1])
+    assert beam_search(decoder, one_row(about, 0), beam=500, parts=alone) == found[:1]

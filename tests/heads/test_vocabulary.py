@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figclip.annotations.roles import told_roles
-from figclip.heads.situations.head import build_role_vocabulary
+from figclip.heads.situations.head import build_role_vocabulary, role_frames, written_roles
 from figclip.heads.vocabulary import END, UNKNOWN, build_vocabulary, decode_roles, encode_roles
 from figclip.records import Event, Role
 
@@ -31,14 +31,30 @@ def test_roles_that_say_nothing_are_not_told():
 
 def test_sequence_of_an_event_by_hand():
     vocabulary = build_role_vocabulary([EVENT], min_count=1)
-    assert vocabulary.marks == ("ADir", "AScn", "Arg0", "instrument")
-    assert vocabulary.words == ("a", "cat", "left", "park", "paw", "red")
-    tokens = encode_roles(told_roles(EVENT), vocabulary)
+    # VidSitu does not score directions: no word is spent on them.
+    assert vocabulary.marks == ("AScn", "Arg0", "instrument")
+    assert vocabulary.words == ("a", "cat", "park", "paw", "red")
+    tokens = encode_roles(written_roles(EVENT), vocabulary)
     names = [vocabulary.token(token) for token in tokens]
-    assert names == ["Arg0", "a", "red", "cat", "ADir", "left", "instrument", "paw", "AScn",
-                     "park", ""]  # fmt: skip
+    assert names == ["Arg0", "a", "red", "cat", "instrument", "paw", "AScn", "park", ""]
     assert tokens[-1] == END
-    assert decode_roles(tokens, vocabulary) == told_roles(EVENT)
+    assert decode_roles(tokens, vocabulary) == written_roles(EVENT)
+
+
+def test_frames_of_verbs_by_hand():
+    def push(*roles: tuple[str, str], scene: str = "") -> Event:
+        made = tuple(Role(name="thing", text=text, slot=slot) for slot, text in roles)
+        return Event(start_s=0, end_s=2, verb="push", roles=made, scene=scene)
+
+    sit = Event(start_s=0, end_s=2, verb="sit", sense="sit.01")
+    first = push(("Arg0", "cat"), ("Arg1", "-"), ("Arg2", "dog"))
+    second = push(("Arg0", "-"), ("Arg1", "box"), ("Arg2", "dog"), scene="park")
+    # Each role that is ever told, where it stands among all; no verb's are those of another.
+    assert role_frames([first, second, sit]) == {
+        "push": ("Arg0", "Arg1", "Arg2", "AScn"),
+        "sit.01": (),
+    }
+    assert role_frames([EVENT]) == {"push": ("Arg0", "instrument", "AScn")}
 
 
 def test_rare_words_are_unknown_and_do_not_come_back():

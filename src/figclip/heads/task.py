@@ -48,7 +48,7 @@ from figclip.runtime.files import write_json
 from figclip.runtime.launcher import require_one_process
 from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
-from figclip.runtime.reading import DAMAGES
+from figclip.runtime.reading import DAMAGES, damage_named
 from figclip.runtime.versions import package_versions
 from figclip.scoring.scores import PredictionScores
 from figclip.training.run_folder import (
@@ -87,12 +87,14 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         config: Class of the settings.
         has_context: Whether a head is also trained on the contextualizer's outputs.
         lists: Names of the lists of texts in `head.json` that say what a head can say.
+        later_lists: Those that heads of earlier versions lack, for whom they are empty.
     """
 
     name: str
     config: type[Config]
     has_context: bool
     lists: tuple[str, ...]
+    later_lists: frozenset[str] = frozenset()
 
     @abstractmethod
     def check_training(self, data: DataSource, config: Config, *, cache: Path | None) -> None:
@@ -292,11 +294,7 @@ def load_heads(
     info = read_head_info(run, task=task.name)
     file = RunFolder(run).config
     config = parsing.from_json(read_text(file), task.config, where=str(file))
-    lists = [info.vocabulary.get(name) for name in task.lists]
-    if not all(isinstance(one, list) and all(isinstance(t, str) for t in one) for one in lists):
-        where = str(run / "head.json")
-        raise ModelError("its vocabulary is damaged", where=where, fix="Fine-tune it again.")
-    vocabulary = task.build_vocabulary(*(tuple(one or ()) for one in lists))
+    vocabulary = _read_vocabulary(task, info.vocabulary, where=str(run / "head.json"))
     models, notices = load_frozen_models(
         info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
     )
@@ -315,6 +313,18 @@ def load_heads(
     return TrainedHeads(
         run=run, config=config, vocabulary=vocabulary, models=models, heads=heads, notices=notices
     )
+
+
+def _read_vocabulary(
+    task: HeadTask[Any, Any, Words, Any], told: Mapping[str, Any], *, where: str
+) -> Words:
+    """What heads can say."""
+    lists = [told.get(name, [] if name in task.later_lists else None) for name in task.lists]
+    what = "its vocabulary is damaged"
+    with damage_named(where, ModelError, what=what, fix="Fine-tune it again."):
+        if not all(isinstance(one, list) and all(isinstance(t, str) for t in one) for one in lists):
+            raise ValueError("lists of texts are missing")
+        return task.build_vocabulary(*(tuple(one or ()) for one in lists))
 
 
 def compare_heads(

@@ -38,6 +38,12 @@ class TextMemory:
     memory_NSD: Float[Tensor, "N S D"]
     memory_mask_NS: Bool[Tensor, "N S"]
 
+    def rows(self, index_M: Int[Tensor, " M"]) -> TextMemory:
+        """What these sequences are written from."""
+        return TextMemory(
+            self.prefix_ND[index_M], self.memory_NSD[index_M], self.memory_mask_NS[index_M]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderState:
@@ -183,13 +189,51 @@ class _DecoderLayer(nn.Module):
         return split_heads(rows_NLD, self._num_heads)
 
 
+@dataclass(frozen=True, slots=True)
+class PartOrder:
+    """The parts that each of N sequences must have: a mark and at least one word each, in order.
+
+    `mark_NR` are the marks, of which R - 1 are the most that a sequence has, then END. `is_mark_V`
+    is True of all marks that there are.
+    """
+
+    mark_NR: Int[Tensor, "N R"]
+    is_mark_V: Bool[Tensor, " V"]
+
+    def rows(self, index_M: Int[Tensor, " M"]) -> PartOrder:
+        """The parts of these sequences, which may repeat."""
+        return replace(self, mark_NR=self.mark_NR[index_M])
+
+    def only_next(
+        self, log_NV: Float[Tensor, "N V"], written_NL: Int[Tensor, "N L"]
+    ) -> Float[Tensor, "N V"]:
+        """Log-probabilities where a part is followed by the next one, or by END.
+
+        A part ends as probably as any mark or END is written: which comes next is no choice.
+        """
+        ends_V = self.is_mark_V.clone()
+        ends_V[END] = True
+        num_begun_N = self.is_mark_V[written_NL].sum(dim=1)
+        next_N1 = self.mark_NR.gather(1, num_begun_N[:, None])
+        ending_N1 = log_NV[:, ends_V].logsumexp(dim=1, keepdim=True)
+        if written_NL.shape[1] == 0:
+            words_NV = torch.full_like(log_NV, -torch.inf)  # of no part
+        else:
+            words_NV = log_NV.masked_fill(ends_V, -torch.inf)
+            has_no_word_N1 = self.is_mark_V[written_NL[:, -1:]]
+            ending_N1 = ending_N1.masked_fill(has_no_word_N1, -torch.inf)
+        return words_NV.scatter(1, next_N1, ending_N1)
+
+
 @torch.inference_mode()
-def beam_search(decoder: TextDecoder, about: TextMemory, *, beam: int) -> list[list[int]]:
+def beam_search(
+    decoder: TextDecoder, about: TextMemory, *, beam: int, parts: PartOrder | None = None
+) -> list[list[int]]:
     """Write a sequence a row: the one of largest mean log-probability a token, END counted.
 
     Padding and the unknown word are never written. A sequence that does not end within the
     decoder's length is cut there. The decoder has no dropout (`eval`), and `beam` sequences are
-    held at once: 1 takes the most probable token each time.
+    held at once: 1 takes the most probable token each time. With `parts` every sequence has those.
 
     Returns:
         Token ids without END.
@@ -198,15 +242,18 @@ def beam_search(decoder: TextDecoder, about: TextMemory, *, beam: int) -> list[l
     if num_rows == 0:
         return []
     logits, state = decoder.write(about.prefix_ND[:, None], decoder.start(about))
-    beams = _Beams(_log_probabilities(logits[:, -1]), beam=beam)
+    nothing_N0 = torch.empty(num_rows, 0, dtype=torch.long, device=device)
+    beams = _Beams(_log_probabilities(logits[:, -1], nothing_N0, parts), beam=beam)
     row_N = torch.arange(num_rows, device=device)[:, None].expand(-1, beams.width).flatten()
-    state = state.rows(row_N)
+    state, parts = state.rows(row_N), None if parts is None else parts.rows(row_N)
     for _ in range(decoder.max_length - 1):
         if beams.done():
             break
-        logits, state = decoder.write(decoder.embed(beams.last_tokens[:, None]), state)
+        written_NL = beams.written_NL
+        logits, state = decoder.write(decoder.embed(written_NL[:, -1:]), state)
+        log_NV = _log_probabilities(logits[:, -1], written_NL, parts)
         # The sequences of a row look at the same memory.
-        state = state.continuing(beams.extend(_log_probabilities(logits[:, -1])))
+        state = state.continuing(beams.extend(log_NV))
     return beams.best()
 
 
@@ -220,9 +267,9 @@ class _Beams:
         self._tokens_NKL = tokens_NK[:, :, None]
 
     @property
-    def last_tokens(self) -> Int[Tensor, " N"]:
-        """Last token of every sequence."""
-        return self._tokens_NKL[:, :, -1].flatten()
+    def written_NL(self) -> Int[Tensor, "N L"]:
+        """Tokens of every sequence so far."""
+        return self._tokens_NKL.flatten(0, 1)
 
     def done(self) -> bool:
         """Whether all sequences have ended."""
@@ -267,7 +314,11 @@ class _Beams:
         return written_NK + (~self._ended()).to(written_NK.dtype)
 
 
-def _log_probabilities(logits_NV: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
+def _log_probabilities(
+    logits_NV: Float[Tensor, "N V"], written_NL: Int[Tensor, "N L"], parts: PartOrder | None
+) -> Float[Tensor, "N V"]:
+    """Of the token that follows what is written."""
     logits_NV = logits_NV.float().clone()
     logits_NV[:, [PAD, UNKNOWN]] = -torch.inf
-    return logits_NV.log_softmax(dim=-1)
+    log_NV = logits_NV.log_softmax(dim=-1)
+    return log_NV if parts is None else parts.only_next(log_NV, written_NL)

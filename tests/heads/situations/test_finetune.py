@@ -426,7 +426,7 @@ def test_a_video_is_scored_by_the_same_annotators_whichever_others_are_there(
         check_scored_again(task, out / "predictions" / "adapted", data)
     assert {one.partition("/")[0] for one in found["part"]} == set(segments[1:])
     assert found["part"] == {one: found["whole"][one] for one in found["part"]}
-    assert {0, 1} == set(found["part"].values())
+    assert {0, 1} <= set(found["part"].values())
 
 
 def check_scored_again(task: TaskResult, folder: Path, data: DataSource) -> None:

@@ -1,7 +1,9 @@
 """The head for verbs, roles and relations of a video's events, and what it says of videos."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
@@ -9,12 +11,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from figclip.annotations.roles import told_roles
+from figclip.annotations.roles import roles_by_key, told_roles
 from figclip.config import TransformerConfig
-from figclip.datasets.situations import related_events
+from figclip.datasets.situations import UNSCORED_ROLES, related_events
 from figclip.heads.features import EventFeatures
-from figclip.heads.text_decoder import TextDecoder, TextMemory, beam_search
-from figclip.heads.vocabulary import Vocabulary, build_vocabulary, decode_roles
+from figclip.heads.text_decoder import PartOrder, TextDecoder, TextMemory, beam_search
+from figclip.heads.vocabulary import END, Vocabulary, build_vocabulary, decode_roles
 from figclip.model.contextualizer import TokenOutputs, VideoContextualizer
 from figclip.records import Event, VideoRecord
 from figclip.scoring.situation_files import (
@@ -30,17 +32,24 @@ _Row = TypeVar("_Row")
 _VIDEOS_AT_ONCE = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SituationVocabulary:
     """What a head can say, from its training annotations.
 
     Verbs are senses, or bare verbs where events have none; relations are those to the middle event;
-    `roles` has the keys and the words of roles.
+    `roles` has the keys and the words of roles. `frames` are the roles of each verb, in their
+    order; none of heads of earlier versions, which choose roles as they write.
     """
 
     verbs: tuple[str, ...]
     relations: tuple[str, ...]
     roles: Vocabulary
+    frames: tuple[tuple[str, ...], ...] = ()
+
+    @cached_property
+    def frame_of(self) -> Mapping[str, tuple[str, ...]]:
+        """The roles of a verb."""
+        return dict(zip(self.verbs, self.frames, strict=False))
 
 
 def verb_of(event: Event) -> str:
@@ -53,9 +62,32 @@ def middle_event(num_events: int) -> int:
     return num_events // 2
 
 
+def written_roles(event: Event) -> dict[str, str]:
+    """Texts by key of the roles that a head writes: what says something, and is scored."""
+    return {key: text for key, text in told_roles(event).items() if key not in UNSCORED_ROLES}
+
+
+def role_frames(events: Iterable[Event]) -> dict[str, tuple[str, ...]]:
+    """The roles that are written of each verb's events, in the order of their mean position.
+
+    In VidSitu all events of a verb have the same roles in the same order.
+    """
+    places: defaultdict[str, defaultdict[str, list[int]]]
+    places = defaultdict(lambda: defaultdict(list))
+    for event in events:
+        of_verb, written = places[verb_of(event)], written_roles(event)
+        for place, key in enumerate(roles_by_key(event)):
+            if key in written:
+                of_verb[key].append(place)
+    return {
+        verb: tuple(sorted(keys, key=lambda key: (sum(keys[key]) / len(keys[key]), key)))
+        for verb, keys in places.items()
+    }
+
+
 def build_role_vocabulary(events: Iterable[Event], *, min_count: int) -> Vocabulary:
     """Keys and words of the roles of events; rarer words than `min_count` are unknown."""
-    roles = [told_roles(event) for event in events]
+    roles = [written_roles(event) for event in events]
     return build_vocabulary(
         (text for one in roles for text in one.values()),
         marks=(key for one in roles for key in one),
@@ -68,8 +100,10 @@ def build_situation_vocabulary(
 ) -> SituationVocabulary:
     """Verbs, relations, role keys and words of all annotations."""
     events = [e for record in records for one in record.annotations for e in one.events]
+    frames = role_frames(events)
     return SituationVocabulary(
-        verbs=tuple(sorted({verb_of(event) for event in events})),
+        verbs=tuple(sorted(frames)),
+        frames=tuple(frames[verb] for verb in sorted(frames)),
         relations=tuple(sorted({event.relation for event in events if event.relation})),
         roles=build_role_vocabulary(events, min_count=min_word_count),
     )
@@ -79,13 +113,16 @@ class SituationHead(nn.Module):
     """A temporal transformer over the frames of a video's events, and three readers of it.
 
     Verbs: a linear classifier of the event outputs. Roles: a decoder that looks at all of the
-    video's tokens, so that an entity keeps its words from event to event; it is told the verb.
+    video's tokens, so that an entity keeps its words from event to event; it is told the verb, and
+    writes the verb's roles, each once, in their order.
     Relations: a small network on the outputs of the event and of the middle one.
 
     Source:
         Sadhu et al., Visual Semantic Role Labeling for Video Understanding, CVPR 2021, section 5:
         event features through a transformer, verb classifier, autoregressive role decoder given
-        the verb. The relation classifier reads features only; theirs also reads verbs and roles.
+        the verb. Theirs chooses the roles as it writes; that a verb knows its roles is as in GVSR
+        (Khan et al., NeurIPS 2022), whose queries are one a role. The relation classifier reads
+        features only; theirs also reads verbs and roles.
     """
 
     def __init__(
@@ -260,7 +297,7 @@ class _Part:
         memory = self.head.role_memory(
             self.tokens, video_N=video_N, event_N=event_N, verb_N=verb_N.to(video_N.device)
         )
-        written = beam_search(self.head.decoder, memory, beam=self.head.beam)
+        written = self._write(memory, [self.vocabulary.frame_of.get(verb) for verb in verbs])
         events = self._by_video(
             PredictedEvent(verb_id=verb, texts=decode_roles(tokens, self.vocabulary.roles))
             for verb, tokens in zip(verbs, written, strict=True)
@@ -269,6 +306,29 @@ class _Part:
             RolePrediction(video_idx=idx, events=own)
             for idx, own in zip(self.positions, events, strict=True)
         ]
+
+    def _write(
+        self, memory: TextMemory, frames: Sequence[tuple[str, ...] | None]
+    ) -> list[list[int]]:
+        """Tokens of the roles of events: of these roles, or of any where there is None."""
+        head, roles = self.head, self.vocabulary.roles
+        written: dict[int, list[int]] = {}
+        for is_known in (True, False):
+            rows = [row for row, frame in enumerate(frames) if (frame is not None) == is_known]
+            index = torch.tensor(rows, dtype=torch.long, device=memory.prefix_ND.device)
+            parts = None
+            if is_known and rows:
+                marks = [[roles.mark_id(key) for key in frames[row] or ()] for row in rows]
+                most = max(map(len, marks))
+                ordered = [[*one, *[END] * (most + 1 - len(one))] for one in marks]
+                is_mark = [roles.is_mark(token) for token in range(len(roles))]
+                parts = PartOrder(
+                    torch.tensor(ordered, device=index.device),
+                    torch.tensor(is_mark, device=index.device),
+                )
+            found = beam_search(head.decoder, memory.rows(index), beam=head.beam, parts=parts)
+            written |= dict(zip(rows, found, strict=True))
+        return [written[row] for row in range(len(frames))]
 
     def relations(self) -> list[RelationPrediction]:
         """The relation of each event but the middle one."""

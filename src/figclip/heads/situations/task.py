@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
+from typing import Any
 
-from figclip.annotations.roles import told_roles
 from figclip.annotations.splits import TRAIN_SPLIT, split_training, why_none_held_back
 from figclip.config import SituationConfig, SituationLoss
 from figclip.datasets.records import LeftOut
@@ -31,6 +31,7 @@ from figclip.heads.situations.head import (
     SituationVocabulary,
     build_situation_vocabulary,
     predict_situations,
+    written_roles,
 )
 from figclip.heads.situations.training import SituationTrainee
 from figclip.heads.task import (
@@ -46,6 +47,7 @@ from figclip.model.folder import SeenMedia
 from figclip.runtime.files import make_folder, write_atomically
 from figclip.runtime.locks import one_writer
 from figclip.runtime.progress import Progress
+from figclip.runtime.reading import parse_json
 from figclip.scoring.scores import PredictionScores
 from figclip.scoring.situation_files import Predictions, write_situation_predictions
 from figclip.scoring.situation_sources import open_truth
@@ -71,7 +73,8 @@ class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary,
     name = SITUATIONS
     config = SituationConfig
     has_context = True
-    lists = ("verbs", "relations", "role_keys", "words")
+    lists = ("verbs", "relations", "role_keys", "words", "frames")
+    later_lists = frozenset({"frames"})
 
     def check_training(
         self, data: DataSource, config: SituationConfig, *, cache: Path | None
@@ -141,15 +144,24 @@ class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary,
                 "relations": vocabulary.relations,
                 "role_keys": vocabulary.roles.marks,
                 "words": vocabulary.roles.words,
+                "frames": tuple(json.dumps(frame) for frame in vocabulary.frames),
             },
             notices=lambda: _notices(config, train, val, vocabulary.roles),
         )
 
     def build_vocabulary(self, *lists: tuple[str, ...]) -> SituationVocabulary:
-        """Verbs, relations, keys and words of roles."""
-        verbs, relations, keys, words = lists
+        """Verbs, relations, keys and words of roles, and the keys of each verb."""
+        verbs, relations, keys, words, frames = lists
+        parsed: list[Any] = [parse_json(frame) for frame in frames]
+        if len(parsed) not in (0, len(verbs)) or not all(
+            set(frame) <= set(keys) for frame in parsed
+        ):
+            raise ValueError("roles of verbs are not those that it has")
         return SituationVocabulary(
-            verbs=verbs, relations=relations, roles=Vocabulary(marks=keys, words=words)
+            verbs=verbs,
+            relations=relations,
+            roles=Vocabulary(marks=keys, words=words),
+            frames=tuple(map(tuple, parsed)),
         )
 
     def build_head(
@@ -174,7 +186,7 @@ def _notices(
 ) -> list[str]:
     longest = config.head.max_words
     events = [e for r in train.records for one in r.annotations for e in one.events]
-    num_cut = sum(len(encode_roles(told_roles(event), roles)) > longest for event in events)
+    num_cut = sum(len(encode_roles(written_roles(event), roles)) > longest for event in events)
     notices: list[str] = []
     if num_cut:
         notices.append(

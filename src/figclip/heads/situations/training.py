@@ -13,11 +13,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from figclip.annotations.roles import told_roles
 from figclip.config import SituationConfig
 from figclip.heads.features import EventFeatures
 from figclip.heads.run import HeadTrainee
-from figclip.heads.situations.head import SituationHead, SituationVocabulary, middle_event, verb_of
+from figclip.heads.situations.head import (
+    SituationHead,
+    SituationVocabulary,
+    middle_event,
+    verb_of,
+    written_roles,
+)
 from figclip.heads.vocabulary import PAD, UNKNOWN, encode_roles
 from figclip.records import Annotation, VideoRecord
 from figclip.training.batches import BatchItem
@@ -50,7 +55,7 @@ def build_targets(
         ),
         relation_P=tuple(relation_of_name.get(e.relation, _IGNORED) for e in annotation.events),
         roles=tuple(
-            tuple(encode_roles(told_roles(event), vocabulary.roles)[:max_tokens])
+            tuple(encode_roles(written_roles(event), vocabulary.roles)[:max_tokens])
             for event in annotation.events
         ),
     )
