@@ -330,6 +330,28 @@ def test_a_plain_clip_gives_one_head(world: World, tmp_path: Path):
 # --- One truth
 
 
+def test_roles_are_those_of_the_verb_but_of_heads_of_earlier_versions(heads: Path, tmp_path: Path):
+    copied = tmp_path / "heads"
+    shutil.copytree(heads, copied)
+    content = load_checked((copied / "head.json").read_text())
+
+    def load(**lists: object) -> situation_task.SituationVocabulary:
+        vocabulary = {**content["vocabulary"], **lists}
+        vocabulary = {name: one for name, one in vocabulary.items() if one is not None}
+        (copied / "head.json").write_text(json.dumps({**content, "vocabulary": vocabulary}))
+        options = {"cache": None, "device": "cpu", "on_progress": None}
+        return head_task.load_heads(situation_task.TASK, copied, **options).vocabulary
+
+    now = load()
+    assert set(now.frame_of) == set(now.verbs)
+    assert all(set(frame) <= set(now.roles.marks) for frame in now.frames) and any(now.frames)
+    assert load(frames=None).frame_of == {}
+    frames = content["vocabulary"]["frames"]
+    for damaged in (frames[1:], ['["Arg7"]', *frames[1:]], ["[", *frames[1:]], [1]):
+        with pytest.raises(ModelError, match="vocabulary is damaged"):
+            load(frames=damaged)
+
+
 def with_verbs(world: World, folder: Path, predicted: Path) -> Path:
     """The world's annotations, its tenth annotators each saying what a head predicted."""
     shutil.copytree(world.annotations, folder)
