@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import shutil
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_vit_b_32(tmp_path_factory.mktemp("full") / "clip")
+def full_size(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """0.6 GB, for as long as it is needed."""
+    folder = tmp_path_factory.mktemp("full")
+    yield write_vit_b_32(folder / "clip")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

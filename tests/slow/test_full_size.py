@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,11 @@ TEXTS = ["a man pushes a woman", "", "the walker is man with short hair, " * 12]
 
 
 @pytest.fixture(scope="module")
-def b_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_vit_b_32(tmp_path_factory.mktemp("b32") / "clip")
+def b_32(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """0.6 GB, for as long as it is needed."""
+    folder = tmp_path_factory.mktemp("b32")
+    yield write_vit_b_32(folder / "clip")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

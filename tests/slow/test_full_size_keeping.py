@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -77,8 +78,11 @@ def on_one_thread() -> Generator[None]:
 
 
 @pytest.fixture(scope="module")
-def b_32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_vit_b_32(tmp_path_factory.mktemp("b32") / "clip")
+def b_32(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """0.6 GB, for as long as it is needed."""
+    folder = tmp_path_factory.mktemp("b32")
+    yield write_vit_b_32(folder / "clip")
+    shutil.rmtree(folder)
 
 
 def exact_run(
