@@ -30,8 +30,9 @@ MEANS = {
 }
 PUBLIC = ("figclip", "figclip.metrics")
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+SLOW = {"search.md-0": pytest.mark.slow}
 PYTHON = [
-    pytest.param(block, id=f"{file.name}-{number}")
+    pytest.param(block, id=(name := f"{file.name}-{number}"), marks=SLOW.get(name, ()))
     for file in DOCUMENTS
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL))
 ]

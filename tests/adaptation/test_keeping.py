@@ -251,6 +251,7 @@ def test_a_run_is_held_to_its_base_on_pictures(world: World, pictures: Path, tmp
     assert shown <= info.seen.trained_on
 
 
+@pytest.mark.slow
 def test_a_strong_hold_leaves_the_base_nearly_as_it_was(
     world: World, pictures: Path, tmp_path: Path
 ):

@@ -154,6 +154,7 @@ def test_the_curve_bends_where_the_tests_do(
             assert torch.allclose(found[name], tensor, atol=1e-6), (alpha, name)
 
 
+@pytest.mark.slow
 def test_the_selecting_half_is_left_out_of_what_is_reported(
     run: Run, world: KeptWorld, cache: Path, tmp_path: Path
 ) -> None:
@@ -190,6 +191,7 @@ def test_the_selecting_half_is_left_out_of_what_is_reported(
     assert beside.tasks[0].counts["images"] == kept["groups_reported"]
 
 
+@pytest.mark.slow
 def test_the_training_file_is_no_test(
     run: Run, world: KeptWorld, cache: Path, tmp_path: Path
 ) -> None:
@@ -252,6 +254,7 @@ def test_a_base_that_was_adapted_hands_down_what_it_has_seen(
     assert second.seen.selected_on == first.seen.selected_on
 
 
+@pytest.mark.slow
 def test_a_folder_of_an_earlier_version_says_that_it_does_not_know(
     run: Run, world: KeptWorld, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_every_verb_explains_itself_with_an_example(verb: str):
     assert "Exit codes: 0 done, 1 failed, 2 wrong use" in done.stdout
 
 
+@pytest.mark.slow
 def test_from_annotations_to_results(world: World, tmp_path: Path):
     cache = tmp_path / "cache"
     store, run = tmp_path / "frames.store", tmp_path / "run"

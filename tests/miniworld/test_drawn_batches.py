@@ -51,6 +51,7 @@ def test_paraphrases():
     assert all(a != b for a, b in zip(batch.anchors, batch.positives, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_go_on_after_the_first_step(workers: int):
     texts = WriteParaphrases(seed="0", size=3)

@@ -58,6 +58,7 @@ def test_every_sentence_fits(tokenizer):
         assert max(map(len, ids)) <= CONTEXT_LENGTH
 
 
+@pytest.mark.slow
 def test_is_the_same_in_another_process(tokenizer):
     code = (
         "from figclip.miniworld.mini_clip import build_tokenizer\n"

@@ -140,6 +140,7 @@ def fill(file: Path, first: int) -> list[list[float]]:
     return embed(cache, items, Counter(), chunk=10).tolist()
 
 
+@pytest.mark.slow
 def test_processes_share_one_file(tmp_path: Path):
     file = tmp_path / "c.sqlite"
     starts = [0, 100, 200]

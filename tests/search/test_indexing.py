@@ -110,6 +110,7 @@ def test_windows_are_those_of_a_slow_reading(model: Path, clips: Path, tmp_path:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_rows_depend_on_nothing_else_that_is_indexed(model: Path, clips: Path, tmp_path: Path):
     # All 35 frames of `a`: more than a batch.
     lengths = {"window_s": 0.4, "stride_s": 0.2}
