@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -139,9 +138,6 @@ def run_one(out: Path, job: Job) -> EvaluationResult:
     workshop = silent_workshop(out)
     named = "".join(letter if letter.isalnum() else "-" for letter in job.arm.name)
     run = out / f"{named}-base{job.base}-seed{job.seed}"
-    scored = run / "result.pickle"
-    if scored.exists():
-        return pickle.loads(scored.read_bytes())
     base = workshop.base(job.base)
     if not (run / "model").exists():
         adapt(
@@ -153,7 +149,7 @@ def run_one(out: Path, job: Job) -> EvaluationResult:
             cache=workshop.cache,
             cpu=True,
         )
-    result = evaluate(
+    return evaluate(  # again, where it was: embeddings are in the cache
         run,
         base=base,
         data=[test.source for test in named_tests(workshop)],
@@ -161,8 +157,6 @@ def run_one(out: Path, job: Job) -> EvaluationResult:
         preset=PRESET,
         out=run / "eval",
     )
-    write_atomically(scored, pickle.dumps(result))
-    return result
 
 
 def lines(tests: Sequence[NamedTest], found: dict[Job, EvaluationResult]) -> Iterator[str]:

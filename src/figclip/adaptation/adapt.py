@@ -192,7 +192,8 @@ def _memory_estimate(config: RunConfig, parts: RunParts, batch_frames: int) -> i
     trained = sum(p.numel() for p in parts.backbone.parameters() if p.requires_grad)
     trained += _num_parameters(parts.contextualizer)
     events = batch_frames // config.data.frames_per_event
-    texts = events * (1 + config.text.verb_negatives + config.text.filler_negatives)
+    rows = parts.texts.rows
+    texts = events * (1 + rows.negative_NK.shape[1] + rows.concept_NC.shape[1])
     batch_frames += config.keep.pictures if config.keep.weight else 0
     frames = batch_frames * size**2 * 3 * (1 + 2 * config.data.loader_workers)
 

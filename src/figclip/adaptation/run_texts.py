@@ -7,7 +7,7 @@ stays the run's own, whatever later versions would make.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,7 @@ from figclip.runtime.files import write_atomically
 from figclip.runtime.reading import damage_named
 from figclip.training.run_folder import RunFolder, data_before
 
-_ROWS = (
-    *("caption_N", "negative_NK", "concept_NC"),
-    *("hash_N", "video_hash_A", "event_A", "annotation_B"),
-)
+_ROWS = tuple(field.name for field in fields(TextRows))
 _OTHERS = ("text_bytes", "text_ends", "frame_videos", "frame_times_s")
 _DAMAGED = "Delete the file to go on: it is made again."
 

@@ -136,6 +136,28 @@ def test_a_head_says_of_its_training_videos_what_is_annotated(tmp_path):
     assert trainee.validate(list(features.rows))["score"] == 1.0
 
 
+@pytest.mark.parametrize("known", ["all", "some", "none"])
+def test_even_a_fresh_head_writes_the_roles_of_known_verbs_each_once_in_order(known: str):
+    rng = random.Random(0)
+    records = [make_video(f"v{i}", rng) for i in range(6)]
+    vocabulary = build_situation_vocabulary(records, min_word_count=1)
+    assert set(vocabulary.frames) == {("Arg0", "Arg1")}
+    backwards = tuple(frame[::-1] for frame in vocabulary.frames)
+    num_known = {"all": 4, "some": 2, "none": 0}[known]
+    told = replace(vocabulary, frames=backwards[:num_known])
+    head = TASK.fresh_head(CONFIG, vocabulary, feature_dim=DIM)
+    features = telling_features(records)
+    found = predict_situations(head, features, records, vocabulary=told)
+    free = predict_situations(head, features, records, vocabulary=replace(vocabulary, frames=()))
+    for one, other in zip(found.roles, free.roles, strict=True):
+        for event, freely in zip(one.events, other.events, strict=True):
+            if event.verb_id in told.frame_of:
+                # What does not fit into 12 words is cut, from the end.
+                assert list(event.texts) == ["Arg1", "Arg0"][: len(event.texts)] != []
+            else:
+                assert event == freely
+
+
 @pytest.mark.slow
 def test_features_of_other_videos_teach_nothing_of_held_out_ones(tmp_path):
     rng = random.Random(1)

@@ -311,24 +311,26 @@ class _Part:
         self, memory: TextMemory, frames: Sequence[tuple[str, ...] | None]
     ) -> list[list[int]]:
         """Tokens of the roles of events: of these roles, or of any where there is None."""
-        head, roles = self.head, self.vocabulary.roles
+        known = {row: frame for row, frame in enumerate(frames) if frame is not None}
+        free = [row for row in range(len(frames)) if row not in known]
         written: dict[int, list[int]] = {}
-        for is_known in (True, False):
-            rows = [row for row, frame in enumerate(frames) if (frame is not None) == is_known]
-            index = torch.tensor(rows, dtype=torch.long, device=memory.prefix_ND.device)
-            parts = None
-            if is_known and rows:
-                marks = [[roles.mark_id(key) for key in frames[row] or ()] for row in rows]
-                most = max(map(len, marks))
-                ordered = [[*one, *[END] * (most + 1 - len(one))] for one in marks]
-                is_mark = [roles.is_mark(token) for token in range(len(roles))]
-                parts = PartOrder(
-                    torch.tensor(ordered, device=index.device),
-                    torch.tensor(is_mark, device=index.device),
-                )
-            found = beam_search(head.decoder, memory.rows(index), beam=head.beam, parts=parts)
+        for rows, parts in ((list(known), self._in_order(list(known.values()))), (free, None)):
+            index_M = torch.tensor(rows, dtype=torch.long, device=memory.prefix_ND.device)
+            about, beam = memory.rows(index_M), self.head.beam
+            found = beam_search(self.head.decoder, about, beam=beam, parts=parts)
             written |= dict(zip(rows, found, strict=True))
         return [written[row] for row in range(len(frames))]
+
+    def _in_order(self, frames: Sequence[tuple[str, ...]]) -> PartOrder:
+        """Roles as the parts of texts."""
+        roles, device = self.vocabulary.roles, self.head.own_event.device
+        most = max(map(len, frames), default=0)
+        marks = [[*map(roles.mark_id, frame), *[END] * (most + 1 - len(frame))] for frame in frames]
+        is_mark = [roles.is_mark(token) for token in range(len(roles))]
+        mark_NR = torch.tensor(marks, dtype=torch.long, device=device)
+        return PartOrder(
+            mark_NR.reshape(len(frames), most + 1), torch.tensor(is_mark, device=device)
+        )
 
     def relations(self) -> list[RelationPrediction]:
         """The relation of each event but the middle one."""
