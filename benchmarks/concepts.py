@@ -103,11 +103,12 @@ def main() -> None:
 
 
 def planned(stage: str) -> Iterator[Job]:
-    """All runs of a stage, the other base last."""
-    weights = (0.1, 0.3, 1.0) if stage == "tuning" else (WEIGHT,)
+    """All runs of a stage, one way of negatives after the other."""
+    weights = (0.0, 0.1, 0.3, 1.0) if stage == "tuning" else (0.0, WEIGHT)
     negatives = tuple(NEGATIVES)[:2] if stage == "tuning" else tuple(NEGATIVES)
-    for base, seed in product(BASES[:1] if stage == "tuning" else BASES, TRAINING_SEEDS[stage]):
-        for one, weight in product(negatives, (0.0, *weights)):
+    bases = BASES[:1] if stage == "tuning" else BASES
+    for one, base, seed in product(negatives, bases, TRAINING_SEEDS[stage]):
+        for weight in weights:
             yield Job(arm=Arm(negatives=one, weight=weight), base=base, seed=seed)
 
 
