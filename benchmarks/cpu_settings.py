@@ -79,9 +79,9 @@ def _measure(*, tuned: bool) -> None:
 
     import torch
 
-    from figclip.miniworld.mini_clip import load_mini_clip
+    from figclip.miniworld.mini_models import load_mini_model
 
-    clip = load_mini_clip(0).clip
+    clip = load_mini_model(0).clip
     torch.manual_seed(0)
     pixels = torch.randn(_BATCH, 3, 64, 64)
     tokens = torch.randint(5, 100, (_BATCH, 40))

@@ -39,7 +39,7 @@ from transformers import CLIPModel
 
 import figclip
 from figclip.miniworld.annotated_videos import write_vidsitu
-from figclip.miniworld.mini_clip import load_mini_clip, write_mini_clip
+from figclip.miniworld.mini_models import load_mini_model, write_mini_model
 from figclip.miniworld.painting import PaintOrders, paint
 from figclip.miniworld.situations import sample_story
 from figclip.model.backbone import TokenBatch
@@ -288,7 +288,7 @@ def adaptation_rows(out: Path, scale: Scale, *, frames_a_step: float) -> Iterato
     train, valid = stories[num_valid:], stories[:num_valid]
     write_vidsitu(out / "world", train=train, valid=valid, painter=orders, seed=0)
     paint(orders.orders, workers=2, on_progress=lambda done, total: None)
-    write_mini_clip(out / "base", load_mini_clip(0))
+    write_mini_model(out / "base", load_mini_model(0))
     start = time.perf_counter()
     source, videos = (str(out / "world" / name) for name in ("annotations", "videos"))
     run_figclip("prepare", source, "--videos", videos, "--out", str(out / "store"), "--size", "64")

@@ -344,13 +344,14 @@ def write_model(folder: Path) -> None:
     import torch
     from transformers import CLIPConfig, CLIPModel
 
-    from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD, load_mini_clip
+    from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD
+    from figclip.miniworld.mini_models import load_mini_model
     from figclip.model.backbone import Preprocessing, text_config
     from figclip.model.folder import write_clip_files
 
     if folder.exists():
         return
-    mini = load_mini_clip(0)
+    mini = load_mini_model(0)
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
     tower |= {"num_attention_heads": 2, "projection_dim": 32}
     config = CLIPConfig(

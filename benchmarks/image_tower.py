@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
-from figclip.miniworld.mini_clip import load_mini_clip
+from figclip.miniworld.mini_models import load_mini_model
 from figclip.model.backbone import IMAGENET, Backbone, Preprocessing
 from figclip.model.image_tower import ADAPTER_NAME, encode_pixels
 from figclip.model.lora import add_adaptation, lora_layers
@@ -54,14 +54,14 @@ def main() -> None:
 
 def _mini() -> Case:
     """The mini CLIP as the recipe `mini` trains it."""
-    return _case("mini CLIP", load_mini_clip(0), rank=16, num=64)
+    return _case("mini CLIP", load_mini_model(0), rank=16, num=64)
 
 
 def _vit_b_32() -> Case:
     """ViT-B/32 of random weights as the papers train it."""
     torch.manual_seed(0)
     preprocessing = Preprocessing(image_size=224, mean=IMAGENET.mean, std=IMAGENET.std)
-    tokenizer = load_mini_clip(0).tokenizer  # not used
+    tokenizer = load_mini_model(0).tokenizer  # not used
     clip = CLIPModel(CLIPConfig())
     backbone = Backbone(clip, tokenizer=tokenizer, preprocessing=preprocessing, name="")
     return _case("ViT-B/32", backbone, rank=64, num=16)

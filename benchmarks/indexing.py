@@ -113,11 +113,12 @@ def _write_model(folder: Path) -> None:
     import torch
     from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
-    from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD, load_mini_clip
+    from figclip.miniworld.mini_clip import CLIP_MEAN, CLIP_STD
+    from figclip.miniworld.mini_models import load_mini_model
     from figclip.model.backbone import Preprocessing, text_config
     from figclip.model.folder import write_clip_files
 
-    mini = load_mini_clip(0)
+    mini = load_mini_model(0)
     config = CLIPConfig(
         text_config=text_config(mini.clip.config).to_dict(),
         vision_config=CLIPVisionConfig().to_dict(),

@@ -14,6 +14,7 @@ import torch
 from figclip.errors import CheckpointError
 from figclip.miniworld.__main__ import main
 from figclip.miniworld.mini_clip import IMAGE_SIZE, build_mini_clip
+from figclip.miniworld.mini_models import BUILDERS
 from figclip.miniworld.pretraining import Phase, PretrainingPlan, pretrain
 from figclip.miniworld.pretraining_phases import (
     QUESTIONS,
@@ -117,6 +118,32 @@ def test_phases_train_their_part(undisturbed: Path):
     assert vision | text | {"visual_projection.weight", "logit_scale"} == both
 
 
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("siglip")
+    plan = replace(PLAN, family="siglip")
+    assert pretrain(out, plan=plan, seed=0, workers=0, on_step=lambda *_: None) == out / "model"
+    return out
+
+
+def test_siglip_goes_through_the_same_phases(siglip: Path):
+    backbone = load_backbone(str(siglip / "model"))
+    assert backbone.family.name == "siglip"
+    assert (siglip / "mini_siglip_0.safetensors").exists()
+    first = BUILDERS["siglip"](seed=0, width=32, vision_layers=1, text_layers=1).clip.state_dict()
+    last = RunFolder(siglip / "web").load_checkpoint(3).tensors
+    same = {name for name, one in first.items() if torch.equal(one, last[f"weights/clip.{name}"])}
+    assert not same
+
+
+def test_siglip_learns_its_own_loss_from_the_web(siglip: Path):
+    row = read_metrics(siglip / "web" / "metrics.jsonl")[1]
+    # Of 4 stills with other captions each: a pair that fits, and 3 that do not, at cosines near 0.
+    assert row["scale"] == pytest.approx(10, rel=1e-2)
+    assert row["bias"] == pytest.approx(-10, rel=1e-2)
+    assert 1 < row["loss/web"] < 20 + 1e-3
+
+
 def test_metrics_are_logged(undisturbed: Path):
     rows = {phase: read_metrics(undisturbed / phase / "metrics.jsonl") for phase in PHASES}
     assert all("loss" in row for row in rows["paraphrases"])
@@ -194,8 +221,12 @@ def test_paraphrases_know_right_from_wrong():
     assert paraphrase_loss(backbone, swapped)[1] == 0.0
 
 
-def test_vision_learns_slowly_from_the_web():
-    backbone = build_mini_clip(seed=0, width=32, vision_layers=1, text_layers=1)
+@pytest.mark.parametrize(
+    ("family", "end"),
+    [("clip", "visual_projection.weight"), ("siglip", "vision_model.head.mlp.fc2.weight")],
+)
+def test_vision_learns_slowly_from_the_web_but_for_its_end(family: str, end: str):
+    backbone = BUILDERS[family](seed=0, width=32, vision_layers=1, text_layers=1)
     trainee = WebTrainee(
         backbone,
         rates=RATES,
@@ -207,4 +238,10 @@ def test_vision_learns_slowly_from_the_web():
     assert groups["vision_hidden"].lr == pytest.approx(0.1 * groups["rest_hidden"].lr)
     named = {name for group in groups.values() for name in group.parameters}
     assert named == {f"clip.{name}" for name, _ in backbone.clip.named_parameters()}
-    assert "clip.visual_projection.weight" in groups["rest_other"].parameters
+    assert f"clip.{end}" in groups["rest_other"].parameters
+    assert all(
+        name.startswith("clip.vision_model.")
+        for key, group in groups.items()
+        for name in group.parameters
+        if key.startswith("vision_")
+    )

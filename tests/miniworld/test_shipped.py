@@ -1,4 +1,4 @@
-"""The mini CLIPs that come with figclip: whole, and what half precision holds."""
+"""The mini models that come with figclip: whole, and what half precision holds."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ import pytest
 import torch
 
 from figclip.errors import ModelError
-from figclip.miniworld import mini_clip as shipped
-from figclip.miniworld.mini_clip import (
+from figclip.miniworld import mini_models as shipped
+from figclip.miniworld.mini_clip import build_mini_clip
+from figclip.miniworld.mini_models import (
+    BUILDERS,
     SHA256,
-    build_mini_clip,
-    load_mini_clip,
+    load_mini_model,
     round_to_half,
     weights_file,
     write_weights,
 )
 
 
-@pytest.mark.parametrize("seed", SHA256)
-def test_they_load_and_are_trained(seed: int):
-    shipped_clip, random = load_mini_clip(seed).clip, build_mini_clip(seed=seed).clip
+@pytest.mark.parametrize(("family", "seed"), SHA256)
+def test_they_load_and_are_trained(family: str, seed: int):
+    shipped_clip = load_mini_model(seed, family=family).clip
+    random = BUILDERS[family](seed=seed).clip
     for name, weight in shipped_clip.named_parameters():
         assert torch.equal(weight, weight.half().float()), name
         assert not torch.equal(weight, random.get_parameter(name)), name
-    # CLIP's temperature starts at 1 / 0.07 and is bounded by 100.
-    assert 14 < shipped_clip.logit_scale.exp() <= 100
+    # CLIP's temperature starts at 1 / 0.07 and is bounded by 100, SigLIP's starts at 10.
+    assert {"clip": 14, "siglip": 10}[family] < shipped_clip.logit_scale.exp() <= 100
 
 
 def test_rounded_weights_are_shipped_without_loss(tmp_path: Path):
@@ -41,7 +43,9 @@ def test_rounded_weights_are_shipped_without_loss(tmp_path: Path):
 def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
     with pytest.raises(ModelError, match="missing"):
-        load_mini_clip(0)
+        load_mini_model(0)
+    with pytest.raises(ModelError, match="not the mini SigLIP 7 that"):
+        load_mini_model(7, family="siglip")
     weights_file(tmp_path, 0).write_bytes(b"something else")
-    with pytest.raises(ModelError, match="is not the mini CLIP that figclip came with"):
-        load_mini_clip(0)
+    with pytest.raises(ModelError, match="is not the mini CLIP 0 that figclip came with"):
+        load_mini_model(0)

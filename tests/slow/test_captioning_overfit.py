@@ -16,7 +16,7 @@ from figclip.datasets.dense_captions import (
     read_predictions,
 )
 from figclip.heads.captioning.task import evaluate_captioning, finetune_captioning
-from figclip.miniworld.mini_clip import load_mini_clip, write_mini_clip
+from figclip.miniworld.mini_models import load_mini_model, write_mini_model
 from figclip.scoring.dense_captions import score_dense_captions
 from tests.drawn_films import draw_films
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 def test_eight_films(tmp_path: Path):
     films = draw_films(tmp_path / "films", train=8, valid=1)
-    write_mini_clip(tmp_path / "clip", load_mini_clip(0))
+    write_mini_model(tmp_path / "clip", load_mini_model(0))
     config = apply_overrides(
         build_captioning_recipe("mini_captioning"),
         ["train.epochs=400", "train.val_fraction=0", "head.dropout=0", "train.videos_per_batch=8"],

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from figclip.miniworld.mini_clip import load_mini_clip, write_mini_clip
+from figclip.miniworld.mini_models import load_mini_model, write_mini_model
 from figclip.model.figclip import FiGCLIP
 from tests.model_folders import adapt_at_random
 from tests.small_clip import write_small_clip
@@ -74,7 +74,7 @@ def test_transformers_4_gives_the_same(
 ):
     folder = tmp_path / "clip"
     if kind == "mini":
-        write_mini_clip(folder, load_mini_clip(0))
+        write_mini_model(folder, load_mini_model(0))
     else:
         write_small_clip(folder, seed=0)
     if kind == "adapted":

@@ -1,10 +1,11 @@
-"""`python -m figclip.miniworld OUT`: pretrains the mini world's CLIP."""
+"""`python -m figclip.miniworld OUT`: pretrains a model of the mini world."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Reads the command line; 0 when done, 1 when interrupted or refused."""
     parser = argparse.ArgumentParser(prog="python -m figclip.miniworld", description=__doc__)
     parser.add_argument("out", type=Path, help="folder; the same again goes on where it stopped")
+    parser.add_argument("--family", choices=["clip", "siglip"], default="clip")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw stills")
     arguments = parser.parse_args(argv)
@@ -29,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         settings = {"seed": arguments.seed, "workers": arguments.workers}
-        model = pretrain(arguments.out, plan=FULL_PLAN, on_step=_show, **settings)
+        plan = replace(FULL_PLAN, family=arguments.family)
+        model = pretrain(arguments.out, plan=plan, on_step=_show, **settings)
     except FigclipError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,17 +1,13 @@
-"""The mini world's CLIP: its tokenizer, its first random weights, and the weights that we ship.
+"""The mini world's CLIP: its tokenizer, and its first random weights.
 
-The tokenizer is CLIP's own byte-level BPE, with merges learnt from the mini world. The pretrained
-weights are one file per seed, in half precision.
+The tokenizer is CLIP's own byte-level BPE, with merges learnt from the mini world.
 """
 
-import hashlib
 import json
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
@@ -19,13 +15,10 @@ from tokenizers.trainers import BpeTrainer
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from figclip.annotations.captions import TEMPLATES
-from figclip.errors import ModelError
 from figclip.miniworld.situations import Story, sample_story
 from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_sentence, web_caption
 from figclip.model.backbone import Backbone
-from figclip.model.folder import write_clip_files
 from figclip.model.preprocessing import Preprocessing
-from figclip.runtime.files import staged_folder, write_atomically
 
 CONTEXT_LENGTH = 77
 MAX_TOKENS = 1500
@@ -77,13 +70,13 @@ def _learn_merges(splitter: Tokenizer, *, num_merges: int, seed: int) -> list[tu
         end_of_word_suffix=_END_OF_WORD,
         show_progress=False,
     )
-    learner.train_from_iterator(_sentences(seed), trainer)
+    learner.train_from_iterator(world_sentences(seed), trainer)
     merges = json.loads(learner.to_str())["model"]["merges"]
     return [(first, second) for first, second in merges][:num_merges]
 
 
-def _sentences(seed: int) -> Iterator[str]:
-    """What the world's texts read like."""
+def world_sentences(seed: int) -> Iterator[str]:
+    """What the world's texts read like; a tokenizer learns from them."""
     rng = random.Random(f"tokenizer:{seed}")
     for _ in range(_NUM_STORIES):
         story: Story = sample_story(rng, held_out=False)
@@ -94,10 +87,12 @@ def _sentences(seed: int) -> Iterator[str]:
 
 
 IMAGE_SIZE = 64
+PATCH_SIZE = 8
+HEAD_WIDTH = 32
+"""Of a mini model of either family."""
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_PATCH_SIZE = 8
-_HEAD_WIDTH = 32
 
 
 def build_mini_clip(
@@ -108,7 +103,7 @@ def build_mini_clip(
     tower = {
         "hidden_size": width,
         "intermediate_size": 4 * width,
-        "num_attention_heads": width // _HEAD_WIDTH,
+        "num_attention_heads": width // HEAD_WIDTH,
         "hidden_act": "quick_gelu",
         "projection_dim": width,
     }
@@ -124,7 +119,7 @@ def build_mini_clip(
             pad_token_id=end,
         ).to_dict(),
         vision_config=CLIPVisionConfig(
-            **tower, num_hidden_layers=vision_layers, image_size=IMAGE_SIZE, patch_size=_PATCH_SIZE
+            **tower, num_hidden_layers=vision_layers, image_size=IMAGE_SIZE, patch_size=PATCH_SIZE
         ).to_dict(),
         projection_dim=width,
     )
@@ -134,64 +129,3 @@ def build_mini_clip(
         clip = CLIPModel._from_config(config, attn_implementation="eager")  # noqa: SLF001
     preprocessing = Preprocessing(image_size=IMAGE_SIZE, mean=CLIP_MEAN, std=CLIP_STD)
     return Backbone(clip, tokenizer=tokenizer, preprocessing=preprocessing, name="")
-
-
-def write_mini_clip(path: Path, backbone: Backbone) -> None:
-    """Write the folder that is loaded as a CLIP; an existing one is replaced."""
-    with staged_folder(path) as folder:
-        write_clip_files(
-            folder,
-            state=backbone.clip.state_dict(),
-            config=backbone.clip.config,
-            tokenizer=backbone.tokenizer,
-            preprocessing=backbone.preprocessing,
-        )
-
-
-SHA256 = {
-    0: "04f5c31a02a99d1f168196c7472d9dcf0dd7df4a8dd47815b11091023155ada7",
-    1: "e6cff43071f87b3335bb40ff882f6a41e44ae1c41b1f03e341aa97af03fd7054",
-}
-"""File of the weights, by the seed of their pretraining; the log of it is beside it."""
-
-_FOLDER = Path(__file__).parent / "weights"
-
-
-def weights_file(folder: Path, seed: int) -> Path:
-    """Where the weights of a seed are."""
-    return folder / f"mini_clip_{seed}.safetensors"
-
-
-def load_mini_clip(seed: int) -> Backbone:
-    """A mini CLIP as `python -m figclip.miniworld OUT --seed SEED` made it.
-
-    Raises:
-        ModelError: the file is not the one that was shipped.
-    """
-    file = weights_file(_FOLDER, seed)
-    found = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else "missing"
-    if found != SHA256[seed]:
-        raise ModelError(
-            f"is not the mini CLIP that figclip came with (SHA-256 {found})",
-            where=str(file),
-            fix="Install figclip anew",
-        )
-    backbone = build_mini_clip(seed=seed).eval()
-    halves = load_file(file)
-    backbone.clip.load_state_dict({name: half.float() for name, half in halves.items()})
-    return backbone
-
-
-def write_weights(folder: Path, backbone: Backbone, *, seed: int) -> Path:
-    """Write weights as they are shipped; returns the file."""
-    file = weights_file(folder, seed)
-    halves = {name: one.half().contiguous() for name, one in backbone.clip.state_dict().items()}
-    write_atomically(file, save(halves))
-    return file
-
-
-def round_to_half(backbone: Backbone) -> None:
-    """Make the weights those that half precision can hold: shipping them loses nothing more."""
-    with torch.no_grad():
-        for weight in backbone.clip.parameters():
-            weight.copy_(weight.half())

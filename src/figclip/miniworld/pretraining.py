@@ -1,4 +1,4 @@
-"""Pretrain the mini world's CLIP from nothing: facts, then paraphrases, then web captions.
+"""Pretrain a model of the mini world from nothing: facts, then paraphrases, then web captions.
 
 Each phase is a run of the training loop in a folder of its own, so that a killed pretraining goes
 on from its last checkpoint and ends in the same bits. `python -m figclip.miniworld OUT` starts it.
@@ -16,13 +16,8 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
 
 from figclip.errors import CheckpointError
-from figclip.miniworld.mini_clip import (
-    IMAGE_SIZE,
-    build_mini_clip,
-    round_to_half,
-    write_mini_clip,
-    write_weights,
-)
+from figclip.miniworld.mini_clip import IMAGE_SIZE
+from figclip.miniworld.mini_models import BUILDERS, round_to_half, write_mini_model, write_weights
 from figclip.miniworld.painting import claim_folder
 from figclip.miniworld.pretraining_phases import (
     DrawStills,
@@ -57,6 +52,7 @@ class PretrainingPlan:
     """The phases of a pretraining, and the model's size.
 
     Attributes:
+        family: The model's, of `mini_models.BUILDERS`.
         facts: Vision tower on facts of stills.
         paraphrases: Text tower on sentences that say the same.
         web: Both on stills with sparse captions.
@@ -70,6 +66,7 @@ class PretrainingPlan:
     facts: Phase
     paraphrases: Phase
     web: Phase
+    family: str = "clip"
     vision_share: float = 0.1
     web_paraphrases: int = 48
     paraphrase_weight: float = 0.3
@@ -115,7 +112,8 @@ def pretrain(
         fix="Go on with those it names, or choose another folder.",
     )
     claim_folder(claim, {"seed": seed, "plan": asdict(plan)}, refusal=refusal)
-    backbone = build_mini_clip(
+    build = BUILDERS[plan.family]
+    backbone = build(
         seed=seed, width=plan.width, vision_layers=plan.vision_layers, text_layers=plan.text_layers
     ).eval()
     # No two phases see the same stills; those that progress is measured on are drawn when needed.
@@ -143,7 +141,7 @@ def pretrain(
         return None
     round_to_half(backbone)
     write_weights(out, backbone, seed=seed)
-    write_mini_clip(out / "model", backbone)
+    write_mini_model(out / "model", backbone)
     return out / "model"
 
 

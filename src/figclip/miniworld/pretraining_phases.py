@@ -1,4 +1,4 @@
-"""What each phase of the mini CLIP's pretraining trains, and the batches that it is trained on.
+"""What each phase of a mini model's pretraining trains, and the batches that it is trained on.
 
 A batch is a pure function of (seed, step): stills, captions, paraphrases. No combination that is
 held out is among them.
@@ -37,7 +37,7 @@ from figclip.miniworld.wording import TRAINING_STYLES, dense_captions, natural_s
 from figclip.model.backbone import Backbone
 from figclip.model.families import vision_config
 from figclip.training.loop import ParameterGroup
-from figclip.training.losses import equal_mask, info_nce
+from figclip.training.losses import contrastive_loss, equal_mask, info_nce
 
 # Sides that pictures are drawn at, and how often. Marks and outlines differ with the size; frames
 # of videos come from 224 pixels, which take 2.4 times as long as 64.
@@ -232,7 +232,7 @@ class ParaphraseTrainee:
     rates: Rates
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
-        """The tower and its projection."""
+        """The tower and its projection, if it has one."""
         named = _named(self.backbone, ("text_model.", "text_projection."))
         return _groups("text", named, self.rates)
 
@@ -252,12 +252,18 @@ class ParaphraseTrainee:
         return list(batch.anchors)
 
 
+_POOLED_MLP = "vision_model.head.mlp."
+"""Of SigLIPs: what stands in for the projection that they do not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebTrainee:
     """Both towers on stills with web captions; implements `training.loop.Trainee`.
 
     Paraphrases go on beside, at a low weight: web captions alone let the text tower forget them.
     The vision tower takes `vision_share` of the rates: the whole wipes out what it knows of roles.
+    What it ends in takes the whole, a projection or the products after SigLIP's pooling: only
+    there can pictures move towards texts.
     """
 
     backbone: Backbone
@@ -267,11 +273,10 @@ class WebTrainee:
     paraphrases: WriteParaphrases
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
-        """The vision tower at its share of the rates, all else at the whole."""
-        vision = _named(self.backbone, ("vision_model.",))
-        rest = _named(
-            self.backbone, ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
-        )
+        """The vision tower but its end at its share of the rates, all else at the whole."""
+        rest = _named(self.backbone, ("text_", "visual_projection.", _POOLED_MLP, "logit_"))
+        tower = _named(self.backbone, ("vision_model.",))
+        vision = {name: one for name, one in tower.items() if name not in rest}
         slow = replace(
             self.rates,
             matrices=self.rates.matrices * self.vision_share,
@@ -280,18 +285,19 @@ class WebTrainee:
         return [*_groups("vision", vision, slow), *_groups("rest", rest, self.rates)]
 
     def accumulate_gradients(self, batch: StillBatch, *, loss_scale: float) -> Mapping[str, Tensor]:
-        """Mean InfoNCE of the stills with each set of captions, and the paraphrases' loss.
+        """The family's contrastive loss, mean over sets of captions, and the paraphrases' loss.
 
         Stills with the same caption are no negatives of each other.
         """
         with _autocast():
             stills_ND = normalize(self.backbone.encode_frames(batch.frames_NHWC), dim=-1)
         texts_MD = _embed_texts(self.backbone, batch.captions)
-        scale = self.backbone.clip.logit_scale.exp()
+        scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
+        contrast = contrastive_loss(scale, bias)
         hashes_M = torch.tensor([text_hash(text) for text in batch.captions])
         sets = zip(texts_MD.split(len(stills_ND)), hashes_M.split(len(stills_ND)), strict=True)
         parts = [
-            info_nce(stills_ND, texts_ND, logit_scale=scale, excluded_NN=equal_mask(hashes_N))
+            contrast(stills_ND, texts_ND, excluded_NN=equal_mask(hashes_N))
             for texts_ND, hashes_N in sets
         ]
         web = torch.stack(parts).mean()
@@ -304,10 +310,11 @@ class WebTrainee:
             "loss/paraphrase": paraphrase,
             "right/paraphrase": right,
             "scale": scale,
+            **({} if bias is None else {"bias": bias}),
         }
 
     def after_step(self) -> None:
-        """Keep the temperature within CLIP's bound."""
+        """Keep the temperature within the family's bound."""
         self.backbone.clip.logit_scale.data.clamp_(max=self.backbone.family.max_log_scale)
 
     def name_items(self, batch: StillBatch) -> list[str]:

@@ -23,7 +23,9 @@ from figclip.heads.captioning.task import evaluate_captioning, finetune_captioni
 from figclip.heads.run import FinetuneResult, head_file, is_head_run, read_head_info
 from figclip.heads.situations.task import evaluate_situations, finetune_situations
 from figclip.miniworld.annotated_videos import ControlName, write_control
-from figclip.miniworld.mini_clip import IMAGE_SIZE, load_mini_clip, write_mini_clip
+from figclip.miniworld.mini_clip import IMAGE_SIZE
+from figclip.miniworld.mini_models import load_mini_model, title_of, write_mini_model
+from figclip.miniworld.mini_siglip import SIGLIP_PIPELINE
 from figclip.miniworld.named_tests import NamedTest, detail_tests, kept_tests
 from figclip.miniworld.summary import means_of_one
 from figclip.miniworld.world_files import (
@@ -63,12 +65,13 @@ def no_notice(_: str) -> None:
 class Workshop:
     """Where the files of all stages are, and who is told how far they are.
 
-    `on_notice` is told what somebody should know before believing a number; `seconds` are those
-    that each stage took when it was last run.
+    `on_notice` is told what somebody should know before believing a number; `family` is that of
+    the bases; `seconds` are those that each stage took when it was last run.
     """
 
     path: Path
     on_progress: DetailedProgress
+    family: str = "clip"
     on_notice: OnNotice = no_notice
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -88,12 +91,13 @@ class Workshop:
         return self.path / "cache"
 
     def base(self, seed: int) -> Path:
-        """Folder of a mini CLIP."""
-        return self.path / f"mini-clip-{seed}"
+        """Folder of a mini model."""
+        return self.path / f"mini-{self.family}-{seed}"
 
     def store(self, control: ControlName | None = None) -> Path:
         """Frames of the annotated videos."""
-        return self.path / (f"{control}.store" if control else "frames.store")
+        name = control or "frames"
+        return self.path / f"{name if self.family == 'clip' else f'{name}-{self.family}'}.store"
 
     @contextmanager
     def timed(self, stage: str) -> Generator[CountProgress]:
@@ -117,32 +121,35 @@ def draw(
         )
 
 
-def lay_out_base(folder: Path, seed: int) -> None:
-    """Write the folder of a mini CLIP, or refuse one that is there and does something else."""
-    shipped = load_mini_clip(seed)
+def lay_out_base(folder: Path, seed: int, *, family: str = "clip") -> None:
+    """Write the folder of a mini model, or refuse one that is there and does something else."""
+    shipped = load_mini_model(seed, family=family)
     if not folder.exists():
-        write_mini_clip(folder, shipped)
+        write_mini_model(folder, shipped)
     elif _all_of(load_backbone(str(folder))) != _all_of(shipped):
         raise ModelError(
-            f"holds another CLIP than mini CLIP {seed} that figclip came with",
+            f"holds another model than the {title_of(family, seed)} that figclip came with",
             where=str(folder),
             fix="Choose another --out, or remove it together with the runs on it",
         )
 
 
-def _all_of(mini_clip: Backbone) -> tuple[object, ...]:
-    """All that decides the embeddings of a mini CLIP."""
-    clip, tokenizer = mini_clip.clip, mini_clip.tokenizer
+def _all_of(mini_model: Backbone) -> tuple[object, ...]:
+    """All that decides the embeddings of a mini model."""
+    clip, tokenizer = mini_model.clip, mini_model.tokenizer
     return (
         weights_hash(clip),
         tokenizer_content(tokenizer),
         (tokenizer.pad_token_id, tokenizer.eos_token_id),
-        mini_clip.preprocessing,
+        mini_model.preprocessing,
         *(
             {**one.to_dict(), "dtype": None}
             for one in (text_config(clip.config), vision_config(clip.config))
         ),
     )
+
+
+_PIPELINES = {"clip": "pil", "siglip": SIGLIP_PIPELINE}
 
 
 def prepare_videos(workshop: Workshop, control: ControlName | None = None) -> None:
@@ -156,7 +163,7 @@ def prepare_videos(workshop: Workshop, control: ControlName | None = None) -> No
             annotations,
             videos=workshop.world.vidsitu / "videos",
             out=workshop.store(control),
-            spec=StoreSpec(size=IMAGE_SIZE),
+            spec=StoreSpec(size=IMAGE_SIZE, pipeline=_PIPELINES[workshop.family]),
             on_video=lambda done, total, _: told(done, total),
         )
 
@@ -210,7 +217,7 @@ def evaluate_base(workshop: Workshop, base: int, *, face: Face) -> dict[str, flo
 
     What it embeds is not embedded again beside an adaptation.
     """
-    lay_out_base(workshop.base(base), base)
+    lay_out_base(workshop.base(base), base, family=workshop.family)
     tests = [test for test in workshop.tests if test.face == face]
     result = _evaluated(
         workshop,
