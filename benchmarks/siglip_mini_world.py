@@ -18,6 +18,7 @@ from typing import Any
 
 from figclip.cli.options import quiet_libraries
 from figclip.cli.progress import ProgressDisplay
+from figclip.evaluation.results import EvaluationResult
 from figclip.miniworld.stages import (
     Workshop,
     adapt_base,
@@ -67,7 +68,7 @@ def measured(workshop: Workshop) -> dict[str, Any]:
     lay_out_base(base, 0, family=workshop.family)
     prepare_videos(workshop)
     runs = [workshop.path / f"run-{workshop.family}-seed{seed}" for seed in SEEDS]
-    results = []
+    results: list[EvaluationResult] = []
     for run, seed in zip(runs, SEEDS, strict=True):
         adapt_base(workshop, run, config=mini_config(base, seed=seed))
         results.append(evaluate_run(workshop, run, base=base))
