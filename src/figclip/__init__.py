@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from figclip.heads.captioning.task import describe as describe
     from figclip.heads.captioning.task import evaluate_captioning as evaluate_captioning
     from figclip.heads.captioning.task import finetune_captioning as finetune_captioning
+    from figclip.heads.seeds import evaluate_seeds as evaluate_seeds
+    from figclip.heads.seeds import finetune_seeds as finetune_seeds
     from figclip.heads.situations.task import evaluate_situations as evaluate_situations
     from figclip.heads.situations.task import finetune_situations as finetune_situations
     from figclip.model.figclip import FiGCLIP as FiGCLIP
@@ -70,9 +72,11 @@ _HOMES = {
     "describe": "figclip.heads.captioning.task",
     "evaluate": "figclip.evaluation.evaluate",
     "evaluate_captioning": "figclip.heads.captioning.task",
+    "evaluate_seeds": "figclip.heads.seeds",
     "evaluate_situations": "figclip.heads.situations.task",
     "export": "figclip.exporting.export",
     "finetune_captioning": "figclip.heads.captioning.task",
+    "finetune_seeds": "figclip.heads.seeds",
     "finetune_situations": "figclip.heads.situations.task",
     "format_table": "figclip.evaluation.results",
     "index": "figclip.search.indexing",

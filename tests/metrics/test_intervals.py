@@ -137,3 +137,50 @@ def test_equal_weights_change_nothing() -> None:
     plain = paired_bootstrap(base, adapted, group_of_item=groups)
     weighted = paired_bootstrap(base, adapted, group_of_item=groups, weight_N=np.full(20, 2.5))
     assert (weighted.low, weighted.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_one_seed_has_the_interval_of_its_groups() -> None:
+    rng = np.random.default_rng(3)
+    base, adapted = rng.random((2, 20, 3))
+    groups = [f"v{i % 7}" for i in range(20)]
+    nested = intervals.nested_bootstrap(base[None], adapted[None], group_of_item=groups)
+    assert nested == bootstrap_of_many(base, adapted, group_of_item=groups)
+
+
+def test_seeds_that_agree_add_no_spread() -> None:
+    rng = np.random.default_rng(4)
+    base, adapted = rng.random((2, 20, 2))
+    groups = [f"v{i % 7}" for i in range(20)]
+    three = intervals.nested_bootstrap(
+        np.stack([base] * 3), np.stack([adapted] * 3), group_of_item=groups
+    )
+    for found, expected in zip(
+        three, bootstrap_of_many(base, adapted, group_of_item=groups), strict=True
+    ):
+        assert (found.difference, found.low, found.high) == pytest.approx(
+            (expected.difference, expected.low, expected.high), abs=1e-12
+        )
+
+
+def test_the_spread_of_seeds_is_their_own() -> None:
+    """Videos agree, seeds differ: two standard errors of a mean of four, each way."""
+    gains = np.array([0.0, 1.0, 2.0, 5.0])
+    adapted = np.repeat(gains[:, None, None], 6, axis=1)
+    (found,) = intervals.nested_bootstrap(
+        np.zeros_like(adapted), adapted, group_of_item=list("aabbcc"), num_resamples=20_000
+    )
+    error = gains.std(ddof=1) / 2
+    assert found.difference == 2.0
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+
+
+def test_two_seeds_worked_by_hand() -> None:
+    # Both seeds (probability 1/2): 0.5. One alone (1/4 each): half off the mean, by sqrt(2).
+    adapted = np.array([0.0, 1.0])[:, None, None].repeat(4, axis=1)
+    (found,) = intervals.nested_bootstrap(
+        np.zeros_like(adapted), adapted, group_of_item=list("aabb")
+    )
+    reach = 0.5 * np.sqrt(2)
+    assert (found.difference, found.low, found.high) == pytest.approx(
+        (0.5, 0.5 - reach, 0.5 + reach)
+    )

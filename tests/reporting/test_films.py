@@ -21,7 +21,7 @@ from figclip.reporting.report import write_report
 from figclip.runtime.checked_json import load_checked
 from tests.reporting.pages import Page, read_page
 from tests.reporting.written_films import IDS, WrittenFilms, write_film_heads
-from tests.reporting.written_heads import write_heads
+from tests.reporting.written_heads import as_of_two_seeds, write_heads
 from tests.reporting.written_runs import HOSTILE, write_run
 
 
@@ -43,10 +43,11 @@ def bars(svg: str) -> list[tuple[str, float, float, float]]:
 
 
 def test_scores_and_claim_are_those_of_the_sentences(written: WrittenFilms):
-    page = page_of(written)
+    run = as_of_two_seeds(written.run)
+    page = read_page(write_report(run).read_text(encoding="utf-8"))
     assert (
-        "Report of the heads film heads +10.0 points of CIDEr, with adapted features" in page.text
-    )
+        "Report of the heads film heads of two seeds +10.0 points of CIDEr, with adapted features"
+    ) in page.text
     assert (
         "On 4 videos of films the sentences of the head on adapted features have a CIDEr of "
         "120.0 %, those of the same head on base features 110.0 %: +10.0 points (95 % interval "

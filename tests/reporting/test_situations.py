@@ -27,7 +27,7 @@ from figclip.reporting.situation_examples import Said, SaidRow, pick_situations
 from figclip.reporting.training_captions import open_store
 from figclip.runtime.checked_json import load_checked
 from tests.reporting.pages import Page, read_page
-from tests.reporting.written_heads import IDS, WrittenHeads, write_heads
+from tests.reporting.written_heads import IDS, WrittenHeads, as_of_two_seeds, write_heads
 from tests.reporting.written_runs import HOSTILE, write_run
 from tests.videos import draw_video
 
@@ -55,8 +55,11 @@ def change(heads: WrittenHeads, **changes) -> None:
 
 
 def test_scores_stand_side_by_side_with_the_contextualizer(heads: WrittenHeads):
-    page = page_of(heads)
-    assert "Report of the heads heads +10.0 points of verbs right" in page.text
+    run = as_of_two_seeds(heads.run)
+    page = read_page(write_report(run).read_text(encoding="utf-8"))
+    assert "Report of the heads heads of two seeds +10.0 points of verbs right" in page.text
+    assert "Means over seeds 0, 1, with intervals over seeds and videos." in page.text
+    assert "seeds of training 0, 1" in page.text
     assert (
         "Of 9 events of annotations (valid) the head on adapted features names 60.0 % by a verb of "
         "an annotator, the same head on base features 50.0 %: +10.0 points (95 % interval "
@@ -66,6 +69,26 @@ def test_scores_stand_side_by_side_with_the_contextualizer(heads: WrittenHeads):
     assert "Verbs, Acc@1 50.0 60.0 +10.0 \u22121.0 to +31.0 70.0 +20.0" in page.text
     assert "Roles, CIDEr 50.0 60.0 +10.0 – 70.0 +20.0" in page.text
     assert "Rec@5" not in page.text, "the table is of the scores that matter most"
+
+
+def test_one_seed_makes_no_claim(heads: WrittenHeads):
+    page = page_of(heads)
+    assert "Report of the heads heads Heads of one seed: no claim" in page.text
+    assert "Of 9 events" not in page.text and "Means over seeds" not in page.text
+    assert "Another seed may say otherwise" in page.text
+    assert "Verbs, Acc@1 50.0 60.0 +10.0 \u22121.0 to +31.0 70.0 +20.0" in page.text
+
+
+def test_examples_are_those_of_the_first_seed(heads: WrittenHeads):
+    run = as_of_two_seeds(heads.run)
+    assert read_head_data(run).predictions == run / "eval" / "seed-0" / "predictions"
+    pages = [
+        read_page(write_report(one, store=heads.store).read_text(encoding="utf-8")).text
+        for one in (run, heads.run)
+    ]
+    said, end = "Whose first verb is one that an annotator chose", "Training and time"
+    several, of_one = (text[text.index(said) :].split(end)[0] for text in pages)
+    assert several == of_one
 
 
 def test_events_are_counted_by_whose_verb_is_right(heads: WrittenHeads):

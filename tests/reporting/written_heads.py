@@ -7,6 +7,7 @@ first annotator's verbs are kick.01, walk.01, sit.01 in each. Of v0, a second on
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from figclip.evaluation.results import Comparison, DataInfo, ModelColumn, TaskRe
 from figclip.heads.run import HeadInfo, write_head_info
 from figclip.metrics.intervals import Interval
 from figclip.records import Annotation, Event, Role, VideoRecord
+from figclip.runtime.files import write_json
 from figclip.scoring.situation_files import (
     PredictedEvent,
     RelationPrediction,
@@ -109,6 +111,19 @@ def write_heads(
         write_result(one, written.run / "eval", taken=[], versions={})
     _write_store(written.store)
     return written
+
+
+def as_of_two_seeds(run: Path) -> Path:
+    """The same run in the place of the heads of two seeds, scored to the same digit."""
+    folder = run.with_name(f"{run.name} of two seeds")
+    for seed in (0, 1):
+        shutil.copytree(run, folder / f"seed-{seed}", ignore=shutil.ignore_patterns("eval"))
+        shutil.copytree(run / "eval", folder / "eval" / f"seed-{seed}")
+    for file in (run / "eval").iterdir():
+        if file.is_file():
+            shutil.copy(file, folder / "eval")
+    write_json(folder / "seeds.json", {"format": 1, "seeds": [0, 1]})
+    return folder
 
 
 def records() -> list[VideoRecord]:

@@ -111,16 +111,17 @@ def evaluate(
     Items that show an image or video which chose the model are left out. Those that it was trained
     on are counted; --leave-out-trained leaves them out.
 
-    MODEL may also be a run of `figclip finetune`. Then its heads are scored: those for situations
-    on events or vidsitu, those for captioning on activitynet or youcook2.
+    MODEL may also be a run of `figclip finetune`, of one seed or several. Then its heads are
+    scored: those for situations on events or vidsitu, those for captioning on activitynet or
+    youcook2.
     """
     quiet_libraries()
     from figclip.evaluation.evaluate import evaluate as evaluate_models
     from figclip.evaluation.sources import parse_source
-    from figclip.heads.run import is_head_run
+    from figclip.heads.run import has_seeds, is_head_run
 
     sources = [parse_source(one) for one in data]
-    if is_head_run(Path(model)):
+    if is_head_run(Path(model)) or has_seeds(Path(model)):
         texts = (prompts, template, frames)
         _refuse_for_heads(base, task, alpha, sweep_alpha, preset, pooling, *texts)
         score = partial(_head_evaluation(Path(model), sources), Path(model), data=sources[0])
@@ -161,7 +162,8 @@ def _run(score: Callable[..., EvaluationResult], *, cpu: bool) -> EvaluationResu
 def _head_evaluation(run: Path, sources: Sequence[DataSource]) -> Callable[..., EvaluationResult]:
     """What scores the heads of a run: each task has its own way."""
     from figclip.heads.captioning.task import evaluate_captioning
-    from figclip.heads.run import SITUATIONS, read_head_info
+    from figclip.heads.run import SITUATIONS, has_seeds
+    from figclip.heads.seeds import evaluate_seeds, task_of_heads
     from figclip.heads.situations.task import evaluate_situations
 
     if len(sources) > 1:
@@ -170,7 +172,8 @@ def _head_evaluation(run: Path, sources: Sequence[DataSource]) -> Callable[..., 
             where="--data",
             fix="Give each its own call and --out",
         )
-    return evaluate_situations if read_head_info(run).task == SITUATIONS else evaluate_captioning
+    evaluate = evaluate_situations if task_of_heads(run) == SITUATIONS else evaluate_captioning
+    return partial(evaluate_seeds, evaluate) if has_seeds(run) else evaluate
 
 
 def _refuse_for_heads(*values: object) -> None:

@@ -32,6 +32,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="section.field=value, over the recipe; may be repeated."),
 ]
+Seeds = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Heads of N seeds, from train.seed on, in folders of --out."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 
 
@@ -43,6 +47,7 @@ def situations(
     recipe: Annotated[str, typer.Option(help="situations or mini_situations.")] = "situations",
     base: Base = None,
     overrides: Overrides = None,
+    seeds: Seeds = None,
     resume: Resume = False,
     cpu: Cpu = False,
     as_json: Json = False,
@@ -56,6 +61,8 @@ def situations(
     fresh head is trained on the features of the base, of the adapted model, and of its
     contextualizer. Then: figclip eval runs/situations --data vidsitu:DIR,videos=CLIPS --out DIR
 
+    With --seeds N, eval tells means over seeds, and intervals over seeds and videos.
+
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
     from figclip.config.parsing import apply_overrides
@@ -65,8 +72,9 @@ def situations(
     quiet_libraries()
     from figclip.heads.situations.task import finetune_situations
 
-    train = partial(finetune_situations, config, model=model, out=out, base=base, resume=resume)
-    _run(train, data, cpu=cpu, as_json=as_json)
+    train = _train(finetune_situations, config, seeds=seeds)
+    options = {"model": model, "out": out, "base": base, "resume": resume}
+    _run(partial(train, **options), data, cpu=cpu, as_json=as_json)
 
 
 @finetune.command(epilog=EXIT_CODES)
@@ -77,6 +85,7 @@ def captioning(
     recipe: Annotated[str, typer.Option(help="captioning or mini_captioning.")] = "captioning",
     base: Base = None,
     overrides: Overrides = None,
+    seeds: Seeds = None,
     resume: Resume = False,
     cpu: Cpu = False,
     as_json: Json = False,
@@ -91,6 +100,8 @@ def captioning(
     adapted. Then: figclip eval runs/captioning --data activitynet:DIR,videos=CLIPS --out DIR, and
     figclip describe runs/captioning VIDEO --out DIR
 
+    With --seeds N, eval tells means over seeds, and intervals over seeds and videos.
+
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
     from figclip.config.parsing import apply_overrides
@@ -100,8 +111,20 @@ def captioning(
     quiet_libraries()
     from figclip.heads.captioning.task import finetune_captioning
 
-    train = partial(finetune_captioning, config, model=model, out=out, base=base, resume=resume)
-    _run(train, data, cpu=cpu, as_json=as_json)
+    train = _train(finetune_captioning, config, seeds=seeds)
+    options = {"model": model, "out": out, "base": base, "resume": resume}
+    _run(partial(train, **options), data, cpu=cpu, as_json=as_json)
+
+
+def _train(
+    finetune: Callable[..., FinetuneResult], config: object, *, seeds: int | None
+) -> Callable[..., FinetuneResult]:
+    """Train heads of one seed, or of several."""
+    from figclip.heads.seeds import finetune_seeds
+
+    if seeds is None:
+        return partial(finetune, config)
+    return partial(finetune_seeds, finetune, config, num_seeds=seeds)
 
 
 def _run(train: Callable[..., FinetuneResult], data: str, *, cpu: bool, as_json: bool) -> None:

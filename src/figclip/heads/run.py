@@ -75,6 +75,11 @@ def is_head_run(path: Path) -> bool:
     return (path / "head.json").is_file()
 
 
+def has_seeds(path: Path) -> bool:
+    """Whether a folder holds the heads of several seeds, as `heads.seeds` writes it."""
+    return (path / "seeds.json").is_file()
+
+
 def write_head_info(run: Path, info: HeadInfo) -> None:
     """Write `head.json`; `features.check_models` has passed."""
     content = {"format": HEAD_FORMAT, **asdict(info)}
@@ -84,6 +89,12 @@ def write_head_info(run: Path, info: HeadInfo) -> None:
 def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
     """Read `head.json`; a `ModelError` if it is absent, damaged, or of another format or task."""
     file = run / "head.json"
+    if has_seeds(run):
+        raise ModelError(
+            "holds the heads of several seeds, and those of one are needed",
+            where=str(run),
+            fix="Give one of its folders, seed-N",
+        )
     if not file.exists():
         maker = "a run of `figclip adapt`" if (run / "model").is_dir() else "no run"
         what = f"is {maker}, and one of `figclip finetune {task or 'TASK'}` is needed"

@@ -51,26 +51,71 @@ def paired_bootstrap(
     Raises:
         MetricError: no resample, or as `group_sums`.
     """
-    assert base_NM.shape == adapted_NM.shape and len(base_NM) == len(group_of_item)
+    return nested_bootstrap(
+        base_NM[None],
+        adapted_NM[None],
+        group_of_item=group_of_item,
+        weight_N=weight_N,
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+
+
+def nested_bootstrap(
+    base_SNM: Float64[np.ndarray, "S N M"],
+    adapted_SNM: Float64[np.ndarray, "S N M"],
+    *,
+    group_of_item: Sequence[str],
+    weight_N: Float64[np.ndarray, " N"] | None = None,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[Interval, ...]:
+    """As `paired_bootstrap`, of the means over S seeds of training: groups and seeds resampled.
+
+    Each resample draws groups, which all seeds share, and seeds. Drawing from S seeds shows
+    (S - 1) / S of their variance only; their part of each resample's deviation is scaled to make up
+    for that. With one seed nothing is known of others, and the interval is that of its groups.
+    """
+    assert base_SNM.shape == adapted_SNM.shape and base_SNM.shape[1] == len(group_of_item)
     if num_resamples < 1:
         raise MetricError(f"{num_resamples} resamples give no interval")
     names, group_N = np.unique(np.asarray(group_of_item), return_inverse=True)
-    sum_GM = group_sums(adapted_NM - base_NM, group_N, weight_N=weight_N, num_groups=len(names))
-    rng = np.random.default_rng(seed)
+    sum_SGM = np.stack(
+        [
+            group_sums(difference_NM, group_N, weight_N=weight_N, num_groups=len(names))
+            for difference_NM in adapted_SNM - base_SNM
+        ]
+    )
+    num_seeds = len(sum_SGM)
+    of_groups, of_seeds = np.random.default_rng(seed), np.random.default_rng((seed, num_seeds))
     means: list[Float64[np.ndarray, "R M"]] = []
     for num in resamples_at_once(num_resamples, num_groups=len(names)):
-        drawn_RG = rng.integers(len(names), size=(num, len(names)))
         # How often each group was drawn: then one matrix product serves all metrics.
-        cells = drawn_RG + len(names) * np.arange(num)[:, None]
-        times_RG = np.bincount(cells.ravel(), minlength=num * len(names)).reshape(drawn_RG.shape)
-        total_RM = times_RG.astype(np.float64) @ sum_GM
-        means.append(total_RM[:, :-1] / total_RM[:, -1:])
-    difference_M = sum_GM[:, :-1].sum(axis=0) / sum_GM[:, -1].sum()
+        total_SRM = _times_drawn(of_groups, num, len(names)) @ sum_SGM
+        mean_SRM = total_SRM[..., :-1] / total_SRM[..., -1:]
+        mean_RM = mean_SRM.mean(axis=0)
+        if num_seeds > 1:
+            share_RS = _times_drawn(of_seeds, num, num_seeds) / num_seeds
+            deviation_RM = np.einsum("rs,srm->rm", share_RS, mean_SRM) - mean_RM
+            mean_RM = mean_RM + deviation_RM * np.sqrt(num_seeds / (num_seeds - 1))
+        means.append(mean_RM)
+    total_SM = sum_SGM.sum(axis=1)
+    difference_M = (total_SM[:, :-1] / total_SM[:, -1:]).mean(axis=0)
     low_M, high_M = np.percentile(np.concatenate(means), [2.5, 97.5], axis=0)
     return tuple(
         Interval(float(difference), float(low), float(high))
         for difference, low, high in zip(difference_M, low_M, high_M, strict=True)
     )
+
+
+def _times_drawn(
+    rng: np.random.Generator, num_resamples: int, num: int
+) -> Float64[np.ndarray, "R G"]:
+    """How often each of `num` is drawn in as many draws with replacement."""
+    drawn_RG = rng.integers(num, size=(num_resamples, num))
+    cells = drawn_RG + num * np.arange(num_resamples)[:, None]
+    times_RG = np.bincount(cells.ravel(), minlength=num_resamples * num).reshape(drawn_RG.shape)
+    return times_RG.astype(np.float64)
 
 
 def group_sums(

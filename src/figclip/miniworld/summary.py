@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float64
 
 from figclip.errors import DataError
 from figclip.evaluation.results import EvaluationResult, TaskResult
-from figclip.metrics.intervals import Interval, paired_bootstrap
+from figclip.metrics.intervals import Interval, nested_bootstrap, paired_bootstrap
 from figclip.miniworld.named_tests import NEW, NamedTest
 from figclip.reporting.result_files import SUMMARY_FORMAT
 from figclip.tasks.base import ItemScores
@@ -203,7 +203,7 @@ def summarise_heads(
     """Each task of heads: base, adapted, difference and its interval, and each seed's.
 
     Means are over seeds; the heads of base and adapted both differ by seed. Intervals resample
-    videos, each with the mean of its seeds, where a score is a mean over items.
+    seeds and videos, where a score is a mean over items.
     `names` are those of the scores to tell.
     """
     tasks: dict[str, Any] = {}
@@ -241,9 +241,9 @@ def _interval(name: str, results: Sequence[TaskResult], *, seed: int) -> list[fl
     first = adapted[0]
     if len(set(first.group_ids)) == 1:
         return None
-    (interval,) = paired_bootstrap(
-        np.mean([block.values[name] for block in base], axis=0)[:, None],
-        np.mean([block.values[name] for block in adapted], axis=0)[:, None],
+    (interval,) = nested_bootstrap(
+        np.stack([block.values[name] for block in base])[..., None],
+        np.stack([block.values[name] for block in adapted])[..., None],
         group_of_item=first.group_ids,
         weight_N=first.weights,
         num_resamples=NUM_RESAMPLES,

@@ -16,8 +16,10 @@ from figclip.heads.run import (
     FRAMES_RESULT,
     SITUATIONS,
     HeadInfo,
+    has_seeds,
     read_head_info,
 )
+from figclip.heads.seeds import read_seeds, seed_folder
 from figclip.reporting.examples import Outcome
 from figclip.reporting.records import Compared, Facts, Series, TrainingLog, plain
 from figclip.reporting.result_files import (
@@ -136,9 +138,12 @@ class HeadData:
     """What the files of a run of heads say.
 
     Series are of one model each, adapted first; `stages` are the seconds that each head trained.
+    Of several seeds, scores are of all; all else is of the first, and `predictions` are its.
     """
 
     path: Path
+    predictions: Path
+    seeds: tuple[int, ...]
     info: HeadInfo
     config: SituationConfig | CaptioningConfig
     tables: tuple[HeadScores, ...]
@@ -155,11 +160,6 @@ class HeadData:
     def run(self) -> str:
         """Name of the run's folder."""
         return self.path.resolve().name
-
-    @property
-    def predictions(self) -> Path:
-        """What the heads said last: a folder for each model, by its name."""
-        return self.path / "eval" / "predictions"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -194,21 +194,29 @@ _OUTCOMES: dict[Right, Outcome] = {
 
 
 def read_head_data(path: Path) -> HeadData:
-    """Read the files of a run of heads."""
-    info = read_head_info(path)
+    """Read the files of a run of heads, of one seed or several."""
+    seeds = read_seeds(path) if has_seeds(path) else ()
+    first = seed_folder(path, seeds[0]) if seeds else path
+    info = read_head_info(first)
     shown = SHOWN_TASKS[info.task]
-    run = RunFolder(path)
+    run = RunFolder(first)
     for file in (run.config, run.environment, run.data):
         if not file.exists():
             raise DataError("is not there", where=str(file), fix="Fine-tune again")
     config = parsing.from_json(read_text(run.config), shown.config, where=str(run.config))
     command, environment = read_environment(run.environment)
     results = read_result_files(path / "eval")
-    tables = tuple(_scores(one, results, shown) for one in results if one.task == shown.result)
+    of_first = seed_folder(path / "eval", seeds[0]) if seeds else path / "eval"
+    said = read_result_files(of_first)
+    tables = tuple(
+        _scores(one, results, said, shown) for one in results if one.task == shown.result
+    )
     absent = [] if tables else ["eval/ holds no result of `figclip eval`: nothing is scored."]
-    logs = _training_logs(path, info, absent)
+    logs = _training_logs(first, info, absent)
     return HeadData(
         path=path,
+        predictions=of_first / "predictions",
+        seeds=seeds or (config.train.seed,),
         info=info,
         config=config,
         tables=tables,
@@ -217,7 +225,7 @@ def read_head_data(path: Path) -> HeadData:
         num_steps=max((log.num_steps for log in logs.values()), default=0),
         stages=tuple((name, log.steps_s + log.validations_s) for name, log in logs.items()),
         facts=[
-            *_facts(info, config),
+            *_facts(info, config, seeds),
             *data_facts(read_object(run.data, newest_format=RUN_FORMAT), run.data),
             *((f"hash of {one.result.source}", one.result.hashes["data"]) for one in tables),
             *environment,
@@ -228,8 +236,16 @@ def read_head_data(path: Path) -> HeadData:
     )
 
 
-def _scores(result: ResultFile, results: Sequence[ResultFile], shown: ShownTask) -> HeadScores:
-    """The scores on one data set, with those through the contextualizer beside them."""
+def _scores(
+    result: ResultFile,
+    results: Sequence[ResultFile],
+    said: Sequence[ResultFile],
+    shown: ShownTask,
+) -> HeadScores:
+    """The scores on one data set, with those through the contextualizer beside them.
+
+    What is right, item by item, is that of `said`, the results of the first seed.
+    """
     (group,) = groups_of_results([result])
     context = {
         row.name: row.score
@@ -253,7 +269,9 @@ def _scores(result: ResultFile, results: Sequence[ResultFile], shown: ShownTask)
                 None if line.base is None else line.base[VERBS] == 1,
                 line.adapted[VERBS] == 1,
             )
-            for line in read_items(result)
+            for one in said
+            if (one.task, one.hashes["data"]) == (result.task, result.hashes["data"])
+            for line in read_items(one)
             if VERBS in line.adapted
         },
     )
@@ -277,7 +295,9 @@ def _first_series(of_models: Mapping[str, tuple[Series, ...]]) -> tuple[Series, 
     return tuple(replace(series[0], name=name) for name, series in of_models.items() if series)
 
 
-def _facts(info: HeadInfo, config: SituationConfig | CaptioningConfig) -> Facts:
+def _facts(
+    info: HeadInfo, config: SituationConfig | CaptioningConfig, seeds: Sequence[int]
+) -> Facts:
     """The recipe, and whose features the heads take."""
     head = config.head
     if isinstance(config, SituationConfig):
@@ -290,7 +310,9 @@ def _facts(info: HeadInfo, config: SituationConfig | CaptioningConfig) -> Facts:
         ("model", PurePath(info.model).name),
         ("head", f"{layers}, width {head.width}, beam {head.beam}"),
         ("frames", frames),
-        ("seed of training", str(config.train.seed)),
+        ("seeds of training", ", ".join(map(str, seeds)))
+        if seeds
+        else ("seed of training", str(config.train.seed)),
         *(
             (
                 f"features, {name}",

@@ -12,7 +12,7 @@ from figclip.datasets.dense_captions import REFERENCE_READERS
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.sources import ANNOTATED, DataSource
 from figclip.heads.features import ADAPTED
-from figclip.heads.run import CAPTIONING, SITUATIONS, is_head_run
+from figclip.heads.run import CAPTIONING, SITUATIONS, has_seeds, is_head_run
 from figclip.reporting import charts
 from figclip.reporting import records as numbers
 from figclip.reporting.comparison import compare_runs
@@ -64,7 +64,7 @@ def write_report(
     The same files give the same page. What is not there is named on the page instead.
 
     Args:
-        run: Run folder of an adaptation, or of task heads.
+        run: Run folder of an adaptation, or of task heads, of one seed or several.
         data: Sets of true and false captions that `figclip eval` scored, to show clips of; for
             heads the annotated events or dense captions that they were scored on, to show
             examples of.
@@ -79,7 +79,7 @@ def write_report(
             none at all, or `heads` are of another model.
         AnnotationError, VideoError, StoreError: `data` or `store` cannot be used.
     """
-    if is_head_run(run):
+    if is_head_run(run) or has_seeds(run):
         if heads:
             raise ConfigError("is a run of heads itself", where=str(run), fix="Give no other heads")
         html = _page_of_heads(run, data, store)
@@ -102,7 +102,7 @@ def write_comparison(runs: Sequence[Path], *, out: Path, data: Sequence[DataSour
         DataError, CheckpointError, ModelError, VideoError: as of `write_report`.
     """
     for run in runs:
-        if is_head_run(run):
+        if is_head_run(run) or has_seeds(run):
             fix = "Give runs of `figclip adapt`"
             raise ConfigError("is a run of heads", where=str(run), fix=fix)
     compared = compare_runs(runs, data=data)

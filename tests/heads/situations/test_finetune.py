@@ -23,6 +23,7 @@ from figclip.evaluation.results import TaskResult
 from figclip.evaluation.seen_items import VALIDATED
 from figclip.evaluation.sources import DataSource
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
+from figclip.heads.seeds import evaluate_seeds, finetune_seeds
 from figclip.heads.situations.task import evaluate_situations, finetune_situations
 from figclip.model.folder import SeenMedia, medium_hash, read_info, write_info
 from figclip.preparation.prepare import prepare
@@ -116,6 +117,35 @@ def test_interrupted_and_resumed_equals_undisturbed(
     for name in NAMES:
         assert whole[name].keys() == again[name].keys()
         assert all(whole[name][key].equal(again[name][key]) for key in whole[name])
+
+
+@pytest.mark.slow
+def test_several_seeds_are_scored_together(world: World, model: Path, tmp_path: Path):
+    options = {"model": model, "data": source(world), "cpu": True}
+    result = finetune_seeds(
+        finetune_situations, CONFIG, num_seeds=2, out=tmp_path / "heads", **options
+    )
+    assert set(result.kept_steps) == {f"seed-{seed}/{name}" for seed in (0, 1) for name in NAMES}
+    again = finetune_seeds(
+        finetune_situations, CONFIG, num_seeds=2, out=tmp_path / "heads", resume=True, **options
+    )
+    assert again.kept_steps == result.kept_steps
+    found = evaluate_seeds(
+        evaluate_situations, result.run, data=source(world), out=tmp_path / "eval"
+    )
+    alone = [official_scores(tmp_path / "eval" / f"seed-{seed}") for seed in (0, 1)]
+    (task, _) = found.tasks
+    assert task.settings["seeds"] == "0, 1" and found.files[0].parent == tmp_path / "eval"
+    for name, one in task.metrics.items():
+        of_seeds = [scores[name] for scores in alone]
+        assert one.adapted.official == pytest.approx(sum(of_seeds) / 2, rel=1e-12)
+    assert task.metrics["verbs Acc@1"].interval is not None
+
+
+def official_scores(folder: Path) -> dict[str, float]:
+    """Official scores of the heads on adapted frames."""
+    content = load_checked((folder / "situations-vidsitu.json").read_text())
+    return {name: one["adapted"]["official"] for name, one in content["metrics"].items()}
 
 
 def test_a_run_is_not_overwritten_nor_resumed_as_another(world: World, model: Path, heads: Path):
