@@ -103,13 +103,13 @@ def main() -> None:
 
 
 def planned(stage: str) -> Iterator[Job]:
-    """All runs of a stage, one way of negatives after the other."""
+    """All runs of a stage: one base after the other, and the third way of negatives last."""
     weights = (0.0, 0.1, 0.3, 1.0) if stage == "tuning" else (0.0, WEIGHT)
-    negatives = tuple(NEGATIVES)[:2] if stage == "tuning" else tuple(NEGATIVES)
     bases = BASES[:1] if stage == "tuning" else BASES
-    for one, base, seed in product(negatives, bases, TRAINING_SEEDS[stage]):
-        for weight in weights:
-            yield Job(arm=Arm(negatives=one, weight=weight), base=base, seed=seed)
+    for ways in (tuple(NEGATIVES)[:2], () if stage == "tuning" else tuple(NEGATIVES)[2:]):
+        for base, one, seed in product(bases, ways, TRAINING_SEEDS[stage]):
+            for weight in weights:
+                yield Job(arm=Arm(negatives=one, weight=weight), base=base, seed=seed)
 
 
 def draw_world(workshop: Workshop, stage: str) -> None:

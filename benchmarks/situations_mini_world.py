@@ -1,6 +1,6 @@
 """Roles written in a verb's order, or chosen as they are written: the same heads both ways.
 
-    python benchmarks/situations_mini_world.py OUT
+    python benchmarks/situations_mini_world.py OUT [--train 420]
 
 One adaptation (`mini`, mini CLIP 0) and heads of three seeds (`mini_situations`) on the frames of
 base and adapted, and on the contextualizer's outputs, on videos that nothing else is drawn from.
@@ -8,7 +8,7 @@ Each head writes the roles of the annotated verbs twice: those of the verb, once
 (`frames` of head.json), and freely, as heads without them do. Told are CIDEr and Lea, and how many
 events have other roles than the annotator's. Intervals are two standard errors, of the seeds and
 of the videos (jackknife over twenty groups of them) together. Finished runs are kept: the same
-command goes on.
+command goes on; another number of videos needs another OUT.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from figclip.scoring.situation_files import (
 from figclip.scoring.situation_sources import open_truth
 from figclip.scoring.situations import score_roles
 
-TRAIN, VALID, PICTURES = 420, 200, 1000
+VALID, PICTURES = 200, 1000
 STORIES_SEED, PICTURES_SEED, ADAPTATION_SEED = 51, 52, 53
 HEAD_SEEDS = (54, 55, 56)
 NUM_GROUPS = 20
@@ -72,8 +72,10 @@ def main() -> None:
     """Run what is missing, print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
-    workshop = silent_workshop(parser.parse_args().out.resolve())
-    draw(workshop)
+    parser.add_argument("--train", type=int, default=420, help="videos to adapt and train on")
+    arguments = parser.parse_args()
+    workshop = silent_workshop(arguments.out.resolve())
+    draw(workshop, num_train=arguments.train)
     lay_out_base(workshop.base(0), 0)
     prepare_videos(workshop)
     run = adapted(workshop)
@@ -92,12 +94,12 @@ def main() -> None:
     print("\n".join(lines(found)))
 
 
-def draw(workshop: Workshop) -> None:
+def draw(workshop: Workshop, *, num_train: int) -> None:
     """Videos to adapt to and to train heads on, videos to test them on, unlabelled pictures."""
     rng, orders = random.Random(f"{STORIES_SEED}:stories"), PaintOrders()
     write_vidsitu(
         workshop.world.vidsitu,
-        train=[sample_story(rng, held_out=False) for _ in range(TRAIN)],
+        train=[sample_story(rng, held_out=False) for _ in range(num_train)],
         valid=[sample_story(rng, held_out=True) for _ in range(VALID)],
         painter=orders,
         seed=STORIES_SEED,
