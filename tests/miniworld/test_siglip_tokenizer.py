@@ -1,4 +1,4 @@
-"""The mini SigLIP's tokenizer: whole words in lower case, any text, and SigLIP 2's special tokens."""
+"""The mini SigLIP's tokenizer: whole words in lower case, any text, SigLIP 2's special tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def test_special_tokens_come_first_and_texts_end(tokenizer):
 
 
 @pytest.mark.parametrize(
-    "text", ["a woman in purple", "In this photo, the action is chase", "a dog greeted angrily, kitchen"]
+    "text",
+    ["a woman in purple", "In this photo, the action is chase", "a dog greeted angrily, kitchen"],
 )
 def test_words_of_the_world_are_one_token(tokenizer, text):
     expected = text.lower().replace(",", " ,").split()

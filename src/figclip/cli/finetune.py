@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -117,7 +117,7 @@ def captioning(
 
 
 def _train(
-    finetune: Callable[..., FinetuneResult], config: object, *, seeds: int | None
+    finetune: Callable[..., FinetuneResult], config: Any, *, seeds: int | None
 ) -> Callable[..., FinetuneResult]:
     """Train heads of one seed, or of several."""
     from figclip.heads.seeds import finetune_seeds

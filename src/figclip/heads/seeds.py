@@ -89,23 +89,27 @@ def finetune_seeds(
         )
     seeds = tuple(range(config.train.seed, config.train.seed + num_seeds))
     _claim_seeds(out, seeds)
-    kept: dict[str, int] = {}
-    notices = dict[str, None]()
+    results: dict[str, FinetuneResult] = {}
     for seed in seeds:
         run = seed_folder(out, seed)
-        result = finetune(
+        results[run.name] = finetune(
             replace(config, train=replace(config.train, seed=seed)),
             out=run,
             resume=resume and (run / "config.json").exists(),
             on_step=_named(on_step, run.name),
             **options,
         )
-        kept |= {f"{run.name}/{name}": step for name, step in result.kept_steps.items()}
-        notices |= dict.fromkeys(result.notices)
-        if result.interrupted_by is not None:
+        if results[run.name].interrupted_by is not None:
             break
     return FinetuneResult(
-        run=out, interrupted_by=result.interrupted_by, kept_steps=kept, notices=tuple(notices)
+        run=out,
+        interrupted_by=list(results.values())[-1].interrupted_by,
+        kept_steps={
+            f"{run}/{name}": step
+            for run, one in results.items()
+            for name, step in one.kept_steps.items()
+        },
+        notices=tuple(dict.fromkeys(n for one in results.values() for n in one.notices)),
     )
 
 
