@@ -111,9 +111,8 @@ def evaluate(
     Items that show an image or video which chose the model are left out. Those that it was trained
     on are counted; --leave-out-trained leaves them out.
 
-    MODEL may also be a run of `figclip finetune`, of one seed or several. Then its heads are
-    scored: those for situations on events or vidsitu, those for captioning on activitynet or
-    youcook2.
+    MODEL may also be a run of `figclip finetune`, of one seed or several: situations are scored on
+    events or vidsitu, captioning on activitynet or youcook2.
     """
     quiet_libraries()
     from figclip.evaluation.evaluate import evaluate as evaluate_models
