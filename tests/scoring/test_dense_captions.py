@@ -20,10 +20,11 @@ from figclip.datasets.records import LeftOut
 from figclip.errors import DataError
 from figclip.scoring.dense_captions import score_dense_captions
 from figclip.scoring.scores import PredictionScores
-from tests.dense_caption_checks import check_made_up
-from tests.golden_checks import Case, load_cases
+from tests.dense_caption_checks import check_made_up, read_case, score_files
+from tests.golden_checks import Case, close, load_cases
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "dense_captions.json"
+PARAGRAPHS = GOLDENS.with_name("dense_paragraphs.json")
 Event = tuple[float, float, str]
 
 SENTENCES = (
@@ -86,6 +87,14 @@ STORY: dict[str, list[Event]] = {
 @pytest.mark.parametrize("case", load_cases(GOLDENS), ids=lambda case: case["name"])
 def test_official_numbers(case: Case, tmp_path: Path) -> None:
     check_made_up(case, tmp_path)
+
+
+@pytest.mark.parametrize("case", load_cases(PARAGRAPHS), ids=lambda case: case["name"])
+def test_official_numbers_of_paragraphs(case: Case, tmp_path: Path) -> None:
+    found = score_files(*read_case(case, tmp_path), max_proposals=1000).scores
+    close(found["paragraph CIDEr"].official, case["expected"]["CIDEr"])
+    for n in (1, 2, 3, 4):
+        close(found[f"paragraph BLEU-{n}"].official, case["expected"][f"Bleu_{n}"])
 
 
 def test_a_copy_scores_1_but_for_the_epsilon() -> None:
@@ -163,10 +172,13 @@ def test_values_of_videos_are_those_of_the_video_alone() -> None:
             continue
         alone = score(predictions({video: predicted[video]}), references({video: annotated[video]}))
         values = {name: values[index] for name, values in block.values.items()}
+        # How rare words are in a paragraph is counted over all videos: alone, all are in each.
+        del values["paragraph CIDEr"]
+        assert alone.scores["paragraph CIDEr"].value == 0
         assert values == pytest.approx(
-            {name: alone.scores[name].value for name in block.values}, abs=1e-12
+            {name: alone.scores[name].value for name in values}, abs=1e-12
         )
-    for name in ("CIDEr", "recall", "soda_meteor_exact"):
+    for name in ("CIDEr", "recall", "soda_meteor_exact", "paragraph CIDEr"):
         assert found.scores[name].value == pytest.approx(block.values[name].mean())
 
 
@@ -224,6 +236,25 @@ def test_a_sentence_is_tokenised_by_itself() -> None:
     events: list[Event] = [(0.0, 9.0, "She cuts a capital T."), (50.0, 60.0, "The end")]
     found = score(predictions({"v_a": events[:1]}), references({"v_a": events}))
     assert found.scores["BLEU-4"].official == pytest.approx(1)
+
+
+def test_paragraphs_are_in_file_order() -> None:
+    forward = {"v_a": STORY["v_a"], "v_b": STORY["v_b"]}
+    backward = {video: events[::-1] for video, events in STORY.items()}
+    both_ways = [
+        score(predictions(predicted), references(annotated)).scores["paragraph BLEU-4"].official
+        for predicted, annotated in ((forward, STORY), (backward, backward), (backward, STORY))
+    ]
+    assert both_ways[:2] == [pytest.approx(1)] * 2
+    # Of 36 words 4-grams across sentences are lost.
+    assert 0.7 < both_ways[2] < 0.9
+
+
+def test_paragraphs_may_have_two_references() -> None:
+    second = {"v_a": STORY["v_b"], "v_b": STORY["v_b"]}
+    found = score(predictions(STORY), references(second), references(STORY, name="val_2.json"))
+    assert found.scores["paragraph BLEU-1"].official == pytest.approx(1)
+    assert "paragraph METEOR" not in found.scores, "which takes the official one"
 
 
 def test_letters_beyond_ascii_are_spaces_as_official() -> None:

@@ -11,7 +11,8 @@ The official METEOR 1.5 is the jar that the package `pycocoevalcap` brings, run 
 extra `figclip[metrics]`; nothing else needs Java. One process serves all pairs: it reads its 1 GB
 of paraphrases once, in about 9 s.
 
-Dense captions need both the score of a pair (SODA) and of pooled pairs (all of a video).
+Dense captions need the score of a pair (SODA), of pooled pairs (all of a video), and of pooled
+paragraphs, each with the better one of its references.
 """
 
 from __future__ import annotations
@@ -159,6 +160,21 @@ class Meteor:
         pooled_KC = np.zeros((int(group_M.max()) + 1, stats_MC.shape[1]))
         np.add.at(pooled_KC, group_M, stats_MC)
         return self.scores(pooled_KC)
+
+    def of_corpus(self, corpus: CaptionCorpus) -> float:
+        """Score of the pooled counts of all captions, each with the reference that it meets best.
+
+        Of references that score alike the first one counts.
+        """
+        hypotheses: list[int] = corpus.candidate_M[corpus.item_R].tolist()
+        references: list[int] = corpus.reference_R.tolist()
+        stats_RC = self.stats(
+            [corpus.sentences[index] for index in hypotheses],
+            [corpus.sentences[index] for index in references],
+        )
+        order_R = np.lexsort((-self.scores(stats_RC), corpus.item_R))
+        best_M = order_R[corpus.first_reference_M]
+        return float(self.scores(stats_RC[best_M].sum(axis=0, keepdims=True))[0])
 
 
 def _exact_stats(

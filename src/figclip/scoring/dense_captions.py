@@ -1,10 +1,12 @@
 """Scores of dense captions by the protocol of ActivityNet Captions.
 
 Recall and precision of the spans, captions of all pairs that meet (CIDEr, BLEU-4, ROUGE-L, METEOR),
-and SODA, which takes the events in their order. By default METEOR is `meteor_exact`, which needs no
-Java; with the official one, the scores are named `METEOR` and `SODA_c`.
+SODA, which takes the events in their order, and scores of all sentences of a video as a paragraph.
+By default METEOR is `meteor_exact`, which needs no Java; with the official one, the scores are
+named `METEOR` and `SODA_c`, and paragraphs have a METEOR, too.
 
-Source: ttengwang/PDVC@0b025c8 densevid_eval3 (evaluate2018.py, eval_soda.py), fujiso/SODA@9cb3e2c.
+Source: ttengwang/PDVC@0b025c8 densevid_eval3 (evaluate2018.py, eval_soda.py, para_evaluate.py),
+fujiso/SODA@9cb3e2c.
 """
 
 import hashlib
@@ -44,6 +46,7 @@ from figclip.metrics.localisation import (
     overlapping_pairs,
 )
 from figclip.metrics.meteor import METEOR_EXACT, Meteor
+from figclip.metrics.paragraphs import ParagraphScores, paragraph_corpus, paragraph_scores
 from figclip.metrics.ptb import tokenize
 from figclip.runtime.files import write_atomically
 from figclip.scoring.scores import PredictionScores, ScoredData
@@ -75,9 +78,10 @@ def score_dense_captions(
     Predicted videos that no annotation has are left out, as official.
 
     `name` and `source` are NAME and the name of PATH of `--data`; split None: all annotations.
-    `meteor` scores the captions, also within SODA. Of each video the first `max_proposals` events
-    count, in file order; in SODA all do. With `is_partial`, videos that the predictions do not name
-    are left out; one that they name without any event still counts 0.
+    `meteor` scores the captions, also within SODA, and the official one paragraphs. Of each video
+    the first `max_proposals` events count, in file order; in SODA and paragraphs all do. With
+    `is_partial`, videos that the predictions do not name are left out; one that they name without
+    any event still counts 0.
 
     Raises:
         DataError: No predicted event is of a video of the references.
@@ -97,6 +101,7 @@ def score_dense_captions(
         _captioned({video.id: video.events for video in each.videos}, videos) for each in references
     ]
     measures = _measure(predicted, annotated, meteor=meteor, max_proposals=max_proposals)
+    paragraphs = _paragraphs(predictions.events_by_video, references, videos, meteor=meteor)
     return PredictionScores(
         protocol=PROTOCOL,
         data=ScoredData(name=name, source=source, split=split, hash=truth_hash),
@@ -113,8 +118,8 @@ def score_dense_captions(
             ),
             *(LeftOut(item=video, reason="no prediction") for video in sorted(missing)),
         ),
-        scores=_scores(measures, meteor),
-        items=(_items(measures, videos, meteor=meteor),),
+        scores={**_scores(measures, meteor), **_paragraph_scores(paragraphs)},
+        items=(_items(measures, paragraphs, videos, meteor=meteor),),
         notices=(
             *_notices(
                 predictions, references, predicted=predicted.spans, max_proposals=max_proposals
@@ -224,6 +229,25 @@ def _captioned(
     return CaptionedSpanLists(SpanLists(spans.reshape(-1, 2), counts), sentences)
 
 
+def _paragraphs(
+    events_by_video: Mapping[str, Sequence[CaptionedSpan]],
+    references: Sequence[DenseCaptionReferences],
+    videos: Sequence[str],
+    *,
+    meteor: Meteor,
+) -> ParagraphScores:
+    """All sentences of a video as one text, in file order, as official."""
+    annotated: dict[str, list[list[str]]] = {video: [] for video in videos}
+    for each in references:
+        for video in each.videos:
+            annotated[video.id].append([event.sentence for event in video.events])
+    corpus = paragraph_corpus(
+        [[event.sentence for event in events_by_video.get(video, ())] for video in videos],
+        list(annotated.values()),
+    )
+    return paragraph_scores(corpus, meteor=None if meteor is METEOR_EXACT else meteor)
+
+
 def _first_positions(lists: SpanLists, num_kept: int) -> Int64[np.ndarray, " M"]:
     """Positions of the first spans of each video."""
     place_N = np.arange(len(lists.spans_N2)) - lists.first_B[lists.video_N]
@@ -259,6 +283,16 @@ def _scores(measures: _Measures, meteor: Meteor) -> dict[str, Score]:
     return scores
 
 
+def _paragraph_scores(paragraphs: ParagraphScores) -> dict[str, Score]:
+    scores = {"paragraph CIDEr": Score(official=float(paragraphs.cider_B.mean()))}
+    if paragraphs.meteor is not None:
+        scores["paragraph METEOR"] = Score(official=paragraphs.meteor)
+    for n, value in reversed(list(enumerate(paragraphs.bleu_N.tolist(), start=1))):
+        name = f"BLEU-{n}"
+        scores[f"paragraph {name}"] = Score(official=value, is_detail=name in BLEU_DETAILS)
+    return scores
+
+
 def _localisation_scores(
     official: Sequence[Localisation], corrected: Sequence[Localisation], *, at: str, is_detail: bool
 ) -> dict[str, Score]:
@@ -283,9 +317,12 @@ def _localisation_scores(
     }
 
 
-def _items(measures: _Measures, videos: Sequence[str], *, meteor: Meteor) -> ItemScores:
+def _items(
+    measures: _Measures, paragraphs: ParagraphScores, videos: Sequence[str], *, meteor: Meteor
+) -> ItemScores:
     """Values of each video: means over thresholds, corrected where that differs."""
     values = {name: score_TB.mean(axis=0) for name, score_TB in measures.captions.items()}
+    values["paragraph CIDEr"] = paragraphs.cider_B
     values[meteor.soda_name] = measures.soda_B
     values["recall"] = np.mean([each.recall_B for each in measures.corrected], axis=0)
     values["precision"] = np.mean([each.precision_B for each in measures.corrected], axis=0)
