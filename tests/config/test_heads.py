@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figclip.config import CaptioningConfig, HeadTrainConfig, SituationConfig
+from figclip.config import CaptioningConfig, EventSentences, HeadTrainConfig, SituationConfig
 from figclip.config.parsing import apply_overrides, from_json, to_json, valid_keys
 from figclip.config.recipes import (
     CAPTIONING_RECIPES,
@@ -15,6 +16,7 @@ from figclip.config.recipes import (
     build_situation_recipe,
 )
 from figclip.errors import ConfigError
+from figclip.runtime.checked_json import load_checked
 from tests.runtime_types import without_runtime_types
 
 
@@ -95,3 +97,11 @@ def test_every_setting_is_documented_and_can_be_set():
         for section in ("frames", "head", "loss", "train")
     )
     assert HeadTrainConfig().seed == 0
+
+
+def test_heads_of_earlier_versions_ask_no_sentence_and_taught_the_last_layer_only():
+    content = load_checked(to_json(CaptioningConfig(recipe="x")))
+    del content["sentences"]
+    read = from_json(json.dumps(content), CaptioningConfig)
+    assert read.sentences == EventSentences(layers="last", rerank=0.0)
+    assert build_captioning_recipe("captioning").sentences != read.sentences

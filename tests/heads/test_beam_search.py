@@ -58,15 +58,17 @@ def all_sequences() -> list[list[int]]:
 def test_a_beam_that_holds_everything_finds_the_best_of_all_sequences(seed: int):
     decoder, inputs = make_decoder(seed), make_inputs(seed)
     found = beam_search(decoder, inputs, beam=500)
-    for row, tokens in enumerate(found):
+    for row, one in enumerate(found):
         best = max(all_sequences(), key=lambda s: mean_log_probability(decoder, inputs, row, s))
-        assert tokens == [token for token in best if token != END]
+        assert list(one.tokens) == [token for token in best if token != END]
+        mean = mean_log_probability(decoder, inputs, row, best)
+        assert one.mean_log_probability == pytest.approx(mean, abs=1e-5)
 
 
 @torch.no_grad()
 def test_a_beam_of_one_takes_the_likeliest_token_each_time():
     decoder, inputs = make_decoder(7), make_inputs(7)
-    for row, tokens in enumerate(beam_search(decoder, inputs, beam=1)):
+    for row, found in enumerate(beam_search(decoder, inputs, beam=1)):
         one = one_row(inputs, row)
         written: list[int] = []
         while len(written) < LENGTH:
@@ -75,7 +77,7 @@ def test_a_beam_of_one_takes_the_likeliest_token_each_time():
             written.append(int(logits.argmax()))
             if written[-1] == END:
                 break
-        assert tokens == [token for token in written if token != END]
+        assert list(found.tokens) == [token for token in written if token != END]
 
 
 def test_a_row_does_not_depend_on_those_beside_it():
@@ -83,7 +85,8 @@ def test_a_row_does_not_depend_on_those_beside_it():
     together = beam_search(decoder, inputs, beam=3)
     for row in range(5):
         one = one_row(inputs, row)
-        assert beam_search(decoder, one, beam=3) == [together[row]]
+        (alone,) = beam_search(decoder, one, beam=3)
+        assert alone.tokens == together[row].tokens
 
 
 def test_nothing_to_write_about_gives_nothing():
@@ -93,7 +96,7 @@ def test_nothing_to_write_about_gives_nothing():
 def test_padding_and_unknown_words_are_never_written():
     decoder, inputs = make_decoder(1), make_inputs(1, num=20)
     decoder.token_embedding.weight.data[[PAD, UNKNOWN]] *= 100
-    written = {token for row in beam_search(decoder, inputs, beam=2) for token in row}
+    written = {token for row in beam_search(decoder, inputs, beam=2) for token in row.tokens}
     assert written.isdisjoint({PAD, UNKNOWN, END})
 
 
@@ -141,11 +144,12 @@ def test_parts_come_in_order_and_are_the_best_of_all_that_do(seed: int):
     decoder.token_embedding.weight.data *= 3
     about = make_inputs(seed)
     found = beam_search(decoder.eval(), about, beam=500, parts=make_parts(ORDERS))
-    for row, (tokens, order) in enumerate(zip(found, ORDERS, strict=True)):
-        marks = [token for token in tokens if token in MARKS]
+    for row, (one, order) in enumerate(zip(found, ORDERS, strict=True)):
+        marks = [token for token in one.tokens if token in MARKS]
         assert marks == order[: len(marks)] and bool(marks) == bool(order)
         every = sequences_of(order, 6)
         best = max(every, key=lambda s: mean_of_parts(decoder, about, row, s))
-        assert tokens == [token for token in best if token != END]
+        assert list(one.tokens) == [token for token in best if token != END]
     alone = make_parts(ORDERS[:1])
-    assert beam_search(decoder, one_row(about, 0), beam=500, parts=alone) == found[:1]
+    (first,) = beam_search(decoder, one_row(about, 0), beam=500, parts=alone)
+    assert first.tokens == found[0].tokens

@@ -28,7 +28,13 @@ def test_eight_films(tmp_path: Path):
     write_mini_model(tmp_path / "clip", load_mini_model(0))
     config = apply_overrides(
         build_captioning_recipe("mini_captioning"),
-        ["train.epochs=400", "train.val_fraction=0", "head.dropout=0", "train.videos_per_batch=8"],
+        [
+            "train.epochs=400",
+            "train.val_fraction=0",
+            "train.videos_per_batch=8",
+            "train.lr=2e-3",
+            "head.dropout=0",
+        ],
     )
     heads = finetune_captioning(
         config,

@@ -236,7 +236,9 @@ TESTED = {
         Composition(), parts("velociti", "control", "chrono", "coref", "agent_bind")
     ),
     "composition pairs": of_task(Composition(controls_seed=0), parts("pairs", "a", "b", "c")),
-    "head dense_captioning": of_predictions(dense_captions, no_means="^F1$|, tIoU "),
+    "head dense_captioning": of_predictions(
+        dense_captions, no_means="^F1$|, tIoU |^paragraph BLEU"
+    ),
     "head verbs": of_predictions(
         verbs, no_means="^Acc@[234]$|of all events of a video$|of verbs of over"
     ),

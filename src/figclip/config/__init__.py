@@ -363,6 +363,18 @@ class EventQueries(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventSentences(Section):
+    """How sentences of events are taught, and what say they have in which events are told."""
+
+    section = "sentences"
+    layers: Literal["last", "all"] = "last"
+    """Layers of the queries that are taught to write: only the last, which writes, or each."""
+    rerank: NotNegative = 0.0
+    """Weight of a sentence's mean log-probability a word beside the confidence, when as many events
+    are chosen as are counted. 0 asks no sentence, and then only those chosen are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaptioningLoss(Section):
     """Weights of the losses; those of spans and confidence are also the costs of matching."""
 
@@ -391,5 +403,6 @@ class CaptioningConfig:
     frames: VideoFrames = field(default_factory=VideoFrames)
     head: TransformerConfig = field(default_factory=TransformerConfig)
     queries: EventQueries = field(default_factory=EventQueries)
+    sentences: EventSentences = field(default_factory=EventSentences)
     loss: CaptioningLoss = field(default_factory=CaptioningLoss)
     train: HeadTrainConfig = field(default_factory=HeadTrainConfig)

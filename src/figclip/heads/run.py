@@ -201,12 +201,15 @@ class HeadTrainee(ABC, Generic[Head]):
         named, train = dict(self.head.named_parameters()), self._train
         return decay_groups("head", named, lr=train.lr, weight_decay=train.weight_decay)
 
+    @abstractmethod
     def accumulate_gradients(
         self, batch: Sequence[BatchItem], *, loss_scale: float
     ) -> Mapping[str, Tensor]:
         """Gradients of the weighted sum of the losses."""
-        self.head.train()
-        losses = self._losses(batch)
+
+    def _add_gradients(
+        self, losses: Mapping[str, Tensor], *, loss_scale: float
+    ) -> dict[str, Tensor]:
         total = torch.stack([getattr(self._loss, part) * one for part, one in losses.items()]).sum()
         (total * loss_scale).backward()
         return {"loss": total, **{f"loss/{name}": part for name, part in losses.items()}}
@@ -217,10 +220,6 @@ class HeadTrainee(ABC, Generic[Head]):
     def name_items(self, batch: Sequence[BatchItem]) -> list[str]:
         """Video ids, with the annotation drawn."""
         return [f"{self._ids[i.video_idx]}#{i.annotation_idx}" for i in batch]
-
-    @abstractmethod
-    def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
-        """The losses of some annotations, by their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -225,18 +225,23 @@ class PartOrder:
         return words_NV.scatter(1, next_N1, ending_N1)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A sequence without END, and the mean log-probability of its tokens, that of END included."""
+
+    tokens: tuple[int, ...]
+    mean_log_probability: float
+
+
 @torch.inference_mode()
 def beam_search(
     decoder: TextDecoder, about: TextMemory, *, beam: int, parts: PartOrder | None = None
-) -> list[list[int]]:
+) -> list[Written]:
     """Write a sequence a row: the one of largest mean log-probability a token, END counted.
 
     Padding and the unknown word are never written. A sequence that does not end within the
     decoder's length is cut there. The decoder has no dropout (`eval`), and `beam` sequences are
     held at once: 1 takes the most probable token each time. With `parts` every sequence has those.
-
-    Returns:
-        Token ids without END.
     """
     num_rows, device = len(about.prefix_ND), about.prefix_ND.device
     if num_rows == 0:
@@ -296,13 +301,15 @@ class _Beams:
         offset_N1 = torch.arange(num_rows, device=parent_NK.device)[:, None] * width
         return (offset_N1 + parent_NK).flatten()
 
-    def best(self) -> list[list[int]]:
+    def best(self) -> list[Written]:
         """The best sequence of each row."""
         written_NKL = self._tokens_NKL != PAD
-        mean_NK = self._sums_NK / written_NKL.sum(dim=2)
-        best_N = mean_NK.argmax(dim=1)
-        rows = self._tokens_NKL[torch.arange(len(best_N)), best_N].tolist()
-        return [[token for token in row if token not in (PAD, END)] for row in rows]
+        best_N = (self._sums_NK / written_NKL.sum(dim=2)).max(dim=1)
+        rows = self._tokens_NKL[torch.arange(len(best_N.indices)), best_N.indices].tolist()
+        return [
+            Written(tuple(token for token in row if token not in (PAD, END)), mean)
+            for row, mean in zip(rows, best_N.values.tolist(), strict=True)
+        ]
 
     def _ended(self) -> Bool[Tensor, "N K"]:
         last_NK = self._tokens_NKL[:, :, -1]

@@ -92,7 +92,7 @@ def test_padding_changes_nothing():
         torch.cat([short.present_BS, torch.zeros(1, 4, dtype=torch.bool)], dim=1),
     )
     alone, beside = model(short), model(padded)
-    torch.testing.assert_close(beside.query_BQD, alone.query_BQD)
+    torch.testing.assert_close(beside.query_LBQD, alone.query_LBQD)
     torch.testing.assert_close(beside.confidence_LBQ, alone.confidence_LBQ)
 
 
@@ -101,12 +101,12 @@ def test_a_query_looks_at_the_frames_of_its_span():
     model, seen = queries(), frames(40, batch=1)
     span_Q2 = torch.tensor([[0.25, 0.1]]).expand(NUM_QUERIES, -1)
     model.first_span_embedding.data = span_Q2.logit()
-    before = model(seen).query_BQD
+    before = model(seen).query_LBQD[-1]
 
     def change(place: float) -> float:
         moved = seen.token_BSD.clone()
         moved[0, round(place * 40)] += 5.0
-        after = model(FrameTokens(moved, seen.place_BS, seen.present_BS)).query_BQD
+        after = model(FrameTokens(moved, seen.place_BS, seen.present_BS)).query_LBQD[-1]
         return (after - before).abs().max().item()
 
     assert change(0.25) > 10 * change(0.9)

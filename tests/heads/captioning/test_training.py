@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from figclip.config import (
     CaptioningConfig,
@@ -20,13 +21,15 @@ from figclip.config import (
     HeadTrainConfig,
     TransformerConfig,
 )
+from figclip.config.parsing import apply_overrides
 from figclip.datasets.dense_captions import (
     CaptionedSpan,
     DenseCaptionPredictions,
     DenseCaptionReferences,
     ReferenceVideo,
 )
-from figclip.heads.captioning.head import edges, generalised_iou
+from figclip.heads.captioning import parts, training
+from figclip.heads.captioning.head import edges, generalised_iou, sentence_memory
 from figclip.heads.captioning.predict import predict_captions
 from figclip.heads.captioning.task import TASK
 from figclip.heads.captioning.training import (
@@ -38,9 +41,10 @@ from figclip.heads.captioning.training import (
 )
 from figclip.heads.captioning.videos import CaptionedVideo, VideoFeatures
 from figclip.heads.run import ItemBatches
+from figclip.heads.text_decoder import beam_search
 from figclip.heads.vocabulary import END, UNKNOWN
 from figclip.scoring.dense_captions import score_dense_captions
-from figclip.training.batches import BatchPlan
+from figclip.training.batches import BatchItem, BatchPlan
 from figclip.training.loop import LoopSettings, TrainingLoop
 from figclip.training.run_folder import RunFolder
 
@@ -307,6 +311,89 @@ def test_targets_by_hand(eight: list[CaptionedVideo]):
     a_dog_runs = vocabulary.word_ids("a dog runs")
     assert UNKNOWN not in a_dog_runs
     assert targets.sentences == ((*a_dog_runs, UNKNOWN), (END,))
+
+
+def gradients(trainee: CaptioningTrainee, items: tuple[BatchItem, ...]) -> dict[str, Tensor]:
+    """The losses, and the gradients they left."""
+    trainee.head.zero_grad(set_to_none=True)
+    losses = trainee.accumulate_gradients(items, loss_scale=1.0)
+    named = {
+        name: weights.grad
+        for name, weights in trainee.head.named_parameters()
+        if weights.grad is not None
+    }
+    return {**losses, **named}
+
+
+@pytest.mark.parametrize("frames_at_once", [150, 50, 10])
+def test_a_batch_of_long_videos_goes_in_parts_to_the_same_gradients(
+    eight: list[CaptionedVideo], monkeypatch: pytest.MonkeyPatch, frames_at_once: int
+):
+    """Several videos at a time, one by one, and sentence by sentence."""
+    lengths = (10, 42, 25, 42, 3, 42, 42, 30)
+    whole = telling_features(eight)
+    features = VideoFeatures(
+        tuple(row[:length] for row, length in zip(whole.rows, lengths, strict=True)),
+        tuple(tuple((i + 0.5) * 14 / n for i in range(n)) for n in lengths),
+    )
+    trainee = trainee_of(eight, features)
+    items = tuple(BatchItem(i, 0) for i in (3, 0, 7, 1, 2))
+    expected = gradients(trainee, items)
+    monkeypatch.setattr(parts, "FRAMES_AT_ONCE", frames_at_once)
+    monkeypatch.setattr(training, "FRAMES_AT_ONCE", frames_at_once)
+    found = gradients(trainee, items)
+    assert found.keys() == expected.keys()
+    for name, one in found.items():
+        torch.testing.assert_close(one, expected[name], atol=1e-6, rtol=1e-4, msg=name)
+    judged = trainee.validate(range(8))
+    monkeypatch.undo()
+    assert judged == pytest.approx(trainee.validate(range(8)))
+
+
+def test_sentences_are_taught_at_every_layer_where_that_is_asked_for(eight: list[CaptionedVideo]):
+    """Of two layers the loss is the mean of that of the first, as if it were alone, and the last's.
+
+    All these heads have the same weights.
+    """
+    features, item = telling_features(eight), (BatchItem(0, 0),)
+
+    def loss(layers: str, *, num_layers: int) -> Tensor:
+        config = apply_overrides(CONFIG, [f"sentences.layers={layers}"])
+        trainee = trainee_of(eight, features, config)
+        trainee.head.queries.layers = trainee.head.queries.layers[:num_layers]
+        return gradients(trainee, item)["loss/captions"]
+
+    first, last = loss("last", num_layers=1), loss("last", num_layers=2)
+    assert not torch.isclose(first, last)
+    torch.testing.assert_close(loss("all", num_layers=2), (first + last) / 2)
+
+
+def test_events_whose_sentences_are_surest_are_chosen_where_that_is_asked_for(
+    eight: list[CaptionedVideo],
+):
+    features = telling_features(eight)
+    trainee = trainee_of(eight, features)
+    head, vocabulary = trainee.head, build_caption_vocabulary(eight, min_word_count=1)
+    everything = predict_captions(head, features, [0], vocabulary=vocabulary)[0]
+    head.rerank = 100.0
+    with torch.no_grad():
+        head.count.weight.zero_()
+        head.count.bias.copy_(torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0]))  # two events
+        frames = head.encode(features.padded([0], head.device))
+        found, _ = head.find(frames)
+    memory = sentence_memory(
+        frames,
+        found.query_LBQD[-1],
+        video_N=torch.zeros(5, dtype=torch.long),
+        query_N=torch.arange(5),
+        edge_N2=edges(found.span_LBQ2[-1, 0]).clamp(0, 1),
+    )
+    means = [one.mean_log_probability for one in beam_search(head.decoder, memory, beam=head.beam)]
+    chosen = predict_captions(head, features, [0], vocabulary=vocabulary)[0]
+    surest = sorted(range(5), key=means.__getitem__)[-2:]
+    sure_Q = found.confidence_LBQ[-1, 0].sigmoid()
+    assert {one.score for one in chosen} == {sure_Q[query].item() for query in surest}
+    assert everything != chosen
 
 
 def test_a_video_whose_events_cannot_be_learnt_still_counts(eight: list[CaptionedVideo]):

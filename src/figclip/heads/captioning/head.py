@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from figclip.config import EventQueries as QueryConfig
 from figclip.config import TransformerConfig
+from figclip.heads.captioning.temporal import FrameEncoder
 from figclip.heads.text_decoder import TextDecoder, TextMemory, join_heads, split_heads
-from figclip.model.contextualizer import build_encoder
 
 WAVES = 16
 """Frequencies by which a number is told to a network."""
@@ -43,13 +43,12 @@ class FrameTokens:
 class FoundEvents:
     """What the queries hold after each layer; the last layer's is the answer.
 
-    Spans are middle and length; confidence is the logit of having found an event. Queries are those
-    after the last layer.
+    Spans are middle and length; confidence is the logit of having found an event.
     """
 
     span_LBQ2: Float[Tensor, "L B Q 2"]
     confidence_LBQ: Float[Tensor, "L B Q"]
-    query_BQD: Float[Tensor, "B Q D"]
+    query_LBQD: Float[Tensor, "L B Q D"]
 
 
 def waves(x: Float[Tensor, "*N"]) -> Float[Tensor, "*N W"]:
@@ -101,6 +100,7 @@ class EventQueries(nn.Module):
         frame_place_BSD = self.place_of_frame(waves(frames.place_BS))
         spans: list[Tensor] = []
         confidences: list[Tensor] = []
+        queries: list[Tensor] = []
         for layer in self.layers:
             span_BQ2 = logit_BQ2.sigmoid()
             query_place_BQD = self.place_of_query(waves(span_BQ2).flatten(-2))
@@ -111,7 +111,8 @@ class EventQueries(nn.Module):
             # The next layer answers for its own move only: the spans before it are given.
             logit_BQ2 = moved_BQ2.detach()
             confidences.append(self.confidence(normed_BQD)[..., 0])
-        return FoundEvents(torch.stack(spans), torch.stack(confidences), self.norm(query_BQD))
+            queries.append(normed_BQD)
+        return FoundEvents(torch.stack(spans), torch.stack(confidences), torch.stack(queries))
 
 
 def _first_spans(num_queries: int) -> Float[Tensor, "Q 2"]:
@@ -223,7 +224,7 @@ _LONGEST_S = 4096.0
 
 def sentence_memory(
     frames: FrameTokens,
-    found: FoundEvents,
+    query_BQD: Float[Tensor, "B Q D"],
     *,
     video_N: Int[Tensor, " N"],
     query_N: Int[Tensor, " N"],
@@ -240,7 +241,7 @@ def sentence_memory(
     distance_NS = distance_NS.masked_fill(~present_NS, torch.inf)
     nearest_NS = distance_NS == distance_NS.amin(dim=1, keepdim=True)
     within_NS = (place_NS >= start_N1) & (place_NS <= end_N1) & present_NS
-    query_ND = found.query_BQD[video_N, query_N]
+    query_ND = query_BQD[video_N, query_N]
     return TextMemory(query_ND, frames.token_BSD[video_N], within_NS | nearest_NS)
 
 
@@ -248,7 +249,7 @@ class CaptioningHead(nn.Module):
     """A temporal transformer over the frames of a video, queries for its events, a text decoder.
 
     The number of frames is not bounded. Each sentence is written from the frames of its span, and
-    from the query that found it.
+    from the query that found it. `rerank` is what sentences weigh in the choice of events.
 
     Source:
         Wang et al., End-to-End Dense Video Captioning with Parallel Decoding (PDVC), ICCV 2021: set
@@ -257,14 +258,21 @@ class CaptioningHead(nn.Module):
     """
 
     def __init__(
-        self, feature_dim: int, *, num_tokens: int, size: TransformerConfig, queries: QueryConfig
+        self,
+        feature_dim: int,
+        *,
+        num_tokens: int,
+        size: TransformerConfig,
+        queries: QueryConfig,
+        rerank: float = 0.0,
     ) -> None:
         super().__init__()
         width = size.width
         self.beam = size.beam
+        self.rerank = rerank
         self.project = nn.Linear(feature_dim, width)
         self.place = nn.Linear(4 * WAVES, width)
-        self.temporal = build_encoder(
+        self.temporal = FrameEncoder(
             width, num_layers=size.encoder_layers, num_heads=size.heads, dropout=size.dropout
         )
         self.queries = EventQueries(
@@ -303,10 +311,10 @@ class CaptioningHead(nn.Module):
         told_BS = told_BS.clamp(max=1.0)
         places = torch.cat([waves(place_BS), waves(told_BS)], dim=-1)
         tokens_BSD = self.project(scaled_BSD) + self.place(places)
-        tokens_BSD = self.temporal(tokens_BSD, src_key_padding_mask=~present_BS)
+        tokens_BSD = self.temporal(tokens_BSD, present_BS=present_BS)
         return FrameTokens(tokens_BSD, place_BS, present_BS)
 
     def find(self, frames: FrameTokens) -> tuple[FoundEvents, Float[Tensor, "B Q"]]:
         """What the queries found, and logits of how many events there are: 1, 2, … Q."""
         found = self.queries(frames)
-        return found, self.count(found.query_BQD.amax(dim=1))
+        return found, self.count(found.query_LBQD[-1].amax(dim=1))

@@ -1,8 +1,9 @@
 """What a trained head says of whole videos: spans, sentences, and how sure it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from figclip.datasets.dense_captions import CaptionedSpan
@@ -13,16 +14,13 @@ from figclip.heads.captioning.head import (
     edges,
     sentence_memory,
 )
+from figclip.heads.captioning.parts import parts_of_videos, sentences_at_once
 from figclip.heads.captioning.videos import VideoFeatures
-from figclip.heads.text_decoder import beam_search
+from figclip.heads.text_decoder import Written, beam_search
 from figclip.heads.vocabulary import Vocabulary
 from figclip.runtime.progress import CountProgress
 
 _VIDEOS_AT_ONCE = 16
-_PAIRS_AT_ONCE = 2**24
-"""Most pairs of frames that attend to each other at once: half a gigabyte with eight heads."""
-_FRAMES_AT_ONCE = 2**14
-"""Most frames that sentences look at, each counted once a sentence."""
 
 
 @torch.inference_mode()
@@ -37,63 +35,73 @@ def predict_captions(
 ) -> list[tuple[CaptionedSpan, ...]]:
     """The events of each video in the order of their starts, cut at its ends, in milliseconds.
 
-    As many as the head counts, those it is surest of. The same features give the same answer.
+    As many as the head counts: those it is surest of, and of their sentences, too, where the head
+    is built to ask for these (`rerank`) and they are written. The same features give the same
+    answer.
     """
     head.eval()
     predicted: list[tuple[CaptionedSpan, ...]] = []
-    for part in _parts(features, video_idxs):
+    counts = [len(features.times_s[i]) for i in video_idxs]
+    for positions in parts_of_videos(counts, most_videos=_VIDEOS_AT_ONCE):
+        part = [video_idxs[i] for i in positions]
         frames = head.encode(features.padded(part, head.device))
         found, count_BQ = head.find(frames)
-        num_B = count_BQ.argmax(dim=1) + 1
-        confidence_BQ = found.confidence_LBQ[-1]
-        rank_BQ = confidence_BQ.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-        video_N, query_N = (rank_BQ < num_B[:, None]).nonzero(as_tuple=True)
-        edge_N2 = edges(found.span_LBQ2[-1])[video_N, query_N].clamp(0, 1)
-        sentences = [""] * len(video_N)
-        if with_sentences:
-            sentences = _sentences(head, vocabulary, frames, found, (video_N, query_N, edge_N2))
-        events: list[list[CaptionedSpan]] = [[] for _ in part]
-        sure_N = confidence_BQ.sigmoid()[video_N, query_N]
-        rows = zip(video_N.tolist(), edge_N2.tolist(), sure_N.tolist(), sentences, strict=True)
-        for row, (first, last), sure, sentence in rows:
-            duration_s = features.duration_s(part[row])
-            start_s, end_s = round(first * duration_s, 3), round(last * duration_s, 3)
-            events[row].append(
-                CaptionedSpan(start_s=start_s, end_s=end_s, sentence=sentence, score=sure)
-            )
-        predicted += [tuple(sorted(one, key=lambda e: (e.start_s, e.end_s))) for one in events]
+        sure_BQ = found.confidence_LBQ[-1].sigmoid()
+        written: dict[tuple[int, int], Written] = {}
+        worth_BQ = sure_BQ
+        if with_sentences and head.rerank:
+            written = _write(head, frames, found, torch.ones_like(sure_BQ, dtype=torch.bool))
+            means = [one.mean_log_probability for one in written.values()]
+            worth_BQ = sure_BQ + head.rerank * sure_BQ.new_tensor(means).view_as(sure_BQ)
+        is_chosen_BQ = _is_best(worth_BQ, count_BQ.argmax(dim=1) + 1)
+        if with_sentences and not written:
+            written = _write(head, frames, found, is_chosen_BQ)
+        for row, video_idx in enumerate(part):
+            duration_s = features.duration_s(video_idx)
+            events: list[CaptionedSpan] = []
+            for query in is_chosen_BQ[row].nonzero()[:, 0].tolist():
+                edge_2 = edges(found.span_LBQ2[-1, row, query]).clamp(0, 1)
+                start_s, end_s = (round(edge * duration_s, 3) for edge in edge_2.tolist())
+                one = written.get((row, query))
+                events.append(
+                    CaptionedSpan(
+                        start_s=start_s,
+                        end_s=end_s,
+                        sentence="" if one is None else vocabulary.text(one.tokens),
+                        score=float(sure_BQ[row, query]),
+                    )
+                )
+            predicted.append(tuple(sorted(events, key=lambda e: (e.start_s, e.end_s))))
         if on_progress is not None:
             on_progress(len(predicted), len(video_idxs))
     return predicted
 
 
-def _parts(features: VideoFeatures, video_idxs: Sequence[int]) -> Iterator[list[int]]:
-    """The videos, as many at a time as memory allows."""
-    part: list[int] = []
-    longest = 0
-    for video_idx in video_idxs:
-        longest = max(longest, len(features.times_s[video_idx]))
-        if part and (len(part) == _VIDEOS_AT_ONCE or (len(part) + 1) * longest**2 > _PAIRS_AT_ONCE):
-            yield part
-            part, longest = [], len(features.times_s[video_idx])
-        part.append(video_idx)
-    if part:
-        yield part
+def _is_best(worth_BQ: Float[Tensor, "B Q"], num_B: Int[Tensor, " B"]) -> Bool[Tensor, "B Q"]:
+    """Whether a query is among so many best ones of its video; of equal ones the first are."""
+    rank_BQ = worth_BQ.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return rank_BQ < num_B[:, None]
 
 
-def _sentences(
+def _write(
     head: CaptioningHead,
-    vocabulary: Vocabulary,
     frames: FrameTokens,
     found: FoundEvents,
-    events: tuple[Tensor, Tensor, Tensor],
-) -> list[str]:
+    is_wanted_BQ: Bool[Tensor, "B Q"],
+) -> dict[tuple[int, int], Written]:
+    """Sentences of some queries, by video and query, in this order."""
     # Each beam holds the frames of its video.
-    at_once = max(1, _FRAMES_AT_ONCE // frames.place_BS.shape[1])
-    sentences: list[str] = []
-    parts = zip(*(one.split(at_once) for one in events), strict=True)
-    for video_N, query_N, edge_N2 in parts:
-        memory = sentence_memory(frames, found, video_N=video_N, query_N=query_N, edge_N2=edge_N2)
-        written = beam_search(head.decoder, memory, beam=head.beam)
-        sentences += [vocabulary.text(tokens) for tokens in written]
-    return sentences
+    at_once = sentences_at_once(frames.place_BS.shape[1])
+    wanted_N2 = is_wanted_BQ.nonzero()
+    texts: list[Written] = []
+    for video_N, query_N in (part.unbind(1) for part in wanted_N2.split(at_once)):
+        memory = sentence_memory(
+            frames,
+            found.query_LBQD[-1],
+            video_N=video_N,
+            query_N=query_N,
+            edge_N2=edges(found.span_LBQ2[-1, video_N, query_N]).clamp(0, 1),
+        )
+        texts += beam_search(head.decoder, memory, beam=head.beam)
+    keys = ((video, query) for video, query in wanted_N2.tolist())
+    return dict(zip(keys, texts, strict=True))

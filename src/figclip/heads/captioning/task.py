@@ -144,7 +144,11 @@ class CaptioningTask(HeadTask[CaptioningConfig, OpenedCaptions, Vocabulary, Capt
     ) -> CaptioningHead:
         """A head with the weights that torch's generator gives."""
         return CaptioningHead(
-            feature_dim, num_tokens=len(vocabulary), size=config.head, queries=config.queries
+            feature_dim,
+            num_tokens=len(vocabulary),
+            size=config.head,
+            queries=config.queries,
+            rerank=config.sentences.rerank,
         )
 
 

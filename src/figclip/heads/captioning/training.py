@@ -1,6 +1,6 @@
 """What a head for dense captioning is trained on, and its trainee of the training loop."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
 
 from figclip.config import CaptioningConfig, CaptioningLoss
 from figclip.datasets.dense_captions import CaptionedSpan, ReferenceVideo
@@ -21,6 +22,7 @@ from figclip.heads.captioning.head import (
     generalised_iou,
     sentence_memory,
 )
+from figclip.heads.captioning.parts import FRAMES_AT_ONCE, parts_of_videos, sentences_at_once
 from figclip.heads.captioning.predict import predict_captions
 from figclip.heads.captioning.videos import CaptionedVideo, VideoFeatures
 from figclip.heads.run import HeadTrainee
@@ -115,6 +117,20 @@ class _Matched:
     query_N: Int[Tensor, " N"]
     event_N: Int[Tensor, " N"]
 
+    def split(self, size: int) -> list["_Matched"]:
+        """So many at a time; of none one part."""
+        parts = (one.split(size) for one in (self.video_N, self.query_N, self.event_N))
+        return [_Matched(*part) for part in zip(*parts, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What the losses of a batch are means over; none is 0."""
+
+    videos: int
+    events: int
+    words: int
+
 
 class CaptioningTrainee(HeadTrainee[CaptioningHead]):
     """A head being trained."""
@@ -131,6 +147,7 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
         ids = [video.id for video in videos]
         super().__init__(head, ids, loss=config.loss, train=config.train)
         self._matching = config.loss
+        self._taught_layers = config.sentences.layers
         self._features = features
         self._videos = videos
         self._vocabulary = vocabulary
@@ -171,47 +188,70 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
     def _share_of_right_words(self, items: Sequence[BatchItem]) -> float:
         """Logits of the words and ends of annotated sentences, from those before them."""
         num_right, num_words = 0, 0
-        size = self._train.videos_per_batch
-        for start in range(0, len(items), size):
-            part = items[start : start + size]
+        for part in self._parts(items):
             frames, found, _ = self._look(part)
-            logits, targets = self._words(part, frames, found, self._match(part, found, -1))
-            counted = targets != _IGNORED
-            num_right += int(((logits.argmax(dim=-1) == targets) & counted).sum())
-            num_words += int(counted.sum())
+            matched = self._match(part, found, -1)
+            for some in matched.split(sentences_at_once(frames.place_BS.shape[1])):
+                logits, targets = self._words(part, frames, found, some, layer=-1)
+                counted = targets != _IGNORED
+                num_right += int(((logits.argmax(dim=-1) == targets) & counted).sum())
+                num_words += int(counted.sum())
         return num_right / max(num_words, 1)
 
-    def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
-        """All four losses; confidence and spans are means over the layers."""
+    def accumulate_gradients(
+        self, batch: Sequence[BatchItem], *, loss_scale: float
+    ) -> Mapping[str, Tensor]:
+        """Gradients of the weighted sum of the losses; a few long videos at a time."""
+        self.head.train()
+        whole = self._counts(batch)
+        parts = [
+            self._add_gradients(self._losses(part, of=whole), loss_scale=loss_scale)
+            for part in self._parts(batch)
+        ]
+        return {name: torch.stack([one[name].detach() for one in parts]).sum() for name in parts[0]}
+
+    def _parts(self, items: Sequence[BatchItem]) -> list[list[BatchItem]]:
+        """What goes through the head at once; where that is not all, videos of like lengths."""
+        counts = [len(self._features.times_s[item.video_idx]) for item in items]
+        size = self._train.videos_per_batch
+        if len(items) > size or len(items) * max(counts) > FRAMES_AT_ONCE:
+            order = sorted(range(len(items)), key=counts.__getitem__)
+            items, counts = [items[i] for i in order], [counts[i] for i in order]
+        parts = parts_of_videos(counts, most_videos=size)
+        return [[items[i] for i in positions] for positions in parts]
+
+    def _counts(self, batch: Sequence[BatchItem]) -> _Counts:
+        sentences = [one for item in batch for one in self._targets[item].sentences]
+        num_words = sum(token != UNKNOWN for one in sentences for token in one)
+        return _Counts(len(batch), max(len(sentences), 1), max(num_words, 1))
+
+    def _losses(self, items: Sequence[BatchItem], *, of: _Counts) -> dict[str, Tensor]:
+        """What some items add to the losses of a batch; all but the count's are means of layers."""
         frames, found, count_BQ = self._look(items)
         num_layers = len(found.span_LBQ2)
         matched = [self._match(items, found, layer) for layer in range(num_layers)]
-        target_N2 = [self._target_edges(items, one) for one in matched]
-        num_events = max(1, len(target_N2[-1]))
         confidence = [
-            _focal_loss(found.confidence_LBQ[layer], one) / num_events
-            for layer, one in enumerate(matched)
+            _focal_loss(found.confidence_LBQ[layer], one) for layer, one in enumerate(matched)
         ]
         spans = [
-            (1 - generalised_iou(edges(found.span_LBQ2[layer][one.video_N, one.query_N]), target))
-            .sum()
-            .div(num_events)
-            for layer, (one, target) in enumerate(zip(matched, target_N2, strict=True))
+            (
+                1 - generalised_iou(_found_edges(found, layer, one), self._target_edges(items, one))
+            ).sum()
+            for layer, one in enumerate(matched)
         ]
-        logits, words = self._words(items, frames, found, matched[-1])
+        captions = [
+            self._caption_loss(items, frames, found, matched[layer], layer=layer)
+            for layer in (range(num_layers) if self._taught_layers == "all" else [-1])
+        ]
         count_B = torch.tensor(
             [len(self._targets[item].sentences) - 1 for item in items], device=count_BQ.device
         )
+        count = F.cross_entropy(count_BQ, count_B.clamp(min=0), reduction="sum")
         return {
-            "confidence": torch.stack(confidence).mean(),
-            "spans": torch.stack(spans).mean(),
-            "count": F.cross_entropy(count_BQ, count_B.clamp(min=0)),
-            # Of no word the mean would be no number.
-            "captions": F.cross_entropy(
-                logits.flatten(0, 1), words.flatten(), ignore_index=_IGNORED
-            )
-            if bool((words != _IGNORED).any())
-            else 0.0 * logits.sum(),
+            "confidence": torch.stack(confidence).mean() / of.events,
+            "spans": torch.stack(spans).mean() / of.events,
+            "count": count / of.videos,
+            "captions": torch.stack(captions).mean() / of.words,
         }
 
     def _look(self, items: Sequence[BatchItem]) -> tuple[FrameTokens, FoundEvents, Tensor]:
@@ -242,13 +282,42 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
         targets = pad_sequence([self._targets[item].edge_G2 for item in items], batch_first=True)
         return targets.to(matched.video_N.device)[matched.video_N, matched.event_N]
 
+    def _caption_loss(
+        self,
+        items: Sequence[BatchItem],
+        frames: FrameTokens,
+        found: FoundEvents,
+        matched: _Matched,
+        *,
+        layer: int,
+    ) -> Float[Tensor, ""]:
+        """Sum over the words of the matched events' sentences."""
+
+        def loss(part: _Matched) -> Tensor:
+            logits, words = self._words(items, frames, found, part, layer=layer)
+            return F.cross_entropy(
+                logits.flatten(0, 1), words.flatten(), ignore_index=_IGNORED, reduction="sum"
+            )
+
+        parts = matched.split(sentences_at_once(frames.place_BS.shape[1]))
+        if len(parts) == 1:
+            return loss(matched)
+        # Each sentence has a copy of its video's frames, which is made anew for the gradients.
+        return torch.stack([checkpoint(loss, part, use_reentrant=False) for part in parts]).sum()
+
     def _words(
-        self, items: Sequence[BatchItem], frames: FrameTokens, found: FoundEvents, matched: _Matched
+        self,
+        items: Sequence[BatchItem],
+        frames: FrameTokens,
+        found: FoundEvents,
+        matched: _Matched,
+        *,
+        layer: int,
     ) -> tuple[Float[Tensor, "N L V"], Int[Tensor, "N L"]]:
         """Logits and targets of the words of the matched events' sentences."""
         memory = sentence_memory(
             frames,
-            found,
+            found.query_LBQD[layer],
             video_N=matched.video_N,
             query_N=matched.query_N,
             edge_N2=self._target_edges(items, matched),
@@ -264,6 +333,10 @@ class CaptioningTrainee(HeadTrainee[CaptioningHead]):
         unlearnt_NL = (tokens_NL == PAD) | (tokens_NL == UNKNOWN)
         logits_NLV = self.head.decoder(tokens_NL, memory)
         return logits_NLV, tokens_NL.masked_fill(unlearnt_NL, _IGNORED)
+
+
+def _found_edges(found: FoundEvents, layer: int, matched: _Matched) -> Float[Tensor, "N 2"]:
+    return edges(found.span_LBQ2[layer, matched.video_N, matched.query_N])
 
 
 def _focal_loss(confidence_BQ: Tensor, matched: _Matched) -> Float[Tensor, ""]:

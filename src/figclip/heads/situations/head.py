@@ -309,16 +309,16 @@ class _Part:
 
     def _write(
         self, memory: TextMemory, frames: Sequence[tuple[str, ...] | None]
-    ) -> list[list[int]]:
+    ) -> list[tuple[int, ...]]:
         """Tokens of the roles of events: of these roles, or of any where there is None."""
         known = {row: frame for row, frame in enumerate(frames) if frame is not None}
         free = [row for row in range(len(frames)) if row not in known]
-        written: dict[int, list[int]] = {}
+        written: dict[int, tuple[int, ...]] = {}
         for rows, parts in ((list(known), self._in_order(list(known.values()))), (free, None)):
             index_M = torch.tensor(rows, dtype=torch.long, device=memory.prefix_ND.device)
             about, beam = memory.rows(index_M), self.head.beam
             found = beam_search(self.head.decoder, about, beam=beam, parts=parts)
-            written |= dict(zip(rows, found, strict=True))
+            written |= {row: one.tokens for row, one in zip(rows, found, strict=True)}
         return [written[row] for row in range(len(frames))]
 
     def _in_order(self, frames: Sequence[tuple[str, ...]]) -> PartOrder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,8 +102,13 @@ class SituationTrainee(HeadTrainee[SituationHead]):
         shares = {part: right[part] / num for part, num in counted.items()}
         return {**shares, "score": float(np.mean(list(shares.values()) or [0.0]))}
 
-    def _losses(self, items: Sequence[BatchItem]) -> dict[str, Tensor]:
-        return {name: answers.loss() for name, answers in self._trained(items).items()}
+    def accumulate_gradients(
+        self, batch: Sequence[BatchItem], *, loss_scale: float
+    ) -> Mapping[str, Tensor]:
+        """Gradients of the weighted sum of the losses."""
+        self.head.train()
+        losses = {name: answers.loss() for name, answers in self._trained(batch).items()}
+        return self._add_gradients(losses, loss_scale=loss_scale)
 
     def _trained(self, items: Sequence[BatchItem]) -> dict[str, _Answers]:
         """Logits and targets of the parts that have weight and something to be right about."""
