@@ -37,7 +37,7 @@ from figclip.runtime.files import write_json
 FAMILIES = ("siglip", "clip")
 TESTS_SEED = 44
 SEEDS = (45, 46, 47)
-SIZE = WorldSize(valid=1, pairs=250, films=0, valid_films=0)
+SIZE = WorldSize(train=300, valid=1, pairs=250, selection_stills=1000, films=0, valid_films=0)
 TITLES = {"detail": "detail, natural", "detail_template": "detail, template", "semantic": "kept"}
 
 

@@ -107,6 +107,11 @@ def test_an_end_token_that_is_not_the_last_is_named(clip: Path, folder: Path):
     ("part", "settings", "said"),
     [
         ("vision_cfg", {"timm_model_name": "convnext_base"}, "timm_model_name='convnext_base'"),
+        (
+            "vision_cfg",
+            {"timm_model_name": "vit_base_patch16_siglip_224"},
+            r"is a SigLIP.*as transformers has it, such as google/siglip",
+        ),
         ("vision_cfg", {"layers": [3, 4, 6, 3]}, "is a ResNet"),
         ("vision_cfg", {"attentional_pool": True}, "attentional_pool=True"),
         ("vision_cfg", {"pool_type": "avg"}, "pool_type='avg'"),

@@ -250,6 +250,13 @@ def _refuse_other_kinds(
     settings: dict[str, Any], text: dict[str, Any], vision: dict[str, Any], *, where: str
 ) -> None:
     """Refuse what is set that a plain CLIP does not have, by its name."""
+    if "siglip" in str(vision.get("timm_model_name")):
+        raise ModelError(
+            "is a SigLIP, whose image tower is timm's; figclip reads only plain CLIPs of open_clip",
+            where=where,
+            fix="Take the same SigLIP as transformers has it, such as google/siglip-base-patch16-"
+            "224 or google/siglip2-base-patch16-224",
+        )
     for part, found in {"model_cfg": settings, "vision_cfg": vision, "text_cfg": text}.items():
         known = {*_HARMLESS[part], *_SIZES.get(part, ())}
         for name, value in found.items():
