@@ -15,7 +15,7 @@ from figclip.errors import CheckpointError
 from figclip.miniworld.__main__ import main
 from figclip.miniworld.mini_clip import IMAGE_SIZE, build_mini_clip
 from figclip.miniworld.mini_models import BUILDERS
-from figclip.miniworld.pretraining import Phase, PretrainingPlan, pretrain
+from figclip.miniworld.pretraining import PLANS, Phase, PretrainingPlan, pretrain
 from figclip.miniworld.pretraining_phases import (
     QUESTIONS,
     DrawStills,
@@ -162,7 +162,7 @@ def test_folder_loads(undisturbed: Path):
 def test_command(
     undisturbed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("figclip.miniworld.pretraining.FULL_PLAN", PLAN)
+    monkeypatch.setitem(PLANS, "clip", PLAN)
     assert main([str(undisturbed), "--workers", "0"]) == 0
     assert capsys.readouterr().out == f"wrote {undisturbed / 'model'}\n"
     assert main([str(undisturbed), "--seed", "1"]) == 1
@@ -172,7 +172,7 @@ def test_command(
 def test_command_tells_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("figclip.miniworld.pretraining.FULL_PLAN", PLAN)
+    monkeypatch.setitem(PLANS, "clip", PLAN)
     assert main([str(tmp_path), "--workers", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == [

@@ -1,4 +1,4 @@
-"""The mini SigLIP's tokenizer: whole words in lower case, any text, SigLIP 2's special tokens."""
+"""The mini SigLIP's tokenizer: whole words in lower case, any text, special tokens first."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes that draw stills")
     arguments = parser.parse_args(argv)
     tune_for_cpu()
-    from figclip.miniworld.pretraining import FULL_PLAN, pretrain  # torch, after the settings
+    from figclip.miniworld.pretraining import PLANS, pretrain  # torch, after the settings
 
     try:
         settings = {"seed": arguments.seed, "workers": arguments.workers}
-        plan = replace(FULL_PLAN, family=arguments.family)
+        plan = PLANS[arguments.family]
         model = pretrain(arguments.out, plan=plan, on_step=_show, **settings)
     except FigclipError as error:
         print(f"error: {error}", file=sys.stderr)
