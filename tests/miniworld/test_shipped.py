@@ -18,6 +18,7 @@ from figclip.miniworld.mini_models import (
     weights_file,
     write_weights,
 )
+from figclip.miniworld.stages import Workshop, lay_out_base
 
 
 @pytest.mark.parametrize(("family", "seed"), SHA256)
@@ -49,3 +50,14 @@ def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     weights_file(tmp_path, 0).write_bytes(b"something else")
     with pytest.raises(ModelError, match="is not the mini CLIP 0 that figclip came with"):
         load_mini_model(0)
+
+
+@pytest.mark.slow
+def test_a_workshop_lays_out_its_own_family(tmp_path: Path):
+    workshop = Workshop(path=tmp_path, on_progress=lambda *_: None, family="siglip")
+    assert workshop.base(0) == tmp_path / "mini-siglip-0"
+    assert workshop.store() == tmp_path / "frames-siglip.store"
+    for _ in range(2):
+        lay_out_base(workshop.base(0), 0, family="siglip")
+    with pytest.raises(ModelError, match="holds another model than the mini CLIP 0 that"):
+        lay_out_base(workshop.base(0), 0)

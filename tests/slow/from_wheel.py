@@ -35,6 +35,7 @@ def main() -> None:
         "reporting/page/report.js",
         "miniworld/weights/mini_clip_0.safetensors",
         "miniworld/weights/mini_clip_1.safetensors",
+        "miniworld/weights/mini_siglip_0.safetensors",
     ):
         assert (package / name).is_file(), f"the wheel has no {name}"
     out = Path(sys.argv[1])
