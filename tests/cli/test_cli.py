@@ -11,10 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from figclip.runtime.checked_json import load_checked
 from tests.adapted_world import World, make_world
+from tests.annotation_files import own_video, write_jsonl
 from tests.drawn_films import draw_films
 from tests.kept_sets import write_kept_world
 from tests.processes import Start, run_forked
@@ -93,6 +95,31 @@ def test_from_a_model_to_scored_heads(world: World, tmp_path: Path):
     assert refused.returncode == 2 and "--alpha, --frames cannot be given" in refused.stderr
     twice = figclip(*evaluate, "--data", data, cache=tmp_path / "cache")
     assert twice.returncode == 2 and "one data set at a time" in twice.stderr
+
+
+@pytest.mark.slow
+def test_from_features_to_scored_heads(tmp_path: Path):
+    splits = {"a": "train", "b": "train", "c": "valid"}
+    videos = [own_video(id=name, video=f"{name}.mp4", split=of) for name, of in splits.items()]
+    data = f"events:{write_jsonl(tmp_path / 'mine.jsonl', videos)}"
+    rows = {name: np.random.default_rng(i).normal(size=(2, 8)) for i, name in enumerate(splits)}
+    features, run = tmp_path / "theirs.npz", tmp_path / "heads"
+    np.savez(features, **rows)
+    command = ("finetune", "situations", "--features", features, "--data", data, "--out", run,
+               "--recipe", "mini_situations", "--set", "train.epochs=1", "--cpu")  # fmt: skip
+    tuned = figclip(*command)
+    assert tuned.returncode == 0, tuned.stderr
+    assert "Head on features: step 1" in tuned.stdout
+    assert f"--out {run}/eval --features {features}" in tuned.stdout
+    scored = figclip(
+        "eval", run, "--data", data, "--features", features, "--out", run / "eval", "--cpu"
+    )
+    assert scored.returncode == 0, scored.stderr
+    assert "verbs Acc@1 (%)" in scored.stdout and "adapted" not in scored.stdout
+    reported = figclip("report", run, "--out", tmp_path / "page.html")
+    assert reported.returncode == 0, reported.stderr
+    refused = figclip(*command, "--model", "somebody/clip")
+    assert refused.returncode == 2 and "cannot be given beside --features" in refused.stderr
 
 
 @pytest.mark.parametrize("task", ["situations", "captioning"])
@@ -213,6 +240,8 @@ def test_quarantine_exits_with_3_and_says_why(world: World, tmp_path: Path):
         (("prepare", "nowhere.jsonl", "--videos", ".", "--out", "s"), 1, "nowhere.jsonl"),
         (("eval", "./nowhere", "--data", "events:x", "--out", "e"), 1, "does not exist"),
         (("eval", "m", "--data", "evnts:x", "--out", "e"), 2, "events, vidsitu"),
+        (("finetune", "situations", "--data", "events:x", "--out", "y"), 2, "nothing to train"),
+        (("eval", "m", "--data", "events:x", "--out", "e", "--features", "f"), 2, "is a model"),
         (("describe", "m", "a.mp4"), 1, "is no run, and one of `figclip finetune captioning`"),
         (("recipes", "mine"), 2, "unknown recipe"),
         (("adpat",), 2, "adpat"),

@@ -11,16 +11,19 @@ import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from safetensors.numpy import save_file
 
 from figclip.adaptation.keeping import read_texts
 from figclip.annotations.vidsitu import load_source
 from figclip.datasets.catalogue import load_benchmark
 from figclip.datasets.situations import load_situation_truth
+from figclip.heads.feature_archive import FeatureArchive
 from figclip.heads.run import read_head_info
 from figclip.model.embedding_cache import EmbeddingCache
 from figclip.model.figclip import FiGCLIP
@@ -197,6 +200,29 @@ def write_pictures(folder: Path, _: Path) -> None:
         Image.new("RGB", (20, 10), "red").save(folder / f"picture.{suffix}")
 
 
+def write_features(folder: Path, _: Path) -> None:
+    """As others publish them; HDF5 only where h5py is installed."""
+    rows = np.random.default_rng(0).normal(size=(5, 3))
+    (folder / "npy").mkdir()
+    np.save(folder / "npy" / "v_a_feats.npy", rows)
+    np.savez(folder / "stored.npz", v_a=rows, v_b=rows.astype("f2"))
+    np.savez_compressed(folder / "packed.npz", v_a=rows[:, None])
+    save_file({"v_a": rows.astype("f4")}, folder / "features.safetensors")
+    if find_spec("h5py"):
+        import h5py
+
+        with h5py.File(folder / "features.h5", "w") as file:
+            file.create_group("v_a")["c3d_features"] = rows
+
+
+def read_features(folder: Path) -> object:
+    found = []
+    for path in sorted(folder.iterdir()):
+        archive = FeatureArchive.open(path)
+        found += [archive.content_hash(), *archive.read(sorted(archive.keys))]
+    return found
+
+
 PARAGRAPHS = '{"v_a": {"duration": 9, "timestamps": [[0, 2], [3, 9.5]], "sentences": ["a", "b"]}}'
 DENSE = (
     '{"version": "1", "results": {"v_a": [{"sentence": "a b", "timestamp": [0, 2], "score": 1}]}}'
@@ -308,6 +334,7 @@ READERS: dict[str, Reader] = {
         read=lambda d: (read_head_info(d / "heads"), read_head_data(d / "heads")),
         share=10,
     ),
+    "features": Reader(write=write_features, files="**/*.*", read=read_features, share=20),
     "pictures": Reader(
         write=write_pictures,
         read=lambda d: [read_image(one) for one in sorted(d.iterdir())],

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from figclip.evaluation.results import EvaluationResult
     from figclip.evaluation.sources import DataSource
 
+Data = Annotated[
+    list[str],
+    typer.Option(metavar="NAME:PATH[,…]", help="What to test on, see above; may be repeated."),
+]
 Preset = Annotated[
     str,
     typer.Option(
@@ -44,6 +48,10 @@ Alpha = Annotated[
 SweepAlpha = Annotated[
     bool, typer.Option("--sweep-alpha", help="Score strengths 0, 0.1, ... 1 too, and draw them.")
 ]
+Features = Annotated[
+    Path | None,
+    typer.Option(help="Of heads on features: a file in place of videos= (default: their own)."),
+]
 LeaveOutTrained = Annotated[
     bool,
     typer.Option("--leave-out-trained", help="Leave out what a model was trained on, by content."),
@@ -65,10 +73,7 @@ _MODEL_OPTIONS = {
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Hub id, model folder or run folder.")],
-    data: Annotated[
-        list[str],
-        typer.Option(metavar="NAME:PATH[,…]", help="What to test on, see above; may be repeated."),
-    ],
+    data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the result files.")],
     base: Annotated[
         str | None, typer.Option(help="Model to compare with; default: the model at alpha 0.")
@@ -76,6 +81,7 @@ def evaluate(
     task: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     alpha: Alpha = None,
     sweep_alpha: SweepAlpha = False,
+    features: Features = None,
     leave_out_trained: LeaveOutTrained = False,
     preset: Preset = "figclip",
     pooling: Pooling = "mean",
@@ -123,8 +129,9 @@ def evaluate(
     if is_head_run(Path(model)) or has_seeds(Path(model)):
         texts = (prompts, template, frames)
         _refuse_for_heads(base, task, alpha, sweep_alpha, preset, pooling, *texts)
-        score = partial(_head_evaluation(Path(model), sources), Path(model), data=sources[0])
+        score = _head_evaluation(Path(model), sources, features)
     else:
+        _refuse_for_models(features)
         score = partial(
             evaluate_models,
             model,
@@ -158,7 +165,9 @@ def _run(score: Callable[..., EvaluationResult], *, cpu: bool) -> EvaluationResu
         )
 
 
-def _head_evaluation(run: Path, sources: Sequence[DataSource]) -> Callable[..., EvaluationResult]:
+def _head_evaluation(
+    run: Path, sources: Sequence[DataSource], features: Path | None
+) -> Callable[..., EvaluationResult]:
     """What scores the heads of a run: each task has its own way."""
     from figclip.heads.captioning.task import evaluate_captioning
     from figclip.heads.run import SITUATIONS, has_seeds
@@ -172,7 +181,18 @@ def _head_evaluation(run: Path, sources: Sequence[DataSource]) -> Callable[..., 
             fix="Give each its own call and --out",
         )
     evaluate = evaluate_situations if task_of_heads(run) == SITUATIONS else evaluate_captioning
-    return partial(evaluate_seeds, evaluate) if has_seeds(run) else evaluate
+    score = partial(evaluate_seeds, evaluate) if has_seeds(run) else evaluate
+    return partial(score, run, data=sources[0], features=features)
+
+
+def _refuse_for_models(features: Path | None) -> None:
+    """A model computes features by itself."""
+    if features is not None:
+        raise ConfigError(
+            "is for heads that were trained on features, and this is a model",
+            where="--features",
+            fix="Leave it out, or give a run of `figclip finetune … --features`",
+        )
 
 
 def _refuse_for_heads(*values: object) -> None:

@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 finetune = typer.Typer(
     name="finetune",
     no_args_is_help=True,
-    help="Train a task head on frozen features of a model, its base beside it.",
+    help="Train a task head on frozen features: of a model, its base beside it, or of a file.",
 )
 
-Model = Annotated[str, typer.Option(help="Hub id, model folder or run folder.")]
+Model = Annotated[str | None, typer.Option(help="Hub id, model folder or run folder.")]
 Data = Annotated[
     str, typer.Option(metavar="NAME:PATH[,…]", help="What to train on: its split train.")
 ]
 Out = Annotated[Path, typer.Option(help="Run folder.")]
+Features = Annotated[
+    Path | None,
+    typer.Option(help="In place of --model and of videos: features of others (docs/features.md)."),
+]
 Base = Annotated[str | None, typer.Option(help="Base of a full fine-tune.")]
 Overrides = Annotated[
     list[str] | None,
@@ -41,9 +45,10 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --
 
 @finetune.command(epilog=EXIT_CODES)
 def situations(
-    model: Model,
     data: Data,
     out: Out,
+    model: Model = None,
+    features: Features = None,
     recipe: Annotated[str, typer.Option(help="situations or mini_situations.")] = "situations",
     base: Base = None,
     overrides: Overrides = None,
@@ -63,6 +68,9 @@ def situations(
 
     With --seeds N, eval tells means over seeds, and intervals over seeds and videos.
 
+    With --features one head is trained on these, and --data comes without videos:
+    figclip finetune situations --features FILE --data vidsitu:DIR --out runs/theirs
+
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
     from figclip.config.parsing import apply_overrides
@@ -73,15 +81,16 @@ def situations(
     from figclip.heads.situations.task import finetune_situations
 
     train = _train(finetune_situations, config, seeds=seeds)
-    options = {"model": model, "out": out, "base": base, "resume": resume}
-    _run(partial(train, **options), data, cpu=cpu, as_json=as_json)
+    options = {"model": model, "base": base, "features": features, "out": out, "resume": resume}
+    _run(partial(train, **options), data, features=features, cpu=cpu, as_json=as_json)
 
 
 @finetune.command(epilog=EXIT_CODES)
 def captioning(
-    model: Model,
     data: Data,
     out: Out,
+    model: Model = None,
+    features: Features = None,
     recipe: Annotated[str, typer.Option(help="captioning or mini_captioning.")] = "captioning",
     base: Base = None,
     overrides: Overrides = None,
@@ -102,6 +111,9 @@ def captioning(
 
     With --seeds N, eval tells means over seeds, and intervals over seeds and videos.
 
+    With --features one head is trained on these, and --data comes without videos:
+    figclip finetune captioning --features FILE --data activitynet:DIR --out runs/theirs
+
     Ctrl-C saves a checkpoint; --resume goes on, to the same result as without the stop.
     """
     from figclip.config.parsing import apply_overrides
@@ -112,8 +124,8 @@ def captioning(
     from figclip.heads.captioning.task import finetune_captioning
 
     train = _train(finetune_captioning, config, seeds=seeds)
-    options = {"model": model, "out": out, "base": base, "resume": resume}
-    _run(partial(train, **options), data, cpu=cpu, as_json=as_json)
+    options = {"model": model, "base": base, "features": features, "out": out, "resume": resume}
+    _run(partial(train, **options), data, features=features, cpu=cpu, as_json=as_json)
 
 
 def _train(
@@ -127,7 +139,14 @@ def _train(
     return partial(finetune_seeds, finetune, config, num_seeds=seeds)
 
 
-def _run(train: Callable[..., FinetuneResult], data: str, *, cpu: bool, as_json: bool) -> None:
+def _run(
+    train: Callable[..., FinetuneResult],
+    data: str,
+    *,
+    features: Path | None,
+    cpu: bool,
+    as_json: bool,
+) -> None:
     """Train with a progress display; say what was kept, and what to do next."""
     from figclip.cli.progress import ProgressDisplay
     from figclip.evaluation.sources import parse_source
@@ -153,6 +172,9 @@ def _run(train: Callable[..., FinetuneResult], data: str, *, cpu: bool, as_json:
         say(f"Head on {name}: step {step}")
     # A file that was trained on whole is no test.
     is_whole = source.name in ("activitynet", "youcook2") and source.path.is_file()
-    tested = f"{source.name}:FILE,videos=DIR" if is_whole else data
+    videos = "" if features else ",videos=DIR"
+    tested = f"{source.name}:FILE{videos}" if is_whole else data
     command = f"figclip eval {result.run} --data {tested} --out {result.run}/eval"
+    if features is not None:
+        command += f" --features {features}"
     say(f"Score them on videos they have not seen: {command}")

@@ -292,7 +292,7 @@ def read_annotated(source: DataSource, *, frames_per_event: int) -> ReadSource:
     if is_store(source.path):
         stored = open_stored_videos([source.path], size=FrameStore.open(source.path).spec.size)
         splits = [head.split for head in stored.heads]
-        split = _choose_split(source, {*splits, *_split_coverages(stored.stores[0])}, splits)
+        split = choose_split(source, {*splits, *_split_coverages(stored.stores[0])}, splits)
         videos = stored.subset([i for i, one in enumerate(splits) if split in (None, one)])
         videos.require_frames(frames_per_event)
         groups = frozenset(head.group for head in videos.heads)
@@ -300,7 +300,7 @@ def read_annotated(source: DataSource, *, frames_per_event: int) -> ReadSource:
     assert source.videos is not None, "checked with the source"
     found = find_videos(source.path, videos=source.videos, frames_per_event=frames_per_event)
     annotated = {record.split for record in found.annotations.records}
-    split = _choose_split(source, annotated, [record.split for record in found.records])
+    split = choose_split(source, annotated, [record.split for record in found.records])
     chosen = [record for record in found.records if split in (None, record.split)]
     groups = frozenset(record.group or f"file {record.video}" for record in chosen)
     return ReadSource(source=replace(source, split=split), benchmark=None, groups=groups)
@@ -347,7 +347,7 @@ def open_annotated(
     everything = open_stored_videos([store], size=spec.size)
     splits = [head.split for head in everything.heads]
     frames = everything.stores[0]
-    split = _choose_split(source, {*splits, *_split_coverages(frames)}, splits)
+    split = choose_split(source, {*splits, *_split_coverages(frames)}, splits)
     chosen = [i for i, one in enumerate(splits) if split in (None, one)]
     videos = everything.subset(chosen).in_memory()
     left_out = tuple(
@@ -414,7 +414,7 @@ def media_of(benchmark: Benchmark) -> list[Medium]:
     return list(dict.fromkeys(medium for item in benchmark.items for medium in files_of(item)))
 
 
-def _choose_split(
+def choose_split(
     source: DataSource, annotated: Collection[str], splits: Sequence[str]
 ) -> str | None:
     """The split to take; `annotated` are all, `splits` those of the videos that are there."""

@@ -2,7 +2,7 @@
 
 config.json environment.json data.json     as of any run
 head.json                                  task, model, vocabulary
-base/ adapted/ contextualizer/             a head on each: checkpoints, metrics, head.safetensors
+base/ adapted/ contextualizer/ features/   a head on each: checkpoints, metrics, head.safetensors
 """
 
 from abc import ABC, abstractmethod
@@ -53,9 +53,9 @@ class HeadInfo:
 
     Attributes:
         task: `situations` or `captioning`.
-        model: Hub id or folder of the model.
+        model: Hub id or folder of the model, or the file of features.
         base: Base of a full fine-tune; None otherwise.
-        models: By name, the models whose features the heads were trained on.
+        models: By name, the models whose features the heads were trained on; or that file.
         vocabulary: What the heads can say, in the task's own form.
         contextualizer: `weights_hash` of the contextualizer whose features they take; None
             without one, and in runs of earlier versions.
@@ -224,12 +224,12 @@ class HeadTrainee(ABC, Generic[Head]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadTraining:
-    """What the head on the features of a model is trained on, and how.
+    """What the head on the features of a source is trained on, and how.
 
-    The model's name is `base`, `adapted` or `contextualizer`. `train` and `val` are the ids of the
-    videos that are trained on and of those held back, with the hash of each; there is no validator
-    without the latter. `vocabulary` is as `head.json` keeps it, and `notices` says what the user
-    must know of the data.
+    The source's name is `base`, `adapted`, `contextualizer` or `features`. `train` and `val` are
+    the ids of the videos that are trained on and of those held back, with the hash of each; there
+    is no validator without the latter. `vocabulary` is as `head.json` keeps it, and `notices` says
+    what the user must know of the data.
     """
 
     name: str

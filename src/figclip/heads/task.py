@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -23,12 +23,13 @@ from figclip.evaluation.results import (
 from figclip.evaluation.seen_items import trained_notice, unknown_notices
 from figclip.evaluation.sources import DataSource, OpenedData
 from figclip.heads.features import (
+    ADAPTED,
     CONTEXTUALIZER,
-    FrozenModel,
+    FEATURES,
+    FeatureSource,
     changed_models,
     check_models,
     contextualizer_hash,
-    load_frozen_models,
 )
 from figclip.heads.run import (
     FinetuneResult,
@@ -41,6 +42,7 @@ from figclip.heads.run import (
     train_heads,
     write_head_info,
 )
+from figclip.heads.sources import file_for, load_sources, origin_of
 from figclip.model.folder import SeenMedia, medium_hash
 from figclip.runtime.checked_json import load_checked
 from figclip.runtime.device import pick_device
@@ -97,7 +99,9 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
     later_lists: frozenset[str] = frozenset()
 
     @abstractmethod
-    def check_training(self, data: DataSource, config: Config, *, cache: Path | None) -> None:
+    def check_training(
+        self, data: DataSource, config: Config, *, features: Path | None, cache: Path | None
+    ) -> None:
         """Refuse data that heads cannot learn from, before any work."""
 
     @abstractmethod
@@ -106,17 +110,17 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         data: DataSource,
         config: Config,
         *,
-        spec: StoreSpec,
+        source: FeatureSource,
         cache: Path | None,
         on_progress: Progress | None,
     ) -> Videos:
-        """The videos to train on, with a `content_hash`; their frames are decoded."""
+        """The videos to train on that a source can give features of, with a `content_hash`."""
 
     @abstractmethod
     def prepare(
-        self, config: Config, model: FrozenModel, *, videos: Videos, device: str
+        self, config: Config, source: FeatureSource, *, videos: Videos, device: str
     ) -> HeadTraining:
-        """A fresh head on the features of a model, and how it is trained."""
+        """A fresh head on the features of a source, and how it is trained."""
 
     @abstractmethod
     def build_vocabulary(self, *lists: tuple[str, ...]) -> Words:
@@ -137,10 +141,11 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         self,
         config: Config,
         *,
-        model: str | Path,
+        model: str | Path | None = None,
         data: DataSource,
         out: Path,
         base: str | Path | None = None,
+        features: Path | None = None,
         resume: bool = False,
         cache: Path | None = None,
         cpu: bool = False,
@@ -149,18 +154,23 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
     ) -> FinetuneResult:
         """Train the same fresh head on the frozen features of base, adapted and contextualizer.
 
+        Or one head, `features`, on a file of features, which needs neither videos nor a model.
+
         Interrupted by SIGINT or SIGTERM it saves a checkpoint and returns; called again with
         `resume` it goes on, and ends bit-identical to an undisturbed run (on the CPU, same
         threads). Captioning takes no contextualizer, whose events are still to be found there.
 
         Args:
             config: From a recipe.
-            model: Hub id, model folder or run folder; a plain CLIP gives one head.
+            model: Hub id, model folder or run folder; a plain CLIP gives one head. Not with
+                `features`.
             data: For situations annotated events, of which the split `train` is taken. For
                 captioning dense captions with `videos=DIR`: of a folder the split `train`, or one
                 file, whole.
             out: Run folder.
             base: Base of a full fine-tune.
+            features: `.npz`, `.safetensors`, `.h5`, or a folder of `.npy`, see docs/features.md;
+                `data` then come without `videos=DIR`.
             resume: Go on with the run in `out`.
             cache: Folder of embeddings and decoded frames; None keeps none, which data with
                 `videos=DIR` do not allow.
@@ -169,49 +179,56 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
             on_progress: Told what is being decoded or embedded.
 
         Raises:
-            ConfigError: several processes; data that hold no such annotation, or name a split.
+            ConfigError: several processes; data that hold no such annotation, or name a split; a
+                model beside features, or neither; HDF5 without h5py.
             CheckpointError: `out` holds another run, or none to resume.
-            ModelError, StoreError, DataError: model, store or data cannot be used.
+            ModelError, StoreError, DataError: model, store, data or features cannot be used.
             TrainingError: a loss is not finite.
         """
         require_one_process(f"finetune {self.name}")
+        origin = _reference(origin_of(model, features, base=base))
         run = RunFolder(out)
         check_run(run, config, resume=resume)
-        self.check_training(data, config, cache=cache)
+        self.check_training(data, config, features=features, cache=cache)
         device = pick_device(cpu=cpu)
-        models, notices = load_frozen_models(
-            model, base=base, cache=cache, device=device, on_progress=on_progress
+        sources, notices = load_sources(
+            model, features=features, base=base, cache=cache, device=device, on_progress=on_progress
         )
-        models = tuple(one for one in models if self.has_context or one.name != CONTEXTUALIZER)
-        check_models(out, models, task=self.name, model=model)
-        videos = {
-            spec: self.open_training(data, config, spec=spec, cache=cache, on_progress=on_progress)
-            for spec in dict.fromkeys(one.spec for one in models)
-        }
-        content_hash = videos[models[0].spec].content_hash
+        sources = [one for one in sources if self.has_context or one.name != CONTEXTUALIZER]
+        check_models(out, sources, task=self.name, model=origin)
+        videos = open_for_each(
+            sources,
+            lambda one: self.open_training(
+                data, config, source=one, cache=cache, on_progress=on_progress
+            ),
+        )
+        content_hash = videos[sources[0].name].content_hash
         check_data(run, content_hash)
-        training = [self.prepare(config, m, videos=videos[m.spec], device=device) for m in models]
+        training = [
+            self.prepare(config, one, videos=videos[one.name], device=device) for one in sources
+        ]
         first = training[0]
         write_settings(run, config, device=torch.device(device), num_processes=1)
         _write_data(run, first, content_hash=content_hash)
-        info = HeadInfo(
-            task=self.name,
-            model=_reference(model),
-            base=None if base is None else _reference(base),
-            feature_dim=first.feature_dim,
-            models={one.name: one.info for one in models},
-            vocabulary=first.vocabulary,
-            contextualizer=contextualizer_hash(models),
-        )
-        write_head_info(out, info)
+        _write_info(out, first, sources, task=self.name, origin=origin, base=base)
+        said = (*notices, *first.notices())
         return train_heads(
-            training,
-            out,
-            train=config.train,
-            cpu=cpu,
-            on_step=on_step,
-            notices=(*notices, *first.notices()),
+            training, out, train=config.train, cpu=cpu, on_step=on_step, notices=said
         )
+
+
+Opened = TypeVar("Opened")
+
+
+def open_for_each(
+    sources: Sequence[FeatureSource], opened_by: Callable[[FeatureSource], Opened]
+) -> dict[str, Opened]:
+    """Data as each source opens them, by its name; those that take the same pixels share them."""
+    by_spec: dict[StoreSpec | None, Opened] = {}
+    for one in sources:
+        if one.spec not in by_spec:
+            by_spec[one.spec] = opened_by(one)
+    return {one.name: by_spec[one.spec] for one in sources}
 
 
 def _write_data(run: RunFolder, training: HeadTraining, *, content_hash: str) -> None:
@@ -226,6 +243,28 @@ def _write_data(run: RunFolder, training: HeadTraining, *, content_hash: str) ->
     write_json(run.data, content)
 
 
+def _write_info(
+    out: Path,
+    first: HeadTraining,
+    sources: Sequence[FeatureSource],
+    *,
+    task: str,
+    origin: str,
+    base: str | Path | None,
+) -> None:
+    """What the heads are on, and what they can say."""
+    info = HeadInfo(
+        task=task,
+        model=origin,
+        base=None if base is None else _reference(base),
+        feature_dim=first.feature_dim,
+        models={one.name: one.info for one in sources},
+        vocabulary=first.vocabulary,
+        contextualizer=contextualizer_hash(sources),
+    )
+    write_head_info(out, info)
+
+
 def _reference(model: str | Path) -> str:
     """How a model is found again: a folder by its whole path, a hub id as it is."""
     path = Path(model)
@@ -234,12 +273,12 @@ def _reference(model: str | Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadScores:
-    """What the head on the features of a model got on the data.
+    """What the head on the features of a source got on the data.
 
     `trained_on` are the ids of the scored videos that a head or its model was trained on.
     """
 
-    model: FrozenModel
+    source: FeatureSource
     opened: OpenedData
     video_ids: tuple[str, ...]
     trained_on: tuple[str, ...]
@@ -248,14 +287,19 @@ class HeadScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedHeads(Generic[Config, Words, Head]):
-    """The heads of a run, with the models whose features they take."""
+    """The heads of a run, by the names of the sources whose features they take."""
 
     run: Path
     config: Config
     vocabulary: Words
-    models: tuple[FrozenModel, ...]
+    sources: tuple[FeatureSource, ...]
     heads: Mapping[str, Head]
     notices: tuple[str, ...]
+
+    @property
+    def compared(self) -> str:
+        """The name of the head on frames that is compared with the base, or stands alone."""
+        return ADAPTED if ADAPTED in self.heads else FEATURES
 
     def hash_of(self, name: str) -> str:
         """What tells the head on a model's features from others."""
@@ -265,7 +309,7 @@ class TrainedHeads(Generic[Config, Words, Head]):
     def seen_by(self) -> dict[str, SeenMedia]:
         """What models and heads have seen, by their names."""
         heads = {f"the heads of {self.run.resolve().name}": _read_seen(RunFolder(self.run))}
-        return {**{one.info.name: one.seen for one in self.models}, **heads}
+        return {**{one.info.name: one.seen for one in self.sources}, **heads}
 
 
 def _read_seen(run: RunFolder) -> SeenMedia:
@@ -286,24 +330,38 @@ def load_heads(
     task: HeadTask[Config, Any, Words, Head],
     run: Path,
     *,
+    features: Path | None = None,
     cache: Path | None,
     device: str,
     on_progress: Progress | None,
 ) -> TrainedHeads[Config, Words, Head]:
-    """Load config, vocabulary, heads and models, and check that they belong together."""
+    """Load config, vocabulary, heads and sources, and check that they belong together.
+
+    Heads on a file of features read it again, as it was, or `features`, which need only have rows
+    of as many numbers.
+    """
     info = read_head_info(run, task=task.name)
     file = RunFolder(run).config
     config = parsing.from_json(read_text(file), task.config, where=str(file))
     vocabulary = _read_vocabulary(task, info.vocabulary, where=str(run / "head.json"))
-    models, notices = load_frozen_models(
-        info.model, base=info.base, cache=cache, device=device, on_progress=on_progress
+    sources, notices = load_sources(
+        info.model,
+        features=file_for(info, features, run=run),
+        base=info.base,
+        feature_dim=info.feature_dim,
+        cache=cache,
+        device=device,
+        on_progress=on_progress,
     )
-    models = tuple(one for one in models if one.name in info.models)
-    if changed := changed_models(info, models):
+    sources = tuple(one for one in sources if one.name in info.models)
+    if features is None and (changed := changed_models(info, sources)):
+        what, instead = "model", ""
+        if FEATURES in info.models:
+            what, instead = "file", "name this one by --features if it is of the same model, "
         raise ModelError(
-            f"is not the model whose features ({changed[0]}) the head was trained on",
+            f"is not the {what} whose features ({changed[0]}) the head was trained on",
             where=info.model,
-            fix="Put that model back, or fine-tune again.",
+            fix=f"Put that {what} back, {instead}or fine-tune again.",
         )
     heads: dict[str, Head] = {}
     for name in info.models:
@@ -311,7 +369,7 @@ def load_heads(
         load_head(head_file(run, name), head)
         heads[name] = head.to(device)
     return TrainedHeads(
-        run=run, config=config, vocabulary=vocabulary, models=models, heads=heads, notices=notices
+        run=run, config=config, vocabulary=vocabulary, sources=sources, heads=heads, notices=notices
     )
 
 
@@ -358,8 +416,8 @@ def compare_heads(
         settings=settings,
         counts=scores.counts,
         left_out=(*opened.left_out, *scores.left_out),
-        base=None if base is None else base.model.info,
-        adapted=adapted.model.info,
+        base=None if base is None else base.source.info,
+        adapted=adapted.source.info,
         metrics=compare(
             (None if base is None else base.scores.scores, scores.scores),
             (base_items, scores.items),

@@ -8,7 +8,7 @@ from typing import get_args
 
 from figclip.config import CaptioningConfig, SituationConfig, parsing
 from figclip.errors import DataError
-from figclip.heads.features import ADAPTED, BASE
+from figclip.heads.features import ADAPTED, BASE, FEATURES
 from figclip.heads.run import (
     CAPTIONING,
     CAPTIONING_RESULT,
@@ -163,8 +163,8 @@ class HeadData:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The models side by side: base, where there is one, and adapted."""
-        return tuple(name for name in (BASE, ADAPTED) if name in self.info.models)
+        """What stands side by side: base, where there is one, and adapted; or a file's features."""
+        return tuple(name for name in (BASE, ADAPTED, FEATURES) if name in self.info.models)
 
     def scored(self) -> HeadScores:
         """As `newest`; a `DataError` if nothing was scored."""
@@ -300,7 +300,9 @@ def _facts(
 ) -> Facts:
     """The recipe, and whose features the heads take."""
     head = config.head
-    if isinstance(config, SituationConfig):
+    if FEATURES in info.models:
+        frames = "as in the file of features"
+    elif isinstance(config, SituationConfig):
         frames = f"{config.frames.per_event} an event"
     else:
         frames = f"{config.frames.per_second:g} a second"
@@ -314,7 +316,9 @@ def _facts(
         if seeds
         else ("seed of training", str(config.train.seed)),
         *(
-            (
+            (FEATURES, f"hash {one.hash}")
+            if name == FEATURES
+            else (
                 f"features, {name}",
                 f"strength (alpha) {plain(one.alpha, decimals=2)}, hash {one.hash}",
             )

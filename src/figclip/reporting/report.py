@@ -154,7 +154,8 @@ def _heads_by_task(heads: Sequence[Path], read: RunData) -> dict[str, HeadData]:
     scored = {one.hashes["adapted"] for one in read.results}
     for path in heads:
         head = read_head_data(path)
-        if scored and head.info.models[ADAPTED].hash not in scored:
+        of = head.info.models.get(ADAPTED)
+        if of is None or (scored and of.hash not in scored):
             raise DataError(
                 f"its heads take features of {head.info.model}, which is not the model of the run",
                 where=str(path),

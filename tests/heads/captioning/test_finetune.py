@@ -8,11 +8,12 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
 import figclip.heads.captioning.task as captioning_task
-import figclip.heads.captioning.videos as captioned_videos
+import figclip.heads.frozen_models as frozen_models
 from figclip.adaptation.adapt import adapt
 from figclip.config import (
     CaptioningConfig,
@@ -32,6 +33,8 @@ from figclip.heads.captioning.task import (
     finetune_captioning,
     write_descriptions,
 )
+from figclip.heads.captioning.videos import open_captions
+from figclip.heads.frozen_models import load_frozen_models
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
 from figclip.runtime.checked_json import load_checked
 from figclip.scoring.score import score_predictions
@@ -286,6 +289,65 @@ def test_a_file_of_ones_own_is_trained_on_whole_and_odd_events_are_counted(
     assert set(result.kept_steps) == {"adapted"}
 
 
+def write_video_features(world: World, films: DataSource, folder: Path) -> Path:
+    """What the ordinary way computes for the films of both splits, as others would publish it."""
+    cache = world.folder / "cache"
+    (model,), _ = load_frozen_models(
+        world.base, base=None, cache=cache, device="cpu", on_progress=None
+    )
+    folder.mkdir()
+    for split in ("train", "val_1"):
+        opened = open_captions(
+            replace(films, split=split), source=model, per_second=2.0, cache=cache, on_progress=None
+        )
+        rows = model.clip_features(opened.clips, [video.clip_idx for video in opened.videos])
+        for video, rows_SD in zip(opened.videos, rows, strict=True):
+            np.save(folder / f"{video.id.removeprefix('v_')}_bn.npy", rows_SD.numpy())
+    return folder
+
+
+@pytest.mark.slow
+def test_features_of_a_file_give_the_same_numbers_as_videos(
+    world: World, films: DataSource, tmp_path: Path
+):
+    """Losses, weights, scores and predictions, without a model or a video: to the bit."""
+    folder = write_video_features(world, films, tmp_path / "theirs")
+    annotations = replace(films, videos=None)
+    of_videos = finetune(world, films, world.base, tmp_path / "videos").run
+    result = finetune_captioning(
+        CONFIG, features=folder, data=annotations, out=tmp_path / "file", cpu=True
+    )
+    of_file = result.run
+    assert result.notices[0].startswith("2 arrays of 6 in theirs not read: no video of these")
+    logs = [of_videos / "adapted" / "metrics.jsonl", of_file / "features" / "metrics.jsonl"]
+    losses = [
+        [{k: v for k, v in one.items() if k not in ("time", "check")} for one in lines]
+        for lines in (map(json.loads, log.read_text().splitlines()) for log in logs)
+    ]
+    assert losses[0] == losses[1] and len(losses[0]) == 4
+    weights = [head_file(of_videos, "adapted"), head_file(of_file, "features")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    cache = world.folder / "cache"
+    (first,), (second,) = (
+        one.tasks
+        for one in (
+            evaluate_captioning(of_videos, data=films, out=tmp_path / "eval videos", cache=cache),
+            evaluate_captioning(of_file, data=annotations, out=tmp_path / "eval file"),
+        )
+    )
+    assert first.metrics == second.metrics and first.left_out == second.left_out == ()
+    predicted = [
+        read_predictions(tmp_path / of / "predictions" / name / "activitynet.json").events_by_video
+        for of, name in (("eval videos", "adapted"), ("eval file", "features"))
+    ]
+    assert predicted[0] == predicted[1] and len(predicted[0]) == 2
+    assert films.videos is not None
+    with pytest.raises(
+        ModelError, match="trained on the features of .*theirs, and videos have none"
+    ):
+        describe(of_file, list(films.videos.glob("*.mp4")), cache=cache)
+
+
 def test_descriptions_of_ones_own_videos(
     world: World, films: DataSource, heads: Path, tmp_path: Path
 ):
@@ -310,7 +372,7 @@ def test_an_unfinished_run_is_told_before_anything_is_decoded(
     run = tmp_path / "heads"
     shutil.copytree(heads, run)
     head_file(run, "adapted").unlink()
-    monkeypatch.setattr(captioned_videos, "prepare_clips", None)
+    monkeypatch.setattr(frozen_models, "prepare_clips", None)
     monkeypatch.setattr(captioning_task, "prepare_files", None)
     with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):
         evaluate_captioning(run, data=films, out=tmp_path / "eval", cache=tmp_path / "cache")

@@ -9,10 +9,13 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+import figclip.heads.frozen_models as frozen_models
 import figclip.heads.situations.task as situation_task
+import figclip.heads.sources as sources
 import figclip.heads.task as head_task
 from figclip.adaptation.adapt import adapt
 from figclip.config import HeadTrainConfig, SituationConfig, TransformerConfig
@@ -22,6 +25,7 @@ from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
 from figclip.evaluation.results import TaskResult
 from figclip.evaluation.seen_items import VALIDATED
 from figclip.evaluation.sources import DataSource
+from figclip.heads.frozen_models import load_frozen_models
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
 from figclip.heads.seeds import evaluate_seeds, finetune_seeds
 from figclip.heads.situations.task import evaluate_situations, finetune_situations
@@ -33,6 +37,7 @@ from figclip.reporting.training_captions import open_annotated_videos, open_stor
 from figclip.runtime.checked_json import load_checked
 from figclip.scoring.score import score_predictions
 from figclip.video.store import FrameStore, StoreSpec
+from figclip.video.stored import StoredVideos
 from tests.adapted_world import IMAGE_SIZE, World, make_world
 from tests.dense_sets import write_store
 from tests.model_folders import forget_hashes
@@ -175,7 +180,7 @@ def test_a_run_does_not_go_on_with_another_model(
         file = folder / "contextualizer.safetensors"
         save_file({name: one + 0.1 for name, one in load_file(file).items()}, file)
         forget_hashes(folder)
-    monkeypatch.setattr(situation_task, "open_annotated", None)  # nothing is decoded before
+    monkeypatch.setattr(frozen_models, "open_annotated", None)  # nothing is decoded before
     with pytest.raises(CheckpointError, match="was started for situations on other models"):
         finetune(world, folder, run, resume=True)
     if change == "contextualizer":
@@ -333,7 +338,7 @@ def test_what_cannot_be_learnt_or_scored_is_told_before_anything_is_decoded(
     source_of = DataSource(name="vidsitu", path=only_valid)
     (tmp_path / "file").write_text("")
     with monkeypatch.context() as patch:
-        patch.setattr(head_task, "load_frozen_models", None)
+        patch.setattr(sources, "load_frozen_models", None)
         with pytest.raises(DataError, match="no videos of split 'train'"):
             finetune(world, model, tmp_path / "new", data=source_of)
         with pytest.raises(ConfigError, match="cannot be written into"):
@@ -341,7 +346,7 @@ def test_what_cannot_be_learnt_or_scored_is_told_before_anything_is_decoded(
     run = tmp_path / "heads"
     shutil.copytree(heads, run)
     head_file(run, "adapted").unlink()
-    monkeypatch.setattr(situation_task, "open_annotated", None)
+    monkeypatch.setattr(frozen_models, "open_annotated", None)
     with pytest.raises(ModelError, match=r"adapted/head\.safetensors: is not there"):
         evaluate_situations(run, data=source(world), out=tmp_path / "eval")
     with pytest.raises(ConfigError, match="cannot be written into"):
@@ -355,6 +360,64 @@ def test_a_plain_clip_gives_one_head(world: World, tmp_path: Path):
     scores = evaluate_situations(result.run, data=source(world), out=tmp_path / "eval")
     assert scores.tasks[0].base is None
     assert any("nothing to compare" in notice for notice in scores.notices)
+
+
+# --- Features of a file
+
+
+def write_event_features(world: World, file: Path) -> Path:
+    """What the ordinary way computes for the videos of both splits, as others would publish it."""
+    (model,), _ = load_frozen_models(
+        world.base, base=None, cache=None, device="cpu", on_progress=None
+    )
+    arrays = {}
+    for split in ("train", "valid"):
+        data = dataclasses.replace(source(world), split=split)
+        opened = model.open_events(data, frames_per_event=2, cache=None, on_progress=None)
+        videos = opened.content
+        assert isinstance(videos, StoredVideos)
+        features = model.event_features(videos, frames_per_event=2)
+        for item, rows_PTD in features.rows.items():
+            arrays[f"{videos.records[item.video_idx].id}_feats"] = rows_PTD.numpy()
+    np.savez(file, **arrays)
+    return file
+
+
+def losses(log: Path) -> list[dict]:
+    lines = map(json.loads, log.read_text().splitlines())
+    return [{k: v for k, v in one.items() if k not in ("time", "check")} for one in lines]
+
+
+@pytest.mark.slow
+def test_features_of_a_file_give_the_same_numbers_as_videos(world: World, tmp_path: Path):
+    """Losses, weights, scores and predictions, without a model or a video: to the bit."""
+    file = write_event_features(world, tmp_path / "theirs.npz")
+    annotations = DataSource(name="vidsitu", path=world.annotations)
+    of_videos = finetune(world, world.base, tmp_path / "videos").run
+    of_file = finetune_situations(
+        CONFIG, features=file, data=annotations, out=tmp_path / "file", cpu=True
+    ).run
+    info = read_head_info(of_file)
+    assert (info.model, info.base, info.feature_dim) == (str(file), None, 64)
+    assert {name: one.name for name, one in info.models.items()} == {"features": "theirs.npz"}
+    logs = [of_videos / "adapted" / "metrics.jsonl", of_file / "features" / "metrics.jsonl"]
+    assert losses(logs[0]) == losses(logs[1]) and len(losses(logs[0])) == 4
+    weights = [head_file(of_videos, "adapted"), head_file(of_file, "features")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    official = dataclasses.replace(annotations, videos=world.videos, store=world.store)
+    results = [
+        evaluate_situations(of_videos, data=official, out=tmp_path / "eval videos"),
+        evaluate_situations(of_file, data=annotations, out=tmp_path / "eval file"),
+    ]
+    (first,), (second,) = (one.tasks for one in results)
+    assert first.metrics == second.metrics and first.left_out == second.left_out == ()
+    assert first.counts == second.counts and first.settings["head"] == second.settings["head"]
+    folders = [
+        tmp_path / "eval videos" / "predictions" / "adapted",
+        tmp_path / "eval file" / "predictions" / "features",
+    ]
+    for name in ("verbs.json", "roles.json", "roles_of_predicted_verbs.json", "relations.json"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
 # --- One truth

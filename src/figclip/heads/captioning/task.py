@@ -11,7 +11,7 @@ from figclip.annotations.splits import TRAIN_SPLIT, held_back_groups, why_none_h
 from figclip.config import CaptioningConfig
 from figclip.datasets.dense_captions import CaptionedSpan, DenseCaptionPredictions
 from figclip.datasets.records import Medium
-from figclip.errors import ConfigError
+from figclip.errors import ConfigError, ModelError
 from figclip.evaluation.results import EvaluationResult
 from figclip.evaluation.sources import DataSource
 from figclip.heads.captioning.head import CaptioningHead
@@ -26,17 +26,20 @@ from figclip.heads.captioning.videos import (
     OpenedCaptions,
     VideoFeatures,
     check_captioned,
-    embed_whole_videos,
     open_captions,
+    whole_video_features,
 )
-from figclip.heads.features import ADAPTED, BASE, FrozenModel
-from figclip.heads.run import CAPTIONING, CAPTIONING_RESULT, HeadTraining
+from figclip.heads.features import ADAPTED, BASE, FEATURES, FeatureSource
+from figclip.heads.frozen_models import FrozenModel
+from figclip.heads.run import CAPTIONING, CAPTIONING_RESULT, HeadTraining, read_head_info
+from figclip.heads.sources import file_for
 from figclip.heads.task import (
     HeadScores,
     HeadTask,
     TrainedHeads,
     compare_heads,
     load_heads,
+    open_for_each,
     write_results,
 )
 from figclip.heads.vocabulary import Vocabulary
@@ -51,7 +54,6 @@ from figclip.scoring.dense_captions import (
 )
 from figclip.training.batches import BatchPlan
 from figclip.video.sampling import FrameRate
-from figclip.video.store import StoreSpec
 
 CaptioningHeads = TrainedHeads[CaptioningConfig, Vocabulary, CaptioningHead]
 
@@ -68,10 +70,15 @@ class CaptioningTask(HeadTask[CaptioningConfig, OpenedCaptions, Vocabulary, Capt
     lists = ("words",)
 
     def check_training(
-        self, data: DataSource, config: CaptioningConfig, *, cache: Path | None
+        self,
+        data: DataSource,
+        config: CaptioningConfig,
+        *,
+        features: Path | None,
+        cache: Path | None,
     ) -> None:
         """As `check_captioned`; a split cannot be chosen."""
-        check_captioned(data, cache=cache)
+        check_captioned(data, features=features, cache=cache)
         if data.split is not None:
             raise ConfigError(
                 f"heads are trained on split {TRAIN_SPLIT!r} only, or on one file",
@@ -84,24 +91,28 @@ class CaptioningTask(HeadTask[CaptioningConfig, OpenedCaptions, Vocabulary, Capt
         data: DataSource,
         config: CaptioningConfig,
         *,
-        spec: StoreSpec,
+        source: FeatureSource,
         cache: Path | None,
         on_progress: Progress | None,
     ) -> OpenedCaptions:
         """The training videos: those of the split of a folder, or all of a file."""
-        assert cache is not None, "whole videos are decoded into the cache"
         return open_captions(
             replace(data, split=None if data.path.is_file() else TRAIN_SPLIT),
-            spec=spec,
+            source=source,
             per_second=config.frames.per_second,
             cache=cache,
             on_progress=on_progress,
         )
 
     def prepare(
-        self, config: CaptioningConfig, model: FrozenModel, *, videos: OpenedCaptions, device: str
+        self,
+        config: CaptioningConfig,
+        source: FeatureSource,
+        *,
+        videos: OpenedCaptions,
+        device: str,
     ) -> HeadTraining:
-        """A fresh head on the features of a model, and how it is trained."""
+        """A fresh head on the features of a source, and how it is trained."""
         ids = [video.id for video in videos.videos]
         names = held_back_groups(ids, val_fraction=config.train.val_fraction)
         train = [i for i, name in enumerate(ids) if name not in names]
@@ -109,8 +120,8 @@ class CaptioningTask(HeadTask[CaptioningConfig, OpenedCaptions, Vocabulary, Capt
         vocabulary = build_caption_vocabulary(
             [videos.videos[i] for i in train], min_word_count=config.head.min_word_count
         )
-        features = embed_whole_videos(
-            model.embedder, videos.clips, [video.clip_idx for video in videos.videos]
+        features = whole_video_features(
+            source, videos.clips, [video.clip_idx for video in videos.videos]
         )
         dim = features.rows[0].shape[1]
         head = self.fresh_head(config, vocabulary, feature_dim=dim).to(device)
@@ -120,7 +131,7 @@ class CaptioningTask(HeadTask[CaptioningConfig, OpenedCaptions, Vocabulary, Capt
         )
         held_back = range(len(train), len(ordered))
         return HeadTraining(
-            name=model.name,
+            name=source.name,
             trainee=trainee,
             plan=BatchPlan(
                 ordered[: len(train)],
@@ -218,7 +229,8 @@ def evaluate_captioning(
     *,
     data: DataSource,
     out: Path,
-    cache: Path,
+    cache: Path | None = None,
+    features: Path | None = None,
     leave_out_trained: bool = False,
     device: str = "cpu",
     seed: int = 0,
@@ -230,34 +242,37 @@ def evaluate_captioning(
     with `videos=DIR`; of a folder without a split, all splits that heads are not trained on. Videos
     that are not there are left out of the scores, and named. METEOR is `meteor_exact`: `figclip
     score` gives the official one of the prediction files, `out/predictions/MODEL/NAME.json` in
-    ActivityNet's format. Frames are decoded into `cache`.
+    ActivityNet's format. Frames are decoded into `cache`, which only features do without.
     """
-    check_captioned(data, cache=cache)
-    heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
+    file = file_for(read_head_info(run, task=CAPTIONING), features, run=run)
+    check_captioned(data, features=file, cache=cache)
+    heads = load_heads(
+        TASK, run, features=features, cache=cache, device=device, on_progress=on_progress
+    )
     seen = reduce(or_, heads.seen_by().values())
-    opened = {
-        spec: open_captions(
+    opened = open_for_each(
+        heads.sources,
+        lambda one: open_captions(
             data,
-            spec=spec,
+            source=one,
             per_second=heads.config.frames.per_second,
             cache=cache,
             on_progress=on_progress,
-        ).without_seen(seen, leave_out_trained=leave_out_trained, where=str(data.path))
-        for spec in dict.fromkeys(model.spec for model in heads.models)
-    }
+        ).without_seen(seen, leave_out_trained=leave_out_trained, where=str(data.path)),
+    )
     scored: dict[str, HeadScores] = {}
-    for model in heads.models:
-        there = opened[model.spec]
-        events = _describe_opened(heads, model, there, on_progress=on_progress)
-        folder = out / "predictions" / model.name
+    for source in heads.sources:
+        there = opened[source.name]
+        events = _describe_opened(heads, source, there, on_progress=on_progress)
+        folder = out / "predictions" / source.name
         make_folder(folder)
         name = "-".join((data.name, *([data.split] if data.split else ())))
         write_captioning_predictions(
-            folder / f"{name}.json", events, details=f"CLIP features, {model.info.name}"
+            folder / f"{name}.json", events, details=f"features of {source.info.name}"
         )
         references = of_predicted_videos(there.references, events)
-        scored[model.name] = HeadScores(
-            model=model,
+        scored[source.name] = HeadScores(
+            source=source,
             opened=there,
             video_ids=tuple(video.id for video in there.videos),
             trained_on=there.trained_on(seen),
@@ -273,9 +288,13 @@ def evaluate_captioning(
         CAPTIONING_RESULT,
         data,
         base=scored.get(BASE),
-        adapted=scored[ADAPTED],
-        settings={"features": "frames", "meteor": "exact", "head": heads.hash_of(ADAPTED)},
-        notices=(*scored[ADAPTED].opened.notices, *scored[ADAPTED].scores.notices),
+        adapted=scored[heads.compared],
+        settings={
+            "features": "frames" if file is None else "file",
+            "meteor": "exact",
+            "head": heads.hash_of(heads.compared),
+        },
+        notices=(*scored[heads.compared].opened.notices, *scored[heads.compared].scores.notices),
         seen=seen,
         seed=seed,
     )
@@ -284,21 +303,21 @@ def evaluate_captioning(
 
 def _describe_opened(
     heads: CaptioningHeads,
-    model: FrozenModel,
+    source: FeatureSource,
     opened: OpenedCaptions,
     *,
     on_progress: Progress | None,
 ) -> dict[str, tuple[CaptionedSpan, ...]]:
-    features = embed_whole_videos(
-        model.embedder, opened.clips, [video.clip_idx for video in opened.videos]
+    features = whole_video_features(
+        source, opened.clips, [video.clip_idx for video in opened.videos]
     )
 
     def report(done: int, total: int) -> None:
         if on_progress is not None:
-            on_progress(f"captioning ({model.name})", done, total)
+            on_progress(f"captioning ({source.name})", done, total)
 
     predicted = predict_captions(
-        heads.heads[model.name],
+        heads.heads[source.name],
         features,
         range(len(opened.videos)),
         vocabulary=heads.vocabulary,
@@ -344,11 +363,20 @@ def describe(
         One per file, in their order; a file that cannot be read has a problem instead of events.
 
     Raises:
-        ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
+        ModelError: the run is not finished, damaged, or its model is not the one it was trained on;
+            or it was trained on a file of features.
         StoreError: a store in the cache cannot be used.
     """
+    info = read_head_info(run, task=CAPTIONING)
+    if FEATURES in info.models:
+        raise ModelError(
+            f"was trained on the features of {info.model}, and videos have none of these",
+            where=str(run),
+            fix="Fine-tune heads on a model to describe videos: --model",
+        )
     heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
-    model = next(one for one in heads.models if one.name == ADAPTED)
+    model = next(one for one in heads.sources if one.name == ADAPTED)
+    assert isinstance(model, FrozenModel), "not the file of features"
     paths = list(dict.fromkeys(videos))
     clips = prepare_files(
         {Medium(kind="video", name=str(path)): path for path in paths},
@@ -363,9 +391,7 @@ def describe(
     readable = [path for path in paths if str(path) in clip_of]
     described: dict[Path, Description] = {}
     if readable:
-        features = embed_whole_videos(
-            model.embedder, clips, [clip_of[str(path)] for path in readable]
-        )
+        features = whole_video_features(model, clips, [clip_of[str(path)] for path in readable])
         head = heads.heads[model.name]
         events = predict_captions(head, features, range(len(readable)), vocabulary=heads.vocabulary)
         described = {

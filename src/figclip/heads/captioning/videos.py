@@ -21,15 +21,12 @@ from figclip.datasets.records import LeftOut
 from figclip.datasets.retrieval import youtube_video
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.seen_items import left_out_reason, part_hash, split_items
-from figclip.evaluation.sources import DataSource, OpenedData, check_source
+from figclip.evaluation.sources import DataSource, OpenedData
 from figclip.heads.captioning.head import FrameRows
-from figclip.heads.features import embed_each
-from figclip.model.embedder import Embedder
+from figclip.heads.features import FEATURES, FeatureSource
+from figclip.heads.sources import check_footage
 from figclip.model.folder import SeenMedia, medium_hash
-from figclip.preparation.clips import prepare_clips
 from figclip.runtime.progress import Progress
-from figclip.video.sampling import FrameRate
-from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredClips
 
 
@@ -52,11 +49,11 @@ class OpenedCaptions(OpenedData):
 
     @property
     def content_hash(self) -> str:
-        """Hash of annotations and pixels."""
+        """Hash of annotations and pixels, or features."""
         return self.hash
 
     def file_hash(self, video_idx: int) -> str:
-        """Content hash of a video's file."""
+        """Content hash of a video's file, or of its features."""
         return self.clips.key_of[self.videos[video_idx].clip_idx]
 
     def without_seen(
@@ -127,7 +124,7 @@ class VideoFeatures:
         )
 
 
-def check_captioned(data: DataSource, *, cache: Path | None) -> None:
+def check_captioned(data: DataSource, *, features: Path | None, cache: Path | None) -> None:
     """Refuse data without dense captions, before any work."""
     if data.name not in REFERENCE_READERS:
         raise ConfigError(
@@ -136,41 +133,36 @@ def check_captioned(data: DataSource, *, cache: Path | None) -> None:
             fix=f"Dense captions are those of {' or '.join(REFERENCE_READERS)}; files of your own "
             "go by their name, too: activitynet:mine.json,videos=clips",
         )
-    check_source(data, cache=cache)
+    check_footage(data, features=features, cache=cache)
 
 
 def open_captions(
-    source: DataSource,
+    data: DataSource,
     *,
-    spec: StoreSpec,
+    source: FeatureSource,
     per_second: float,
-    cache: Path,
+    cache: Path | None,
     on_progress: Progress | None,
 ) -> OpenedCaptions:
-    """Dense captions, their videos decoded if they are not yet."""
-    references = REFERENCE_READERS[source.name](source.path, source.split)
+    """Dense captions, with the videos that a source can give features of."""
+    references = REFERENCE_READERS[data.name](data.path, data.split)
     annotated: dict[str, list[ReferenceVideo]] = {}
     for each in references:
         for video in each.videos:
             annotated.setdefault(video.id, []).append(video)
     media = {name: youtube_video(name) for name in annotated}
-    if source.videos is None:
-        raise DataError("says no videos", where=str(source.path), fix="Add ,videos=DIR")
-    clips = prepare_clips(
-        list(media.values()),
-        images=None,
-        videos=source.videos,
-        stores=cache / "stores",
-        pipeline=spec.pipeline,
-        size=spec.size,
-        sampling=FrameRate(per_second),
+    clips = source.open_clips(
+        {name: annotations[0].duration_s for name, annotations in annotated.items()},
+        videos=data.videos,
+        per_second=per_second,
+        cache=cache,
         on_progress=on_progress,
     )
     if not clips.clip_of:
         first, reason = next(iter(clips.absent.items()))
         raise DataError(
             f"none of the {len(media):,} videos can be used",
-            where=str(source.videos),
+            where=str(data.videos or source.info.name),
             fix=f"The first one looked for is {first.name!r}: {reason}",
         )
     videos = tuple(
@@ -184,7 +176,7 @@ def open_captions(
         references=references,
         videos=videos,
         clips=clips,
-        split=source.split,
+        split=data.split,
         left_out=tuple(
             LeftOut(item=name, reason=clips.absent[medium])
             for name, medium in media.items()
@@ -192,20 +184,17 @@ def open_captions(
         ),
         coverage=clips.coverage,
         hash=content.hexdigest(),
-        pipeline=spec.pipeline,
-        notices=tuple(f"{each.name}: {one}" for each in references for one in each.notices),
+        pipeline=FEATURES if source.spec is None else source.spec.pipeline,
+        notices=(
+            *(f"{each.name}: {one}" for each in references for one in each.notices),
+            *source.unread(media),
+        ),
     )
 
 
-def embed_whole_videos(
-    embedder: Embedder, clips: StoredClips, clip_idxs: Sequence[int]
+def whole_video_features(
+    source: FeatureSource, clips: StoredClips, clip_idxs: Sequence[int]
 ) -> VideoFeatures:
-    """Embeddings of all frames of some videos."""
+    """Features of all frames of some videos."""
     times_s = tuple(clips.times_s[clip_idx] for clip_idx in clip_idxs)
-    frames = [
-        (clip_idx, time_s)
-        for clip_idx, of_video in zip(clip_idxs, times_s, strict=True)
-        for time_s in of_video
-    ]
-    parts = embed_each(embedder, clips, frames).split([len(of_video) for of_video in times_s])
-    return VideoFeatures(parts, times_s)
+    return VideoFeatures(source.clip_features(clips, clip_idxs), times_s)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from typing import Any
 
+from figclip.annotations.own_files import counted
 from figclip.annotations.splits import TRAIN_SPLIT, split_training, why_none_held_back
 from figclip.config import SituationConfig, SituationLoss
 from figclip.datasets.records import LeftOut
@@ -19,12 +20,16 @@ from figclip.evaluation.sources import (
     ANNOTATED,
     DataSource,
     OpenedSource,
-    check_source,
-    open_annotated,
     read_annotated,
 )
-from figclip.heads.features import ADAPTED, BASE, CONTEXTUALIZER, FrozenModel, with_events_only
-from figclip.heads.run import CONTEXT_RESULT, FRAMES_RESULT, SITUATIONS, HeadTraining
+from figclip.heads.features import BASE, CONTEXTUALIZER, FEATURES, FeatureSource, with_events_only
+from figclip.heads.run import (
+    CONTEXT_RESULT,
+    FRAMES_RESULT,
+    SITUATIONS,
+    HeadTraining,
+    read_head_info,
+)
 from figclip.heads.situations.head import (
     SituationHead,
     SituationPredictions,
@@ -34,12 +39,14 @@ from figclip.heads.situations.head import (
     written_roles,
 )
 from figclip.heads.situations.training import SituationTrainee
+from figclip.heads.sources import check_footage, file_for
 from figclip.heads.task import (
     HeadScores,
     HeadTask,
     TrainedHeads,
     compare_heads,
     load_heads,
+    open_for_each,
     write_results,
 )
 from figclip.heads.vocabulary import Vocabulary, encode_roles
@@ -59,15 +66,25 @@ from figclip.scoring.situations import (
     score_verbs,
 )
 from figclip.training.batches import BatchPlan
-from figclip.video.store import StoreSpec
 from figclip.video.stored import StoredVideos
-
-_FEATURES = {FRAMES_RESULT: "frames", CONTEXT_RESULT: "contextualizer against base frames"}
 
 SituationHeads = TrainedHeads[SituationConfig, SituationVocabulary, SituationHead]
 
 
-class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary, SituationHead]):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedEvents:
+    """Videos with annotated events, those annotations that have some, and what is to be told."""
+
+    videos: StoredVideos
+    notices: tuple[str, ...]
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of annotations, videos and pixels, or features."""
+        return self.videos.content_hash
+
+
+class SituationTask(HeadTask[SituationConfig, OpenedEvents, SituationVocabulary, SituationHead]):
     """Verbs, roles and relations of annotated events."""
 
     name = SITUATIONS
@@ -77,50 +94,59 @@ class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary,
     later_lists = frozenset({"frames"})
 
     def check_training(
-        self, data: DataSource, config: SituationConfig, *, cache: Path | None
+        self,
+        data: DataSource,
+        config: SituationConfig,
+        *,
+        features: Path | None,
+        cache: Path | None,
     ) -> None:
         """As `_check_annotated`; a split cannot be chosen, and there must be one to train on."""
-        _check_annotated(data, cache=cache)
+        _check_annotated(data, features=features, cache=cache)
         if data.split is not None:
             raise ConfigError(
                 f"heads are trained on split {TRAIN_SPLIT!r} only",
                 where=f"--data split={data.split}",
                 fix="Leave split= out",
             )
-        training = replace(data, split=TRAIN_SPLIT)
-        read_annotated(training, frames_per_event=config.frames.per_event)
+        if features is None:
+            training = replace(data, split=TRAIN_SPLIT)
+            read_annotated(training, frames_per_event=config.frames.per_event)
 
     def open_training(
         self,
         data: DataSource,
         config: SituationConfig,
         *,
-        spec: StoreSpec,
+        source: FeatureSource,
         cache: Path | None,
         on_progress: Progress | None,
-    ) -> StoredVideos:
+    ) -> OpenedEvents:
         """The videos of the train split, with those annotations that have events."""
-        opened = open_annotated(
+        opened = source.open_events(
             replace(data, split=TRAIN_SPLIT),
-            spec=spec,
             frames_per_event=config.frames.per_event,
             cache=cache,
             on_progress=on_progress,
         )
         assert isinstance(opened.content, StoredVideos), "annotated events are stored videos"
-        return with_events_only(opened.content)
+        return OpenedEvents(
+            videos=with_events_only(opened.content),
+            notices=(*opened.notices, *_left_out_notice(opened)),
+        )
 
     def prepare(
-        self, config: SituationConfig, model: FrozenModel, *, videos: StoredVideos, device: str
+        self, config: SituationConfig, source: FeatureSource, *, videos: OpenedEvents, device: str
     ) -> HeadTraining:
-        """A fresh head on the features of a model, and how it is trained."""
-        split = split_training(videos.records, val_fraction=config.train.val_fraction)
-        train, val = videos.subset(split.train), videos.subset(split.val)
+        """A fresh head on the features of a source, and how it is trained."""
+        annotated = videos.videos
+        split = split_training(annotated.records, val_fraction=config.train.val_fraction)
+        train, val = annotated.subset(split.train), annotated.subset(split.val)
         vocabulary = build_situation_vocabulary(
             train.records, min_word_count=config.head.min_word_count
         )
-        features = model.event_features(
-            videos.subset((*split.train, *split.val)), frames_per_event=config.frames.per_event
+        features = source.event_features(
+            annotated.subset((*split.train, *split.val)), frames_per_event=config.frames.per_event
         )
         head = self.fresh_head(config, vocabulary, feature_dim=features.dim).to(device)
         trainee = SituationTrainee(
@@ -128,7 +154,7 @@ class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary,
         )
         held_back = [item for item in features.rows if item.video_idx >= len(train.records)]
         return HeadTraining(
-            name=model.name,
+            name=source.name,
             trainee=trainee,
             plan=BatchPlan(
                 train.records,
@@ -146,7 +172,7 @@ class SituationTask(HeadTask[SituationConfig, StoredVideos, SituationVocabulary,
                 "words": vocabulary.roles.words,
                 "frames": tuple(json.dumps(frame) for frame in vocabulary.frames),
             },
-            notices=lambda: _notices(config, train, val, vocabulary.roles),
+            notices=lambda: [*videos.notices, *_notices(config, train, val, vocabulary.roles)],
         )
 
     def build_vocabulary(self, *lists: tuple[str, ...]) -> SituationVocabulary:
@@ -181,6 +207,15 @@ TASK = SituationTask()
 finetune_situations = TASK.finetune
 
 
+def _left_out_notice(opened: OpenedSource) -> tuple[str, ...]:
+    """How many annotated videos of the split cannot be trained on."""
+    if not opened.left_out:
+        return ()
+    first = opened.left_out[0]
+    why = f"cannot be trained on, for example {first.item}: {first.reason}."
+    return counted(len(opened.left_out), "video", why)
+
+
 def _notices(
     config: SituationConfig, train: StoredVideos, val: StoredVideos, roles: Vocabulary
 ) -> list[str]:
@@ -202,14 +237,14 @@ def _notices(
     return notices
 
 
-def _check_annotated(data: DataSource, *, cache: Path | None) -> None:
+def _check_annotated(data: DataSource, *, features: Path | None, cache: Path | None) -> None:
     if data.name not in ANNOTATED:
         raise ConfigError(
             f"{data.name} has no annotated events",
             where="--data",
             fix=f"Situations are those of {' or '.join(ANNOTATED)}",
         )
-    check_source(data, cache=cache)
+    check_footage(data, features=features, cache=cache)
 
 
 @one_writer
@@ -218,6 +253,7 @@ def evaluate_situations(
     *,
     data: DataSource,
     out: Path,
+    features: Path | None = None,
     leave_out_trained: bool = False,
     cache: Path | None = None,
     device: str = "cpu",
@@ -232,6 +268,8 @@ def evaluate_situations(
             annotation files, as `scoring.situation_sources.open_truth` reads it, also of a store.
         out: Folder of the results; predictions go below `out/predictions/MODEL`, the ids of all
             videos of the split, which their `ann_idx` count, into `out/predictions/videos.json`.
+        features: File of features of these videos, where the run was trained on one; by default
+            that one. `data` come without `videos=DIR`.
         leave_out_trained: Leave out videos that a head or its model was trained on; else they are
             scored, and told. What chose them is always left out.
         cache: Folder of embeddings and decoded frames; None keeps none.
@@ -244,36 +282,37 @@ def evaluate_situations(
         whose adapted column is the head on its outputs.
 
     Raises:
+        ConfigError: features of a run that was trained on a model; HDF5 without h5py.
         ModelError: the run is not finished, damaged, or its model is not the one it was trained on.
         DataError, StoreError, AnnotationError, MetricError: data that cannot be used.
     """
-    _check_annotated(data, cache=cache)
+    file = file_for(read_head_info(run, task=SITUATIONS), features, run=run)
+    _check_annotated(data, features=file, cache=cache)
     truth = open_truth(data)
-    heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
+    heads = load_heads(
+        TASK, run, features=features, cache=cache, device=device, on_progress=on_progress
+    )
     frames_per_event = heads.config.frames.per_event
-    read_annotated(data, frames_per_event=frames_per_event)
+    if file is None:
+        read_annotated(data, frames_per_event=frames_per_event)
     seen = reduce(or_, heads.seen_by().values())
     make_folder(out / "predictions")
-    opened = {
-        spec: without_seen(
-            open_annotated(
-                data,
-                spec=spec,
-                frames_per_event=frames_per_event,
-                cache=cache,
-                on_progress=on_progress,
+    opened = open_for_each(
+        heads.sources,
+        lambda one: without_seen(
+            one.open_events(
+                data, frames_per_event=frames_per_event, cache=cache, on_progress=on_progress
             ),
             seen,
             leave_out_trained=leave_out_trained,
             where=str(data.path),
-        )
-        for spec in dict.fromkeys(model.spec for model in heads.models)
-    }
+        ),
+    )
     scored = {
-        model.name: _score_model(
-            heads, model, truth, opened=opened[model.spec], seen=seen, out=out, report=on_progress
+        one.name: _score_head(
+            heads, one, truth, opened=opened[one.name], seen=seen, out=out, report=on_progress
         )
-        for model in heads.models
+        for one in heads.sources
     }
     results = _compare(heads, data, scored, truth=truth, seen=seen, seed=seed)
     return write_results(results, out, heads=heads)
@@ -288,8 +327,11 @@ def _compare(
     seen: SeenMedia,
     seed: int,
 ) -> list[TaskResult]:
-    """Heads on frames side by side; where there is one, that on the contextualizer's outputs."""
-    columns = {FRAMES_RESULT: ADAPTED, CONTEXT_RESULT: CONTEXTUALIZER}
+    """Heads on frames side by side, or that on a file; and that on the contextualizer's outputs."""
+    columns = (
+        (FRAMES_RESULT, heads.compared, "file" if heads.compared == FEATURES else "frames"),
+        (CONTEXT_RESULT, CONTEXTUALIZER, "contextualizer against base frames"),
+    )
     return [
         compare_heads(
             task,
@@ -297,7 +339,7 @@ def _compare(
             base=scored.get(BASE),
             adapted=scored[name],
             settings={
-                "features": _FEATURES[task],
+                "features": looks_at,
                 "head": heads.hash_of(name),
                 "truth": truth.hash,
             },
@@ -308,14 +350,14 @@ def _compare(
             seen=seen,
             seed=seed,
         )
-        for task, name in columns.items()
+        for task, name, looks_at in columns
         if name in scored
     ]
 
 
-def _score_model(
+def _score_head(
     heads: SituationHeads,
-    model: FrozenModel,
+    source: FeatureSource,
     truth: SituationTruth,
     *,
     opened: OpenedSource,
@@ -326,11 +368,11 @@ def _score_model(
     """What one head got; its predictions are written."""
     assert isinstance(opened.content, StoredVideos), "annotated events are stored videos"
     truth, videos, positions = _listed(truth, with_events_only(opened.content))
-    features = model.event_features(videos, frames_per_event=heads.config.frames.per_event)
+    features = source.event_features(videos, frames_per_event=heads.config.frames.per_event)
     if report is not None:
-        report(f"writing roles ({model.name})", 0, len(videos.records))
+        report(f"writing roles ({source.name})", 0, len(videos.records))
     predictions = predict_situations(
-        heads.heads[model.name],
+        heads.heads[source.name],
         features,
         videos.records,
         vocabulary=heads.vocabulary,
@@ -338,7 +380,7 @@ def _score_model(
     )
     ids = [video.id for video in truth.videos]
     write_atomically(out / "predictions" / "videos.json", json.dumps(ids, indent=2) + "\n")
-    folder = out / "predictions" / model.name
+    folder = out / "predictions" / source.name
     make_folder(folder)
     for name in ("verbs", "roles", "roles_of_predicted_verbs", "relations"):
         if name != "relations" or predictions.relations:
@@ -346,7 +388,7 @@ def _score_model(
     video_ids = tuple(record.id for record in videos.records)
     known = {*video_ids, *(one.item for one in opened.left_out)}
     return HeadScores(
-        model=model,
+        source=source,
         opened=opened,
         video_ids=video_ids,
         trained_on=tuple(i for i in trained_items(opened.content, seen) if i in {*video_ids}),
