@@ -35,8 +35,9 @@ from figclip.datasets.dense_captions import DenseCaptionPredictions
 from figclip.evaluation.sources import DataSource
 from figclip.heads.captioning.predict import predict_captions
 from figclip.heads.captioning.task import TASK
-from figclip.heads.captioning.videos import embed_whole_videos, open_captions
-from figclip.heads.features import ADAPTED, load_frozen_models
+from figclip.heads.captioning.videos import open_captions, whole_video_features
+from figclip.heads.features import ADAPTED
+from figclip.heads.frozen_models import load_frozen_models
 from figclip.heads.run import train_heads
 from figclip.heads.vocabulary import Vocabulary
 from figclip.metrics.localisation import f1
@@ -141,17 +142,17 @@ def run_one(job: Job) -> None:
     )
     model = next(one for one in models if one.name == ADAPTED)
     source = DataSource(name="activitynet", path=job.films, videos=job.films / "videos")
-    opened = TASK.open_training(source, config, spec=model.spec, cache=cache, on_progress=None)
+    opened = TASK.open_training(source, config, source=model, cache=cache, on_progress=None)
     training = TASK.prepare(config, model, videos=opened, device="cpu")
     train_heads([training], job.folder, train=config.train, cpu=True, on_step=None, notices=())
     test = open_captions(
         source,
-        spec=model.spec,
+        source=model,
         per_second=config.frames.per_second,
         cache=cache,
         on_progress=None,
     )
-    features = embed_whole_videos(model.embedder, test.clips, [v.clip_idx for v in test.videos])
+    features = whole_video_features(model, test.clips, [v.clip_idx for v in test.videos])
     vocabulary = Vocabulary(marks=(), words=tuple(training.vocabulary["words"]))
     predicted = predict_captions(
         training.trainee.head, features, range(len(test.videos)), vocabulary=vocabulary
