@@ -77,8 +77,9 @@ def test_seeds_are_averaged_and_told_one_by_one():
     assert found["roles Lea"]["difference"] == pytest.approx(0.1)
     mean = found["verbs Acc@1"]
     assert (mean["base"], mean["adapted"]) == (0.5, 0.75)
-    # Groups a and b gain 0.5 and 0 in the mean of the seeds.
-    assert mean["interval"] == [0.0, 0.5]
+    # Group a gains 0.5 with both seeds, group b 0.5 and -0.5. Furthest out is b twice with one seed
+    # twice: 0.5 from the mean of the seeds, widened by the square root of 2.
+    assert mean["interval"] == pytest.approx([-(0.5**0.5), 0.5**0.5])
     assert [one["verbs Acc@1"]["difference"] for one in found["by_seed"]] == [0.5, 0.0]
 
 
