@@ -12,7 +12,8 @@ from accelerate import Accelerator
 
 from figclip.annotations.roles import told_roles
 from figclip.config import HeadTrainConfig, SituationConfig, SituationLoss, TransformerConfig
-from figclip.heads.features import EventFeatures, contextualise, list_annotations
+from figclip.heads.features import EventFeatures, list_annotations
+from figclip.heads.frozen_models import contextualise
 from figclip.heads.run import ItemBatches
 from figclip.heads.situations.head import (
     SituationPredictions,
