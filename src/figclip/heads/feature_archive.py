@@ -219,7 +219,7 @@ def _open_hdf5(path: Path) -> Generator[_Opened]:
         if isinstance(found, h5py.Group):
             if len(found) != 1:
                 raise ValueError(f"is a group of {len(found):,} arrays, and one is taken")
-            found = _linked(found, next(iter(found)))
+            found = _linked(found, str(next(iter(found))))
         if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
             raise ValueError("is no array that lies in the file")
         if found.dtype.kind != "f":

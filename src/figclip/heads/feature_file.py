@@ -224,7 +224,7 @@ class FeatureFile(FeatureSource):
             if len(spans) > 1:
                 raise DataError(
                     "has annotations of different spans, and features of one",
-                    where=f"{record.id}",
+                    where=record.id,
                     fix="Give the annotations of a video the same events, or leave it out",
                 )
             if array.ndim not in (2, 3) or len(array) != len(*spans):

@@ -23,7 +23,7 @@ def origin_of(
             where="--model",
             fix="Give a model, or --features with a file of features",
         )
-    if features is not None and not model is base is None:
+    if features is not None and (model, base) != (None, None):
         raise ConfigError(
             "cannot be given beside --features: a file has its features from elsewhere",
             where="--base" if model is None else "--model",
