@@ -127,6 +127,7 @@ def test_every_moment_draws(verb: str):
             assert (np.abs(pixels(frame) - empty).max(-1) > 40).sum() > 40
 
 
+@pytest.mark.slow
 def test_every_actor_shows_in_every_scene():
     for kind, colour, scene in product(KINDS, COLOURS, SCENES):
         actor = Actor(kind=kind, colour=colour, size="small")
@@ -206,6 +207,7 @@ def test_quickly_goes_further_than_slowly(verb: str):
     assert ways["happily"] < ways["quickly"]
 
 
+@pytest.mark.slow
 def test_nobody_leaves_the_picture():
     for verb, manner, size, other_size in product(VERBS, MANNERS, SIZES, SIZES):
         situation = told(verb, manner=manner, agent=replace(CAT, size=size))
@@ -220,6 +222,7 @@ def test_nobody_leaves_the_picture():
                     assert figure.ground - 0.001 <= point.imag < 0.8, (verb, manner, phase)
 
 
+@pytest.mark.slow
 def test_sprites_are_not_cut_off():
     poses = {
         figure.pose

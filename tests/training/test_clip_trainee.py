@@ -53,7 +53,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("adaptation", ["lora_image", "lora_text", "lora_both", "full"])
-@pytest.mark.parametrize("micro_batch", [1, 7])
+@pytest.mark.parametrize("micro_batch", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_micro_batches_give_the_one_shot_gradient(clip_folder: Path, adaptation, micro_batch):
     config = dataclasses.replace(
         CONFIG,

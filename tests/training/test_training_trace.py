@@ -92,6 +92,7 @@ def test_no_two_changes_are_the_same(golden: dict[str, Trace]):
     assert len({tuple(trace["loss"]) for trace in golden.values()}) == 1 + len(CHANGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", WITHOUT_EFFECT)
 def test_flags_of_memory_and_of_files_change_nothing(
     runner: TraceRunner, golden: dict[str, Trace], flag: str
