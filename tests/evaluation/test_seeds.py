@@ -29,7 +29,7 @@ def result(base: list[float], adapted: list[float], *, head: str = "h", **change
             block="events",
             item_ids=("1", "2", "3", "4"),
             group_ids=GROUPS,
-            values={"right": np.array(values)},
+            values={"right": np.array(values, np.float64)},
             labels={"true": ("x", "y", "x", "y"), "said": (head,) * 4},
         )
         for values in (base, adapted)
