@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from figclip.config import HeadTrainConfig, SituationConfig
-from figclip.errors import ConfigError, DataError, ModelError
+from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
+from figclip.heads.features import check_models
 from figclip.heads.run import FinetuneResult, has_seeds, read_head_info
 from figclip.heads.seeds import finetune_seeds, read_seeds, seed_folder, task_of_heads
 
@@ -98,6 +99,13 @@ def test_a_damaged_list_of_seeds_is_named(tmp_path: Path, content: str):
     (tmp_path / "seeds.json").write_text(content)
     with pytest.raises(DataError, match=r"seeds\.json"):
         read_seeds(tmp_path)
+
+
+def test_heads_of_one_seed_are_not_written_among_those_of_several(tmp_path: Path):
+    train(tmp_path / "heads", Trainer())
+    with pytest.raises(CheckpointError, match="holds the heads of several seeds"):
+        check_models(tmp_path / "heads", (), task="situations", model="m")
+    check_models(tmp_path / "heads" / "seed-5", (), task="situations", model="m")
 
 
 def test_what_needs_one_seed_says_so(tmp_path: Path):

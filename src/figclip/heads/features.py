@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from figclip.errors import CheckpointError
 from figclip.evaluation.results import ModelColumn
 from figclip.evaluation.sources import DataSource, OpenedSource
-from figclip.heads.run import HeadInfo, is_head_run, read_head_info
+from figclip.heads.run import HeadInfo, has_seeds, is_head_run, read_head_info
 from figclip.model.backbone import weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.folder import SeenMedia
@@ -135,7 +135,16 @@ def changed_models(info: HeadInfo, sources: Sequence[FeatureSource]) -> list[str
 
 
 def check_models(run: Path, sources: Sequence[FeatureSource], *, task: str, model: str) -> None:
-    """Refuse to go on with heads of other models or files, before anything is read of videos."""
+    """Refuse to go on with heads of other models or files, before anything is read of videos.
+
+    Nor are heads of one seed written among those of several.
+    """
+    if has_seeds(run):
+        raise CheckpointError(
+            "holds the heads of several seeds",
+            where=str(run),
+            fix="Give --seeds, or choose another --out.",
+        )
     if not is_head_run(run):
         return
     before = read_head_info(run)
