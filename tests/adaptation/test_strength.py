@@ -126,6 +126,7 @@ def test_alpha_zero_is_the_first_validation_of_the_run(run: Run) -> None:
     assert parts["over_blind"] == base["val/over_blind"]
 
 
+@pytest.mark.slow
 def test_the_curve_bends_where_the_tests_do(
     world: KeptWorld, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +304,7 @@ def test_other_data_are_reported_but_for_what_they_share_with_those_that_chose(
     assert left_out.reason == SELECTED
 
 
+@pytest.mark.slow
 def test_killed_while_it_chooses_it_is_resumed_to_the_same_bytes(
     run: Run, world: KeptWorld, cache: Path, tmp_path: Path
 ) -> None:
@@ -467,6 +469,7 @@ def test_a_kept_set_too_small_to_prove_its_bound_says_so() -> None:
     assert 0.98**148 > 0.05 > 0.98**149
 
 
+@pytest.mark.slow
 def test_annotated_events_may_be_kept_and_both_towers_scaled(
     world: KeptWorld, cache: Path, tmp_path: Path
 ) -> None:
@@ -489,6 +492,7 @@ def test_annotated_events_may_be_kept_and_both_towers_scaled(
     assert len({one.hash for one in result.strength.kept.values()}) == 1, "three tests on one set"
 
 
+@pytest.mark.slow
 def test_what_training_has_seen_does_not_choose(
     world: KeptWorld, cache: Path, tmp_path: Path
 ) -> None:
@@ -684,7 +688,7 @@ class Float64Makers(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("adaptation", ["lora_both", "full"])
+@pytest.mark.parametrize("adaptation", [pytest.param("lora_both", marks=pytest.mark.slow), "full"])
 def test_only_merging_uses_float64_tensors(
     world: KeptWorld, cache: Path, tmp_path: Path, adaptation: str
 ) -> None:

@@ -54,6 +54,7 @@ def test_many_role_columns_take_linear_time(tmp_path: Path) -> None:
     assert len(loaded.records[0].annotations[0].events[0].roles) == 30_000
 
 
+@pytest.mark.slow
 def test_many_annotations_of_one_id_take_linear_time(tmp_path: Path) -> None:
     videos = [{"video": "v.mp4", "captions": [f"walk {number // 2}"]} for number in range(30_000)]
     path = write_jsonl(tmp_path / "own.jsonl", videos)
@@ -63,6 +64,7 @@ def test_many_annotations_of_one_id_take_linear_time(tmp_path: Path) -> None:
     assert loaded.notices == ("15,000 annotations equal another of its video: dropped",)
 
 
+@pytest.mark.slow
 def test_many_annotations_of_one_segment_take_linear_time(tmp_path: Path) -> None:
     event = {"vid_seg_int": "v_abcdefghijk_seg_0_10", "Args": {}}
     entries = [{"Ev1": {**event, "Verb": f"walk {number // 2}"}} for number in range(6_000)]

@@ -79,6 +79,7 @@ def weights(out: Path) -> bytes:
     return (out / "model" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_killed_run_resumes_to_the_same_bits(tmp_path: Path, undisturbed: Path, phase: str):
     with pytest.raises(Killed):
@@ -87,6 +88,7 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path: Path, undisturbed: Path, 
     assert weights(tmp_path) == weights(undisturbed)
 
 
+@pytest.mark.slow
 def test_signal_saves_and_stops(tmp_path: Path, undisturbed: Path):
     assert run(tmp_path, ("web", 1), stop=lambda: os.kill(os.getpid(), signal.SIGTERM)) is None
     assert not (tmp_path / "model").exists()
@@ -126,6 +128,7 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_siglip_goes_through_the_same_phases(siglip: Path):
     backbone = load_backbone(str(siglip / "model"))
     assert backbone.family.name == "siglip"

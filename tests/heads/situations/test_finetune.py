@@ -458,6 +458,7 @@ def with_verbs(world: World, folder: Path, predicted: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_tenth_annotator_counts_in_a_store_too(world: World, heads: Path, tmp_path: Path):
     first = evaluate_situations(heads, data=source(world), out=tmp_path / "first")
     before = first.tasks[0].metrics["verbs Acc@1"].adapted
