@@ -71,13 +71,16 @@ class Ablation:
 
 ABLATIONS = (
     Ablation(name="recipe `mini`"),
+    Ablation(name="no hard negatives", overrides=("text.video_negatives=false",)),
     Ablation(
-        name="no hard negatives", overrides=("text.verb_negatives=0", "text.video_negatives=false")
+        name="verb-role negatives only (K = 4)",
+        overrides=("text.verb_negatives=4", "text.video_negatives=false"),
     ),
-    Ablation(name="natural negatives only (K = 0)", overrides=("text.verb_negatives=0",)),
-    Ablation(name="verb-role negatives only", overrides=("text.video_negatives=false",)),
-    *(Ablation(name=f"K = {k}", overrides=(f"text.verb_negatives={k}",)) for k in (2, 8)),
-    Ablation(name="negatives drawn uniformly", overrides=("text.negative_policy=uniform",)),
+    *(Ablation(name=f"K = {k}", overrides=(f"text.verb_negatives={k}",)) for k in (2, 4, 8)),
+    Ablation(
+        name="K = 4, drawn uniformly",
+        overrides=("text.verb_negatives=4", "text.negative_policy=uniform"),
+    ),
     Ablation(name="equal captions not masked", overrides=("text.mask_equal_texts=false",)),
     Ablation(
         name="no contextualizer",

@@ -174,6 +174,15 @@ def test_captions_and_hard_negatives_of_a_training_video(written: WrittenRun):
     assert [one["alt"] for one in frames] == [
         f"Frame {frame} of event {event}" for event in (1, 2) for frame in (1, 2)
     ]
+    assert "and hard negatives (×), of which only the marked words differ." in page.text
+
+
+def test_no_hard_negatives_are_missed_where_none_are_asked_for(written: WrittenRun):
+    text = load_checked((written.run / "config.json").read_text())["text"]
+    written.rewrite("config.json", text={**text, "verb_negatives": 0})
+    page, _ = page_of(written)
+    assert "its dense caption. The captions of the other events, of this video and of" in page.text
+    assert "no hard negative" not in page.text
 
 
 def test_every_picture_has_words_and_every_chart_a_name(written: WrittenRun):

@@ -149,6 +149,7 @@ def mini() -> RunConfig:
     return RunConfig(
         recipe="mini",
         data=DataConfig(videos_per_batch=8, val_fraction=0.15, loader_workers=0),
+        text=TextConfig(verb_negatives=0),
         model=ModelConfig(lora_rank=16, lora_alpha=16, contextualizer_layers=2),
         keep=KeepConfig(weight=1.0),
         train=TrainConfig(epochs=5, lr=5e-3, contextualizer_lr=1e-3, micro_batch=64),

@@ -219,9 +219,7 @@ def _tasks(workshop: Workshop, *, seeds: Sequence[int]) -> dict[str, Any]:
 def _control(workshop: Workshop, control: ControlName, *, alpha: float) -> EvaluationResult:
     """What an adaptation to control annotations scores, at the strength of the true one."""
     run = workshop.path / f"run-{control}"
-    # With one sense of one verb there is nothing to replace it by.
-    overrides = ["text.verb_negatives=0"] if control == "sparse" else []
-    config = mini_config(workshop.base(0), seed=0, overrides=overrides)
+    config = mini_config(workshop.base(0), seed=0)
     adapt_base(workshop, run, config=config, control=control)
     return evaluate_run(workshop, run, base=workshop.base(0), alpha=alpha)
 

@@ -43,10 +43,14 @@ class CaptionedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedVideo:
-    """A video of the training data; its first `MAX_EVENTS` events of `num_events`."""
+    """A video of the training data; its first `MAX_EVENTS` events of `num_events`.
+
+    `has_negatives`: whether the recipe writes hard negatives by rule at all.
+    """
 
     id: str
     num_events: int
+    has_negatives: bool
     events: tuple[CaptionedEvent, ...]
 
 
@@ -77,6 +81,7 @@ def caption_training_video(
     return CaptionedVideo(
         id=videos.records[0].id,
         num_events=len(events),
+        has_negatives=bool(config.text.verb_negatives or config.text.filler_negatives),
         events=tuple(
             _captioned(videos, texts, event_idx, event, config.data.frames_per_event)
             for event_idx, event in enumerate(events[:MAX_EVENTS])
