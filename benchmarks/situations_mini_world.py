@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=420, help="videos to adapt and train on")
     arguments = parser.parse_args()
     workshop = silent_workshop(arguments.out.resolve())
-    draw(workshop, num_train=arguments.train)
+    draw_videos(workshop, num_train=arguments.train, seed=STORIES_SEED)
     lay_out_base(workshop.base(0), 0)
     prepare_videos(workshop)
     run = adapted(workshop)
@@ -94,15 +94,15 @@ def main() -> None:
     print("\n".join(lines(found)))
 
 
-def draw(workshop: Workshop, *, num_train: int) -> None:
+def draw_videos(workshop: Workshop, *, num_train: int, seed: int) -> None:
     """Videos to adapt to and to train heads on, videos to test them on, unlabelled pictures."""
-    rng, orders = random.Random(f"{STORIES_SEED}:stories"), PaintOrders()
+    rng, orders = random.Random(f"{seed}:stories"), PaintOrders()
     write_vidsitu(
         workshop.world.vidsitu,
         train=[sample_story(rng, held_out=False) for _ in range(num_train)],
         valid=[sample_story(rng, held_out=True) for _ in range(VALID)],
         painter=orders,
-        seed=STORIES_SEED,
+        seed=seed,
     )
     write_pictures(workshop.world.pictures, num=PICTURES, seed=PICTURES_SEED, painter=orders)
     paint(orders.orders, workers=2, on_progress=lambda *_: None)

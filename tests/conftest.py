@@ -1,7 +1,8 @@
 """What holds for all tests: the same examples in every run, and the same signals.
 
-Property tests draw the same examples in every run: what passes here passes in CI.
-`pytest --hypothesis-profile default` searches at random.
+Property tests draw the same examples in every run: what passes here passes in CI. They draw a
+quarter of them where slow tests are left out. `pytest --hypothesis-profile default` searches at
+random.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from hypothesis import settings
 
 from tests.processes import Start, heeded_interrupts, started_processes
 
-settings.load_profile("ci")
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=25)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples are drawn, unless the command line does."""
+    if config.getoption("--hypothesis-profile") is None:
+        is_quick = "not slow" in config.option.markexpr
+        settings.load_profile("quick" if is_quick else "ci")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -465,9 +465,7 @@ ANY_BYTES = st.one_of(
     ),
     JSON_LINES.map(lambda lines: "\n".join(map(json.dumps, lines)).encode()),
 )
-FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SCHEMA: dict[str, Any] = json.loads(
     files("figclip.annotations").joinpath("annotations.schema.json").read_text(encoding="utf-8")
 )

@@ -405,7 +405,6 @@ ANY_JSON = st.recursive(
 
 
 @settings(
-    max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -97,9 +97,7 @@ def check(name: str, folder: Path, data: bytes, *, file_name: str = "") -> None:
         assert all(text.strip() and "\x00" not in text for text in texts)
 
 
-FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),

@@ -87,7 +87,7 @@ def test_what_is_told_is_shown(tmp_path: Path):
     assert len(list((tmp_path / "videos").iterdir())) == len(TRAIN) + len(VALID)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_times(tmp_path_factory: pytest.TempPathFactory, seed: int):
     folder = tmp_path_factory.mktemp("times")

@@ -120,6 +120,13 @@ def test_phases_train_their_part(undisturbed: Path):
     assert vision | text | {"visual_projection.weight", "logit_scale"} == both
 
 
+def test_a_phase_of_no_steps_is_left_out(tmp_path: Path):
+    none = replace(PHASE, steps=0)
+    plan = replace(PLAN, facts=none, paraphrases=none)
+    assert pretrain(tmp_path, plan=plan, seed=0, workers=0, on_step=lambda *_: None)
+    assert [(tmp_path / phase).exists() for phase in PHASES] == [False, False, True]
+
+
 @pytest.fixture(scope="module")
 def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("siglip")

@@ -325,7 +325,7 @@ def test_predictions_for_own_annotations(tmp_path: Path):
     assert "It has Ev1" in problems_of(rows, truth, tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

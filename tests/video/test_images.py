@@ -171,7 +171,7 @@ def test_a_box_of_a_billion_pixels_is_refused(tmp_path: Path):
         read_image(tmp_path / "a.png", box=Box(left=0, top=0, width=50_000, height=50_000))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM", "WEBP"]),
     cut=st.integers(0, 4000),

@@ -40,7 +40,7 @@ def noise(height: int, width: int, *, channels: int = 3, seed: int = 0) -> np.nd
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     height=st.integers(1, 90),
     width=st.integers(1, 90),
@@ -101,7 +101,7 @@ SQUASHING = {"pil-squash": 3, "pil-squash-bilinear": 2}
 """PIL's number of the filter, by pipeline."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     name=st.sampled_from(sorted(SQUASHING)),
     height=st.integers(1, 90),

@@ -564,7 +564,7 @@ def built(fields: dict[str, Any]) -> VideoRecord:
     return VideoRecord(**fields | {"annotations": annotations})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(fields=record_fields)
 def test_records_survive_json_exactly(fields: dict[str, Any]) -> None:
     original = built(fields)
@@ -579,7 +579,7 @@ def test_lone_surrogates_survive_json() -> None:
     assert record_from_json(record_to_json(original)) == original
 
 
-@settings(max_examples=80, deadline=None)
+@settings(deadline=None)
 @given(value=record_fields, data=st.data())
 def test_damaged_json_is_named(value: dict[str, Any], data: st.DataObject) -> None:
     """One value replaced by another kind, at a random depth."""

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = {"seed": arguments.seed, "workers": arguments.workers}
         plan = PLANS[arguments.family]
-        model = pretrain(arguments.out, plan=plan, on_step=_show, **settings)
+        model = pretrain(arguments.out, plan=plan, on_step=show_step, **settings)
     except FigclipError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if model else 1
 
 
-def _show(phase: str, report: StepReport) -> None:
+def show_step(phase: str, report: StepReport) -> None:
     """A line now and then."""
     if report.validation is not None:
         said = " ".join(f"{name} {value:.3f}" for name, value in report.validation.items())

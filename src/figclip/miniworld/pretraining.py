@@ -36,7 +36,7 @@ from figclip.training.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """The size of a phase.
+    """The size of a phase; one of 0 steps is left out.
 
     Rates are peaks: they rise over `warmup_steps` and fall as a cosine.
     """
@@ -166,6 +166,8 @@ def _train(
     on_step: Callable[[str, StepReport], None],
 ) -> bool:
     """Run a phase, or load it where it is done; whether it is done, its weights in the model."""
+    if not phase.steps:
+        return True
     settings = LoopSettings(
         num_steps=phase.steps,
         warmup_steps=phase.warmup_steps,
