@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ CONFIG = SituationConfig(recipe="test", train=HeadTrainConfig(seed=5))
 class Trainer:
     """Stands in for a task's fine-tuning: writes down what it was asked for."""
 
-    def __init__(self, *, stopped_at: int | None = None) -> None:
+    def __init__(self, *, stopped_at: int | None = None, late_at: int | None = None) -> None:
         self.asked: list[tuple[int, str, bool]] = []
-        self._stopped_at = stopped_at
+        self._stopped_at, self._late_at = stopped_at, late_at
 
     def __call__(self, config, *, out: Path, resume: bool, on_step, model: str) -> FinetuneResult:
         seed = config.train.seed
@@ -32,11 +33,22 @@ class Trainer:
         on_step("base", f"step of {model}")
         stopped = signal.SIGINT if seed == self._stopped_at else None
         return FinetuneResult(
-            run=out, interrupted_by=stopped, kept_steps={"base": seed}, notices=("once",)
+            run=out,
+            interrupted_by=stopped,
+            kept_steps={"base": seed},
+            notices=("once",),
+            late_signal=signal.SIGTERM if seed == self._late_at else None,
         )
 
 
-def train(out: Path, trainer: Trainer, *, num: int = 3, told: list | None = None, **options):
+def train(
+    out: Path,
+    trainer: Callable[..., FinetuneResult],
+    *,
+    num: int = 3,
+    told: list | None = None,
+    **options,
+):
     return finetune_seeds(
         trainer,
         options.pop("config", CONFIG),
@@ -64,6 +76,27 @@ def test_a_stop_ends_all_and_resume_goes_on_where_there_is_something(tmp_path: P
     trainer = Trainer()
     train(out, trainer, resume=True)
     assert trainer.asked == [(5, "seed-5", True), (6, "seed-6", True), (7, "seed-7", False)]
+
+
+@pytest.mark.parametrize(("late_at", "ran"), [(6, [5, 6]), (7, [5, 6, 7])])
+def test_a_signal_in_the_last_step_of_a_seed_keeps_the_next_from_starting(
+    tmp_path: Path, late_at: int, ran: list[int]
+):
+    trainer = Trainer(late_at=late_at)
+    result = train(tmp_path / "heads", trainer)
+    assert [seed for seed, *_ in trainer.asked] == ran
+    assert result.interrupted_by == (None if late_at == 7 else signal.SIGTERM)
+
+
+def test_a_refused_call_claims_no_seeds(tmp_path: Path):
+    def refuse(*_, **__):
+        raise ConfigError("no", where="here", fix="none")
+
+    with pytest.raises(ConfigError, match="no"):
+        train(tmp_path / "heads", refuse)
+    other = SituationConfig(recipe="test", train=HeadTrainConfig(seed=1))
+    train(tmp_path / "heads", Trainer(), config=other)
+    assert read_seeds(tmp_path / "heads") == (1, 2, 3)
 
 
 def test_seeds_may_be_added_and_not_exchanged(tmp_path: Path):

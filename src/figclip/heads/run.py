@@ -252,12 +252,15 @@ class FinetuneResult:
         interrupted_by: The signal's number; None when all heads are done.
         kept_steps: Step whose weights were kept, by the name of the features.
         notices: What the user must know, one sentence each.
+        late_signal: A signal that came in the last step of the last head: whoever would go on to
+            something else should stop.
     """
 
     run: Path
     interrupted_by: int | None
     kept_steps: dict[str, int]
     notices: tuple[str, ...]
+    late_signal: int | None = None
 
 
 def train_heads(
@@ -274,17 +277,21 @@ def train_heads(
     Without val the last weights are kept. A finished head is not trained again.
     """
     kept: dict[str, int] = {}
-    interrupted_by = None
+    interrupted_by = late_signal = None
     for one in training:
         outcome = _train_head(one, run, train=train, cpu=cpu, on_step=on_step)
-        interrupted_by = outcome.interrupted_by
+        interrupted_by, late_signal = outcome.interrupted_by, outcome.late_signal
         if interrupted_by is None:
             kept[one.name] = _kept_step(outcome)
-            interrupted_by = outcome.late_signal if one is not training[-1] else None
+            interrupted_by = late_signal if one is not training[-1] else None
         if interrupted_by is not None:
             break
     return FinetuneResult(
-        run=run, interrupted_by=interrupted_by, kept_steps=kept, notices=tuple(notices)
+        run=run,
+        interrupted_by=interrupted_by,
+        kept_steps=kept,
+        notices=tuple(notices),
+        late_signal=late_signal,
     )
 
 

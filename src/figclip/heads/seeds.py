@@ -90,20 +90,24 @@ def finetune_seeds(
     seeds = tuple(range(config.train.seed, config.train.seed + num_seeds))
     _claim_seeds(out, seeds)
     results: dict[str, FinetuneResult] = {}
+    interrupted_by = None
     for seed in seeds:
         run = seed_folder(out, seed)
-        results[run.name] = finetune(
+        results[run.name] = result = finetune(
             replace(config, train=replace(config.train, seed=seed)),
             out=run,
             resume=resume and (run / "config.json").exists(),
             on_step=_named(on_step, run.name),
             **options,
         )
-        if results[run.name].interrupted_by is not None:
+        interrupted_by = result.interrupted_by
+        if interrupted_by is None and seed != seeds[-1]:
+            interrupted_by = result.late_signal
+        if interrupted_by is not None:
             break
     return FinetuneResult(
         run=out,
-        interrupted_by=list(results.values())[-1].interrupted_by,
+        interrupted_by=interrupted_by,
         kept_steps={
             f"{run}/{name}": step
             for run, one in results.items()
@@ -120,12 +124,15 @@ def _named(on_step: OnStep | None, run: str) -> OnStep | None:
 
 
 def _claim_seeds(out: Path, seeds: Sequence[int]) -> None:
-    """Write down the seeds of a folder, or refuse one of others."""
+    """Write down the seeds of a folder, or refuse one with runs of others."""
     if is_head_run(out):
         raise ConfigError(
             "holds heads of one seed", where=str(out), fix="Choose another --out for several"
         )
-    if has_seeds(out) and (before := read_seeds(out)) != seeds[: len(before)]:
+    before = read_seeds(out) if has_seeds(out) else ()
+    # A call that was refused leaves the seeds and no run.
+    has_runs = any((seed_folder(out, seed) / "config.json").exists() for seed in before)
+    if has_runs and before != seeds[: len(before)]:
         raise ConfigError(
             f"was begun with seeds {', '.join(map(str, before))}",
             where=str(out),
