@@ -131,8 +131,7 @@ def make_run(
 ) -> SmallRun:
     """A trainee whose LoRA B is not zero, and this process's part of one batch of all videos."""
     torch.manual_seed(seed)
-    backbone: Backbone = load_backbone(str(clip_folder))
-    backbone.precision = config.train.precision
+    backbone = load_backbone(str(clip_folder), precision=config.train.precision)
     teacher, pictures = None, None
     if config.keep.weight:
         teacher, pictures = _keep(backbone, config, rank=rank, num_ranks=num_ranks, dtype=dtype)

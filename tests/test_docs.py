@@ -160,8 +160,8 @@ CANNOT_RUN = {
     "exporting.md-2": "needs sentence-transformers (there)",
     "exporting.md-3": "needs mteb (there)",
     "exporting.md-4": "needs onnxruntime (there)",
-    "python.md-2": "official videos in thousands, at eleven strengths (tests/evaluation)",
-    "python.md-3": "trains heads of full size (tests/heads)",
+    "python.md-3": "official videos in thousands, at eleven strengths (tests/evaluation)",
+    "python.md-4": "trains heads of full size (tests/heads)",
 }
 """Blocks of Python that are not run, and why."""
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from figclip.heads.seeds import finetune_seeds as finetune_seeds
     from figclip.heads.situations.task import evaluate_situations as evaluate_situations
     from figclip.heads.situations.task import finetune_situations as finetune_situations
+    from figclip.model.embedding_settings import EmbeddingSettings as EmbeddingSettings
     from figclip.model.figclip import FiGCLIP as FiGCLIP
     from figclip.preparation.prepare import prepare as prepare
     from figclip.reporting.report import write_comparison as write_comparison
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BENCHMARKS": "figclip.datasets.catalogue",
     "DataSource": "figclip.evaluation.sources",
+    "EmbeddingSettings": "figclip.model.embedding_settings",
     "FiGCLIP": "figclip.model.figclip",
     "FigclipError": "figclip.errors",
     "Hit": "figclip.search.index",

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from figclip.adaptation.adapt import adapt
+from figclip.config import Precision
 from figclip.model.backbone import load_backbone
 from figclip.runtime.device import half_precision, pick_device
 from figclip.runtime.memory import free_memory_bytes, peak_memory_bytes
@@ -50,9 +51,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"), num_videos=12, num_valid=1)
 
 
-def embeddings(clip_folder: Path, device: str, precision: str) -> list[Tensor]:
-    backbone = load_backbone(str(clip_folder)).to(device)
-    backbone.precision = precision
+def embeddings(clip_folder: Path, device: str, precision: Precision) -> list[Tensor]:
+    backbone = load_backbone(str(clip_folder), precision=precision).to(device)
     size = backbone.preprocessing.image_size
     frames = torch.randint(256, (9, size, size, 3), dtype=torch.uint8, generator=torch.Generator())
     with torch.inference_mode():

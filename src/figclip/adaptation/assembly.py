@@ -93,8 +93,7 @@ def assemble(
     _check_stores(data)  # before a base is fetched
     seed = config.train.seed
     base = resolve_model(config.model.base)
-    backbone = load_backbone(base).to(device)
-    backbone.precision = config.train.precision  # before anything is embedded, and cached by it
+    backbone = load_backbone(base, precision=config.train.precision).to(device)
     pixels = backbone.preprocessing
     videos = open_stored_videos(data, size=pixels.image_size, pipeline=pixels.pipeline)
     split = split_training(videos.heads, val_fraction=config.data.val_fraction)

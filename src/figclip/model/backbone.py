@@ -31,7 +31,7 @@ from figclip.model.loading import load_part
 from figclip.model.open_clip import PREFIX, read_open_clip
 from figclip.model.preprocessing import Preprocessing
 from figclip.model.tokenizers import Tokenizer, check_clip_tokenizer
-from figclip.runtime.device import half_precision
+from figclip.runtime.device import half_precision, resolve_precision
 
 QUICK_GELU_PUBLISHERS = ("openai/",)
 """Hub organisations whose CLIPs were all trained with QuickGELU."""
@@ -71,12 +71,17 @@ class Backbone(nn.Module):
     """A CLIP with the preprocessing and the tokenizer that belong to it.
 
     It may be of any family of `model.families`. `name` is its hub id, or empty for a local folder:
-    what may be written into files for others. `precision` is that of the towers' products: of
-    `config.Precision`, at first `auto`.
+    what may be written into files for others. `precision` is that of the towers' products.
     """
 
     def __init__(
-        self, clip: DualEncoder, *, tokenizer: Tokenizer, preprocessing: Preprocessing, name: str
+        self,
+        clip: DualEncoder,
+        *,
+        tokenizer: Tokenizer,
+        preprocessing: Preprocessing,
+        name: str,
+        precision: Precision = "auto",
     ) -> None:
         super().__init__()
         self.clip = clip
@@ -84,7 +89,7 @@ class Backbone(nn.Module):
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.name = name
-        self.precision: Precision = "auto"
+        self.precision: Precision = precision
         mean, std = (torch.tensor(v) for v in (preprocessing.mean, preprocessing.std))
         # transformers rescales by 1/255, then subtracts the mean and divides by std, in this order.
         self.register_buffer("pixel_mean", mean.view(1, 3, 1, 1), persistent=False)
@@ -123,6 +128,11 @@ class Backbone(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.clip.logit_scale.device
+
+    @property
+    def resolved_precision(self) -> str:
+        """`precision`, with what `auto` is on this device: `fp32`, `bf16` or `fp16`."""
+        return resolve_precision(self.precision, self.device)
 
     @property
     def compute_dtype(self) -> torch.dtype:
@@ -280,8 +290,10 @@ def _at_least_fp32(embedding: Tensor) -> Tensor:
     return embedding if embedding.dtype == torch.float64 else embedding.float()
 
 
-def load_backbone(source: str) -> Backbone:
+def load_backbone(source: str, *, precision: Precision = "auto") -> Backbone:
     """Load a CLIP in fp32: by hub id, from a folder that `save_pretrained` wrote, or `open_clip:…`.
+
+    `precision` is that of its products.
 
     Raises:
         ModelError: no such folder or hub id, not a CLIP, weights missing or of other shapes, an
@@ -290,7 +302,7 @@ def load_backbone(source: str) -> Backbone:
         ConfigError: a library that its tokenizer needs is not installed.
     """
     if source.startswith(PREFIX):
-        return _load_open_clip(source)
+        return _load_open_clip(source, precision=precision)
     check_files(Path(source))
     config = load_config(source)
     family = family_of(config)
@@ -318,10 +330,11 @@ def load_backbone(source: str) -> Backbone:
         tokenizer=family.texts.load(source, text_config(config)),
         preprocessing=family.pictures.read(source, image_size),
         name="" if Path(source).exists() else source,
+        precision=precision,
     )
 
 
-def _load_open_clip(source: str) -> Backbone:
+def _load_open_clip(source: str, *, precision: Precision) -> Backbone:
     """`load_backbone` for `open_clip:PATH`."""
     found = read_open_clip(Path(source.removeprefix(PREFIX)))
     clip = CLIPModel(found.config)
@@ -339,6 +352,7 @@ def _load_open_clip(source: str) -> Backbone:
         tokenizer=found.tokenizer,
         preprocessing=Preprocessing(image_size=size, mean=found.mean, std=found.std),
         name="",
+        precision=precision,
     )
 
 
@@ -350,7 +364,7 @@ def load_tokenizer(source: str) -> tuple[Tokenizer, int]:
             that is not as figclip wrote it.
     """
     if source.startswith(PREFIX):
-        backbone = _load_open_clip(source)
+        backbone = _load_open_clip(source, precision="auto")
         return backbone.tokenizer, backbone.context_length
     check_files(Path(source))
     whole = load_config(source)

@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 
 from figclip.model.backbone import IMAGENET, Backbone, ChannelStatistics, weights_hash
 from figclip.model.embedding_cache import EmbeddingCache
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING
 from figclip.model.families import (
     TextConfig,
     VisionConfig,
@@ -24,6 +25,7 @@ from figclip.model.families import (
     vision_config,
 )
 from figclip.model.tokenizers import tokenizer_content
+from figclip.runtime.memory import room_for_batch
 from figclip.runtime.process_group import ALONE, Processes
 from figclip.runtime.progress import CountProgress, no_progress
 from figclip.video.sampling import PRESETS, Preset
@@ -54,7 +56,7 @@ class Embedder:
         backbone: Backbone,
         *,
         preset: Preset = PRESETS["figclip"],
-        micro_batch: int = 32,
+        micro_batch: int = DEFAULT_EMBEDDING.batch_size,
         cache_file: Path | None = None,
         on_progress: CountProgress | None = None,
         processes: Processes = ALONE,
@@ -216,7 +218,7 @@ class Embedder:
         own: list[Float32[np.ndarray, "M D"]] = []
         for number, part in enumerate(parts):
             if self._processes.is_own(number):
-                with torch.inference_mode():
+                with torch.inference_mode(), room_for_batch(len(part)):
                     own.append(encode(part).float().cpu().numpy())
             done += len(part)
             on_progress(done, total)

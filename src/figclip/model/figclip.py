@@ -18,9 +18,11 @@ from torch.nn.functional import normalize
 from figclip.errors import ModelError
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
 from figclip.model.contextualizer import Contexts, VideoContextualizer
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.folder import ModelInfo, read_info, resolve_model
 from figclip.model.lora import interpolate, shift_strength
 from figclip.model.pooling import Pooling, PoolingOption, mean_of_both
+from figclip.runtime.memory import room_for_batch
 from figclip.runtime.reading import DAMAGES
 from figclip.video.container import video_duration_s
 from figclip.video.decoding import decode_frames, sample_midpoints
@@ -47,6 +49,7 @@ class FiGCLIP:
         trained: The CLIP at strength 1, whose frames the contextualizer was trained on.
         contextualizer: None without one.
         video_pipeline: How frames of videos become pixels.
+        batch_size: Most frames, or texts, that pass through a tower at once.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class FiGCLIP:
         alpha: float = 0.0,
         contextualizer: VideoContextualizer | None = None,
         trained: Backbone | None = None,
-        micro_batch: int = 32,
+        batch_size: int = DEFAULT_EMBEDDING.batch_size,
     ) -> None:
         self.backbone = backbone
         self.info = info
@@ -68,7 +71,7 @@ class FiGCLIP:
         self._image_pipeline = PixelPipeline(name=own, size=size)
         name = own if info is None else info.pixel_pipeline
         self.video_pipeline = PixelPipeline(name=name, size=size)
-        self._micro_batch = micro_batch
+        self.batch_size = batch_size
 
     @classmethod
     def from_pretrained(
@@ -78,6 +81,7 @@ class FiGCLIP:
         alpha: float | None = None,
         base: str | Path | None = None,
         device: str | torch.device = "cpu",
+        embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     ) -> FiGCLIP:
         """Load a model.
 
@@ -86,12 +90,14 @@ class FiGCLIP:
             alpha: Strength of the adaptation: 0 base, 1 as trained; None: as merged.
             base: The base, needed only to scale a full fine-tune.
             device: Where it runs.
+            embedding: Precision of the towers' products, and how many frames or texts pass through
+                them at once.
 
         Raises:
             ModelError: not a CLIP, damaged, or `alpha` for a model that cannot be scaled.
         """
         source = resolve_model(str(model))
-        backbone = load_backbone(source)
+        backbone = load_backbone(source, precision=embedding.precision)
         info = read_info(Path(source)) if Path(source).is_dir() else None
         if info is None:
             if alpha is not None:
@@ -100,7 +106,7 @@ class FiGCLIP:
                     where=source,
                     fix="Leave alpha out.",
                 )
-            return cls(backbone.to(device))
+            return cls(backbone.to(device), batch_size=embedding.batch_size)
         if info.activation != backbone.activation:
             raise ModelError(
                 f"was adapted with {info.activation}, but config.json says {backbone.activation}",
@@ -119,6 +125,7 @@ class FiGCLIP:
             alpha=strength,
             contextualizer=None if contextualizer is None else contextualizer.to(device),
             trained=trained,
+            batch_size=embedding.batch_size,
         )
 
     def encode_image(self, images: Sequence[Image.Image | str | Path]) -> Float32[Tensor, "N D"]:
@@ -192,9 +199,10 @@ class FiGCLIP:
         _refuse_single(texts, "texts")
         rows = torch.empty(len(texts), self.backbone.dim)
         with torch.inference_mode():
-            for part in self.backbone.micro_batches(texts, size=self._micro_batch):
+            for part in self.backbone.micro_batches(texts, size=self.batch_size):
                 tokens = self.backbone.tokenize([texts[i] for i in part])
-                embedded = self.backbone.encode_tokens(tokens)
+                with room_for_batch(len(part)):
+                    embedded = self.backbone.encode_tokens(tokens)
                 rows[torch.tensor(part)] = normalize(embedded, dim=-1).float().cpu()
         return rows
 
@@ -211,12 +219,13 @@ class FiGCLIP:
     def _encode_frames_with(
         self, backbone: Backbone, frames_NHWC: UInt8[np.ndarray, "N H W C"]
     ) -> Float32[Tensor, "N D"]:
-        """Frames through a backbone, in micro-batches."""
+        """Frames through a backbone, in batches."""
+        rows: list[Tensor] = []
         with torch.inference_mode():
-            parts = torch.from_numpy(frames_NHWC).split(self._micro_batch)
-            return torch.cat(
-                [normalize(backbone.encode_frames(part), dim=-1).float().cpu() for part in parts]
-            )
+            for part in torch.from_numpy(frames_NHWC).split(self.batch_size):
+                with room_for_batch(len(part)):
+                    rows.append(normalize(backbone.encode_frames(part), dim=-1).float().cpu())
+            return torch.cat(rows)
 
     def _chosen_pooling(self, pooling: PoolingOption | None, texts: Sequence[str]) -> Pooling:
         """How videos become one embedding each."""

@@ -23,12 +23,14 @@ def use_tensor_cores() -> None:
     torch.backends.cudnn.allow_tf32 = True
 
 
-def half_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    """What products are computed in; None for the type of the weights.
-
-    `auto` is bf16 on a GPU that has it.
-    """
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """The precision that products have: `auto` is bf16 on a GPU that has it, else fp32."""
     if precision != "auto":
-        return _HALVES[precision]
+        return precision
     on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if on_gpu else None
+    return "bf16" if on_gpu else "fp32"
+
+
+def half_precision(precision: str, device: torch.device) -> torch.dtype | None:
+    """What products are computed in; None for the type of the weights."""
+    return _HALVES[resolve_precision(precision, device)]

@@ -4,10 +4,14 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import torch
+
+from figclip.errors import ModelError
 
 _CONTROL_GROUPS = {
     Path("/sys/fs/cgroup"): ("memory.max", "memory.current", "inactive_file"),
@@ -40,6 +44,22 @@ def free_memory_bytes(device: torch.device) -> int:
         return free
     free = min([psutil.virtual_memory().available, *_left_in_container()])
     return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+@contextmanager
+def room_for_batch(size: int) -> Generator[None]:
+    """A GPU that has too little memory for so many frames or texts at once is named.
+
+    Raises:
+        ModelError: It says what makes them fewer.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the GPU has too little memory for a batch of {size:,}",
+            fix="Give a smaller one: --batch-size, or in `adapt` train.micro_batch; or --cpu",
+        ) from error
 
 
 def _left_in_container() -> list[int]:
