@@ -18,6 +18,7 @@ from figclip.evaluation.results import format_table
 from figclip.evaluation.seen_items import media_in
 from figclip.evaluation.sources import DataSource, open_annotated
 from figclip.model.backbone import Backbone, load_backbone, weights_hash
+from figclip.model.embedding_settings import EmbeddingSettings
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import ModelInfo, SeenMedia, read_info, write_clip_files, write_info
 from figclip.model.lora import add_adaptation, lora_layers, plain_state
@@ -209,6 +210,31 @@ def test_several_data_sets_keep_their_results_apart(
     assert counts == [4, 2]
     again = run(clip, other, tmp_path / "out", tasks=["dense_retrieval"])
     assert again.files[0].name == "dense_retrieval-b.json"
+
+
+def test_results_of_another_precision_are_kept_apart_and_say_so(
+    adapted: Path, store: Path, tmp_path: Path
+) -> None:
+    exact = run(adapted, store, tmp_path, tasks=["dense_retrieval"])
+    half = EmbeddingSettings(precision="bf16")
+    other = run(adapted, store, tmp_path, tasks=["dense_retrieval"], embedding=half)
+    one_by_one = EmbeddingSettings(precision="fp32", batch_size=1)
+    again = run(adapted, store, tmp_path, tasks=["dense_retrieval"], embedding=one_by_one)
+    assert again.files == exact.files != other.files
+    for result, precision in ((exact, "fp32"), (other, "bf16")):
+        models = load_checked(result.files[0].read_text())["models"]
+        assert {one["precision"] for one in models.values()} == {precision}
+
+
+def test_a_result_of_an_earlier_version_is_kept_apart(
+    clip: Path, store: Path, tmp_path: Path
+) -> None:
+    [file] = run(clip, store, tmp_path, tasks=["dense_retrieval"]).files
+    content = load_checked(file.read_text())
+    del content["models"]["adapted"]["precision"]
+    file.write_text(json.dumps(content))
+    [other] = run(clip, store, tmp_path, tasks=["dense_retrieval"]).files
+    assert other != file
 
 
 def test_a_second_run_embeds_nothing(

@@ -27,6 +27,8 @@ from figclip.heads.captioning.task import evaluate_captioning, finetune_captioni
 from figclip.heads.feature_file import FeatureFile
 from figclip.heads.run import head_file, read_head_info
 from figclip.heads.situations.task import evaluate_situations, finetune_situations
+from figclip.heads.sources import load_sources
+from figclip.model.embedding_settings import EmbeddingSettings
 from figclip.reporting.head_data import read_head_data
 from figclip.reporting.report import write_report
 from figclip.runtime.checked_json import load_checked
@@ -102,6 +104,20 @@ def test_heads_are_trained_and_scored_on_features_of_events(tmp_path: Path):
     assert read_head_data(result.run).columns == ("features",)
     page = write_report(result.run, out=tmp_path / "page.html", data=())
     assert "theirs.npz" in page.read_text()
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"batch_size": 8}])
+def test_features_take_no_precision_and_no_size_of_batches(tmp_path: Path, options):
+    embedding = EmbeddingSettings(**options)
+    with pytest.raises(ConfigError, match="--precision and --batch-size: are of a model"):
+        load_sources(
+            None,
+            features=tmp_path / "theirs.npz",
+            cache=None,
+            device="cpu",
+            embedding=embedding,
+            on_progress=None,
+        )
 
 
 def test_an_event_may_have_several_rows_and_layouts_of_one_are_equal(tmp_path: Path):

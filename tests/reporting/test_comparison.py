@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,27 @@ def test_a_test_of_other_data_is_named(runs: tuple[WrittenRun, WrittenRun], tmp_
     assert found.disagreements is None
     assert any(
         one.endswith("was not scored on the same data by c/my run.") for one in found.notices
+    )
+
+
+def test_a_test_in_another_precision_is_named(runs: tuple[WrittenRun, WrittenRun], tmp_path: Path):
+    other = write_run(tmp_path / "c")
+    for run, precision in ((runs[0].run, "fp32"), (other.run, "bf16")):
+        copied = shutil.copytree(run, tmp_path / precision / run.name)
+        (file,) = (
+            one for one in (copied / "eval").glob("composition*.json") if "items" not in one.name
+        )
+        content = load_checked(file.read_text())
+        content.pop("check", None)
+        content["models"]["adapted"]["precision"] = precision
+        file.write_text(dump_checked(content))
+    copies = [tmp_path / precision / runs[0].run.name for precision in ("fp32", "bf16")]
+    notices = compare_runs(copies).notices
+    expected = f": {copies[0].parent.name}/my run in fp32, {copies[1].parent.name}/my run in bf16."
+    [said] = [one for one in notices if "in different precisions" in one]
+    assert said.endswith(expected) and said.startswith("composition")
+    assert not any(
+        "in different precisions" in one for one in compare_runs([copies[0], runs[1].run]).notices
     )
 
 

@@ -409,7 +409,10 @@ def _score(work: Work, embedder: Embedder, plain: Backbone, alpha: float) -> Tas
     [spec] = work.opened
     column = Column(
         info=ModelColumn(
-            name=plain.name or "the model", hash=weights_hash(plain.clip), alpha=alpha
+            name=plain.name or "the model",
+            hash=weights_hash(plain.clip),
+            alpha=alpha,
+            precision=plain.resolved_precision,
         ),
         events=embedder,
         clips=embedder,

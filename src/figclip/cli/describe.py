@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from figclip.cli.options import Cpu, cache_folder, going_on, quiet_libraries
+from figclip.cli.options import (
+    BatchSize,
+    Cpu,
+    OfEmbeddings,
+    cache_folder,
+    going_on,
+    quiet_libraries,
+)
 from figclip.cli.terminal import say, warn
 from figclip.errors import ConfigError
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
 if TYPE_CHECKING:
     from figclip.heads.captioning.task import Description
@@ -21,6 +29,8 @@ def describe(
     run: Annotated[Path, typer.Argument(help="Run folder of `figclip finetune captioning`.")],
     videos: Annotated[list[Path], typer.Argument(help="Video files.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("described"),
+    precision: OfEmbeddings = DEFAULT_EMBEDDING.precision,
+    batch_size: BatchSize = DEFAULT_EMBEDDING.batch_size,
     cpu: Cpu = False,
 ) -> None:
     """Say what happens in videos, and when: a table, JSON, subtitles.
@@ -46,6 +56,7 @@ def describe(
             videos,
             cache=cache_folder(),
             device=pick_device(cpu=cpu),
+            embedding=EmbeddingSettings(precision=precision, batch_size=batch_size),
             on_progress=display.update,
         )
         write_descriptions(out / "descriptions.json", descriptions)

@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from figclip.cli.options import Cpu, Json, cache_folder, going_on, quiet_libraries
+from figclip.cli.options import (
+    BatchSize,
+    Cpu,
+    Json,
+    OfEmbeddings,
+    cache_folder,
+    going_on,
+    quiet_libraries,
+)
 from figclip.cli.terminal import say, warn
 from figclip.errors import ConfigError
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
 if TYPE_CHECKING:
     from figclip.evaluation.results import EvaluationResult
@@ -21,6 +30,9 @@ if TYPE_CHECKING:
 Data = Annotated[
     list[str],
     typer.Option(metavar="NAME:PATH[,…]", help="What to test on, see above; may be repeated."),
+]
+Base = Annotated[
+    str | None, typer.Option(help="Model to compare with; default: the model at alpha 0.")
 ]
 Preset = Annotated[
     str,
@@ -41,6 +53,9 @@ Prompts = Annotated[
     typer.Option(
         help="Sentences for class names: bare, photo, kinetics, ucf101, srl, or a text with {}."
     ),
+]
+Template = Annotated[
+    str, typer.Option(help="Wording of dense captions: default, srl_clip or figclip_v1.")
 ]
 Alpha = Annotated[
     float | None, typer.Option(help="Strength of the adaptation: 0 base, 1 as trained.")
@@ -75,9 +90,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Hub id, model folder or run folder.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the result files.")],
-    base: Annotated[
-        str | None, typer.Option(help="Model to compare with; default: the model at alpha 0.")
-    ] = None,
+    base: Base = None,
     task: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     alpha: Alpha = None,
     sweep_alpha: SweepAlpha = False,
@@ -86,11 +99,11 @@ def evaluate(
     preset: Preset = "figclip",
     pooling: Pooling = "mean",
     prompts: Prompts = "photo",
-    template: Annotated[
-        str, typer.Option(help="Wording of dense captions: default, srl_clip or figclip_v1.")
-    ] = "default",
+    template: Template = "default",
     frames: Annotated[int, typer.Option(help="Frames of an annotated event.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of negatives, blind controls, intervals.")] = 0,
+    precision: OfEmbeddings = DEFAULT_EMBEDDING.precision,
+    batch_size: BatchSize = DEFAULT_EMBEDDING.batch_size,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -147,7 +160,8 @@ def evaluate(
             frames_per_event=frames,
         )
     score = partial(score, out=out, leave_out_trained=leave_out_trained, seed=seed)
-    result = _run(score, cpu=cpu)
+    embedding = EmbeddingSettings(precision=precision, batch_size=batch_size)
+    result = _run(partial(score, embedding=embedding), cpu=cpu)
     _show(result, as_json=as_json)
     _exit_by_coverage(result)
 

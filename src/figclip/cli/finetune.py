@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from figclip.cli.options import EXIT_CODES, Cpu, Json, cache_folder, going_on, quiet_libraries
+from figclip.cli.options import (
+    EXIT_CODES,
+    BatchSize,
+    Cpu,
+    Json,
+    OfEmbeddings,
+    cache_folder,
+    going_on,
+    quiet_libraries,
+)
 from figclip.cli.terminal import say, warn
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
 if TYPE_CHECKING:
     from figclip.heads.run import FinetuneResult
@@ -54,6 +64,8 @@ def situations(
     overrides: Overrides = None,
     seeds: Seeds = None,
     resume: Resume = False,
+    precision: OfEmbeddings = DEFAULT_EMBEDDING.precision,
+    batch_size: BatchSize = DEFAULT_EMBEDDING.batch_size,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -80,7 +92,8 @@ def situations(
     quiet_libraries()
     from figclip.heads.situations.task import finetune_situations
 
-    train = _train(finetune_situations, config, seeds=seeds)
+    embedding = EmbeddingSettings(precision=precision, batch_size=batch_size)
+    train = _train(partial(finetune_situations, embedding=embedding), config, seeds=seeds)
     options = {"model": model, "base": base, "features": features, "out": out, "resume": resume}
     _run(partial(train, **options), data, features=features, cpu=cpu, as_json=as_json)
 
@@ -96,6 +109,8 @@ def captioning(
     overrides: Overrides = None,
     seeds: Seeds = None,
     resume: Resume = False,
+    precision: OfEmbeddings = DEFAULT_EMBEDDING.precision,
+    batch_size: BatchSize = DEFAULT_EMBEDDING.batch_size,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -123,7 +138,8 @@ def captioning(
     quiet_libraries()
     from figclip.heads.captioning.task import finetune_captioning
 
-    train = _train(finetune_captioning, config, seeds=seeds)
+    embedding = EmbeddingSettings(precision=precision, batch_size=batch_size)
+    train = _train(partial(finetune_captioning, embedding=embedding), config, seeds=seeds)
     options = {"model": model, "base": base, "features": features, "out": out, "resume": resume}
     _run(partial(train, **options), data, features=features, cpu=cpu, as_json=as_json)
 

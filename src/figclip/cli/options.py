@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from figclip.cli.terminal import warn
+from figclip.config import Precision
 from figclip.errors import ConfigError
 from figclip.runtime.launcher import is_first_to_stop
 
@@ -26,6 +27,17 @@ Ray = Annotated[
     ),
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")]
+OfEmbeddings = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        help="How exactly the model computes; auto: bf16 on a GPU that has it, else fp32.",
+    ),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option(min=1, help="Most frames, or texts, that the model embeds at once."),
+]
 
 
 def check_ray(ray: str | None, *, workers: int, cpu: bool = False) -> None:

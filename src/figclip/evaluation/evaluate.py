@@ -36,6 +36,7 @@ from figclip.evaluation.seen_items import (
     unknown_notices,
 )
 from figclip.evaluation.sources import DataSource
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.folder import SeenMedia
 from figclip.model.pooling import find_pooling
 from figclip.runtime.files import write_json
@@ -96,6 +97,7 @@ def evaluate(
     leave_out_trained: bool = False,
     cache: Path | None = None,
     device: str = "cpu",
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     seed: int = 0,
     preset: str = "figclip",
     pooling: str = "mean",
@@ -119,6 +121,7 @@ def evaluate(
             else they are scored, and told. What chose a model is always left out.
         cache: Folder for embeddings and decoded pictures; None keeps none (annotated events only).
         device: Where the models run.
+        embedding: Their precision, and how many frames or texts they embed at once.
         seed: Seed of negatives, of foreign videos and of the intervals.
         preset: How whole videos are looked at, see `video.sampling`.
         pooling: Of the adapted model: `mean`, `vc` (its contextualizer, at strength 1), `both`, or
@@ -151,6 +154,7 @@ def evaluate(
         pooling=settings.pooling,
         cache=cache,
         device=device,
+        embedding=embedding,
         on_progress=on_progress,
     )
     columns, notices = loader.load(alpha=alpha, scalable=sweep_alpha)

@@ -12,6 +12,7 @@ from figclip.evaluation.results import ModelColumn
 from figclip.model.backbone import weights_hash
 from figclip.model.context_embedder import ContextEmbedder
 from figclip.model.embedder import Embedder
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.figclip import FiGCLIP
 from figclip.model.folder import SeenMedia
 from figclip.model.pooling import Pooling, PoolingOption
@@ -80,6 +81,7 @@ class ColumnLoader:
     device: str
     on_progress: Progress | None
     pooling: PoolingOption = "mean"
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING
 
     def load(self, *, alpha: float | None, scalable: bool) -> tuple[dict[str, Column], list[str]]:
         """The models by the name of their column, base first, and what is to be said about them.
@@ -117,18 +119,25 @@ class ColumnLoader:
         return self._column(f"alpha {alpha:g}", model, self.model, _spec(model))
 
     def _at(self, alpha: float | None) -> FiGCLIP:
-        return FiGCLIP.from_pretrained(self.model, alpha=alpha, base=self.base, device=self.device)
+        return self._loaded(self.model, alpha=alpha, base=self.base)
+
+    def _loaded(
+        self, model: str | Path, *, alpha: float | None = None, base: str | Path | None = None
+    ) -> FiGCLIP:
+        return FiGCLIP.from_pretrained(
+            model, alpha=alpha, base=base, device=self.device, embedding=self.embedding
+        )
 
     def _load_base(self, adapted: FiGCLIP) -> tuple[FiGCLIP | None, list[str]]:
         """What the model is compared with, or why with nothing."""
         if self.base is not None:
-            return FiGCLIP.from_pretrained(self.base, device=self.device), []
+            return self._loaded(self.base), []
         if adapted.info is None:
             return None, [f"{self.model} is a plain CLIP: there is nothing to compare it with."]
         if adapted.info.adaptation == "full":
             hint = adapted.info.base or "DIR"
             return None, [f"{self.model} is a full fine-tune: give --base {hint} to compare it."]
-        return FiGCLIP.from_pretrained(self.model, alpha=0.0, device=self.device), []
+        return self._loaded(self.model, alpha=0.0), []
 
     def _column(self, role: str, model: FiGCLIP, name: str | Path, spec: StoreSpec) -> Column:
         """A model ready to embed; `role` is for progress, and `base` is without context."""
@@ -139,6 +148,7 @@ class ColumnLoader:
 
         embed = partial(
             Embedder,
+            micro_batch=model.batch_size,
             cache_file=None if self.cache is None else self.cache / "embeddings.sqlite",
             on_progress=report,
         )
@@ -161,6 +171,7 @@ class ColumnLoader:
             name=model.backbone.name or Path(name).resolve().name,
             hash=weights_hash(model.backbone.clip),
             alpha=model.alpha,
+            precision=model.backbone.resolved_precision,
         )
         return Column(
             info=info,

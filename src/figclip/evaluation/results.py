@@ -35,11 +35,16 @@ FACES: dict[Face, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelColumn:
-    """Which model a column of scores belongs to: its hub id or folder, and its strength."""
+    """Which model a column of scores belongs to: its hub id or folder, and its strength.
+
+    `precision` is that of its products, `fp32`, `bf16` or `fp16`; empty where that is not known: of
+    a file of features, and of earlier versions.
+    """
 
     name: str
     hash: str
     alpha: float
+    precision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,5 +434,9 @@ def _subject(file: Path, subject_of: Callable[[Mapping[str, Any]], str]) -> str 
 
 def _subject_of(content: Mapping[str, Any]) -> str:
     """Data, models and settings of a result, as one text."""
-    models = {role: one and [one["hash"], one["alpha"]] for role, one in content["models"].items()}
+    models = {
+        # Results of earlier versions do not say their precision.
+        role: one and [one["hash"], one["alpha"], one.get("precision", "")]
+        for role, one in content["models"].items()
+    }
     return json.dumps([content["data"]["hash"], models, content["settings"]], sort_keys=True)

@@ -154,6 +154,22 @@ def check_models(run: Path, sources: Sequence[FeatureSource], *, task: str, mode
             where=str(run),
             fix="Give the model as it was, or choose another --out.",
         )
+    if said := other_precision(before, sources):
+        raise CheckpointError(
+            said, where=str(run), fix="Give --precision as it was, or choose another --out."
+        )
+
+
+def other_precision(info: HeadInfo, sources: Sequence[FeatureSource]) -> str:
+    """In what other precision the heads of a run were trained; empty where it is the same.
+
+    It is not known of runs of earlier versions, nor of files of features.
+    """
+    for one in sources:
+        before = info.models[one.name].precision if one.name in info.models else ""
+        if before and before != one.info.precision:
+            return f"was trained on features in {before}, and these are in {one.info.precision}"
+    return ""
 
 
 def contextualizer_hash(sources: Sequence[FeatureSource]) -> str | None:

@@ -18,6 +18,7 @@ from figclip.heads.features import CONTEXTUALIZER, EventFeatures, FeatureSource,
 from figclip.model.backbone import weights_hash
 from figclip.model.contextualizer import VideoContextualizer
 from figclip.model.embedder import Embedder
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.clips import prepare_clips
 from figclip.runtime.progress import Progress
@@ -102,6 +103,7 @@ def load_frozen_models(
     base: str | Path | None,
     cache: Path | None,
     device: str,
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     on_progress: Progress | None,
 ) -> tuple[tuple[FrozenModel, ...], tuple[str, ...]]:
     """Base and adapted model, and the adapted one through its contextualizer where it has one.
@@ -115,6 +117,7 @@ def load_frozen_models(
         preset=PRESETS["figclip"],
         cache=cache,
         device=device,
+        embedding=embedding,
         on_progress=on_progress,
     )
     columns, notices = loader.load(alpha=None, scalable=False)
@@ -124,10 +127,13 @@ def load_frozen_models(
     ]
     if FiGCLIP.from_pretrained(model, device=device).contextualizer is not None:
         # Strength 1, on which the contextualizer was trained.
-        trained = FiGCLIP.from_pretrained(model, alpha=1.0, base=base, device=device)
+        trained = FiGCLIP.from_pretrained(
+            model, alpha=1.0, base=base, device=device, embedding=embedding
+        )
         adapted = frozen[-1]
         embedder = Embedder(
             trained.backbone,
+            micro_batch=trained.batch_size,
             cache_file=None if cache is None else cache / "embeddings.sqlite",
             on_progress=None
             if on_progress is None

@@ -109,7 +109,9 @@ def read_head_info(run: Path, *, task: str | None = None) -> HeadInfo:
                 fix="Use the figclip version that wrote it, or a newer one.",
             )
         models = {
-            name: build(ModelColumn, one, where=name) for name, one in content.pop("models").items()
+            # Runs of earlier versions do not say the precision.
+            name: build(ModelColumn, {"precision": "", **one}, where=name)
+            for name, one in content.pop("models").items()
         }
         info = HeadInfo(models=models, **content)
         if info.task not in TASKS:

@@ -8,6 +8,7 @@ from figclip.heads.feature_file import FeatureFile
 from figclip.heads.features import FEATURES, FeatureSource
 from figclip.heads.frozen_models import load_frozen_models
 from figclip.heads.run import HeadInfo
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.runtime.progress import Progress
 from figclip.video.store import is_store
 
@@ -64,17 +65,29 @@ def load_sources(
     feature_dim: int | None = None,
     cache: Path | None,
     device: str,
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     on_progress: Progress | None,
 ) -> tuple[tuple[FeatureSource, ...], tuple[str, ...]]:
     """A file of features, whose rows have `feature_dim` numbers, alone; else the models.
 
     Returns:
         The sources, base first, and what is to be said of them.
+
+    Raises:
+        ConfigError: a precision or a size of batches for a file, which nothing embeds.
     """
     if features is not None:
+        if embedding != DEFAULT_EMBEDDING:
+            raise ConfigError(
+                "are of a model that embeds, and features have been embedded elsewhere",
+                where="--precision and --batch-size",
+                fix="Leave them out",
+            )
         return (FeatureFile.open(features, dim=feature_dim),), ()
     assert model is not None, "checked by origin_of"
-    return load_frozen_models(model, base=base, cache=cache, device=device, on_progress=on_progress)
+    return load_frozen_models(
+        model, base=base, cache=cache, device=device, embedding=embedding, on_progress=on_progress
+    )
 
 
 def file_for(info: HeadInfo, features: Path | None, *, run: Path) -> Path | None:

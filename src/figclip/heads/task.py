@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -30,6 +31,7 @@ from figclip.heads.features import (
     changed_models,
     check_models,
     contextualizer_hash,
+    other_precision,
 )
 from figclip.heads.run import (
     FinetuneResult,
@@ -43,6 +45,7 @@ from figclip.heads.run import (
     write_head_info,
 )
 from figclip.heads.sources import file_for, load_sources, origin_of
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.folder import SeenMedia, medium_hash
 from figclip.runtime.checked_json import load_checked
 from figclip.runtime.device import pick_device
@@ -149,6 +152,7 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         resume: bool = False,
         cache: Path | None = None,
         cpu: bool = False,
+        embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
         on_step: OnStep | None = None,
         on_progress: Progress | None = None,
     ) -> FinetuneResult:
@@ -175,6 +179,7 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
             cache: Folder of embeddings and decoded frames; None keeps none, which data with
                 `videos=DIR` do not allow.
             cpu: Use the CPU even where there is a GPU.
+            embedding: How the models compute features; heads are trained in fp32.
             on_step: Told about every step.
             on_progress: Told what is being decoded or embedded.
 
@@ -191,9 +196,8 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         check_run(run, config, resume=resume)
         self.check_training(data, config, features=features, cache=cache)
         device = pick_device(cpu=cpu)
-        sources, notices = load_sources(
-            model, features=features, base=base, cache=cache, device=device, on_progress=on_progress
-        )
+        load = partial(load_sources, base=base, cache=cache, device=device, on_progress=on_progress)
+        sources, notices = load(model, features=features, embedding=embedding)
         sources = [one for one in sources if self.has_context or one.name != CONTEXTUALIZER]
         check_models(out, sources, task=self.name, model=origin)
         videos = open_for_each(
@@ -333,6 +337,7 @@ def load_heads(
     features: Path | None = None,
     cache: Path | None,
     device: str,
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     on_progress: Progress | None,
 ) -> TrainedHeads[Config, Words, Head]:
     """Load config, vocabulary, heads and sources, and check that they belong together.
@@ -351,6 +356,7 @@ def load_heads(
         feature_dim=info.feature_dim,
         cache=cache,
         device=device,
+        embedding=embedding,
         on_progress=on_progress,
     )
     sources = tuple(one for one in sources if one.name in info.models)
@@ -363,6 +369,8 @@ def load_heads(
             where=info.model,
             fix=f"Put that {what} back, {instead}or fine-tune again.",
         )
+    if said := other_precision(info, sources):
+        notices = (*notices, f"{run.resolve().name} {said}.")
     heads: dict[str, Head] = {}
     for name in info.models:
         head = task.fresh_head(config, vocabulary, feature_dim=info.feature_dim)

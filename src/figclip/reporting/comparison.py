@@ -135,7 +135,7 @@ def compare_runs(paths: Sequence[Path], *, data: Sequence[DataSource] = ()) -> C
     read = [read_run_data(path) for path in paths]
     names = _unique_names(paths)
     runs = tuple(ComparedRun(name=name, data=one) for name, one in zip(names, read, strict=True))
-    tests, unmatched = _tests(runs)
+    tests, said_of_tests = _tests(runs)
     notices = [f"{run.name}: {said}" for run in runs for said in run.data.notices]
     split = None if not data else _split_items(runs, data)
     return Comparison(
@@ -145,7 +145,7 @@ def compare_runs(paths: Sequence[Path], *, data: Sequence[DataSource] = ()) -> C
         curves=tuple(_curves(runs)),
         disagreements=None if split is None else tuple(_shown(split)),
         num_split=Counter(judged.test for judged, _ in split or ()),
-        notices=(*unmatched, *notices),
+        notices=(*said_of_tests, *notices),
     )
 
 
@@ -190,19 +190,27 @@ def _flat(run: ComparedRun) -> dict[str, str]:
 
 
 def _tests(runs: Sequence[ComparedRun]) -> tuple[tuple[HeadlineRow, ...], list[str]]:
-    """The headline metrics of all tests, and which tests only some runs have."""
+    """The headline metrics of all tests, and which tests runs lack or computed differently."""
     by_run = [_by_test(run.data.results) for run in runs]
     rows: list[HeadlineRow] = []
-    unmatched: list[str] = []
+    notices: list[str] = []
     for key in dict.fromkeys(key for one in by_run for key in one):
         found = [one.get(key) for one in by_run]
         lacking = [run.name for run, one in zip(runs, found, strict=True) if one is None]
+        named = next(one for one in found if one is not None).file.stem
         if lacking:
-            named = next(one for one in found if one is not None).file.stem
-            unmatched.append(f"{named} was not scored on the same data by {', '.join(lacking)}.")
+            notices.append(f"{named} was not scored on the same data by {', '.join(lacking)}.")
+        precisions = {
+            run.name: one.precision
+            for run, one in zip(runs, found, strict=True)
+            if one is not None and one.precision
+        }
+        if len(set(precisions.values())) > 1:
+            listed = ", ".join(f"{run} in {one}" for run, one in precisions.items())
+            notices.append(f"{named} was computed in different precisions: {listed}.")
         rows += _rows_of(found)
     order: dict[Face, int] = {"detail": 0, "kept": 1}
-    return tuple(sorted(rows, key=lambda row: order[row.face])), unmatched
+    return tuple(sorted(rows, key=lambda row: order[row.face])), notices
 
 
 def _by_test(results: Sequence[ResultFile]) -> dict[ResultKey, ResultFile]:

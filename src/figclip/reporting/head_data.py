@@ -320,7 +320,8 @@ def _facts(
             if name == FEATURES
             else (
                 f"features, {name}",
-                f"strength (alpha) {plain(one.alpha, decimals=2)}, hash {one.hash}",
+                f"strength (alpha) {plain(one.alpha, decimals=2)}, "
+                f"{f'{one.precision}, ' if one.precision else ''}hash {one.hash}",
             )
             for name, one in info.models.items()
         ),

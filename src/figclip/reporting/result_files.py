@@ -68,6 +68,7 @@ class ResultFile:
     """One result file.
 
     Attributes:
+        precision: That of the models' products; empty where it is not known.
         base_name: None where only one model was scored.
         is_own_base: Whether the base is the adapted model itself at strength 0.
         hashes: Hashes of `data`, `adapted` and, where there is one, `base`.
@@ -83,6 +84,7 @@ class ResultFile:
     source: str
     split: str | None
     alpha: float
+    precision: str
     base_name: str | None
     is_own_base: bool
     hashes: dict[str, str]
@@ -250,6 +252,8 @@ def _read(file: Path) -> ResultFile:
             source=_text(data["source"]),
             split=None if data["split"] is None else _text(data["split"]),
             alpha=number(adapted["alpha"]),
+            # Results of earlier versions do not say it.
+            precision=_text(adapted.get("precision", "")),
             base_name=None if base is None else _text(base["name"]),
             is_own_base=base is not None and (base["name"], base["alpha"]) == (adapted["name"], 0),
             hashes=hashes if base is None else {**hashes, "base": base["hash"]},

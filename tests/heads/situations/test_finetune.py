@@ -29,6 +29,7 @@ from figclip.heads.frozen_models import load_frozen_models
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
 from figclip.heads.seeds import evaluate_seeds, finetune_seeds
 from figclip.heads.situations.task import evaluate_situations, finetune_situations
+from figclip.model.embedding_settings import EmbeddingSettings
 from figclip.model.folder import SeenMedia, medium_hash, read_info, write_info
 from figclip.preparation.prepare import prepare
 from figclip.reporting.head_data import read_head_data
@@ -188,6 +189,20 @@ def test_a_run_does_not_go_on_with_another_model(
             evaluate_situations(run, data=source(world), out=tmp_path / "eval")
 
 
+def test_features_in_another_precision_are_refused_in_training_and_told_in_a_test(
+    world: World, model: Path, heads: Path, tmp_path: Path
+):
+    half = EmbeddingSettings(precision="bf16", batch_size=3)
+    with pytest.raises(CheckpointError, match="in fp32, and these are in bf16.*--precision"):
+        finetune(world, model, heads, resume=True, embedding=half)
+    scored = evaluate_situations(heads, data=source(world), out=tmp_path, embedding=half)
+    said = "heads was trained on features in fp32, and these are in bf16."
+    assert scored.notices.count(said) == 1
+    assert {one.adapted.precision for one in scored.tasks} == {"bf16"}
+    same = EmbeddingSettings(precision="fp32", batch_size=3)
+    assert finetune(world, model, heads, resume=True, embedding=same).interrupted_by is None
+
+
 def test_a_run_of_an_earlier_version_knows_no_contextualizer(
     world: World, model: Path, heads: Path, tmp_path: Path
 ):
@@ -195,6 +210,7 @@ def test_a_run_of_an_earlier_version_knows_no_contextualizer(
     shutil.copytree(heads, run)
     content = load_checked((run / "head.json").read_text())
     assert content.pop("contextualizer")
+    assert {one.pop("precision") for one in content["models"].values()} == {"fp32"}
     (run / "head.json").write_text(json.dumps(content))
     assert finetune(world, model, run, resume=True).interrupted_by is None
     assert load_checked((run / "head.json").read_text())["contextualizer"]

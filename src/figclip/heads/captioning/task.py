@@ -1,6 +1,6 @@
 """Fine-tune and score heads for dense captioning, base beside adapted; describe any videos."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import or_
@@ -43,6 +43,7 @@ from figclip.heads.task import (
     write_results,
 )
 from figclip.heads.vocabulary import Vocabulary
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.preparation.clips import prepare_files
 from figclip.runtime.files import make_folder, write_json
 from figclip.runtime.locks import one_writer
@@ -233,6 +234,7 @@ def evaluate_captioning(
     features: Path | None = None,
     leave_out_trained: bool = False,
     device: str = "cpu",
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> EvaluationResult:
@@ -247,7 +249,13 @@ def evaluate_captioning(
     file = file_for(read_head_info(run, task=CAPTIONING), features, run=run)
     check_captioned(data, features=file, cache=cache)
     heads = load_heads(
-        TASK, run, features=features, cache=cache, device=device, on_progress=on_progress
+        TASK,
+        run,
+        features=features,
+        cache=cache,
+        device=device,
+        embedding=embedding,
+        on_progress=on_progress,
     )
     seen = reduce(or_, heads.seen_by().values())
     opened = open_for_each(
@@ -264,12 +272,7 @@ def evaluate_captioning(
     for source in heads.sources:
         there = opened[source.name]
         events = _describe_opened(heads, source, there, on_progress=on_progress)
-        folder = out / "predictions" / source.name
-        make_folder(folder)
-        name = "-".join((data.name, *([data.split] if data.split else ())))
-        write_captioning_predictions(
-            folder / f"{name}.json", events, details=f"features of {source.info.name}"
-        )
+        _write_predictions(events, out, data=data, source=source)
         references = of_predicted_videos(there.references, events)
         scored[source.name] = HeadScores(
             source=source,
@@ -299,6 +302,22 @@ def evaluate_captioning(
         seed=seed,
     )
     return write_results([result], out, heads=heads)
+
+
+def _write_predictions(
+    events: Mapping[str, Sequence[CaptionedSpan]],
+    out: Path,
+    *,
+    data: DataSource,
+    source: FeatureSource,
+) -> None:
+    """What a head said of videos, in ActivityNet's format."""
+    folder = out / "predictions" / source.name
+    make_folder(folder)
+    name = "-".join((data.name, *([data.split] if data.split else ())))
+    write_captioning_predictions(
+        folder / f"{name}.json", events, details=f"features of {source.info.name}"
+    )
 
 
 def _describe_opened(
@@ -348,6 +367,7 @@ def describe(
     *,
     cache: Path,
     device: str = "cpu",
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     on_progress: Progress | None = None,
 ) -> tuple[Description, ...]:
     """Find and describe the events of videos with the head on the adapted model.
@@ -357,6 +377,7 @@ def describe(
         videos: Files; repeats are described once.
         cache: Folder of embeddings and decoded frames.
         device: Where model and head run.
+        embedding: How the model computes features.
         on_progress: Told what is being decoded, embedded or written.
 
     Returns:
@@ -374,7 +395,9 @@ def describe(
             where=str(run),
             fix="Fine-tune heads on a model to describe videos: --model",
         )
-    heads = load_heads(TASK, run, cache=cache, device=device, on_progress=on_progress)
+    heads = load_heads(
+        TASK, run, cache=cache, device=device, embedding=embedding, on_progress=on_progress
+    )
     model = next(one for one in heads.sources if one.name == ADAPTED)
     assert isinstance(model, FrozenModel), "not the file of features"
     paths = list(dict.fromkeys(videos))

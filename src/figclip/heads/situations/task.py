@@ -50,6 +50,7 @@ from figclip.heads.task import (
     write_results,
 )
 from figclip.heads.vocabulary import Vocabulary, encode_roles
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.folder import SeenMedia
 from figclip.runtime.files import make_folder, write_atomically
 from figclip.runtime.locks import one_writer
@@ -257,6 +258,7 @@ def evaluate_situations(
     leave_out_trained: bool = False,
     cache: Path | None = None,
     device: str = "cpu",
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> EvaluationResult:
@@ -274,6 +276,7 @@ def evaluate_situations(
             scored, and told. What chose them is always left out.
         cache: Folder of embeddings and decoded frames; None keeps none.
         device: Where models and heads run.
+        embedding: How the models compute features.
         seed: Seed of the intervals.
         on_progress: Told what is being decoded, embedded or written.
 
@@ -290,7 +293,13 @@ def evaluate_situations(
     _check_annotated(data, features=file, cache=cache)
     truth = open_truth(data)
     heads = load_heads(
-        TASK, run, features=features, cache=cache, device=device, on_progress=on_progress
+        TASK,
+        run,
+        features=features,
+        cache=cache,
+        device=device,
+        embedding=embedding,
+        on_progress=on_progress,
     )
     frames_per_event = heads.config.frames.per_event
     if file is None:
