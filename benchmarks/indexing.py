@@ -36,7 +36,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 import figclip
-from figclip.search.reading import BATCH_FRAMES
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING
 from figclip.search.windows import frame_times_us, window_spans_us
 from figclip.video.container import video_duration_s, write_h264
 from figclip.video.decoding import decode_frames, to_time_us
@@ -167,7 +167,8 @@ def _forward(model: Path, clips: Sequence[Path]) -> tuple[float, float]:
 
 def _batch_sizes(num_frames: int) -> list[int]:
     """Batches of one video."""
-    return [min(BATCH_FRAMES, num_frames - start) for start in range(0, num_frames, BATCH_FRAMES)]
+    size = DEFAULT_EMBEDDING.batch_size
+    return [min(size, num_frames - start) for start in range(0, num_frames, size)]
 
 
 def _decode_all(clips: Sequence[Path]) -> float:

@@ -67,6 +67,19 @@ def test_json_says_what_was_asked_and_where_it_is(index: Path, clip_folder: Path
     }  # fmt: skip
 
 
+def test_another_precision_than_that_of_the_index_is_said(
+    index: Path, clip_folder: Path, tmp_path: Path
+):
+    half = search(index, PULL, "--precision", "bf16", "--json", out=tmp_path, model=clip_folder)
+    assert half.returncode == 0, half.stderr
+    assert f"Note: {index} is in fp32, and what is searched for is embedded in bf16" in half.stderr
+    (result,) = json.loads(half.stdout)["results"]
+    assert result["precision"] == "fp32"
+    assert result["hits"][0]["score"] == pytest.approx(1, abs=1e-2)
+    usual = search(index, PULL, out=tmp_path, model=clip_folder)
+    assert usual.returncode == 0 and usual.stderr == ""
+
+
 def test_another_index_stands_beside(index: Path, clip_folder: Path, tmp_path: Path):
     shown = {"c.mp4": [REST], "d.mp4": [PUSH]}
     other = write_index(tmp_path / "other.index", FiGCLIP.from_pretrained(clip_folder), shown)

@@ -12,6 +12,7 @@ from figclip.demo.demo import demo, load_models
 from figclip.demo.examples import examples_of, find_world
 from figclip.errors import ConfigError
 from figclip.miniworld.world_files import WorldFolder
+from figclip.model.embedding_settings import EmbeddingSettings
 from tests.small_runs import write_tiny_clip
 from tests.videos import draw_video
 
@@ -31,7 +32,10 @@ def test_a_plain_clip_needs_another_beside_it(tmp_path: Path):
     clip = str(write_tiny_clip(tmp_path / "clip"))
     with pytest.raises(ConfigError, match="plain CLIP, which has no base"):
         load_models(clip, base=None, device="cpu")
-    comparer = load_models(clip, base=clip, device="cpu")
+    half = EmbeddingSettings(precision="bf16", batch_size=3)
+    comparer = load_models(clip, base=clip, device="cpu", embedding=half)
+    for one in (comparer.base, comparer.adapted):
+        assert (one.backbone.precision, one.batch_size) == ("bf16", 3)
     assert comparer.base is not comparer.adapted
 
 

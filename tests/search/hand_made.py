@@ -39,6 +39,7 @@ def write_index(
         pipeline="pil",
         dim=model.backbone.dim,
         context_hash="" if in_context is None else long_text_identity(model),
+        precision=model.backbone.resolved_precision,
     )
     with IndexWriter(path, spec=spec) as writer:
         for names, texts in shown.items():

@@ -129,6 +129,15 @@ def test_an_index_of_another_spec_is_refused(
     IndexWriter(path, spec=replace(SPEC, model="moved")).__exit__()
 
 
+def test_an_index_is_of_one_precision_where_it_says_so(tmp_path: Path):
+    before, half = write(tmp_path / "before", "a"), replace(SPEC, precision="bf16")
+    IndexWriter(before, spec=half).__exit__()  # of an earlier version
+    IndexWriter(tmp_path / "now", spec=half).__exit__()
+    IndexWriter(tmp_path / "now", spec=half).__exit__()
+    with pytest.raises(StoreError, match=r"are in bf16, .* in fp32\. Give --precision bf16, or"):
+        IndexWriter(tmp_path / "now", spec=replace(SPEC, precision="fp32"))
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [

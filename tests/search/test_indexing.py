@@ -13,10 +13,12 @@ import pytest
 import simplejpeg
 
 from figclip.errors import ConfigError, DataError, OutputError, StoreError, VideoError
+from figclip.model.embedding_settings import EmbeddingSettings
 from figclip.model.figclip import FiGCLIP
 from figclip.runtime.locks import lock_file
 from figclip.runtime.worker_pool import Done, Lost, Part
 from figclip.search import indexing
+from figclip.search.index import Index
 from figclip.search.index_file import IndexFile
 from figclip.search.indexing import IndexingPlan, index
 from figclip.video.decoding import decode_frames, sample_midpoints
@@ -118,6 +120,31 @@ def test_rows_depend_on_nothing_else_that_is_indexed(model: Path, clips: Path, t
     for name in "cab":
         index(model, [clips / f"{name}.mp4"], out=tmp_path / "by one", num_workers=1, **lengths)
     assert contents(tmp_path / "whole") == contents(tmp_path / "by one")
+
+
+def test_batches_and_precision_of_rows(here: list[Path], model: Path, clips: Path, tmp_path: Path):
+    rows: dict[str, np.ndarray] = {}
+    for name, settings in {
+        "usual": {},
+        "one by one": {"batch_size": 1, "precision": "fp32"},
+        "half": {"precision": "bf16"},
+    }.items():
+        out, embedding = tmp_path / name, EmbeddingSettings(**settings)
+        index(model, [clips], out=out, embedding=embedding)
+        with IndexFile(out) as opened:
+            assert opened.spec.precision == ("bf16" if name == "half" else "fp32")
+            rows[name] = opened.windows().vectors_ND
+    np.testing.assert_allclose(rows["one by one"], rows["usual"], atol=1e-6)
+    distances_N = 1 - np.vecdot(rows["usual"].astype(float), rows["half"])
+    assert 1e-9 < np.abs(distances_N).max() < 1e-2
+    with pytest.raises(StoreError, match="Give --precision bf16"):
+        index(model, [clips], out=tmp_path / "half")
+    half = FiGCLIP.from_pretrained(model, embedding=EmbeddingSettings(precision="bf16"))
+    exact, found = (
+        Index.open(tmp_path / "half", model=one).search(text="a dog", k=1)[0].score
+        for one in (None, half)
+    )
+    assert exact == pytest.approx(found, abs=1e-2)
 
 
 def test_what_has_not_changed_is_not_read(

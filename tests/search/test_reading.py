@@ -25,8 +25,7 @@ SPEC = IndexSpec(model="m", model_hash="m", pipeline="pil", dim=4)
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VideoJob:
-    monkeypatch.setattr(reading, "BATCH_FRAMES", 4)
+def job(tmp_path: Path) -> VideoJob:
     path = draw_video(tmp_path / "a.mp4", stamps=regular_stamps(35))
     (file,) = find_video_files([path]).files
     survey = survey_file(file, spec=SPEC, known=frozenset())
@@ -35,7 +34,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VideoJob:
 
 
 def read(job: VideoJob, spec: IndexSpec = SPEC) -> tuple[list[FrameBatch], Cut | VideoError]:
-    parts = read_video(job, spec=spec, pipeline=SMALL, limit_s=60)
+    parts = read_video(job, spec=spec, pipeline=SMALL, batch_size=4, limit_s=60)
     batches: list[FrameBatch] = []
     while True:
         try:

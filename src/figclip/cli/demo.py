@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from figclip.cli.options import Cpu, going_on, quiet_libraries
+from figclip.cli.options import BatchSize, Cpu, OfEmbeddings, going_on, quiet_libraries
 from figclip.cli.terminal import say, warn
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
 Host = Annotated[str, typer.Option(help="Where to listen; by default for this machine only.")]
 
@@ -27,6 +28,8 @@ def demo(
     ] = None,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    precision: OfEmbeddings = DEFAULT_EMBEDDING.precision,
+    batch_size: BatchSize = DEFAULT_EMBEDDING.batch_size,
     cpu: Cpu = False,
 ) -> None:
     """Open a page in the browser: who does what, search, annotations.
@@ -51,6 +54,7 @@ def demo(
                 host=host,
                 port=port,
                 device=pick_device(cpu=cpu),
+                embedding=EmbeddingSettings(precision=precision, batch_size=batch_size),
                 on_stage=lambda one: warn(f"{one} …"),
                 on_start=lambda url: say(f"{url} (Ctrl-C ends it)"),
             )

@@ -11,11 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from figclip.cli.options import Cpu, Json, Ray, check_ray, going_on, quiet_libraries
+from figclip.cli.options import (
+    BatchSize,
+    Cpu,
+    Json,
+    OfEmbeddings,
+    Ray,
+    check_ray,
+    going_on,
+    quiet_libraries,
+)
 from figclip.cli.terminal import say, warn
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
 if TYPE_CHECKING:
     from figclip.search.indexing import IndexingPlan, IndexReport
+
+Parquet = Annotated[
+    Path | None, typer.Option(help="Also write all windows of the index as Parquet.")
+]
 
 _SHOWN_FILES = 20
 _FROM_INPUT = "-"
@@ -51,9 +65,9 @@ def index(
     ] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0: one per core.")] = 0,
     ray: Ray = None,
-    parquet: Annotated[
-        Path | None, typer.Option(help="Also write all windows of the index as Parquet.")
-    ] = None,
+    parquet: Parquet = None,
+    precision: OfEmbeddings = DEFAULT_EMBEDDING.precision,
+    batch_size: BatchSize = DEFAULT_EMBEDDING.batch_size,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +98,7 @@ def index(
             pooling=pooling,
             num_workers=workers or None,
             device=pick_device(cpu=cpu),
+            embedding=EmbeddingSettings(precision=precision, batch_size=batch_size),
             ray=ray,
             on_plan=lambda plan: _show_plan(plan, out),
             on_progress=display.update,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from figclip.cli.options import Cpu, Json, going_on, quiet_libraries
+from figclip.cli.options import BatchSize, Cpu, Json, OfEmbeddings, going_on, quiet_libraries
 from figclip.cli.terminal import say, say_table, warn
 from figclip.errors import ConfigError, ModelError
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 
 if TYPE_CHECKING:
     from figclip.search.index import Hit, Index
@@ -71,6 +72,8 @@ def search(
     model: Annotated[
         str | None, typer.Option(help="Where the index's model is now, if it has moved.")
     ] = None,
+    precision: OfEmbeddings = DEFAULT_EMBEDDING.precision,
+    batch_size: BatchSize = DEFAULT_EMBEDDING.batch_size,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
@@ -88,7 +91,9 @@ def search(
         )
     against = [*(against or []), *(_written(text) if swap else [])]
     quiet_libraries()
-    indexes = _open(index, compare or [], model=model, approximate=approximate, cpu=cpu)
+    embedding = EmbeddingSettings(precision=precision, batch_size=batch_size)
+    load = partial(_open, model=model, approximate=approximate, embedding=embedding, cpu=cpu)
+    indexes = load(index, compare or [])
     if serve:
         _serve(indexes[0], host=host, port=port)
         return
@@ -117,6 +122,7 @@ def _open(
     *,
     model: str | None,
     approximate: Literal["hnsw", "ivfpq"] | None,
+    embedding: EmbeddingSettings,
     cpu: bool,
 ) -> list[Index]:
     """The index and those to compare it with, on the device there is."""
@@ -130,12 +136,17 @@ def _open(
             path,
             model=model,
             device=device,
+            embedding=embedding,
             approximate=approximate,
             on_progress=partial(display.update, "windows"),
         )
-        others = [_open_compared(one, device=device) for one in compared]
+        others = [_open_compared(one, device=device, embedding=embedding) for one in compared]
     if (proposing := index.approximate) is not None:
         warn(f"Note: {proposing.path} finds {proposing.recall:.1%} of the ten nearest windows")
+    for one in (index, *others):
+        rows, query = one.spec.precision, one.model.backbone.resolved_precision
+        if rows not in ("", query):  # of an earlier version, or the same
+            warn(f"Note: {one.path} is in {rows}, and what is searched for is embedded in {query}")
     return [index, *others]
 
 
@@ -209,7 +220,7 @@ def _cut(hits: Sequence[Hit], index: Index, folder: Path) -> list[dict[str, Any]
     return made
 
 
-def _open_compared(path: Path, *, device: str) -> Index:
+def _open_compared(path: Path, *, device: str, embedding: EmbeddingSettings) -> Index:
     """An index to compare with; a model in its place is told how to become one."""
     from figclip.runtime.sqlite_file import is_sqlite
     from figclip.search.index import Index
@@ -222,7 +233,7 @@ def _open_compared(path: Path, *, device: str) -> Index:
             "--compare other.index",
         )
     try:
-        return Index.open(path, device=device)
+        return Index.open(path, device=device, embedding=embedding)
     except ModelError as error:
         fix = "Put the model back, or compare the other way round: --model is that of INDEX"
         raise ModelError(error.what, where=error.where, fix=fix) from error
@@ -240,6 +251,7 @@ def _as_json(
             {
                 "index": str(index.path),
                 "model": index.spec.model,
+                "precision": index.spec.precision,
                 "hits": [hit.as_dict() for hit in hits],
             }
             for index, hits in zip(indexes, found, strict=True)

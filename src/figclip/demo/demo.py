@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ from figclip.demo.page import Tabs, build_page, load_gradio
 from figclip.demo.tabs import AnnotationTab, ComparisonTab, SearchTab
 from figclip.errors import ConfigError, printable
 from figclip.model.embedder import model_identity
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.figclip import FiGCLIP
 from figclip.search.index import Index
 from figclip.search.index_file import IndexFile
@@ -32,6 +34,7 @@ def demo(
     host: str = "127.0.0.1",
     port: int = 8000,
     device: str = "cpu",
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     on_stage: Callable[[str], None] | None = None,
     on_start: Callable[[str], None] | None = None,
 ) -> None:
@@ -48,6 +51,7 @@ def demo(
         host: Name or address to listen at.
         port: Port to listen at; 0 for any that is free.
         device: Where the models run.
+        embedding: Their precision, and how many frames or texts they embed at once.
         on_stage: Told what is under way.
         on_start: Told the address.
 
@@ -59,7 +63,7 @@ def demo(
     load_gradio()
     say = on_stage or (lambda _: None)
     say("Loading the models")
-    comparer = load_models(model, base=base, device=device)
+    comparer = load_models(model, base=base, device=device, embedding=embedding)
     with TemporaryDirectory(prefix="figclip-demo-") as folder:
         tabs, shelf = open_tabs(
             model,
@@ -68,6 +72,8 @@ def demo(
             index=index,
             annotations=annotations,
             videos=videos,
+            device=device,
+            embedding=embedding,
             on_stage=say,
         )
         # gradio is there, so these find what they need.
@@ -78,23 +84,30 @@ def demo(
         serve_application(application, host=host, port=port, on_start=on_start)
 
 
-def load_models(model: str, *, base: str | None, device: str) -> Comparer:
+def load_models(
+    model: str,
+    *,
+    base: str | None,
+    device: str,
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
+) -> Comparer:
     """The adapted model and its base.
 
     Raises:
         ModelError: as `FiGCLIP.from_pretrained`.
         ConfigError: there is no adaptation, nor a base.
     """
-    adapted = FiGCLIP.from_pretrained(model, device=device)
+    load = partial(FiGCLIP.from_pretrained, device=device, embedding=embedding)
+    adapted = load(model)
     if base is not None:
-        return Comparer(FiGCLIP.from_pretrained(base, device=device), adapted)
+        return Comparer(load(base), adapted)
     if adapted.info is None:
         raise ConfigError(
             "is a plain CLIP, which has no base to stand beside",
             where=model,
             fix="Give an adapted model, or another CLIP: --base",
         )
-    return Comparer(FiGCLIP.from_pretrained(model, alpha=0.0, device=device), adapted)
+    return Comparer(load(model, alpha=0.0), adapted)
 
 
 def open_tabs(
@@ -105,6 +118,8 @@ def open_tabs(
     index: str | Path | None,
     annotations: Path | None,
     videos: Path | None,
+    device: str,
+    embedding: EmbeddingSettings,
     on_stage: Callable[[str], None],
 ) -> tuple[Tabs, Shelf]:
     """All that the page shows; `folder` is for copies, and for the index of the examples."""
@@ -113,7 +128,7 @@ def open_tabs(
     if index is None and world is not None:
         on_stage("Indexing the examples")
         index = folder / "examples.index"
-        make_index(model, searched_videos(world), out=index)
+        make_index(model, searched_videos(world), out=index, device=device, embedding=embedding)
     if annotations is None and world is not None:
         annotations, videos = world.vidsitu / "annotations", world.vidsitu / "videos"
     shown = None
@@ -122,7 +137,7 @@ def open_tabs(
             Annotations.load(annotations, videos=videos or annotations.parent), shelf
         )
     queries = [one.sentences[0] for one in examples[:_NUM_QUERIES]]
-    opened = _opened(index, comparer)
+    opened = _opened(index, comparer, device=device, embedding=embedding)
     comparison = ComparisonTab(comparer, shelf, examples)
     tabs = Tabs(
         model=printable(model),
@@ -134,7 +149,9 @@ def open_tabs(
     return tabs, shelf
 
 
-def _opened(path: str | Path | None, comparer: Comparer) -> Index | None:
+def _opened(
+    path: str | Path | None, comparer: Comparer, *, device: str, embedding: EmbeddingSettings
+) -> Index | None:
     """The index, with one of the models that are there already if it is of one."""
     if path is None:
         return None
@@ -142,4 +159,4 @@ def _opened(path: str | Path | None, comparer: Comparer) -> Index | None:
         wanted = file.spec.model_hash
     models = (comparer.adapted, comparer.base)
     model = next((one for one in models if model_identity(one.backbone) == wanted), None)
-    return Index.open(path, model=model)
+    return Index.open(path, model=model, device=device, embedding=embedding)

@@ -11,8 +11,10 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from typing import Any, cast
 
 from figclip.errors import ModelError, VideoError
+from figclip.model.embedding_settings import EmbeddingSettings
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.prepare import decode_all
 from figclip.runtime.device import pick_device
@@ -41,12 +43,14 @@ class Reading:
 
     Attributes:
         known: Hashes of videos that need not be decoded.
+        batch_size: Frames of a video that are embedded together.
         limit_s: Seconds that reading a file may take up to the next frame.
         batch_limit_s: And up to the next batch of frames, or its hash.
     """
 
     spec: IndexSpec
     known: frozenset[str]
+    batch_size: int
     limit_s: float
     batch_limit_s: float
 
@@ -77,13 +81,15 @@ def read_on_ray(
 
 def _read_part(files: Sequence[IndexedFile], num_cpus: int, *, reading: Reading) -> list[ReadVideo]:
     """Read some files, on some machine."""
-    return list(_Reader(reading, _load_model(reading.spec), num_cpus).read(files))
+    model = _load_model(reading.spec, batch_size=reading.batch_size)
+    return list(_Reader(reading, model, num_cpus).read(files))
 
 
 @cache
-def _load_model(spec: IndexSpec) -> FiGCLIP:
-    """The model of an index, once per process."""
-    model = FiGCLIP.from_pretrained(spec.model, device=pick_device())
+def _load_model(spec: IndexSpec, *, batch_size: int) -> FiGCLIP:
+    """The model of an index, in its precision, once per process."""
+    embedding = EmbeddingSettings(precision=cast(Any, spec.precision), batch_size=batch_size)
+    model = FiGCLIP.from_pretrained(spec.model, device=pick_device(), embedding=embedding)
     if not is_model_of(spec, model):
         where, fix = f"{spec.model} on {platform.node()}", "Copy the model there"
         raise ModelError("is another model than here", where=where, fix=fix)
@@ -145,6 +151,7 @@ class _Reader:
             read_video,
             spec=self.reading.spec,
             pipeline=self.model.video_pipeline,
+            batch_size=self.reading.batch_size,
             limit_s=self.reading.limit_s,
         )
         return embed_videos(

@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int64
 from PIL import Image
 
 from figclip.errors import ConfigError, ModelError, StoreError, VideoError
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.figclip import FiGCLIP
 from figclip.model.pooling import Pooling
 from figclip.runtime.progress import CountProgress
@@ -117,6 +118,7 @@ class Index:
         *,
         model: str | Path | FiGCLIP | None = None,
         device: str | torch.device = "cpu",
+        embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
         approximate: Kind | None = None,
         on_progress: CountProgress | None = None,
     ) -> Index:
@@ -126,6 +128,8 @@ class Index:
             path: What `figclip index` wrote.
             model: Where its model is now, or that model; None: where it was.
             device: Where queries are embedded.
+            embedding: How queries are embedded, whatever the precision of the rows. Device and
+                precision of a model that is given stay as they are.
             approximate: Search by a graph (`hnsw`) or by codes (`ivfpq`) that lie beside the index
                 and are made where there are none. With a `path_glob`, and by long sentences where
                 the index has embeddings in context, it is searched exactly.
@@ -139,7 +143,7 @@ class Index:
         with IndexFile(path) as file:
             spec = file.spec
             if not isinstance(model, FiGCLIP):
-                model = _load_model(path, spec, model, device=device)
+                model = _load_model(path, spec, model, device=device, embedding=embedding)
             if not is_model_of(spec, model):
                 raise StoreError(
                     f"is of another model: {spec.model} as it was",
@@ -371,11 +375,18 @@ def shown_time(time_s: float) -> str:
 
 
 def _load_model(
-    path: str | Path, spec: IndexSpec, model: str | Path | None, *, device: str | torch.device
+    path: str | Path,
+    spec: IndexSpec,
+    model: str | Path | None,
+    *,
+    device: str | torch.device,
+    embedding: EmbeddingSettings,
 ) -> FiGCLIP:
     """The model of an index, from where it is said to be, or from where it was."""
     try:
-        return FiGCLIP.from_pretrained(spec.model if model is None else model, device=device)
+        return FiGCLIP.from_pretrained(
+            spec.model if model is None else model, device=device, embedding=embedding
+        )
     except ModelError as error:
         if model is not None:
             raise

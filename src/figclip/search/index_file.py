@@ -75,6 +75,8 @@ class IndexSpec:
         frames: Frames of a window, at the midpoints of equal segments; their mean is embedded.
         context_hash: `long_text_identity` of the model, whose long sentences are compared with a
             second embedding of each window. Empty where there is none.
+        precision: What the rows were computed in: `fp32`, `bf16` or `fp16`. Empty in an index of an
+            earlier version, which does not say and takes any.
     """
 
     model: str
@@ -86,6 +88,7 @@ class IndexSpec:
     stride_s: float = 1.0
     frames: int = 4
     context_hash: str = ""
+    precision: str = ""
 
     @property
     def row_width(self) -> int:
@@ -388,6 +391,13 @@ class IndexWriter:
             found = _read_spec(self._connection, path=self.path)
             if difference := _difference(found, self.spec):
                 raise StoreError(difference, where=str(self.path), fix="Choose another --out")
+            if found.precision not in ("", self.spec.precision):
+                raise StoreError(
+                    f"its rows are in {found.precision}, and those to come in "
+                    f"{self.spec.precision}",
+                    where=str(self.path),
+                    fix=f"Give --precision {found.precision}, or choose another --out",
+                )
 
 
 def read_index_spec(path: Path) -> IndexSpec:
@@ -437,7 +447,7 @@ def _difference(found: IndexSpec, wanted: IndexSpec) -> str:
     differing = [
         f"{key} {value}, not {asdict(wanted)[key]}"
         for key, value in asdict(found).items()
-        if key != "model" and value != asdict(wanted)[key]
+        if key not in ("model", "precision") and value != asdict(wanted)[key]
     ]
     return f"was made with {', '.join(differing)}" if differing else ""
 

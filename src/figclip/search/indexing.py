@@ -15,6 +15,7 @@ from typing import Literal
 from figclip.errors import ConfigError, VideoError
 from figclip.model.context_embedder import long_text_identity
 from figclip.model.embedder import model_identity
+from figclip.model.embedding_settings import DEFAULT_EMBEDDING, EmbeddingSettings
 from figclip.model.figclip import FiGCLIP
 from figclip.preparation.prepare import VIDEO_LIMIT_S, decode_all
 from figclip.runtime.files import check_room, missing_bytes
@@ -105,6 +106,7 @@ def index(
     num_workers: int | None = None,
     limit_s: float = VIDEO_LIMIT_S,
     device: str = "cpu",
+    embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     ray: str | None = None,
     on_plan: Callable[[IndexingPlan], None] | None = None,
     on_progress: Progress | None = None,
@@ -129,6 +131,7 @@ def index(
         num_workers: Decoding processes; None: one per core. Not with `ray`.
         limit_s: Seconds that reading a file may take up to the next frame.
         device: Where the model runs; not with `ray`.
+        embedding: Its precision, also with `ray`, and how many frames of a video it embeds at once.
         ray: `local`, or the address of a Ray cluster, whose machines do the work; `videos` may then
             be addresses, too, such as `s3://bucket/clips`. See `search.fleet`.
         on_plan: Told once what is about to be done; not with `ray`.
@@ -147,7 +150,7 @@ def index(
     if shots:
         require_shot_detection()
     found = find_video_files(videos, addresses=ray is not None)
-    clip, out = FiGCLIP.from_pretrained(model, device=device), Path(out)
+    clip = FiGCLIP.from_pretrained(model, device=device, embedding=embedding)
     spec = IndexSpec(
         model=str(model),
         model_hash=model_identity(clip.backbone),
@@ -157,8 +160,9 @@ def index(
         window_s=window_s,
         stride_s=stride_s,
         context_hash=long_text_identity(clip) if pooling == "auto" else "",
+        precision=clip.backbone.resolved_precision,
     )
-    with lock_file(out), IndexWriter(out, spec=spec) as writer:
+    with lock_file(Path(out)), IndexWriter(out, spec=spec) as writer:
         run = _Run(
             writer=writer,
             model=clip,
@@ -183,6 +187,12 @@ class _Run:
     on_progress: Progress
     ray: str | None
     files_of: defaultdict[str, list[IndexedFile]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def batch_limit_s(self) -> float:
+        """Seconds up to the next batch of frames; larger ones take longer."""
+        factor = max(1.0, self.model.batch_size / DEFAULT_EMBEDDING.batch_size)
+        return factor * _LIMIT_FACTOR * self.limit_s
 
     def bring_up_to_date(self, found: FoundFiles, *, prune: bool) -> IndexReport:
         """The whole run."""
@@ -262,6 +272,7 @@ class _Run:
             read_video,
             spec=self.writer.spec,
             pipeline=self.model.video_pipeline,
+            batch_size=self.model.batch_size,
             limit_s=self.limit_s,
         )
         videos = embed_videos(
@@ -270,7 +281,7 @@ class _Run:
             model=self.model,
             num_workers=self.num_workers,
             num_threads=os.cpu_count() or 1,
-            limit_s=_LIMIT_FACTOR * self.limit_s,
+            limit_s=self.batch_limit_s,
             on_progress=partial(self.on_progress, "seconds of video"),
             in_context=bool(self.writer.spec.context_hash),
         )
@@ -291,8 +302,9 @@ class _Run:
         reading = Reading(
             spec=self.writer.spec,
             known=self.writer.video_hashes(),
+            batch_size=self.model.batch_size,
             limit_s=self.limit_s,
-            batch_limit_s=_LIMIT_FACTOR * self.limit_s,
+            batch_limit_s=self.batch_limit_s,
         )
         num_windows: dict[str, int] = {}
         num_known = num_done = 0

@@ -22,10 +22,6 @@ from figclip.video.container import hash_video, video_duration_s
 from figclip.video.decoding import stream_frames, to_time_us
 from figclip.video.pixels import PixelPipeline
 
-BATCH_FRAMES = 32
-"""Frames of one video that are embedded together. Rows depend on it in their last bits: what else
-is indexed at the time must not change it."""
-
 _SHARE_OF_SHOTS = 0.5
 _THUMBNAIL_PX = 160
 _THUMBNAIL_QUALITY = 80
@@ -91,14 +87,18 @@ def survey_file(
 
 
 def read_video(
-    job: VideoJob, *, spec: IndexSpec, pipeline: PixelPipeline, limit_s: float
+    job: VideoJob, *, spec: IndexSpec, pipeline: PixelPipeline, batch_size: int, limit_s: float
 ) -> Generator[FrameBatch, None, Cut | VideoError]:
     """Decode the frames of all windows, each once; or say why that cannot be.
 
-    No frame may take longer than `limit_s` seconds.
+    `batch_size` frames are given, and embedded, together: always of one video, as rows depend on it
+    in their last bits, and what else is indexed must not change them. No frame may take longer than
+    `limit_s` seconds.
     """
     try:
-        result = yield from _read_windows(job, spec=spec, pipeline=pipeline, limit_s=limit_s)
+        result = yield from _read_windows(
+            job, spec=spec, pipeline=pipeline, batch_size=batch_size, limit_s=limit_s
+        )
     except VideoError as error:
         result = error
     except MemoryError:
@@ -109,7 +109,7 @@ def read_video(
 
 
 def _read_windows(
-    job: VideoJob, *, spec: IndexSpec, pipeline: PixelPipeline, limit_s: float
+    job: VideoJob, *, spec: IndexSpec, pipeline: PixelPipeline, batch_size: int, limit_s: float
 ) -> Generator[FrameBatch, None, Cut]:
     """The work of `read_video`."""
     duration_us, done_before = job.survey.duration_us, 0.0
@@ -136,7 +136,7 @@ def _read_windows(
             if middles := wanted_middles.intersection(shown.times_us):
                 jpeg = _encode_thumbnail(shown.thumbnail(_THUMBNAIL_PX))
                 thumbnail_of.update(dict.fromkeys(middles, jpeg))
-            if len(batch) == BATCH_FRAMES:
+            if len(batch) == batch_size:
                 here = shown.times_us[-1] / duration_us
                 yield _batched(batch, last=last, done=done_before + (1 - done_before) * here)
                 batch.clear()
