@@ -75,6 +75,7 @@ def test_json_round_trip(lr: float, epochs: int, beam: int):
         ("head.beam=0", r"head\.beam"),
         ("loss.verbs=-1", r"loss\.verbs"),
         ("frames.per_event=33", r"frames\.per_event"),
+        ("inputs.relations=all", "outputs, words"),
         ("loss.roles_=1", r"Did you mean loss\.roles"),
         ("model.base=x", "unknown key"),
     ],
@@ -94,7 +95,7 @@ def test_something_must_be_trained():
 def test_every_setting_is_documented_and_can_be_set():
     assert len(valid_keys(SituationConfig)) == sum(
         len(dataclasses.fields(getattr(SituationConfig(recipe="x"), section)))
-        for section in ("frames", "head", "loss", "train")
+        for section in ("frames", "head", "inputs", "loss", "train")
     )
     assert HeadTrainConfig().seed == 0
 
@@ -105,3 +106,10 @@ def test_heads_of_earlier_versions_ask_no_sentence_and_taught_the_last_layer_onl
     read = from_json(json.dumps(content), CaptioningConfig)
     assert read.sentences == EventSentences(layers="last", rerank=0.0)
     assert build_captioning_recipe("captioning").sentences != read.sentences
+
+
+def test_heads_of_earlier_versions_read_no_words():
+    content = load_checked(to_json(SituationConfig(recipe="x")))
+    del content["inputs"]
+    read = from_json(json.dumps(content), SituationConfig)
+    assert read.inputs.relations == "outputs"

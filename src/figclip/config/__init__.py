@@ -313,6 +313,18 @@ class EventFrames(Section):
     """T: frames at the midpoints of T equal segments of an event."""
 
 
+RelationInputs = Literal["outputs", "words"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SituationInputs(Section):
+    """What parts of a head read besides features."""
+
+    section = "inputs"
+    relations: RelationInputs = "outputs"
+    """Of two events: their outputs alone, or also the annotated verbs and roles of both."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SituationLoss(Section):
     """Weights of the three losses; 0 leaves a part untrained, and it is then not scored."""
@@ -338,6 +350,7 @@ class SituationConfig:
     recipe: str
     frames: EventFrames = field(default_factory=EventFrames)
     head: TransformerConfig = field(default_factory=TransformerConfig)
+    inputs: SituationInputs = field(default_factory=SituationInputs)
     loss: SituationLoss = field(default_factory=SituationLoss)
     train: HeadTrainConfig = field(default_factory=HeadTrainConfig)
 

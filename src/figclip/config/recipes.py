@@ -24,6 +24,7 @@ from figclip.config import (
     ModelConfig,
     RunConfig,
     SituationConfig,
+    SituationInputs,
     TemplateName,
     TextConfig,
     TrainConfig,
@@ -226,15 +227,16 @@ def situations() -> SituationConfig:
 
     Purpose: what `figclip finetune situations` trains unless told otherwise.
     Source: Sadhu et al., CVPR 2021: learning rate 1e-4, 10 epochs, batches of 16 videos,
-        three-layer transformer encoder and decoder. Differs in: frozen CLIP features; one head for
-        the three tasks; AdamW with warm-up and cosine; beam of 3 where theirs is greedy;
-        checkpoint chosen on held-out groups of train, where theirs is chosen on valid.
+        three-layer transformer encoder and decoder; relations are told from annotated verbs and
+        roles, too. Differs in: frozen CLIP features; one head for the three tasks; no RoBERTa for
+        relations; AdamW with warm-up and cosine; beam of 3 where theirs is greedy; checkpoint
+        chosen on held-out groups of train, where theirs is chosen on valid.
     Expected: SRL-CLIP reports verb top-1 46.57 to 52.36 and SRL CIDEr 60.79 to 76.24 on VidSitu
         (ViT-L/14); ours is not yet measured, as we cannot have the videos.
     Hardware: any GPU, or a CPU for small sets; features are computed once and held in memory.
     Command: figclip finetune situations --model runs/mine --data vidsitu:DIR,videos=DIR --out RUN
     """
-    return SituationConfig(recipe="situations")
+    return SituationConfig(recipe="situations", inputs=SituationInputs(relations="words"))
 
 
 def mini_situations() -> SituationConfig:
@@ -258,6 +260,7 @@ def mini_situations() -> SituationConfig:
             min_word_count=1,
             max_words=40,
         ),
+        inputs=SituationInputs(relations="words"),
         train=HeadTrainConfig(epochs=8, lr=2e-3, val_fraction=0.1),
     )
 

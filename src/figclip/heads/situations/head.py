@@ -12,11 +12,32 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from figclip.annotations.roles import roles_by_key, told_roles
-from figclip.config import TransformerConfig
-from figclip.datasets.situations import UNSCORED_ROLES, related_events
+from figclip.config import RelationInputs, TransformerConfig
+from figclip.datasets.situations import (
+    NUM_KEPT,
+    UNSCORED_ROLES,
+    TrueEvent,
+    related_events,
+    situation_truth_of,
+)
 from figclip.heads.features import EventFeatures
+from figclip.heads.situations.relation_reader import (
+    EventWords,
+    annotated_roles,
+    middle_rows,
+    pad_words,
+    pair_width,
+    pool_roles,
+    read_pairs,
+)
 from figclip.heads.text_decoder import PartOrder, TextDecoder, TextMemory, beam_search
-from figclip.heads.vocabulary import END, Vocabulary, build_vocabulary, decode_roles
+from figclip.heads.vocabulary import (
+    END,
+    Vocabulary,
+    build_vocabulary,
+    decode_roles,
+    encode_roles,
+)
 from figclip.model.contextualizer import TokenOutputs, VideoContextualizer
 from figclip.records import Event, VideoRecord
 from figclip.scoring.situation_files import (
@@ -27,6 +48,9 @@ from figclip.scoring.situation_files import (
     VerbPrediction,
 )
 from figclip.training.batches import BatchItem
+
+Annotators = Sequence[Sequence[TrueEvent]]
+"""What each annotator of a video says of its events."""
 
 _Row = TypeVar("_Row")
 _VIDEOS_AT_ONCE = 32
@@ -57,11 +81,6 @@ class SituationVocabulary:
 def verb_of(event: Event) -> str:
     """The sense, which VidSitu calls VerbID, or the bare verb where there is none."""
     return event.sense or event.verb
-
-
-def middle_event(num_events: int) -> int:
-    """Position of the event that relations are to: Ev3 of VidSitu's five."""
-    return num_events // 2
 
 
 def written_roles(event: Event) -> dict[str, str]:
@@ -117,14 +136,18 @@ class SituationHead(nn.Module):
     Verbs: a linear classifier of the event outputs. Roles: a decoder that looks at all of the
     video's tokens, so that an entity keeps its words from event to event; it is told the verb, and
     writes the verb's roles, each once, in their order.
-    Relations: a small network on the outputs of the event and of the middle one.
+    Relations: a small network on what `read_pairs` gives of the event and of the middle one, or on
+    their outputs alone.
 
     Source:
         Sadhu et al., Visual Semantic Role Labeling for Video Understanding, CVPR 2021, section 5:
         event features through a transformer, verb classifier, autoregressive role decoder given
         the verb. Theirs chooses the roles as it writes; that a verb knows its roles is as in GVSR
-        (Khan et al., NeurIPS 2022), whose queries are one a role. The relation classifier reads
-        features only; theirs also reads verbs and roles.
+        (Khan et al., NeurIPS 2022), whose queries are one a role. Of relations, theirs reads
+        features, and verbs and roles by RoBERTa (github.com/TheShadow29/VidSitu @ 3607180,
+        vidsitu_code/mdl_evrel.py, SFPret_SimpleEvRel): the annotated ones, on every split, of each
+        annotator for his own prediction (dat_loader.py, get_vb_arg_data). So do ours; texts are
+        short, and no language model is needed to see who is who.
     """
 
     def __init__(
@@ -134,11 +157,14 @@ class SituationHead(nn.Module):
         num_verbs: int,
         num_relations: int,
         num_tokens: int,
+        num_marks: int,
         size: TransformerConfig,
+        relations_read: RelationInputs,
     ) -> None:
         super().__init__()
         width = size.width
-        self.beam = size.beam
+        self.beam, self.max_words = size.beam, size.max_words
+        self.num_marks, self.reads_words = num_marks, relations_read == "words"
         self.project = nn.Linear(feature_dim, width)
         self.temporal = VideoContextualizer(
             width,
@@ -148,8 +174,9 @@ class SituationHead(nn.Module):
             place_std=_PLACE_STD,
         )
         self.verb_classifier = nn.Linear(width, num_verbs)
+        pair = pair_width(width, num_marks=num_marks) if self.reads_words else 2 * width
         self.relation_classifier = (
-            nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, num_relations))
+            nn.Sequential(nn.Linear(pair, width), nn.GELU(), nn.Linear(width, num_relations))
             if num_relations
             else None
         )
@@ -181,14 +208,24 @@ class SituationHead(nn.Module):
         return self.verb_classifier(tokens.event_BPD)
 
     def relation_logits(
-        self, tokens: TokenOutputs, *, middle_B: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B P R"]:
-        """Logits of each event's relation to the middle event of its video, at these positions."""
+        self, event_ND: Float[Tensor, "N D"], words: EventWords, *, middle_N: Int[Tensor, " N"]
+    ) -> Float[Tensor, "N R"]:
+        """Logits of the relation of N events to the middle one of each, which is at this row.
+
+        `event_ND` are outputs of `encode`. The words are looked at by heads that read them.
+        """
         assert self.relation_classifier is not None, "training saw no relations"
-        event_BPD = tokens.event_BPD
-        rows_B = torch.arange(len(event_BPD), device=event_BPD.device)
-        middle_BPD = event_BPD[rows_B, middle_B][:, None].expand_as(event_BPD)
-        return self.relation_classifier(torch.cat([event_BPD, middle_BPD], dim=-1))
+        if not self.reads_words:
+            pair_NF = torch.cat([event_ND, event_ND[middle_N]], dim=1)
+            return self.relation_classifier(pair_NF)
+        word_NLD = self.decoder.token_embedding(words.role_NL)
+        pair_NF = read_pairs(
+            event_ND,
+            self.verb_embedding(words.verb_N),
+            pool_roles(word_NLD, words.role_NL, num_marks=self.num_marks),
+            middle_N=middle_N,
+        )
+        return self.relation_classifier(pair_NF)
 
     def role_memory(
         self,
@@ -230,12 +267,16 @@ def predict_situations(
     *,
     vocabulary: SituationVocabulary,
     positions: Sequence[int] | None = None,
+    annotators: Sequence[Annotators] | None = None,
 ) -> SituationPredictions:
     """Verbs, roles and relations of the events of each video's first annotation.
 
     `positions` says where each video stands in its split, by which predictions name it; None: as in
-    `records`.
+    `records`. `annotators` are those of each video, from whose verbs and roles relations are told,
+    a label for each who counts; None: those of `records`.
     """
+    if annotators is None:
+        annotators = [one.annotations for one in situation_truth_of(records).videos]
     head.eval()
     device = head.own_event.device
     verbs: list[VerbPrediction] = []
@@ -255,6 +296,7 @@ def predict_situations(
             places=mask_BPT.any(dim=2).nonzero(as_tuple=True),
             positions=[(positions or everything)[row] for row in rows],
             counts=list(map(len, events)),
+            annotators=[annotators[row][:NUM_KEPT] for row in rows],
         )
         found = part.verbs()
         verbs += found
@@ -279,6 +321,7 @@ class _Part:
     places: tuple[Tensor, ...]
     positions: Sequence[int]
     counts: Sequence[int]
+    annotators: Sequence[Annotators]
 
     def verbs(self) -> list[VerbPrediction]:
         """The best verbs of each event."""
@@ -336,21 +379,44 @@ class _Part:
         )
 
     def relations(self) -> list[RelationPrediction]:
-        """The relation of each event but the middle one."""
+        """The relation of each event but the middle one, of each annotator if words are read."""
         if self.head.relation_classifier is None:
             return []
-        middle_B = torch.tensor([middle_event(count) for count in self.counts])
-        logits_BPR = self.head.relation_logits(
-            self.tokens, middle_B=middle_B.to(self.tokens.token_BSD.device)
+        reads_words = self.head.reads_words
+        told = self.annotators if reads_words else [one[:1] for one in self.annotators]
+        lists = [(row, events) for row, one in enumerate(told) for events in one]
+        device = self.tokens.token_BSD.device
+        video_N = torch.tensor([row for row, events in lists for _ in events], device=device)
+        event_N = torch.tensor(
+            [p for _, events in lists for p in range(len(events))], device=device
         )
-        rows = logits_BPR.argmax(dim=-1).tolist()
-        names = self.vocabulary.relations
+        middle_N = torch.tensor(middle_rows([len(events) for _, events in lists]), device=device)
+        logits_NR = self.head.relation_logits(
+            self.tokens.event_BPD[video_N, event_N],
+            self._words([event for _, events in lists for event in events]),
+            middle_N=middle_N,
+        )
+        names = iter([self.vocabulary.relations[i] for i in logits_NR.argmax(dim=-1).tolist()])
+        found = [[tuple(islice(names, len(events))) for events in one] for one in told]
         return [
             RelationPrediction(
-                video_idx=idx, labels=tuple((names[row[p]],) for p in related_events(count))
+                video_idx=idx,
+                labels=tuple(tuple(own[p] for own in labels) for p in related_events(count)),
             )
-            for idx, count, row in zip(self.positions, self.counts, rows, strict=True)
+            for idx, count, labels in zip(self.positions, self.counts, found, strict=True)
         ]
+
+    def _words(self, events: Sequence[TrueEvent]) -> EventWords:
+        """Verbs and roles as ids."""
+        id_of = {verb: i for i, verb in enumerate(self.vocabulary.verbs)}
+        return pad_words(
+            [id_of.get(event.verb_id, len(id_of)) for event in events],
+            [
+                encode_roles(annotated_roles(event), self.vocabulary.roles)[: self.head.max_words]
+                for event in events
+            ],
+            device=self.tokens.token_BSD.device,
+        )
 
     def _by_video(self, rows: Iterable[_Row]) -> list[tuple[_Row, ...]]:
         rest = iter(rows)

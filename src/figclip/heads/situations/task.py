@@ -200,7 +200,9 @@ class SituationTask(HeadTask[SituationConfig, OpenedEvents, SituationVocabulary,
             num_verbs=len(vocabulary.verbs),
             num_relations=len(vocabulary.relations),
             num_tokens=len(vocabulary.roles),
+            num_marks=len(vocabulary.roles.marks),
             size=config.head,
+            relations_read=config.inputs.relations,
         )
 
 
@@ -386,6 +388,7 @@ def _score_head(
         videos.records,
         vocabulary=heads.vocabulary,
         positions=positions,
+        annotators=[truth.videos[idx].annotations for idx in positions],
     )
     ids = [video.id for video in truth.videos]
     write_atomically(out / "predictions" / "videos.json", json.dumps(ids, indent=2) + "\n")

@@ -19,10 +19,10 @@ from figclip.heads.run import HeadTrainee
 from figclip.heads.situations.head import (
     SituationHead,
     SituationVocabulary,
-    middle_event,
     verb_of,
     written_roles,
 )
+from figclip.heads.situations.relation_reader import EventWords, middle_rows
 from figclip.heads.vocabulary import PAD, UNKNOWN, encode_roles
 from figclip.records import Annotation, VideoRecord
 from figclip.training.batches import BatchItem
@@ -136,10 +136,12 @@ class SituationTrainee(HeadTrainee[SituationHead]):
             ),
         }
         if self.head.relation_classifier is not None:
-            middle_B = torch.tensor([middle_event(len(t.verb_P)) for t in targets], device=device)
             relation_N = torch.tensor([r for t in targets for r in t.relation_P], device=device)
-            logits_BPR = self.head.relation_logits(tokens, middle_B=middle_B)
-            answers["relations"] = _Answers(logits_BPR[video_N, event_N], relation_N)
+            middle_N = torch.tensor(middle_rows([len(t.verb_P) for t in targets]), device=device)
+            logits_NR = self.head.relation_logits(
+                tokens.event_BPD[video_N, event_N], EventWords(verb_N, roles_NL), middle_N=middle_N
+            )
+            answers["relations"] = _Answers(logits_NR, relation_N)
         return {
             name: one
             for name, one in answers.items()
