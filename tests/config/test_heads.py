@@ -75,6 +75,7 @@ def test_json_round_trip(lr: float, epochs: int, beam: int):
         ("head.beam=0", r"head\.beam"),
         ("loss.verbs=-1", r"loss\.verbs"),
         ("frames.per_event=33", r"frames\.per_event"),
+        ("frames.layer=last", "embedding, pooled"),
         ("inputs.relations=all", "outputs, words"),
         ("loss.roles_=1", r"Did you mean loss\.roles"),
         ("model.base=x", "unknown key"),
@@ -108,8 +109,11 @@ def test_heads_of_earlier_versions_ask_no_sentence_and_taught_the_last_layer_onl
     assert build_captioning_recipe("captioning").sentences != read.sentences
 
 
-def test_heads_of_earlier_versions_read_no_words():
-    content = load_checked(to_json(SituationConfig(recipe="x")))
-    del content["inputs"]
-    read = from_json(json.dumps(content), SituationConfig)
-    assert read.inputs.relations == "outputs"
+def test_heads_of_earlier_versions_read_embeddings_and_no_words():
+    for kind in (SituationConfig, CaptioningConfig):
+        content = load_checked(to_json(kind(recipe="x")))
+        del content["frames"]["layer"]
+        content.pop("inputs", None)
+        read = from_json(json.dumps(content), kind)
+        assert read == kind(recipe="x") and read.frames.layer == "embedding"
+    assert SituationConfig(recipe="x").inputs.relations == "outputs"

@@ -98,6 +98,31 @@ def test_nothing_gives_no_rows(backbone: Backbone, videos: StoredVideos, tmp_pat
         assert embedder.embed_frames(videos, []).shape == (0, 32)
 
 
+def test_the_cache_keeps_frames_before_the_projection_apart(
+    backbone: Backbone, videos: StoredVideos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    alone = Embedder(backbone)
+    expected = [
+        alone.embed_frames(videos, FRAMES),
+        alone.before_projection().embed_frames(videos, FRAMES),
+    ]
+    assert expected[0].shape == expected[1].shape, "a mixture would be noticed by its shape"
+    assert np.abs(expected[0] - expected[1]).max() > 0.1
+
+    def both() -> list[np.ndarray]:
+        cached = Embedder(backbone, cache_file=tmp_path / "c.sqlite")
+        return [
+            cached.embed_frames(videos, FRAMES),
+            cached.before_projection().embed_frames(videos, FRAMES),
+        ]
+
+    for found in zip(both(), expected, strict=True):
+        np.testing.assert_array_equal(*found)
+    monkeypatch.setattr(Backbone, "encode_frames", None)  # nothing is computed again
+    for found in zip(both(), expected, strict=True):
+        np.testing.assert_array_equal(*found)
+
+
 def test_the_cache_gives_the_same_and_computes_nothing_twice(
     backbone: Backbone, videos: StoredVideos, tmp_path: Path
 ):

@@ -17,6 +17,7 @@ from transformers import AutoModel, AutoProcessor, AutoTokenizer
 from figclip.config import Adaptation
 from figclip.errors import ConfigError, ModelError
 from figclip.model.backbone import Backbone, load_backbone, load_tokenizer
+from figclip.model.embedder import Embedder
 from figclip.model.families import FAMILIES
 from figclip.model.figclip import FiGCLIP
 from figclip.model.image_tower import ADAPTER_NAME, encode_pixels, merge_weights
@@ -137,6 +138,21 @@ def test_gradients_of_the_image_tower_are_those_of_transformers_and_peft(
     assert named.keys() == expected.keys() and named
     for name, gradient in expected.items():
         torch.testing.assert_close(named[name], gradient, atol=1e-10, rtol=1e-8, msg=name)
+
+
+def test_what_is_pooled_before_a_projection(folder: Path):
+    backbone = adapted(folder, "lora_image")
+    if not backbone.has_projection:
+        assert backbone.family.name == "siglip"
+        with pytest.raises(ModelError, match=r"SigLIP, whose image tower has no projection"):
+            Embedder(backbone).before_projection()
+        return
+    pixels = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = backbone.clip.vision_model(pixels).pooler_output
+        found = encode_pixels(backbone.clip, pixels, projected=False)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    assert found.shape[1] == backbone.pooled_dim
 
 
 def test_lora_is_on_all_queries_keys_and_values_and_on_nothing_else(folder: Path):

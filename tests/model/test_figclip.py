@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import CLIPModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from figclip.errors import ModelError, OutputError, VideoError
 from figclip.model.backbone import load_backbone, weights_hash
@@ -89,6 +90,23 @@ def test_a_folder_is_the_model_as_trained(adapted: Adapted, folder: Path, clip_f
     base = embed(FiGCLIP.from_pretrained(clip_folder))
     assert (embed(model)[0] - base[0]).norm(dim=-1).min() > 1e-2
     assert torch.equal(embed(model)[1], base[1]), "the text tower is not adapted"
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
+def test_frames_before_the_projection_are_what_transformers_pools(
+    adapted: Adapted, folder: Path, clip_folder: Path, alpha: float
+):
+    theirs = CLIPModel.from_pretrained(clip_folder).eval()
+    theirs.load_state_dict(plain_state(adapted.backbone.clip, alpha=alpha))
+    backbone = FiGCLIP.from_pretrained(folder, alpha=alpha).backbone
+    pixels = CLIPImageProcessorPil.from_pretrained(clip_folder)(list(FRAMES), return_tensors="pt")
+    with torch.no_grad():
+        expected = theirs.vision_model(**pixels).pooler_output
+        found = backbone.encode_frames(torch.from_numpy(FRAMES), projected=False)
+        embedded = backbone.encode_frames(torch.from_numpy(FRAMES))
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    assert found.shape[1] == backbone.pooled_dim
+    assert (normalize(found, dim=-1) - normalize(embedded, dim=-1)).norm(dim=-1).min() > 1e-2
 
 
 def test_a_folder_is_a_plain_clip_for_everyone_else(adapted: Adapted, folder: Path):

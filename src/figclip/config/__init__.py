@@ -304,13 +304,18 @@ class TransformerConfig(Section):
             )
 
 
+FrameLayer = Literal["embedding", "pooled"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFrames(Section):
-    """Which frames of an event the features are of."""
+    """Which frames of an event the features are of, and where in the model these are taken."""
 
     section = "frames"
     per_event: Annotated[int, Within(1, MAX_POSITIONS)] = 4
     """T: frames at the midpoints of T equal segments of an event."""
+    layer: FrameLayer = "embedding"
+    """CLIP's embedding, or what its image tower pools before it is projected (`pooled`)."""
 
 
 RelationInputs = Literal["outputs", "words"]
@@ -357,11 +362,13 @@ class SituationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFrames(Section):
-    """Which frames of a whole video the features are of."""
+    """Which frames of a whole video the features are of, and where in the model they are taken."""
 
     section = "frames"
     per_second: Annotated[float, Within(0.01, 100)] = 1.0
     """Frames a second, evenly; a video of more than 2,048 of them gives 2,048, evenly."""
+    layer: FrameLayer = "embedding"
+    """As of `EventFrames`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from figclip.runtime.reading import DAMAGES
 
 FORMAT = 1
 _MAX_LISTED = 20
-_LATER = {"keep", "activations_gib", "concept", "sentences", "inputs"}
+_LATER = {"keep", "activations_gib", "concept", "sentences", "inputs", "layer"}
 """Sections and settings that config.json of earlier versions lacks: what they set did not exist."""
 
 Config = TypeVar("Config")

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from figclip.config import FrameLayer
 from figclip.datasets.retrieval import youtube_video
 from figclip.evaluation.models import ColumnLoader
 from figclip.evaluation.sources import DataSource, OpenedSource, open_annotated
@@ -101,6 +102,7 @@ def load_frozen_models(
     model: str | Path,
     *,
     base: str | Path | None,
+    layer: FrameLayer = "embedding",
     cache: Path | None,
     device: str,
     embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
@@ -108,8 +110,13 @@ def load_frozen_models(
 ) -> tuple[tuple[FrozenModel, ...], tuple[str, ...]]:
     """Base and adapted model, and the adapted one through its contextualizer where it has one.
 
+    The contextualizer reads embeddings: where features are of another `layer`, it is left out.
+
     Returns:
         The models, base first (a plain CLIP is `adapted` alone), and what is to be said of them.
+
+    Raises:
+        ModelError: of `layer` there is nothing else than the embedding; models cannot be used.
     """
     loader = ColumnLoader(
         model=model,
@@ -122,9 +129,17 @@ def load_frozen_models(
     )
     columns, notices = loader.load(alpha=None, scalable=False)
     frozen = [
-        FrozenModel(name=name, info=one.info, embedder=one.events, spec=one.spec, seen=one.seen)
+        FrozenModel(
+            name=name,
+            info=one.info,
+            embedder=one.events if layer == "embedding" else one.events.before_projection(),
+            spec=one.spec,
+            seen=one.seen,
+        )
         for name, one in columns.items()
     ]
+    if layer != "embedding":
+        return tuple(frozen), tuple(notices)
     if FiGCLIP.from_pretrained(model, device=device).contextualizer is not None:
         # Strength 1, on which the contextualizer was trained.
         trained = FiGCLIP.from_pretrained(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from figclip.config import FrameLayer
 from figclip.errors import ConfigError, DataError
 from figclip.evaluation.sources import DataSource, check_source
 from figclip.heads.feature_file import FeatureFile
@@ -63,12 +64,15 @@ def load_sources(
     features: Path | None,
     base: str | Path | None = None,
     feature_dim: int | None = None,
+    layer: FrameLayer = "embedding",
     cache: Path | None,
     device: str,
     embedding: EmbeddingSettings = DEFAULT_EMBEDDING,
     on_progress: Progress | None,
 ) -> tuple[tuple[FeatureSource, ...], tuple[str, ...]]:
     """A file of features, whose rows have `feature_dim` numbers, alone; else the models.
+
+    `layer` is where in a model features are taken; a file has those that it has.
 
     Returns:
         The sources, base first, and what is to be said of them.
@@ -87,6 +91,7 @@ def load_sources(
     assert model is not None, "checked by origin_of"
     return load_frozen_models(
         model, base=base, cache=cache, device=device, embedding=embedding, on_progress=on_progress
+        model, base=base, layer=layer, cache=cache, device=device, on_progress=on_progress
     )
 
 

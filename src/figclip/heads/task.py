@@ -198,6 +198,9 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         device = pick_device(cpu=cpu)
         load = partial(load_sources, base=base, cache=cache, device=device, on_progress=on_progress)
         sources, notices = load(model, features=features, embedding=embedding)
+        load = partial(load_sources, cache=cache, device=device, on_progress=on_progress)
+        layer = config.frames.layer
+        sources, notices = load(model, features=features, base=base, layer=layer)
         sources = [one for one in sources if self.has_context or one.name != CONTEXTUALIZER]
         check_models(out, sources, task=self.name, model=origin)
         videos = open_for_each(
@@ -354,6 +357,7 @@ def load_heads(
         features=file_for(info, features, run=run),
         base=info.base,
         feature_dim=info.feature_dim,
+        layer=config.frames.layer,
         cache=cache,
         device=device,
         embedding=embedding,

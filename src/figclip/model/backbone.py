@@ -99,9 +99,17 @@ class Backbone(nn.Module):
     def dim(self) -> int:
         """D, the width of the joint embedding."""
         last = projection(self.clip, "visual")
-        if isinstance(last, nn.Linear):
-            return last.out_features
+        return last.out_features if isinstance(last, nn.Linear) else self.pooled_dim
+
+    @property
+    def pooled_dim(self) -> int:
+        """The width of what the image tower pools, before a projection."""
         return vision_config(self.clip.config).hidden_size
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether embeddings are a projection of what the towers pool."""
+        return isinstance(projection(self.clip, "visual"), nn.Linear)
 
     @property
     def context_length(self) -> int:
@@ -164,6 +172,7 @@ class Backbone(nn.Module):
         statistics: ChannelStatistics | None = None,
         merged: MergedWeights | None = None,
         lean: bool = False,
+        projected: bool = True,
     ) -> Float[Tensor, "N D"]:
         """Embed frames that went through the pixel pipeline already.
 
@@ -172,7 +181,8 @@ class Backbone(nn.Module):
         little, and costs more in backward.
 
         Returns:
-            Projected embeddings, fp32, not normalised.
+            Embeddings, or where not `projected` what the tower pools before its projection, of D =
+            `pooled_dim`; fp32, not normalised.
 
         Raises:
             ModelError: frames of another size.
@@ -194,7 +204,9 @@ class Backbone(nn.Module):
             )
         pixels = (pixels - mean) / std
         with self._autocast():
-            return _at_least_fp32(encode_pixels(self.clip, pixels, merged=merged, lean=lean))
+            return _at_least_fp32(
+                encode_pixels(self.clip, pixels, merged=merged, lean=lean, projected=projected)
+            )
 
     def encode_tokens(self, tokens: TokenBatch) -> Float[Tensor, "N D"]:
         """Projected embeddings of tokenised texts, fp32, not normalised."""

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from figclip.errors import ModelError
 from figclip.model.backbone import IMAGENET, Backbone, ChannelStatistics, weights_hash
 from figclip.model.embedding_cache import EmbeddingCache
 from figclip.model.embedding_settings import DEFAULT_EMBEDDING
@@ -66,6 +67,8 @@ class Embedder:
         self._micro_batch = micro_batch
         self._report = on_progress or no_progress
         self._processes = processes
+        self._is_projected = True
+        self._cache_file = cache_file
         self._text_cache: EmbeddingCache | None = None
         self._frame_cache: EmbeddingCache | None = None
         if cache_file is not None:
@@ -78,11 +81,37 @@ class Embedder:
         other._preset = preset
         return other
 
+    def before_projection(self) -> Embedder:
+        """The same model, whose frames are what its image tower pools before the projection.
+
+        Raises:
+            ModelError: a family without projection, in which that is the embedding.
+        """
+        if not self._backbone.has_projection:
+            raise ModelError(
+                f"is a {self._backbone.family.title}, whose image tower has no projection: what it "
+                "pools is the embedding",
+                where=self._backbone.name or "the model",
+                fix="Set frames.layer=embedding",
+            )
+        other = copy.copy(self)
+        other._is_projected = False
+        if self._cache_file is not None:
+            identity = f"pooled/{_image_identity(self._backbone)}"
+            other._frame_cache = EmbeddingCache(self._cache_file, model=identity)
+        return other
+
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "N D"]:
         """L2-normalised embeddings of texts, cut as the preset says."""
         prefix = f"{self._preset.max_tokens or ''}/"
         contents = [(prefix + text).encode() for text in texts]
-        return self._embed(texts, contents, self._compute_texts, cache=self._text_cache)
+        return self._embed(
+            texts,
+            contents,
+            self._compute_texts,
+            dim=self._backbone.dim,
+            cache=self._text_cache,
+        )
 
     def count_cut(self, texts: Sequence[str]) -> int:
         """Number of texts that are cut; nothing is embedded."""
@@ -136,8 +165,13 @@ class Embedder:
             rows.update(zip(part, pooled_ND, strict=True))
             num_before += len(raw_ND)
         if not rows:
-            return np.zeros((0, self._backbone.dim), np.float32)
+            return np.zeros((0, self._frame_dim), np.float32)
         return np.stack([rows[clip_idx] for clip_idx in clip_idxs])
+
+    @property
+    def _frame_dim(self) -> int:
+        """D of frames."""
+        return self._backbone.dim if self._is_projected else self._backbone.pooled_dim
 
     def _pooled(
         self, raw_ND: Float32[np.ndarray, "N D"], lengths: Sequence[int]
@@ -162,14 +196,16 @@ class Embedder:
 
         def encode(part: list[FrameRef]) -> Tensor:
             pixels = torch.from_numpy(_read(source, part))
-            return self._backbone.encode_frames(pixels, statistics=statistics)
+            return self._backbone.encode_frames(
+                pixels, statistics=statistics, projected=self._is_projected
+            )
 
         def compute(missing: list[FrameRef]) -> Float32[np.ndarray, "N D"]:
             starts = range(0, len(missing), self._micro_batch)
             parts = [missing[start : start + self._micro_batch] for start in starts]
             return self._deal(parts, encode, on_progress=on_progress)
 
-        return self._embed(frames, contents, compute, cache=self._frame_cache)
+        return self._embed(frames, contents, compute, dim=self._frame_dim, cache=self._frame_cache)
 
     def _embed(
         self,
@@ -177,17 +213,18 @@ class Embedder:
         contents: list[bytes],
         compute: Callable[[list[Item]], Float32[np.ndarray, "N D"]],
         *,
+        dim: int,
         cache: EmbeddingCache | None,
     ) -> Float32[np.ndarray, "N D"]:
         """Through the cache, when there is one."""
         if not items:
-            return np.zeros((0, self._backbone.dim), np.float32)
+            return np.zeros((0, dim), np.float32)
         if cache is None:
             return compute(list(items))
         return cache.embed(
             items,
             contents=contents,
-            dim=self._backbone.dim,
+            dim=dim,
             compute=compute,
             processes=self._processes,
         )

@@ -70,8 +70,9 @@ def encode_pixels(
     *,
     merged: MergedWeights | None = None,
     lean: bool = False,
+    projected: bool = True,
 ) -> Float[Tensor, "N D"]:
-    """What `clip.vision_model` pools, projected into the joint embedding; not normalised.
+    """What `clip.vision_model` pools, projected into the joint embedding or not; not normalised.
 
     The CLIP may have LoRA on queries, keys and values. Pixels are normalised, and the embeddings
     are of the type of the products. `merged`, of `merge_weights` since the weights changed last,
@@ -97,7 +98,8 @@ def encode_pixels(
         tokens_NLC = _layer(layer, tokens_NLC, num_read=num_read, merged=weight, run=run)
     if isinstance(tower, SiglipVisionModel):
         return tower.get_submodule("head")(tower.post_layernorm(tokens_NLC))
-    return projection(clip, "visual")(tower.post_layernorm(tokens_NLC[:, 0]))
+    pooled_ND = tower.post_layernorm(tokens_NLC[:, 0])
+    return projection(clip, "visual")(pooled_ND) if projected else pooled_ND
 
 
 def _embed_patches(tower: VisionTower, pixels_NCHW: Tensor) -> Tensor:

@@ -34,8 +34,10 @@ from figclip.heads.captioning.task import (
     write_descriptions,
 )
 from figclip.heads.captioning.videos import open_captions
+from figclip.heads.features import FeatureSource
 from figclip.heads.frozen_models import load_frozen_models
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
+from figclip.heads.task import load_heads
 from figclip.runtime.checked_json import load_checked
 from figclip.scoring.score import score_predictions
 from tests.adapted_world import World, make_world
@@ -287,6 +289,28 @@ def test_a_file_of_ones_own_is_trained_on_whole_and_odd_events_are_counted(
     assert "1 event cannot be learnt: the span is empty, reversed, or outside" in said
     assert "sentences of 11 longer than 11 words, cut there (head.max_words)." in said
     assert set(result.kept_steps) == {"adapted"}
+
+
+def test_heads_on_what_is_pooled_before_the_projection(
+    world: World, films: DataSource, tmp_path: Path
+):
+    config = apply_overrides(CONFIG, ["frames.layer=pooled", "train.epochs=1"])
+    run = finetune(world, films, world.base, tmp_path / "heads", config=config).run
+    options = {"cache": world.folder / "cache", "device": "cpu", "on_progress": None}
+    loaded = load_heads(captioning_task.TASK, run, **options)
+    rows = [film_rows(loaded.sources[0], films, world.folder / "cache")]
+    for layer in ("pooled", "embedding"):
+        (model,), _ = load_frozen_models(world.base, base=None, layer=layer, **options)
+        rows.append(film_rows(model, films, world.folder / "cache"))
+    assert np.array_equal(rows[0], rows[1]) and not np.array_equal(rows[0], rows[2])
+
+
+def film_rows(model: FeatureSource, films: DataSource, cache: Path) -> np.ndarray:
+    """Features of the training films, one after the other."""
+    data = replace(films, split="train")
+    opened = open_captions(data, source=model, per_second=2.0, cache=cache, on_progress=None)
+    rows = model.clip_features(opened.clips, [video.clip_idx for video in opened.videos])
+    return np.concatenate([one.numpy() for one in rows])
 
 
 def write_video_features(world: World, films: DataSource, folder: Path) -> Path:

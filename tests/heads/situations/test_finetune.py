@@ -25,11 +25,13 @@ from figclip.errors import CheckpointError, ConfigError, DataError, ModelError
 from figclip.evaluation.results import TaskResult
 from figclip.evaluation.seen_items import VALIDATED
 from figclip.evaluation.sources import DataSource
+from figclip.heads.features import FeatureSource
 from figclip.heads.frozen_models import load_frozen_models
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
 from figclip.heads.seeds import evaluate_seeds, finetune_seeds
 from figclip.heads.situations.task import evaluate_situations, finetune_situations
 from figclip.model.embedding_settings import EmbeddingSettings
+from figclip.heads.task import load_heads
 from figclip.model.folder import SeenMedia, medium_hash, read_info, write_info
 from figclip.preparation.prepare import prepare
 from figclip.reporting.head_data import read_head_data
@@ -376,6 +378,35 @@ def test_a_plain_clip_gives_one_head(world: World, tmp_path: Path):
     scores = evaluate_situations(result.run, data=source(world), out=tmp_path / "eval")
     assert scores.tasks[0].base is None
     assert any("nothing to compare" in notice for notice in scores.notices)
+
+
+def test_heads_on_what_is_pooled_before_the_projection(world: World, model: Path, tmp_path: Path):
+    config = apply_overrides(CONFIG, ["frames.layer=pooled", "train.epochs=1"])
+    cache = tmp_path / "cache"
+    result = finetune(world, model, tmp_path / "heads", config=config, cache=cache)
+    assert set(result.kept_steps) == {"base", "adapted"}
+    assert any("No head is trained on a contextualizer" in notice for notice in result.notices)
+    loaded = load_heads(
+        situation_task.TASK, result.run, cache=cache, device="cpu", on_progress=None
+    )
+    options = {"base": None, "cache": cache, "device": "cpu", "on_progress": None}
+    embedding, _ = load_frozen_models(model, **options)
+    pooled, _ = load_frozen_models(model, layer="pooled", **options)
+    assert [one.name for one in pooled] == ["base", "adapted"]
+    for name, given in {"pooled": pooled, "embedding": embedding}.items():
+        for ours, other in zip(loaded.sources, given, strict=False):
+            first, second = (event_rows(one, world) for one in (ours, other))
+            assert np.array_equal(first, second) == (name == "pooled")
+    found = evaluate_situations(result.run, data=source(world), out=tmp_path / "eval", cache=cache)
+    assert [one.task for one in found.tasks] == ["situations"]
+
+
+def event_rows(model: FeatureSource, world: World) -> np.ndarray:
+    """Features of the validation videos, one after the other."""
+    opened = model.open_events(source(world), frames_per_event=2, cache=None, on_progress=None)
+    assert isinstance(opened.content, StoredVideos)
+    rows = model.event_features(opened.content, frames_per_event=2).rows
+    return np.concatenate([one.numpy() for one in rows.values()])
 
 
 # --- Features of a file

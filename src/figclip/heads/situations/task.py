@@ -173,7 +173,11 @@ class SituationTask(HeadTask[SituationConfig, OpenedEvents, SituationVocabulary,
                 "words": vocabulary.roles.words,
                 "frames": tuple(json.dumps(frame) for frame in vocabulary.frames),
             },
-            notices=lambda: [*videos.notices, *_notices(config, train, val, vocabulary.roles)],
+            notices=lambda: [
+                *videos.notices,
+                *_layer_notice(config, source),
+                *_notices(config, train, val, vocabulary.roles),
+            ],
         )
 
     def build_vocabulary(self, *lists: tuple[str, ...]) -> SituationVocabulary:
@@ -217,6 +221,14 @@ def _left_out_notice(opened: OpenedSource) -> tuple[str, ...]:
     first = opened.left_out[0]
     why = f"cannot be trained on, for example {first.item}: {first.reason}."
     return counted(len(opened.left_out), "video", why)
+
+
+def _layer_notice(config: SituationConfig, source: FeatureSource) -> tuple[str, ...]:
+    """That there may be a head less than usual."""
+    if config.frames.layer == "embedding" or source.name == FEATURES:
+        return ()
+    layer = f"frames.layer={config.frames.layer}"
+    return (f"No head is trained on a contextualizer, which reads embeddings ({layer}).",)
 
 
 def _notices(
