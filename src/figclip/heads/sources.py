@@ -90,8 +90,13 @@ def load_sources(
         return (FeatureFile.open(features, dim=feature_dim),), ()
     assert model is not None, "checked by origin_of"
     return load_frozen_models(
-        model, base=base, cache=cache, device=device, embedding=embedding, on_progress=on_progress
-        model, base=base, layer=layer, cache=cache, device=device, on_progress=on_progress
+        model,
+        base=base,
+        layer=layer,
+        cache=cache,
+        device=device,
+        embedding=embedding,
+        on_progress=on_progress,
     )
 
 

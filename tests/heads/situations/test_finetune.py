@@ -30,8 +30,8 @@ from figclip.heads.frozen_models import load_frozen_models
 from figclip.heads.run import FinetuneResult, head_file, read_head_info
 from figclip.heads.seeds import evaluate_seeds, finetune_seeds
 from figclip.heads.situations.task import evaluate_situations, finetune_situations
-from figclip.model.embedding_settings import EmbeddingSettings
 from figclip.heads.task import load_heads
+from figclip.model.embedding_settings import EmbeddingSettings
 from figclip.model.folder import SeenMedia, medium_hash, read_info, write_info
 from figclip.preparation.prepare import prepare
 from figclip.reporting.head_data import read_head_data
