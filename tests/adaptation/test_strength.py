@@ -688,7 +688,8 @@ class Float64Makers(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("adaptation", [pytest.param("lora_both", marks=pytest.mark.slow), "full"])
+@pytest.mark.slow
+@pytest.mark.parametrize("adaptation", ["lora_both", "full"])
 def test_only_merging_uses_float64_tensors(
     world: KeptWorld, cache: Path, tmp_path: Path, adaptation: str
 ) -> None:

@@ -179,6 +179,7 @@ def test_command(
     assert "another plan or seed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_command_tells_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
@@ -190,6 +191,7 @@ def test_command_tells_progress(
     ]
 
 
+@pytest.mark.slow
 def test_facts_are_learnt_by_heart():
     backbone = build_mini_clip(seed=0, width=32, vision_layers=1, text_layers=1).eval()
     trainee = FactTrainee(backbone, rates=RATES, seed=0)
@@ -221,6 +223,7 @@ def test_equal_negatives_are_masked():
     assert hard > plain
 
 
+@pytest.mark.slow
 def test_paraphrases_know_right_from_wrong():
     backbone = build_mini_clip(seed=0, width=32, vision_layers=1, text_layers=1).eval()
     texts = tuple(WriteParaphrases(seed="1", size=40)(1).positives)
@@ -231,6 +234,7 @@ def test_paraphrases_know_right_from_wrong():
     assert paraphrase_loss(backbone, swapped)[1] == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "end"),
     [("clip", "visual_projection.weight"), ("siglip", "vision_model.head.mlp.fc2.weight")],

@@ -420,6 +420,7 @@ def prepared(folder: Path, videos: Sequence[VideoRecord], there: Sequence[str]) 
     return open_stored_videos([store], size=IMAGE_SIZE)
 
 
+@pytest.mark.slow
 def test_an_event_is_asked_the_same_whichever_videos_are_there(tmp_path: Path):
     videos = full_videos(12)
     names = [one.id for one in videos]

@@ -106,6 +106,7 @@ def test_a_head_is_trained_on_each_kind_of_features(heads: Path, model: Path):
     assert len(load_checked((heads / "data.json").read_text())["train"]) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [("base", 1), ("adapted", 4), ("contextualizer", 2)])
 def test_interrupted_and_resumed_equals_undisturbed(
     world: World, model: Path, heads: Path, tmp_path: Path, stop: tuple[str, int]
@@ -250,6 +251,7 @@ def test_scores_of_base_and_adapted_stand_side_by_side(world: World, heads: Path
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_heads_and_their_model_have_seen_is_left_out_or_told(
     world: World, model: Path, heads: Path, tmp_path: Path
 ):
@@ -563,6 +565,7 @@ def five_annotators(world: World, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_video_is_scored_by_the_same_annotators_whichever_others_are_there(
     world: World, heads: Path, tmp_path: Path
 ):
