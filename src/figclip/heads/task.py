@@ -197,10 +197,8 @@ class HeadTask(ABC, Generic[Config, Videos, Words, Head]):
         self.check_training(data, config, features=features, cache=cache)
         device = pick_device(cpu=cpu)
         load = partial(load_sources, cache=cache, device=device, on_progress=on_progress)
-        layer = config.frames.layer
-        sources, notices = load(
-            model, features=features, base=base, layer=layer, embedding=embedding
-        )
+        load = partial(load, layer=config.frames.layer, embedding=embedding)
+        sources, notices = load(model, features=features, base=base)
         sources = [one for one in sources if self.has_context or one.name != CONTEXTUALIZER]
         check_models(out, sources, task=self.name, model=origin)
         videos = open_for_each(

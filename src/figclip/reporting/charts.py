@@ -17,6 +17,8 @@ from figclip.reporting.records import (
     plain,
 )
 
+_CHAR_PX = 6.7
+"""Of a label's bold type, about."""
 _MAX_POINTS = 240
 """Most points of a line; longer series are averaged."""
 
@@ -184,7 +186,7 @@ def _names(
             adapted += f", {curve.name}"
         elif curve.name:
             yield _label(curve.name, x_of(end.kept), y_of(end.detail), x_of, kind="axis")
-    yield _label(adapted, x_of(kept), y_of(detail), x_of)
+    yield _label_above(adapted, x_of(kept), y_of(detail), x_of)
 
 
 def _adapted_marks(detail: Compared, kept: Compared, x_of: Axis, y_of: Axis) -> list[Markup]:
@@ -207,6 +209,14 @@ def _label(text: str, x: float, y: float, x_of: Axis, *, kind: str = "adapted-te
     offset = -13 if is_right else 13
     side = " end" if is_right else ""
     return tag("text", text, x=x + offset, y=y - 10, class_=f"mark {kind}{side}")
+
+
+def _label_above(text: str, x: float, y: float, x_of: Axis) -> Markup:
+    """A word above a point, where no curve comes from; beside it if there is no room for all."""
+    half_px = len(text) * _CHAR_PX / 2
+    if x_of.start_px <= x - half_px and x + half_px <= x_of.end_px:
+        return tag("text", text, x=x, y=y - 16, class_="mark adapted-text middle")
+    return _label(text, x, y, x_of)
 
 
 def dumbbell(score: Compared, *, chance: float | None) -> Markup:
