@@ -52,8 +52,8 @@ def result(data_hash: str = "d1") -> TaskResult:
             LeftOut(item="y", reason="damaged"),
             LeftOut(item="z", reason="no events"),
         ),
-        base=ModelColumn(name="openai/clip", hash="h0", alpha=0.0),
-        adapted=ModelColumn(name="mine", hash="h1", alpha=0.5),
+        base=ModelColumn(name="openai/clip", hash="h0", alpha=0.0, precision="fp32"),
+        adapted=ModelColumn(name="mine", hash="h1", alpha=0.5, precision="bf16"),
         metrics={
             "R@1": Comparison(
                 base=Score(official=0.25),
@@ -154,8 +154,8 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
         ],
         "trained_on": {"count": 1, "is_whole": False, "items": ["w"]},
         "models": {
-            "base": {"name": "openai/clip", "hash": "h0", "alpha": 0.0},
-            "adapted": {"name": "mine", "hash": "h1", "alpha": 0.5},
+            "base": {"name": "openai/clip", "hash": "h0", "alpha": 0.0, "precision": "fp32"},
+            "adapted": {"name": "mine", "hash": "h1", "alpha": 0.5, "precision": "bf16"},
         },
         "notices": ["5 items are odd"],
         "metrics": {

@@ -30,7 +30,18 @@ def build_all() -> list[tuple[nn.Module, int]]:
     queries = EventQueries(num=4, decoder_layers=LAYERS)
     return [
         (VideoContextualizer(D, num_layers=LAYERS, head_dim=16), 1),
-        (SituationHead(D, num_verbs=3, num_relations=2, num_tokens=9, size=SIZE), 2),
+        (
+            SituationHead(
+                D,
+                num_verbs=3,
+                num_relations=2,
+                num_tokens=9,
+                num_marks=2,
+                size=SIZE,
+                relations_read="words",
+            ),
+            2,
+        ),
         (CaptioningHead(D, num_tokens=9, size=SIZE, queries=queries), 3),
     ]
 

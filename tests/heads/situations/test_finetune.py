@@ -195,10 +195,11 @@ def test_a_run_does_not_go_on_with_another_model(
 def test_features_in_another_precision_are_refused_in_training_and_told_in_a_test(
     world: World, model: Path, heads: Path, tmp_path: Path
 ):
+    heads = shutil.copytree(heads, tmp_path / "heads")
     half = EmbeddingSettings(precision="bf16", batch_size=3)
     with pytest.raises(CheckpointError, match="in fp32, and these are in bf16.*--precision"):
         finetune(world, model, heads, resume=True, embedding=half)
-    scored = evaluate_situations(heads, data=source(world), out=tmp_path, embedding=half)
+    scored = evaluate_situations(heads, data=source(world), out=tmp_path / "eval", embedding=half)
     said = "heads was trained on features in fp32, and these are in bf16."
     assert scored.notices.count(said) == 1
     assert {one.adapted.precision for one in scored.tasks} == {"bf16"}
