@@ -1,6 +1,6 @@
 """Do heads gain by adaptation where the base's image tower never saw a label?
 
-    python benchmarks/unlabelled_base.py OUT [--steps 1500]
+    python benchmarks/unlabelled_base.py OUT [--steps 700]
 
 The mini CLIPs' image towers first learn facts from labels, the very facts that heads are asked for.
 This base does without: paraphrases for its text tower, then web captions alone, which both towers
@@ -44,7 +44,7 @@ def main() -> None:
     """Run what is missing, print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=1500, help="steps of web captions")
+    parser.add_argument("--steps", type=int, default=700, help="steps of web captions")
     arguments = parser.parse_args()
     workshop = silent_workshop(arguments.out.resolve())
     make_base(workshop, steps=arguments.steps)
@@ -95,12 +95,10 @@ def captions_only(steps: int) -> PretrainingPlan:
 def print_rows(rows: dict[str, dict[str, Any]]) -> None:
     """Base, adapted, difference, in percent."""
     for name, row in rows.items():
-        low, high = row["interval"] or (float("nan"), float("nan"))
-        print(
-            f"| {name} | {100 * row['base']:.1f} | {100 * row['adapted']:.1f} "
-            f"| {100 * row['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] |",
-            flush=True,
-        )
+        base, adapted, difference = (100 * row[key] for key in ("base", "adapted", "difference"))
+        interval = [f"{100 * end:+.1f}" for end in row["interval"] or ()]
+        told = f" [{', '.join(interval)}]" if interval else ""
+        print(f"| {name} | {base:.1f} | {adapted:.1f} | {difference:+.1f}{told} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from figclip.datasets.records import Contrast, Medium
 from figclip.errors import FigclipError
 from figclip.evaluation.sources import DataSource
+from figclip.reporting import charts
 from figclip.reporting.charts import dumbbell, line_chart, outcome_bar, tag
 from figclip.reporting.examples import Judged, changed_words, in_turn
 from figclip.reporting.records import (
@@ -157,3 +158,12 @@ def test_long_series_are_averaged_and_keep_their_last_step():
 def test_a_flat_series_of_one_step_is_drawn():
     drawn = line_chart([Series(name="loss", steps=(0,), values=(0.0,))], name="Loss", unit="")
     assert "nan" not in drawn and "step 0: loss 0.000" in drawn
+
+
+@pytest.mark.parametrize(("x", "is_above"), [(100.0, True), (30.0, False), (175.0, False)])
+def test_a_label_stands_above_its_point_where_there_is_room(x: float, is_above: bool):
+    axis = charts.Axis(low=0, high=1, start_px=0.0, end_px=200.0)
+    # Ten letters take 67 px.
+    label = charts.label_above("x" * 10, x, y=50.0, x_of=axis)
+    assert ("middle" in label) == is_above
+    assert f'x="{x:g}"' in label if is_above else f'x="{x:g}"' not in label

@@ -186,7 +186,7 @@ def _names(
             adapted += f", {curve.name}"
         elif curve.name:
             yield _label(curve.name, x_of(end.kept), y_of(end.detail), x_of, kind="axis")
-    yield _label_above(adapted, x_of(kept), y_of(detail), x_of)
+    yield label_above(adapted, x_of(kept), y=y_of(detail), x_of=x_of)
 
 
 def _adapted_marks(detail: Compared, kept: Compared, x_of: Axis, y_of: Axis) -> list[Markup]:
@@ -211,7 +211,7 @@ def _label(text: str, x: float, y: float, x_of: Axis, *, kind: str = "adapted-te
     return tag("text", text, x=x + offset, y=y - 10, class_=f"mark {kind}{side}")
 
 
-def _label_above(text: str, x: float, y: float, x_of: Axis) -> Markup:
+def label_above(text: str, x: float, *, y: float, x_of: Axis) -> Markup:
     """A word above a point, where no curve comes from; beside it if there is no room for all."""
     half_px = len(text) * _CHAR_PX / 2
     if x_of.start_px <= x - half_px and x + half_px <= x_of.end_px:
