@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import UInt8
+from torch.utils.data import Dataset
 
 from figclip.errors import ConfigError, StoreError
 from figclip.records import Annotation, Event, VideoRecord
@@ -23,6 +24,7 @@ from figclip.training.batches import (
     ClipBatch,
     FrameReader,
     PicturePlan,
+    load_steps,
     rank_slice,
     segment_index,
 )
@@ -225,6 +227,33 @@ def test_workers_change_nothing_and_end_when_left_early() -> None:
     while multiprocessing.active_children() and time.monotonic() < end:
         time.sleep(0.02)
     assert multiprocessing.active_children() == []
+
+
+class SlowToPack:
+    """Keeps the thread that packs it for the main process inside torch for a while."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            torch.zeros(10_000).sort()
+        return SlowToPack, ()
+
+
+class PackedSlowly(Dataset[int | SlowToPack]):
+    """Batches of which the first is quickly had."""
+
+    def __getitem__(self, step: int) -> int | SlowToPack:
+        return SlowToPack() if step else 0
+
+
+def test_a_worker_left_while_it_packs_a_batch_ends_in_silence(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    stream = load_steps(PackedSlowly(), range(9), workers=1)
+    assert next(stream) == 0
+    del stream
+    assert multiprocessing.active_children() == []
+    assert capfd.readouterr().err == ""
 
 
 def test_the_shares_of_all_ranks_make_the_global_batch() -> None:

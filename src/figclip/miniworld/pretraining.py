@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import torch
 from accelerate import Accelerator
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from figclip.errors import CheckpointError
 from figclip.miniworld.mini_clip import IMAGE_SIZE
@@ -29,7 +28,7 @@ from figclip.miniworld.pretraining_phases import (
     zero_shot_accuracy,
 )
 from figclip.runtime.locks import one_writer
-from figclip.training.batches import start_loader
+from figclip.training.batches import load_steps
 from figclip.training.loop import LoopSettings, StepReport, Trainee, TrainingLoop, Validator
 from figclip.training.run_folder import RunFolder
 
@@ -213,12 +212,4 @@ class DrawnBatches(Dataset[Batch], Generic[Batch]):
     @contextmanager
     def iterate(self, first_step: int) -> Generator[Iterator[Batch]]:
         """Batches of the steps after `first_step`; leaving the context ends the workers."""
-        loader: DataLoader[Batch] = DataLoader(
-            self,
-            batch_size=None,
-            sampler=list(range(first_step + 1, self.num_steps + 1)),
-            num_workers=self.workers,
-            multiprocessing_context="spawn" if self.workers else None,
-            generator=torch.Generator(),
-        )
-        yield start_loader(loader)
+        yield load_steps(self, range(first_step + 1, self.num_steps + 1), workers=self.workers)

@@ -6,7 +6,9 @@ the whole global batch without being told, and a resumed run sees the same batch
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import os
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -247,32 +249,53 @@ class BatchLoader(Dataset[ClipBatch | FigclipError]):
         Raises:
             StoreError: When a batch is asked for: its frames are missing or damaged.
         """
-        loader: DataLoader[ClipBatch | FigclipError] = DataLoader(
-            self,
-            batch_size=None,
-            sampler=list(range(first_step + 1, self.num_steps + 1)),
-            num_workers=self.workers,
-            pin_memory=self.pinned,
-            # fork would copy the locks of a process that already runs torch's threads.
-            multiprocessing_context="spawn" if self.workers else None,
-            # Its own: a DataLoader takes a number from torch's, which would move with each resume.
-            generator=torch.Generator(),
+        batches = _raising(
+            load_steps(
+                self,
+                range(first_step + 1, self.num_steps + 1),
+                workers=self.workers,
+                pinned=self.pinned,
+            )
         )
-        batches = _raising(start_loader(loader))
         try:
             yield batches
         finally:
             batches.close()
 
 
-def start_loader(loader: DataLoader[_Batch]) -> Iterator[_Batch]:
-    """Start the workers with SIGINT and SIGTERM blocked, which they inherit for life.
+def load_steps(
+    batches: Dataset[_Batch], steps: range, *, workers: int, pinned: bool = False
+) -> Iterator[_Batch]:
+    """Batches of these steps, read ahead by so many processes that end when this iterator does.
 
-    A terminal's Ctrl-C and torchrun signal the whole process group. Workers that died of it would
-    take the step being waited for with them, before the main process can save it.
+    SIGINT and SIGTERM are blocked when the processes start, and they inherit that for life: a
+    terminal's Ctrl-C and torchrun signal the whole process group, and workers that died of it
+    would take the step being waited for with them, before the main process can save it.
     """
+    loader: DataLoader[_Batch] = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=list(steps),
+        num_workers=workers,
+        pin_memory=pinned,
+        # fork would copy the locks of a process that already runs torch's threads.
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_end_without_finalizing,
+        # Its own: a DataLoader takes a number from torch's, which would move with each resume.
+        generator=torch.Generator(),
+    )
     with withheld_from_children(signal.SIGINT, signal.SIGTERM):
         return iter(loader)
+
+
+def _end_without_finalizing(_worker: int) -> None:
+    """Have a worker process end as soon as its work has.
+
+    A worker that is left early may still be packing a batch in a thread. Before Python 3.14, an
+    interpreter that shuts down ends such a thread inside torch's C++, which aborts the process:
+    "terminate called without an active exception", and an error in the main process.
+    """
+    atexit.register(os._exit, 0)
 
 
 def _raising(loader: Iterable[ClipBatch | FigclipError]) -> Generator[ClipBatch]:
