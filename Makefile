@@ -5,6 +5,8 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
+# Tests and the quickstart start hundreds of processes: what they import is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 # One process a core with one thread each: small models gain nothing from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 # Types and shapes checked while the tests run, which doubles their time; lines counted.

@@ -30,7 +30,7 @@ MEANS = {
 }
 PUBLIC = ("figclip", "figclip.metrics")
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-SLOW = {"search.md-0": pytest.mark.slow}
+SLOW = {name: pytest.mark.slow for name in ("search.md-0", "python.md-2")}
 PYTHON = [
     pytest.param(block, id=(name := f"{file.name}-{number}"), marks=SLOW.get(name, ()))
     for file in DOCUMENTS

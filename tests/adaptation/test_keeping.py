@@ -295,6 +295,7 @@ def test_without_pictures_the_training_frames_stand_in(world: World, tmp_path: P
     assert any(one.startswith("1 of 4 texts that say what") for one in plans[0].warnings)
 
 
+@pytest.mark.slow
 def test_kept_runs_resume_to_the_same_bits_and_refuse_other_pictures(
     world: World, pictures: Path, tmp_path: Path
 ):

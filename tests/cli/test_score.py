@@ -28,6 +28,7 @@ def test_a_table_and_files(official: Path, tmp_path: Path):
     assert len(list((tmp_path / "scores").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_json_for_programs(official: Path, tmp_path: Path):
     rows = role_rows()
     rows[0]["vb_output"] = {}
@@ -58,6 +59,7 @@ def test_broken_predictions_are_named_in_one_go_without_traceback(official: Path
     assert not (tmp_path / "scores").exists()
 
 
+@pytest.mark.slow
 def test_wrong_use(official: Path, tmp_path: Path):
     file = write_rows(tmp_path / "verbs.json", verb_rows())
     done = figclip("score", file, "--data", f"ucf101:{official}", "--out", tmp_path)

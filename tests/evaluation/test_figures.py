@@ -109,6 +109,7 @@ def test_a_chosen_strength_is_marked_instead_of_the_last(tmp_path: Path) -> None
     assert len(set(pictures)) == 4
 
 
+@pytest.mark.slow
 def test_hundreds_of_classes_stay_a_picture_of_bearable_size(tmp_path: Path) -> None:
     many = tuple(f"class {i}" for i in range(700))
     draw_confusion(result(many, many), tmp_path / "p.png")

@@ -67,6 +67,7 @@ def test_all_is_drawn_once(tmp_path: Path):
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_parts_are_drawn_apart_and_add_up(tmp_path: Path):
     apart, together = tmp_path / "apart", tmp_path / "together"
     draw(apart, parts=["kept"])
@@ -78,6 +79,7 @@ def test_parts_are_drawn_apart_and_add_up(tmp_path: Path):
     assert digests(apart) == digests(together)
 
 
+@pytest.mark.slow
 def test_films_are_drawn_beside_the_same_other_files(tmp_path: Path):
     without, beside = WorldFolder(tmp_path / "without"), WorldFolder(tmp_path / "with")
     draw(without.path)

@@ -275,6 +275,7 @@ def test_the_hash_is_of_what_was_read() -> None:
     )
 
 
+@pytest.mark.slow
 def test_thousands_of_events_in_one_video() -> None:
     events = [(float(i), i + 1.5, SENTENCES[i % 5]) for i in range(2000)]
     found = score(predictions({"v_a": events}), references({"v_a": events}, duration_s=3000.0))

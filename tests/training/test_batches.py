@@ -246,6 +246,7 @@ class PackedSlowly(Dataset[int | SlowToPack]):
         return SlowToPack() if step else 0
 
 
+@pytest.mark.slow
 def test_a_worker_left_while_it_packs_a_batch_ends_in_silence(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -45,6 +45,8 @@ BAR = 1e-6
 """Largest relative L2 distance of a tensor's change."""
 DEADLINE_S = 120.0
 
+pytestmark = pytest.mark.slow
+
 SCENARIOS: dict[Adaptation, tuple[int, ...]] = {
     # Three videos: one process has one of 2 events, the other two of 4 together.
     "lora_image": (2, 1, 3),

@@ -471,6 +471,7 @@ def fill_at_once(folder: Path, barrier: Barrier, rank: int) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow
 def test_four_writers_of_one_fresh_store_wait_for_each_other(tmp_path: Path) -> None:
     """They are not meant to, but two evaluations at once share the stores of the cache."""
     context = multiprocessing.get_context("spawn")
