@@ -23,7 +23,7 @@ BUILDERS = {"clip": build_mini_clip, "siglip": build_mini_siglip}
 SHA256 = {
     ("clip", 0): "04f5c31a02a99d1f168196c7472d9dcf0dd7df4a8dd47815b11091023155ada7",
     ("clip", 1): "e6cff43071f87b3335bb40ff882f6a41e44ae1c41b1f03e341aa97af03fd7054",
-    ("siglip", 0): "9a0397f89e0ba0523393d6184cf33426c5d710da1a1854ff7dad2ee196b56d4a",
+    ("siglip", 0): "b41a40c0b3d8a817268b9077219908e731494c902b57d4ec7ac3bb37066d4897",
 }
 """File of the weights, by family and seed of their pretraining; the log of it is beside it."""
 

@@ -87,7 +87,7 @@ FULL_PLAN = PretrainingPlan(
 PLANS = {
     "clip": FULL_PLAN,
     # Its texts are all of 64 tokens: a step of the web takes one and a half times as long.
-    "siglip": replace(FULL_PLAN, family="siglip", web=replace(FULL_PLAN.web, steps=300)),
+    "siglip": replace(FULL_PLAN, family="siglip"),
 }
 """By family."""
 
