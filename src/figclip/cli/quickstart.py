@@ -18,7 +18,7 @@ _MEANS = {
 
 _COMING = (
     "Coming: draw the tests, score the base (its numbers come within a minute), draw and prepare\n"
-    "videos, adapt, score again, write a report. About four minutes on two cores."
+    "videos, adapt, score again, write a report. Four to six minutes on two cores."
 )
 _MORE = "One seed. --full adds two more, a second base, heads and controls: an hour or two."
 
