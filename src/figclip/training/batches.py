@@ -300,10 +300,14 @@ def _end_without_finalizing(_worker: int) -> None:
 
 def _raising(loader: Iterable[ClipBatch | FigclipError]) -> Generator[ClipBatch]:
     """Batches; the first error is raised."""
-    for one in loader:
-        if isinstance(one, FigclipError):
-            raise one
-        yield one
+    try:
+        for one in loader:
+            if isinstance(one, FigclipError):
+                raise one
+            yield one
+    finally:
+        # The traceback of the error would keep the workers, for whom the interpreter's end waits.
+        del loader
 
 
 def rank_slice(num_items: int, *, rank: int, num_ranks: int) -> tuple[int, int]:
