@@ -23,6 +23,7 @@ from figclip.runtime import reading as files
 from figclip.scoring.situation_files import load_prediction_file
 from tests.annotation_files import own_event, own_video, write_jsonl
 
+Value = TypeVar("Value")
 OLD_VERB = re.compile(r"\s*(?P<verb>[^(]*?)\s*\((?P<gloss>.*)\)\s*", re.DOTALL)
 
 
@@ -32,9 +33,6 @@ def within(limit_s: float) -> Generator[None]:
     start_s = time.process_time()
     yield
     assert time.process_time() - start_s < limit_s
-
-
-Value = TypeVar("Value")
 
 
 def timed(load: Callable[[], Value]) -> tuple[Value, float]:

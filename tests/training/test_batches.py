@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,7 @@ from figclip.training.batches import (
 from figclip.video.sampling import event_times_s, frame_times_s
 from figclip.video.stored import StoredFrames
 from tests.numbered_frames import NumberedFrames
+from tests.processes import Start
 from tests.small_runs import make_records
 
 EVENTS = [3, 1, 2, 2, 1]
@@ -250,11 +254,48 @@ class PackedSlowly(Dataset[int | SlowToPack]):
 def test_a_worker_left_while_it_packs_a_batch_ends_in_silence(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    stream = load_steps(PackedSlowly(), range(9), workers=1)
-    assert next(stream) == 0
-    del stream
+    with load_steps(PackedSlowly(), range(9), workers=1) as stream:
+        assert next(stream) == 0
     assert multiprocessing.active_children() == []
     assert capfd.readouterr().err == ""
+
+
+LOSES_A_WORKER = """
+import os
+import signal
+
+from torch.utils.data import Dataset
+
+from figclip.errors import TrainingError
+from figclip.training.batches import load_steps
+
+
+class Lost(Dataset[int]):
+    def __getitem__(self, step: int) -> int:
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step
+
+
+if __name__ == "__main__":
+    try:
+        with load_steps(Lost(), range(99), workers=2) as stream:
+            list(stream)
+    except TrainingError as error:
+        kept = error  # and by its traceback the other worker
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_an_error_that_holds_nobody_up(start: Start, tmp_path: Path) -> None:
+    script = tmp_path / "loses_a_worker.py"
+    script.write_text(LOSES_A_WORKER)
+    process = start([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    said, _ = process.communicate(timeout=120)
+    assert "a process that reads frames is gone: DataLoader worker (pid" in said
+    assert "lower data.loader_workers" in said
+    assert process.returncode == 0
 
 
 def test_the_shares_of_all_ranks_make_the_global_batch() -> None:
@@ -289,6 +330,7 @@ def test_an_error_of_reading_keeps_its_words(workers: int) -> None:
     with pytest.raises(StoreError) as caught:
         read_all(broken)
     assert str(caught.value) == "x.store: a frame is damaged. Make it again"
+    assert multiprocessing.active_children() == [], "the error's traceback keeps no workers"
 
 
 def test_reading_leaves_the_random_numbers_of_torch_alone() -> None:

@@ -5,8 +5,8 @@ on from its last checkpoint and ends in the same bits. `python -m figclip.miniwo
 """
 
 import functools
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -209,7 +209,7 @@ class DrawnBatches(Dataset[Batch], Generic[Batch]):
     def __getitem__(self, step: int) -> Batch:
         return self.make(step)
 
-    @contextmanager
-    def iterate(self, first_step: int) -> Generator[Iterator[Batch]]:
+    def iterate(self, first_step: int) -> AbstractContextManager[Iterator[Batch]]:
         """Batches of the steps after `first_step`; leaving the context ends the workers."""
-        yield load_steps(self, range(first_step + 1, self.num_steps + 1), workers=self.workers)
+        steps = range(first_step + 1, self.num_steps + 1)
+        return load_steps(self, steps, workers=self.workers)

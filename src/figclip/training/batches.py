@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import multiprocessing
 import os
 import signal
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol, TypeVar, runtime_checkable
@@ -22,7 +23,7 @@ from jaxtyping import Int, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from figclip.errors import ConfigError, FigclipError
+from figclip.errors import ConfigError, FigclipError, TrainingError
 from figclip.runtime.worker_pool import withheld_from_children
 from figclip.video.stored import StoredFrames
 
@@ -240,39 +241,35 @@ class BatchLoader(Dataset[ClipBatch | FigclipError]):
         frames_NHWC = torch.as_tensor(np.concatenate(frames))
         return ClipBatch(step, items, first, last - first, frames_NHWC, pictures)
 
-    @contextmanager
-    def iterate(self, first_step: int) -> Generator[Iterator[ClipBatch]]:
+    def iterate(self, first_step: int) -> AbstractContextManager[Iterator[ClipBatch]]:
         """Batches of the steps after `first_step`, to the end of the run.
 
         Leaving the context ends the worker processes.
 
         Raises:
             StoreError: When a batch is asked for: its frames are missing or damaged.
+            TrainingError: As `load_steps`.
         """
-        batches = _raising(
-            load_steps(
-                self,
-                range(first_step + 1, self.num_steps + 1),
-                workers=self.workers,
-                pinned=self.pinned,
-            )
-        )
-        try:
-            yield batches
-        finally:
-            batches.close()
+        steps = range(first_step + 1, self.num_steps + 1)
+        return load_steps(self, steps, workers=self.workers, pinned=self.pinned)
 
 
+@contextmanager
 def load_steps(
-    batches: Dataset[_Batch], steps: range, *, workers: int, pinned: bool = False
-) -> Iterator[_Batch]:
-    """Batches of these steps, read ahead by so many processes that end when this iterator does.
+    batches: Dataset[_Batch | FigclipError], steps: range, *, workers: int, pinned: bool = False
+) -> Generator[Iterator[_Batch]]:
+    """Batches of these steps, read ahead by so many processes, which end with the context.
+
+    An error in place of a batch is raised when it is its turn.
 
     SIGINT and SIGTERM are blocked when the processes start, and they inherit that for life: a
     terminal's Ctrl-C and torchrun signal the whole process group, and workers that died of it
     would take the step being waited for with them, before the main process can save it.
+
+    Raises:
+        TrainingError: One of the processes died, as where memory ends.
     """
-    loader: DataLoader[_Batch] = DataLoader(
+    loader: DataLoader[_Batch | FigclipError] = DataLoader(
         batches,
         batch_size=None,
         sampler=list(steps),
@@ -284,8 +281,34 @@ def load_steps(
         # Its own: a DataLoader takes a number from torch's, which would move with each resume.
         generator=torch.Generator(),
     )
+    atexit.register(_kill_workers)
     with withheld_from_children(signal.SIGINT, signal.SIGTERM):
-        return iter(loader)
+        started = _raising(iter(loader))
+    try:
+        yield started
+    except RuntimeError as error:
+        # torch raises it wherever the main process is, from the signal that a child has ended.
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise TrainingError(
+            f"a process that reads frames is gone: {error}",
+            fix="If memory ended, lower data.loader_workers or data.videos_per_batch; --resume "
+            "goes on from the last checkpoint",
+        ) from error
+    finally:
+        started.close()
+
+
+def _raising(loader: Iterator[_Batch | FigclipError]) -> Generator[_Batch]:
+    """Batches; the first error is raised."""
+    try:
+        for one in loader:
+            if isinstance(one, FigclipError):
+                raise one
+            yield one
+    finally:
+        # The traceback of an error would keep it, and with it the workers.
+        del loader
 
 
 def _end_without_finalizing(_worker: int) -> None:
@@ -298,16 +321,15 @@ def _end_without_finalizing(_worker: int) -> None:
     atexit.register(os._exit, 0)
 
 
-def _raising(loader: Iterable[ClipBatch | FigclipError]) -> Generator[ClipBatch]:
-    """Batches; the first error is raised."""
-    try:
-        for one in loader:
-            if isinstance(one, FigclipError):
-                raise one
-            yield one
-    finally:
-        # The traceback of the error would keep the workers, for whom the interpreter's end waits.
-        del loader
+def _kill_workers() -> None:
+    """End the workers that an error's traceback has kept.
+
+    At the interpreter's end multiprocessing asks them by SIGTERM, which they have blocked, and
+    would wait for ever.
+    """
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
 
 
 def rank_slice(num_items: int, *, rank: int, num_ranks: int) -> tuple[int, int]:
